@@ -1,0 +1,36 @@
+# The same verbs for a newcomer and for CI. Everything lives in .venv; nothing is installed elsewhere.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: run test fast lint soak bench clean
+
+run: $(READY)  ## Start the adapter with a simulated region on the embedded store
+	DISCHARGE_ADAPTER_REGION=fixtures/regions/indre-sogn.toml $(BIN)/discharge-adapter run --demo
+
+test: $(READY)  ## All tests but the long counts
+	$(BIN)/python -m pytest -m "not soak"
+
+fast: $(READY)  ## Without network servers of their own, browser or PostgreSQL
+	$(BIN)/python -m pytest -m "not soak and not browser and not postgres and not slow"
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+soak: $(READY)  ## The full counts of kills, seeds and mutations
+	$(BIN)/python -m pytest -m soak --timeout 2400
+
+bench: $(READY)  ## Figures, printed with the machine
+	$(BIN)/python -m tests.bench
+
+clean:
+	rm -rf $(VENV)
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[postgres,dev]"
+	touch $(READY)
