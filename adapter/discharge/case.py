@@ -1,0 +1,413 @@
+"""A case is a fold over its facts: ordered by event time, never by arrival.
+
+Facts are notices and evidence about them. Stays are cut *in* the fold (same encounter id, else the same
+admission time, else the stay open at the event time), and a case is a chain of stays until home, care
+home, hospice or death. Every order of arrival folds to the same cases.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, tzinfo
+from enum import StrEnum
+
+from adapter.discharge.notices import Moment, Notice, NoticeKind, Standing, instant, local_date
+
+
+class Step(StrEnum):
+    """What is known to have happened to a notice on its way to one receiver (docs/glossary.md)."""
+
+    DELIVERED = "delivered"
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    SEEN = "seen"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """Something learned about a notice: which step, when, for which receiver, and from where we know it."""
+
+    step: Step
+    message_id: str
+    sender: str  # of the notice: message ids are unique per sender only
+    party: str  # the receiver that it is about
+    at: datetime
+    source: str = ""
+
+
+Fact = Notice | Evidence
+
+
+class CaseState(StrEnum):
+    """Where the patient is."""
+
+    ADMITTED = "admitted"
+    ON_LEAVE = "on-leave"
+    READY = "ready"
+    DISCHARGED = "discharged"
+    DECEASED = "deceased"
+    CANCELLED = "cancelled"  # every notice of it has been cancelled
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """A notice in its case: `void` when cancelled, `replaced_by` when corrected."""
+
+    notice: Notice
+    at: datetime  # the instant by which it is ordered
+    evidence: tuple[Evidence, ...] = ()
+    void: bool = False
+    replaced_by: str | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether it still says something about the stay."""
+        return (
+            not self.void and self.replaced_by is None and self.notice.standing is not Standing.CANCELLATION
+        )
+
+    def first(self, step: Step, party: str | None = None) -> datetime | None:
+        """The earliest instant at which `step` is known, for `party` or for any receiver."""
+        times = [e.at for e in self.evidence if e.step is step and party in (None, e.party)]
+        return min(times, default=None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """A chain of stays of one patient at one hospital, as far as its facts tell."""
+
+    hospital: str | None
+    municipality: str | None
+    state: CaseState
+    admitted_at: datetime | None
+    ready_at: datetime | None  # of the readiness that stands; None after a withdrawal
+    discharged_at: datetime | None
+    planned_discharge: date | None
+    entries: tuple[Entry, ...]
+    zone: tzinfo = field(compare=False)
+    corrected: Mapping[tuple[str, str], tuple[Entry, ...]] = field(init=False, compare=False, repr=False)
+    """What each (sender, message id) has replaced: asked for every entry, so not searched for each time."""
+
+    def __post_init__(self) -> None:
+        found: dict[tuple[str, str], tuple[Entry, ...]] = {}
+        for e in self.entries:
+            if e.replaced_by is not None:
+                by = (e.notice.sender, e.replaced_by)
+                found[by] = (*found.get(by, ()), e)
+        object.__setattr__(self, "corrected", found)
+
+    def of(self, *kinds: NoticeKind) -> tuple[Entry, ...]:
+        """The entries of these kinds that count, in event order."""
+        return tuple(e for e in self.entries if e.counts and e.notice.kind in kinds)
+
+
+# --- the fold ---------------------------------------------------------------------------------------------
+
+STAY_ENDS = (NoticeKind.DISCHARGED, NoticeKind.DECEASED, NoticeKind.LEFT_AGAINST_ADVICE)
+_BEGINS = (NoticeKind.ADMITTED, NoticeKind.READY_FOR_DISCHARGE, NoticeKind.LEAVE_STARTED)
+
+
+def fold(facts: Iterable[Fact], zone: tzinfo) -> tuple[Case, ...]:
+    """The cases of one patient, in event order; the same for every order of `facts`.
+
+    `zone` is the hospital's: days without a time are its days.
+    """
+    entries = _entries(facts, zone)
+    threads = _threads(entries)
+    cases: list[Case] = []
+    for hospital in sorted({t.hospital for t in threads if t.hospital is not None}):
+        own = [t for t in threads if t.hospital == hospital]
+        cases.extend(_case(hospital, chain, zone) for chain in _chains(_stays(own, zone)))
+    homeless = [t for t in threads if t.hospital is None]
+    return tuple(sorted(_settle(cases, homeless, zone), key=lambda case: _key(case.entries[0])))
+
+
+@dataclass(slots=True)
+class _Thread:
+    """A notice with its corrections and cancellations; `stands` is what it says now, None when cancelled."""
+
+    members: list[Entry]
+    stands: Entry | None
+
+    @property
+    def speaks(self) -> Entry:
+        return self.stands or self.members[-1]
+
+    @property
+    def at(self) -> datetime:
+        return self.speaks.at
+
+    @property
+    def hospital(self) -> str | None:
+        return self.speaks.notice.hospital
+
+    @property
+    def admission(self) -> Moment | None:
+        notice = self.speaks.notice
+        return notice.occurred if notice.kind is NoticeKind.ADMITTED else notice.admitted
+
+
+@dataclass(slots=True)
+class _Stay:
+    """A stay while it is being cut: what is known of its bounds, and the threads that belong to it."""
+
+    threads: list[_Thread]
+    start: datetime | None = None
+    end: datetime | None = None
+
+    @property
+    def alive(self) -> bool:
+        return any(t.stands for t in self.threads)
+
+    @property
+    def begins(self) -> datetime:
+        return self.start or min(t.at for t in self.threads)
+
+    def add(self, thread: _Thread) -> None:
+        self.threads.append(thread)
+        stands = thread.stands
+        if stands is not None and stands.notice.kind in STAY_ENDS:
+            self.end = stands.at if self.end is None else min(self.end, stands.at)
+
+
+def _key(entry: Entry) -> tuple[datetime, datetime, str, str]:
+    notice = entry.notice
+    return entry.at, notice.sent_at, notice.message_id, notice.sender
+
+
+def _entries(facts: Iterable[Fact], zone: tzinfo) -> list[Entry]:
+    """One entry a notice, in event order, each with its evidence."""
+    notices: dict[tuple[str, str], Notice] = {}
+    evidence: dict[tuple[str, str], set[Evidence]] = {}
+    for fact in facts:
+        known = (fact.sender, fact.message_id)
+        if isinstance(fact, Notice):
+            notices[known] = fact
+        else:
+            evidence.setdefault(known, set()).add(fact)
+    made = [
+        Entry(
+            notice=notice,
+            at=instant(notice.occurred, sent_at=notice.sent_at, zone=zone),
+            evidence=tuple(sorted(evidence.get(known, ()), key=lambda e: (e.at, e.step, e.party, e.source))),
+        )
+        for known, notice in notices.items()
+    ]
+    return sorted(made, key=_key)
+
+
+def _threads(entries: list[Entry]) -> list[_Thread]:
+    """Tie corrections and cancellations to what they correct or cancel; either may have arrived first."""
+    by_id = {(e.notice.sender, e.notice.message_id): e for e in entries}
+    root: dict[tuple[str, str], tuple[str, str]] = {}
+    for e in entries:
+        root[(e.notice.sender, e.notice.message_id)] = _root(e, entries, by_id)
+    grouped: dict[tuple[str, str], list[Entry]] = {}
+    for e in entries:
+        grouped.setdefault(root[(e.notice.sender, e.notice.message_id)], []).append(e)
+    return [_thread(members) for members in grouped.values()]
+
+
+def _root(entry: Entry, entries: list[Entry], by_id: dict[tuple[str, str], Entry]) -> tuple[str, str]:
+    """The id of the first notice of the thread that `entry` belongs to, whether or not it has come."""
+    sender = entry.notice.sender
+    current, visited = entry, set[str]()
+    while current.notice.standing is not Standing.NEW:
+        if current.notice.message_id in visited:
+            return sender, min(visited)  # a broken sender: corrections that refer to each other in a circle
+        visited.add(current.notice.message_id)
+        target = current.notice.refers_to
+        earlier = by_id.get((sender, target)) if target else _latest_before(current, entries)
+        if earlier is None:
+            return sender, target or current.notice.message_id
+        current = earlier
+    return sender, current.notice.message_id
+
+
+def _latest_before(entry: Entry, entries: list[Entry]) -> Entry | None:
+    """What a correction without a reference must mean: the same sender's last new notice of that kind."""
+    notice = entry.notice
+    candidates = [
+        e
+        for e in entries
+        if e.notice.sender == notice.sender
+        and e.notice.kind is notice.kind
+        and e.notice.standing is Standing.NEW
+        and (e.notice.sent_at, e.notice.message_id) < (notice.sent_at, notice.message_id)
+    ]
+    return max(candidates, key=lambda e: (e.notice.sent_at, e.notice.message_id), default=None)
+
+
+def _thread(members: list[Entry]) -> _Thread:
+    """A cancellation ends the whole thread, whatever came after it; else the last correction stands."""
+    told = sorted(members, key=lambda e: (e.notice.sent_at, e.notice.message_id))
+    if any(e.notice.standing is Standing.CANCELLATION for e in told):
+        return _Thread([_marked(e, void=e.notice.standing is not Standing.CANCELLATION) for e in told], None)
+    last = told[-1]
+    marked = [_marked(e, replaced_by=last.notice.message_id) for e in told[:-1]]
+    return _Thread([*marked, last], last)
+
+
+def _marked(entry: Entry, *, void: bool = False, replaced_by: str | None = None) -> Entry:
+    return Entry(
+        notice=entry.notice, at=entry.at, evidence=entry.evidence, void=void, replaced_by=replaced_by
+    )
+
+
+def _stays(threads: list[_Thread], zone: tzinfo) -> list[_Stay]:
+    """Cut one hospital's threads into stays: by encounter id, else by admission, else by time."""
+    ordered = sorted(threads, key=lambda t: _key(t.speaks))
+    by_encounter: dict[str, _Stay] = {}
+    stays: list[_Stay] = []
+    unplaced: list[_Thread] = []
+    for thread in ordered:
+        encounter = thread.speaks.notice.encounter
+        if encounter is None:
+            unplaced.append(thread)
+            continue
+        if encounter not in by_encounter:
+            by_encounter[encounter] = _Stay([])
+            stays.append(by_encounter[encounter])
+        _place(by_encounter[encounter], thread, zone)
+    by_time: list[_Thread] = []
+    for thread in unplaced:
+        if thread.admission is None:
+            by_time.append(thread)
+            continue
+        found = next((s for s in stays if _same_admission(s, thread.admission, zone)), None)
+        if found is None:
+            found = _Stay([])
+            stays.append(found)
+        _place(found, thread, zone)
+    for thread in by_time:
+        found = _stay_at(stays, thread)
+        if found is None:
+            found = _Stay([])
+            stays.append(found)
+        _place(found, thread, zone)
+    return sorted(stays, key=lambda s: (s.begins, _key(s.threads[0].speaks)))
+
+
+def _place(stay: _Stay, thread: _Thread, zone: tzinfo) -> None:
+    stay.add(thread)
+    admission = thread.admission
+    if admission is None or thread.stands is None:
+        return
+    at = instant(admission, sent_at=thread.speaks.notice.sent_at, zone=zone)
+    is_the_notice = thread.speaks.notice.kind is NoticeKind.ADMITTED
+    if stay.start is None or is_the_notice or at < stay.start:
+        stay.start = at
+
+
+def _same_admission(stay: _Stay, admission: Moment, zone: tzinfo) -> bool:
+    for thread in stay.threads:
+        other = thread.admission
+        if other is None:
+            continue
+        if isinstance(other, datetime) and isinstance(admission, datetime):
+            if other == admission:
+                return True
+        elif local_date(other, zone) == local_date(admission, zone):
+            return True
+    return False
+
+
+def _stay_at(stays: list[_Stay], thread: _Thread) -> _Stay | None:
+    """The stay open at the thread's time; after a discharge, the last one, unless something begins anew."""
+    before = [s for s in stays if s.begins <= thread.at and (s.alive or thread.stands is None)]
+    open_then = [s for s in before if s.end is None or thread.at <= s.end]
+    latest = max(open_then or before, key=lambda s: s.begins, default=None)
+    if latest is not None and (open_then or thread.speaks.notice.kind not in _BEGINS):
+        return latest
+    return None
+
+
+def _chains(stays: list[_Stay]) -> list[list[_Stay]]:
+    """A stay that begins while the one before is open continues its case: a transfer is no discharge."""
+    chains: list[list[_Stay]] = []
+    for stay in stays:
+        open_chain = next((c for c in reversed(chains) if stay.alive and _open_at(c[-1], stay)), None)
+        if open_chain is None:
+            chains.append([stay])
+        else:
+            open_chain.append(stay)
+    return chains
+
+
+def _open_at(before: _Stay, stay: _Stay) -> bool:
+    return before.alive and (before.end is None or stay.begins < before.end)
+
+
+def _case(hospital: str | None, chain: list[_Stay], zone: tzinfo) -> Case:
+    """What the threads of a chain say together."""
+    entries = tuple(sorted((e for s in chain for t in s.threads for e in t.members), key=_key))
+    return _told(hospital, entries, min((s.start for s in chain if s.start), default=None), zone)
+
+
+def _told(
+    hospital: str | None, entries: tuple[Entry, ...], admitted_at: datetime | None, zone: tzinfo
+) -> Case:
+    state = CaseState.ADMITTED
+    ready_at: datetime | None = None
+    ended: datetime | None = None
+    planned: date | None = None
+    counting = [e for e in entries if e.counts]
+    for e in counting:
+        notice = e.notice
+        match notice.kind:
+            case NoticeKind.DECEASED:
+                state, ended = CaseState.DECEASED, ended or e.at
+            case NoticeKind.DISCHARGED | NoticeKind.LEFT_AGAINST_ADVICE if state is not CaseState.DECEASED:
+                state, ended = CaseState.DISCHARGED, e.at
+            case NoticeKind.READY_FOR_DISCHARGE if ended is None:
+                state = CaseState.READY
+                ready_at = instant(notice.ready or notice.occurred, sent_at=notice.sent_at, zone=zone)
+            case NoticeKind.READINESS_WITHDRAWN if ended is None:
+                state, ready_at = CaseState.ADMITTED, None
+            case NoticeKind.LEAVE_STARTED if ended is None:
+                state = CaseState.ON_LEAVE
+            case NoticeKind.LEAVE_ENDED if ended is None:
+                state = CaseState.READY if ready_at else CaseState.ADMITTED
+            case _:
+                pass
+        planned = notice.planned_discharge or planned
+    return Case(
+        hospital=hospital,
+        municipality=_municipality(hospital, counting or list(entries)),
+        state=state if counting else CaseState.CANCELLED,
+        admitted_at=admitted_at,
+        ready_at=ready_at,
+        discharged_at=ended,
+        planned_discharge=planned,
+        entries=entries,
+        zone=zone,
+    )
+
+
+def _municipality(hospital: str | None, entries: list[Entry]) -> str | None:
+    """The other side of the latest notice between the hospital and somebody else."""
+    for e in reversed(entries):
+        notice = e.notice
+        if hospital is None or hospital in notice.receivers:
+            return notice.sender
+        if notice.sender == hospital and notice.receivers:
+            return notice.receivers[0]
+    return None
+
+
+def _settle(cases: list[Case], homeless: list[_Thread], zone: tzinfo) -> list[Case]:
+    """Notices that name no hospital: a death closes every open case, the rest join the case open then."""
+    alone: list[_Thread] = []
+    for thread in sorted(homeless, key=lambda t: _key(t.speaks)):
+        at, notice = thread.at, thread.speaks.notice
+        begun = [c for c in cases if c.state is not CaseState.CANCELLED and _key(c.entries[0])[0] <= at]
+        open_then = [c for c in begun if c.discharged_at is None or at <= c.discharged_at]
+        if notice.kind is not NoticeKind.DECEASED:
+            open_then = open_then[-1:] or begun[-1:]
+        if not open_then:
+            alone.append(thread)
+        for case in open_then:
+            entries = tuple(sorted((*case.entries, *thread.members), key=_key))
+            cases[cases.index(case)] = _told(case.hospital, entries, case.admitted_at, zone)
+    if alone:
+        cases.append(_case(None, [_Stay(alone)], zone))
+    return cases

@@ -1,0 +1,127 @@
+"""The words of the field: what a message says has happened to a patient's stay.
+
+A notice is the same whichever standard carried it. Names are the field's own (docs/glossary.md gives the
+Norwegian, Swedish and Danish ones). A notice holds no name and no identity number: it belongs to a patient
+by the pseudonym under which it is stored.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime, time, tzinfo
+from enum import StrEnum
+
+
+class NoticeKind(StrEnum):
+    """What has happened. The value is the word of the command line, the FHIR event code and the store."""
+
+    ADMITTED = "admitted"
+    NEED_IDENTIFIED = "need-identified"
+    NO_MUNICIPAL_NEED = "no-municipal-need"
+    CARE_NEEDS = "care-needs"
+    REPORT_OF_ADMISSION = "report-of-admission"
+    PLANNED_DISCHARGE = "planned-discharge"
+    READY_FOR_DISCHARGE = "ready-for-discharge"
+    READINESS_WITHDRAWN = "readiness-withdrawn"
+    ANSWER = "answer"
+    FIXED_CONTACT_NAMED = "fixed-contact-named"
+    OPEN_CARE_AVAILABILITY = "open-care-availability"
+    SIP_REQUESTED = "sip-requested"
+    SIP_CALL = "sip-call"
+    SIP_DECLINED = "sip-declined"
+    CARE_PLAN = "care-plan"
+    CONSENT_GIVEN = "consent-given"
+    CONSENT_WITHDRAWN = "consent-withdrawn"
+    PLAN_NEED_REPORTED = "plan-need-reported"
+    COORDINATOR_NAMED = "coordinator-named"
+    DISCHARGED = "discharged"
+    DISCHARGE_REPORT = "discharge-report"
+    DISCHARGE_SUMMARY = "discharge-summary"
+    LEAVE_STARTED = "leave-started"
+    LEAVE_ENDED = "leave-ended"
+    DECEASED = "deceased"
+    TRANSFERRED = "transferred"
+    RESPONSIBLE_MUNICIPALITY_CHANGED = "responsible-municipality-changed"
+    PROCESS_INTERRUPTED = "process-interrupted"
+    LEFT_AGAINST_ADVICE = "left-against-advice"
+    ENQUIRY = "enquiry"
+    REPLY = "reply"
+    MISROUTED = "misrouted"
+    MEDICATION_LIST = "medication-list"
+    SERVICES_GRANTED = "services-granted"
+    SEEN = "seen"
+    OBJECTION = "objection"
+    FOLLOWED_UP = "followed-up"
+
+
+class Standing(StrEnum):
+    """What a notice is to an earlier one (KITH list 7309: N, M, C; MedCom: -, RE_, AN_)."""
+
+    NEW = "new"
+    CORRECTION = "correction"
+    CANCELLATION = "cancellation"
+
+
+class AnswerValue(StrEnum):
+    """What the municipality said to a ready notice; free text is `unclassified` until a person reads it."""
+
+    CAN_RECEIVE = "can-receive"
+    CANNOT_RECEIVE = "cannot-receive"
+    NOT_KNOWN = "not-known"
+    UNCLASSIFIED = "unclassified"
+
+
+Moment = datetime | date
+"""An aware instant, or a day where the message gives no time of day."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Notice:
+    """One thing that a party told others about a patient's stay.
+
+    `message_id` is the sender's own (MsgId, MessageHeader.id) and unique for that sender.
+    Parties are ids of the register; a bare identifier where the register knows no such party.
+    """
+
+    kind: NoticeKind
+    message_id: str
+    sent_at: datetime  # as the sender's message states it, capped at our accept time
+    occurred: Moment  # when it happened, which is not when it was sent
+    sender: str
+    receivers: tuple[str, ...] = ()
+    hospital: str | None = None  # None where the notice names none, as between a GP and a municipality
+    encounter: str | None = None  # the hospital's id of the stay; logistics messages often carry none
+    episode: str | None = None  # links stays into a chain; never identifies a stay
+    admitted: Moment | None = None  # the admission, where a later notice repeats it
+    ready: Moment | None = None  # from when the patient is ready; may be an estimate
+    estimate: bool = False  # `Anslag`: announced only, it never decides money
+    planned_discharge: date | None = None
+    answer: AnswerValue | None = None
+    receive_from: date | None = None
+    sip_needed: bool = False
+    psychiatric: bool = False
+    open_care_available: bool | None = None  # None: not clarified, which blocks liability (2017:612 5:5)
+    standing: Standing = Standing.NEW
+    refers_to: str | None = None  # message id of the notice that this one corrects, cancels or answers
+    reserved: bool = False  # ForbeholdOmVideresending: only the addressed receiver may have it
+    text: str | None = None
+
+    def __post_init__(self) -> None:
+        for moment in (self.sent_at, self.occurred, self.admitted, self.ready):
+            if isinstance(moment, datetime) and moment.tzinfo is None:
+                raise ValueError("instants of a notice must be timezone-aware")
+
+
+def instant(moment: Moment, *, sent_at: datetime, zone: tzinfo) -> datetime:
+    """The instant by which a moment is ordered.
+
+    A day without time is the sending instant if that is the same local day, else its first second.
+    """
+    if isinstance(moment, datetime):
+        return moment
+    if sent_at.astimezone(zone).date() == moment:
+        return sent_at
+    return datetime.combine(moment, time.min, zone)
+
+
+def local_date(moment: Moment, zone: tzinfo) -> date:
+    """The calendar day of a moment where the hospital is."""
+    return moment.astimezone(zone).date() if isinstance(moment, datetime) else moment

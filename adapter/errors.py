@@ -1,0 +1,60 @@
+"""Every error that the adapter raises on purpose, drawn once.
+
+    AdapterError
+    ├── ConfigurationError       ours to set right before anything starts: what, where, what to do
+    ├── MessageError             about one message that came in
+    │   ├── Refused              theirs, for good: answered in the sender's own dialect, never releasable
+    │   └── Quarantined          waits for a correction of our own data; no receipt has been given yet
+    ├── CannotWrite              a notice has no form in the dialect that its receiver reads
+    ├── StoreError               the store said no: busy for too long, full, or of another version
+    ├── MailboxError             a mailbox could not be read to its end; the rest waits for the next poll
+    └── NotFound                 a case, delivery or message that a person named does not exist
+
+What a partner answers is never an exception: it is a `messaging.delivery.Reply`, judged by `messaging.retry`.
+No message of these errors holds a national identity number or a message body.
+"""
+
+
+class AdapterError(Exception):
+    """Anything that the adapter raises on purpose; its text says what, where and what to do."""
+
+
+class ConfigurationError(AdapterError):
+    """A setting or a region file cannot be used; nothing has been started."""
+
+
+class MessageError(AdapterError):
+    """A message cannot be taken as it stands.
+
+    `code` is the standard's own code where it has one (KITH list 8221: E10, E36, T01, T02, T10;
+    FHIR issue type: invalid, required, not-supported, …); `reason` is a sentence for a person.
+    """
+
+    def __init__(self, reason: str, *, code: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.code = code
+
+
+class Refused(MessageError):
+    """The sender must correct and send anew; a negative receipt is given and is final (HITS 1168 4.4)."""
+
+
+class Quarantined(MessageError):
+    """We cannot take it yet: a party, an endpoint or a mapping of our own is missing."""
+
+
+class CannotWrite(AdapterError):
+    """The notice has no form in the dialect asked for."""
+
+
+class StoreError(AdapterError):
+    """The store could not do what was asked, and nothing of it was done."""
+
+
+class MailboxError(AdapterError):
+    """A mailbox could not be read to its end; no cursor has passed what was not read."""
+
+
+class NotFound(AdapterError):
+    """Nothing in the store has that id."""

@@ -1,0 +1,65 @@
+"""One message on its way to one party, and each try at it.
+
+`waiting → leased → sent → acknowledged`, or `refused` (the receiver said no), or `given-up` (we, or a
+person, stopped trying). Where the patient is, is another axis: `discharge.case`.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class DeliveryState(StrEnum):
+    """How far one message has come on its way to one party."""
+
+    WAITING = "waiting"
+    LEASED = "leased"
+    SENT = "sent"
+    ACKNOWLEDGED = "acknowledged"
+    REFUSED = "refused"
+    GIVEN_UP = "given-up"
+
+
+class Trigger(StrEnum):
+    """Why an attempt was made."""
+
+    SCHEDULE = "schedule"
+    PERSON = "person"
+    MISSING_RECEIPT = "missing-receipt"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Leased:
+    """A delivery that this process has claimed and must send before the lease ends."""
+
+    id: int
+    lane: str
+    endpoint: str
+    party: str
+    dialect: str
+    message_id: str  # the id inside the content; the same in every attempt
+    content: bytes = field(repr=False)
+    content_type: str
+    attempts: int  # made before this one
+    created_at: datetime
+    lease_until: datetime
+    trigger: Trigger = Trigger.SCHEDULE
+    next_attempt_at: datetime | None = None  # what the schedule had planned, kept when a person resends
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reply:
+    """What one attempt brought back; never an exception.
+
+    `status` is the HTTP status, None where there is none (a directory, a broken connection).
+    `delivered` says that the receiver's side holds the message: HTTP 2xx does, a file written does not.
+    """
+
+    status: int | None = None
+    delivered: bool = False
+    taken: bool = False  # the transport has accepted it, whether or not the receiver holds it
+    body: bytes = field(default=b"", repr=False)
+    content_type: str | None = None
+    retry_after: float | None = None  # seconds
+    error: str | None = None  # connection and protocol faults, in words, without any body
+    ms: float = 0.0

@@ -1,0 +1,69 @@
+"""What stands on the outside of a message: who to whom, when, under which number.
+
+The dialect's own address block is kept opaque beside it, so that a receipt can mirror it to the letter
+(HIS 80415, N-04).
+"""
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+HER = "urn:oid:2.16.578.1.12.4.1.2"
+"""Identifier system of the Norwegian address register's HER-id."""
+
+_LONG_OF_THEIR_OWN = re.compile(
+    r"https://www\.gs1\.org/gln\|\d{13}|urn:oid:1\.2\.752\.29\.4\.19\|SE\d{10}-\w+"
+)
+_LIKE_A_NATIONAL_NUMBER = re.compile(r"(?<!\d)(?:\d{2})?\d{6}[-+ ]?\d{4,5}(?!\d)")
+_LONGEST_SAID = 80  # characters: an address is said in alarms and on pages, where nobody reads more
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Address:
+    """A communication party as a message writes it.
+
+    `identifiers` are `(system, value)` pairs, the most specific level (service, person) first; HER-ids
+    come without dots.
+    """
+
+    identifiers: tuple[tuple[str, str], ...]
+    name: str | None = None
+    copy: bool = False  # a copy receiver (RoleReceiver COP)
+
+    @property
+    def token(self) -> str:
+        """The most specific identifier as `system|value`, for logs and for parties nobody registered."""
+        if not self.identifiers:
+            return "unaddressed"
+        system, value = self.identifiers[0]
+        return f"{system}|{value}"
+
+    @property
+    def said(self) -> str:
+        """The same for people: `HER-id 8143501`, without what may be the number of a person."""
+        system, bar, value = self.token.partition("|")
+        text = f"HER-id {value}" if system == HER else f"{system}{bar}{value}"
+        if not _LONG_OF_THEIR_OWN.fullmatch(text):
+            text = _LIKE_A_NATIONAL_NUMBER.sub("*", text)
+        if len(text) > _LONGEST_SAID:
+            text = f"{text[:_LONGEST_SAID]}…"
+        return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Envelope:
+    """The outside of one message, in terms that every dialect shares."""
+
+    dialect: str  # the name under which `mappings` knows it, version included: plo-1.6, fhir, …
+    message_id: str
+    type: str  # the dialect's own: LOG_INNLAGT, APPREC, an event code
+    sent_at: datetime
+    sender: Address
+    receivers: tuple[Address, ...]
+    content_type: str
+    transmission_id: str | None = None  # Bundle.id: changes from sending to sending where the dialect says so
+    refers_to: str | None = None  # the message this one answers, corrects or cancels (RefToParent)
+    conversation: str | None = None
+    production: bool | None = None  # ProcessingStatus P; None where it is not said
+    opaque: Any = field(default=None, repr=False, compare=False)  # the dialect's own addresses

@@ -1,0 +1,203 @@
+"""Who is who, and who speaks for whom.
+
+Every party is *ours* (we are its gateway: we read what is sent to it, hand it on, and give its receipt) or
+*theirs* (a partner with its own system, whose receipt we wait for). Between two of theirs we only relay.
+Parties, addresses and successors are dated: Leikanger became part of Sogndal in 2020.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from enum import StrEnum
+
+from adapter.messaging.envelope import HER, Address
+
+
+class Side(StrEnum):
+    """Whose gateway a party uses."""
+
+    OURS = "ours"
+    THEIRS = "theirs"
+
+
+class ReceiptWhen(StrEnum):
+    """When we give the receipt of a party of ours."""
+
+    STORED = "stored"  # its board is its system: as soon as the message is stored
+    DELIVERED = "delivered"  # when its own system behind us has taken it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Service:
+    """An addressable unit of a party (HER-id level 2)."""
+
+    role: str  # nursing, case-work, ward, …
+    identifiers: tuple[tuple[str, str], ...]
+    name: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Party:
+    """A hospital, municipality, primary care unit or GP's office, as of a day."""
+
+    id: str
+    name: str
+    kind: str  # hospital, municipal-acute-bed, municipality, open-care, gp
+    side: Side
+    identifiers: tuple[tuple[str, str], ...]  # (system, value)
+    services: tuple[Service, ...] = ()
+    endpoint: str | None = None  # name of the endpoint that its messages go to
+    receipt: ReceiptWhen = ReceiptWhen.STORED
+    valid_from: date | None = None
+    valid_to: date | None = None  # the last day on which it is valid
+    successor: str | None = None
+    hosted_by: str | None = None  # the host municipality that receives on its behalf
+
+    def valid_on(self, day: date) -> bool:
+        """Whether the party exists on `day`."""
+        return (self.valid_from is None or self.valid_from <= day) and (
+            self.valid_to is None or day <= self.valid_to
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Endpoint:
+    """A place that messages are sent to; never taken from a message."""
+
+    name: str
+    transport: str  # fhir, directory, webhook
+    address: str  # URL of $process-message, folder, URL
+    dialect: str  # what is read there: fhir, plo-1.5, plo-1.6
+    concurrency: int = 2
+    receipt_within: timedelta = timedelta(minutes=30)  # then an alarm and, per dialect, a resend
+    timeout: float = 10.0  # seconds
+    token: str | None = field(default=None, repr=False)  # bearer token that we show
+    client_certificate: tuple[str, str] | None = None  # certificate and key files
+    trust: str | None = None  # CA bundle for https
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Partner:
+    """A machine that signs in; it may speak for its parties and for nobody else."""
+
+    name: str
+    parties: tuple[str, ...]
+    token_sha256: str | None = field(default=None, repr=False)
+    certificate_sha256: str | None = field(default=None, repr=False)  # fingerprint of its client certificate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Register:
+    """The region's parties, endpoints and partners, with the look-ups that routing needs.
+
+    `open` is evaluation mode: an address that nobody registered becomes a party of ours whose board is its
+    system, so that any sample can be fed in.
+    """
+
+    parties: tuple[Party, ...] = ()
+    endpoints: tuple[Endpoint, ...] = ()
+    partners: tuple[Partner, ...] = ()
+    open: bool = False
+
+    def __post_init__(self) -> None:
+        by_identifier: dict[tuple[str, str], list[Party]] = {}
+        for party in self.parties:
+            for identifier in self._all_identifiers(party):
+                by_identifier.setdefault(identifier, []).append(party)
+        object.__setattr__(self, "_by_identifier", by_identifier)
+        object.__setattr__(self, "_by_id", {party.id: party for party in self.parties})
+        object.__setattr__(self, "_endpoints", {endpoint.name: endpoint for endpoint in self.endpoints})
+
+    _by_identifier: dict[tuple[str, str], list[Party]] = field(init=False, repr=False, compare=False)
+    _by_id: dict[str, Party] = field(init=False, repr=False, compare=False)
+    _endpoints: dict[str, Endpoint] = field(init=False, repr=False, compare=False)
+
+    @staticmethod
+    def _all_identifiers(party: Party) -> Iterable[tuple[str, str]]:
+        yield from party.identifiers
+        for service in party.services:
+            yield from service.identifiers
+
+    def resolve(self, address: Address, day: date) -> Party | None:
+        """The party at `address` on `day`: the most specific identifier that anybody has wins.
+
+        A party that has ended hands over to its successor. None where nobody has any of the identifiers.
+        """
+        for identifier in address.identifiers:
+            for party in self._by_identifier.get(identifier, ()):
+                living = self.living(party, day)
+                if living is not None:
+                    return living
+        return self._stranger(address) if self.open and address.identifiers else None
+
+    def living(self, party: Party, day: date) -> Party | None:
+        """`party` if it exists on `day`, else the first of its successors that does."""
+        seen: set[str] = set()
+        current: Party | None = party
+        while current is not None and current.id not in seen:
+            if current.valid_on(day):
+                return current
+            seen.add(current.id)
+            current = self._by_id.get(current.successor) if current.successor else None
+        return None
+
+    def address(self, party: Party, like: Address) -> Address:
+        """How a message addresses `party`: at the service of the same role as that of `like`."""
+        asked = set(like.identifiers)
+        if asked & set(self._all_identifiers(party)):
+            return like
+        services = (s for p in self.parties for s in p.services)
+        roles = {s.role for s in services if asked & set(s.identifiers)}
+        service = next((s.identifiers for s in party.services if s.role in roles), ())
+        return Address(identifiers=(*service, *party.identifiers), name=party.name)
+
+    def spoken_for(self, party: Party) -> tuple[str, ...]:
+        """The parties in whose name `party` may answer: itself, those it hosts, those it succeeded."""
+        others = (p.id for p in self.parties if party.id in (p.hosted_by, p.successor))
+        return (party.id, *others)
+
+    @staticmethod
+    def _stranger(address: Address) -> Party:
+        system, value = address.identifiers[-1]
+        short = "her" if system == HER else system.rsplit(":", 1)[-1].rsplit("/", 1)[-1]
+        return Party(
+            id=f"{short}-{value}",
+            name=address.name or f"{short} {value}",
+            kind="unknown",
+            side=Side.OURS,
+            identifiers=address.identifiers,
+        )
+
+    def party(self, party_id: str) -> Party | None:
+        """The party of that id, whether or not it still exists."""
+        return self._by_id.get(party_id)
+
+    def endpoint(self, name: str | None) -> Endpoint | None:
+        """The endpoint of that name."""
+        return self._endpoints.get(name) if name else None
+
+    def endpoint_of(self, party: Party) -> Endpoint | None:
+        """Where the party's messages go: its own endpoint, else its host's."""
+        if party.endpoint is None and party.hosted_by is not None:
+            host = self.party(party.hosted_by)
+            return self.endpoint(host.endpoint) if host else None
+        return self.endpoint(party.endpoint)
+
+    def partner_by_token(self, token: str) -> Partner | None:
+        """The partner whose stored hash is that of `token`, compared in constant time."""
+        digest = hashlib.sha256(token.encode()).hexdigest()
+        found = None
+        for partner in self.partners:
+            if partner.token_sha256 and hmac.compare_digest(partner.token_sha256, digest):
+                found = partner
+        return found
+
+    def partner_by_certificate(self, der: bytes) -> Partner | None:
+        """The partner whose client certificate this is (already verified by the TLS layer)."""
+        digest = hashlib.sha256(der).hexdigest()
+        for partner in self.partners:
+            if partner.certificate_sha256 and hmac.compare_digest(partner.certificate_sha256.lower(), digest):
+                return partner
+        return None

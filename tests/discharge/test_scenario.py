@@ -1,0 +1,335 @@
+"""A described case, explained: the table of cases of the law, bad documents, and the examples of the docs."""
+
+import json
+import re
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapter.discharge.scenario import explain
+from adapter.errors import ConfigurationError
+
+ROOT = Path(__file__).parents[2]
+SCENARIOS = sorted((ROOT / "fixtures" / "scenarios").glob("*.json"))
+DOCS = (ROOT / "docs" / "deadlines.md").read_text("utf-8")
+Document = dict[str, Any]
+
+
+def scenario(name: str) -> Document:
+    found: Document = json.loads((ROOT / "fixtures" / "scenarios" / f"{name}.json").read_text("utf-8"))
+    return found
+
+
+def told(kind: str, at: str, **more: Any) -> Document:
+    return {"kind": kind, "at": at, **more}
+
+
+def case(country: str, now: str, *events: Document) -> Document:
+    return explain({"agreement": country, "now": now, "events": list(events)})
+
+
+def deadline(explained: Document, kind: str, party: str | None = None) -> Document:
+    (one,) = [
+        d for d in explained["deadlines"] if d["kind"] == kind and (party is None or d["party"] == party)
+    ]
+    return dict(one)
+
+
+BEFORE = [
+    told("admitted", "2024-12-20T08:00:00+01:00"),
+    told("open-care-availability", "2024-12-20T09:00:00+01:00", available=True),
+]
+
+
+# --- the table of cases -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sent", "first"),
+    [
+        ("2025-03-07T12:00:00+01:00", "2025-03-10"),  # Friday noon: Monday
+        ("2025-03-07T12:00:01+01:00", "2025-03-11"),  # a second later: Tuesday
+        ("2025-03-05T11:00:00+01:00", "2025-03-08"),  # Wednesday: Saturday, no roll-over
+        ("2025-04-17T10:00:00+02:00", "2025-04-20"),  # Maundy Thursday: Easter Day
+        ("2024-12-29T12:00:00+01:00", "2025-01-01"),
+        ("2028-02-27T12:00:00+01:00", "2028-03-01"),  # over a leap day
+        ("2025-03-28T12:30:00+01:00", "2025-04-01"),  # over the spring night
+        ("2025-07-04T10:00:01Z", "2025-07-08"),  # 12:00:01 where the hospital is
+    ],
+)
+def test_sweden_is_liable_three_days_after_the_notice_and_four_after_noon(sent, first):
+    explained = case("sweden", sent, *BEFORE, told("ready-for-discharge", sent))
+    assert explained["payment"]["liable_from"] == first
+    assert deadline(explained, "payment-start")["due_at"].startswith(f"{first}T00:00:00")
+
+
+@pytest.mark.parametrize(
+    ("sent", "due"),
+    [
+        ("2025-03-07T12:00:01+01:00", "2025-03-10T23:59:59+01:00"),
+        ("2025-03-05T11:00:00+01:00", "2025-03-08T23:59:59+01:00"),
+    ],
+)
+def test_sweden_calls_to_sip_within_three_calendar_days(sent, due):
+    explained = case("sweden", sent, *BEFORE, told("ready-for-discharge", sent, sip_needed=True))
+    assert deadline(explained, "sip-call")["due_at"] == due
+
+
+def test_sweden_without_the_other_events_the_same_notice_makes_nobody_liable():
+    sent = "2025-03-07T12:00:00+01:00"
+    explained = case("sweden", "2025-03-20T09:00:00+01:00", told("ready-for-discharge", sent))
+    payment = explained["payment"]
+    assert (payment["liable_from"], payment["days"], payment["total"]) == (None, [], "0")
+    assert "admission notice" in payment["reasons"][0]
+    assert "open care" in payment["reasons"][0]
+
+
+def test_sweden_friday_noon_in_2022_is_charged_by_the_day_and_says_where_the_amount_is_from():
+    payment = explain(scenario("sweden-ready-friday-at-noon"))["payment"]
+    assert payment["days"] == [
+        {"date": "2022-03-07", "amount": "9300", "currency": "SEK"},
+        {"date": "2022-03-08", "amount": "9300", "currency": "SEK"},
+    ]
+    assert (payment["liable_from"], payment["total"]) == ("2022-03-07", "18600")
+    assert any("Vårdsamverkan Skåne" in reason for reason in payment["reasons"])
+
+
+def test_sweden_a_second_after_noon_costs_a_day_less_and_says_why():
+    payment = explain(scenario("sweden-ready-friday-after-noon"))["payment"]
+    assert (payment["liable_from"], payment["total"]) == ("2022-03-08", "9300")
+    assert payment["reasons"][0] == (
+        "ready notice sent Friday 2022-03-04 12:00:01, after 12:00:00, so day 4: Tuesday 2022-03-08"
+        " (lag 2017:612 5 kap. 4 §)"
+    )
+
+
+def test_sweden_a_plan_that_is_needed_and_never_called_to_makes_nobody_liable():
+    explained = explain(scenario("sweden-plan-needed-and-no-call"))
+    assert deadline(explained, "sip-call")["state"] == "missed"
+    assert deadline(explained, "payment-start")["state"] == "void"
+    assert explained["payment"]["liable_from"] is None
+
+
+def test_sweden_withdrawn_on_day_two_and_ready_on_day_five_after_noon_is_liable_on_day_nine():
+    explained = explain(scenario("sweden-withdrawn-and-ready-again"))
+    starts = [d for d in explained["deadlines"] if d["kind"] == "payment-start"]
+    assert [(d["state"], d["due_at"][:10]) for d in starts] == [
+        ("void", "2019-05-09"),
+        ("met-late", "2019-05-14"),
+    ]
+    assert [day["date"] for day in explained["payment"]["days"]] == ["2019-05-14", "2019-05-15"]
+    assert explained["payment"]["total"] == "15600"
+
+
+def test_sweden_an_amount_that_is_not_known_is_left_out_with_a_reason():
+    document = scenario("sweden-ready-friday-at-noon")
+    shifted = json.loads(json.dumps(document).replace("2022-03", "2024-03"))
+    payment = explain(shifted)["payment"]
+    assert payment["total"] is None
+    assert {day["amount"] for day in payment["days"]} == {None}
+    assert any("2024 is not known" in reason for reason in payment["reasons"])
+
+
+def test_sweden_discharged_before_the_first_chargeable_day_is_not_liable():
+    gone = told("discharged", "2022-03-06T10:00:00+01:00")
+    document = scenario("sweden-ready-friday-at-noon")
+    document["events"].append(gone)
+    explained = explain(document)
+    assert deadline(explained, "payment-start")["state"] == "met"
+    assert (explained["payment"]["liable_from"], explained["payment"]["total"]) == (None, "0")
+
+
+def test_sweden_discharged_on_the_first_chargeable_day_is_not_liable_and_the_reason_names_the_day():
+    document = scenario("sweden-ready-friday-at-noon")
+    document["events"].append(told("discharged", "2022-03-07T10:00:00+01:00"))
+    payment = explain(document)["payment"]
+    assert (payment["liable_from"], payment["days"], payment["total"]) == (None, [], "0")
+    assert payment["reasons"][0].endswith("the first chargeable day would have been Monday 2022-03-07")
+
+
+def test_norway_24_hours_over_the_autumn_night_and_delivery_is_no_receipt():
+    made = deadline(explain(scenario("norway-early-notice-over-the-autumn-night")), "early-notice")
+    assert (made["due_at"], made["state"]) == ("2025-10-27T00:30:00+01:00", "open")
+    assert made["remind_at"] == "2025-10-26T12:30:00+01:00"
+
+
+def test_norway_an_announced_day_asks_each_municipality_for_an_answer_when_it_begins():
+    explained = explain(scenario("norway-ready-announced-and-answered"))
+    open_one = deadline(explained, "answer", "municipality:Lærdal")
+    assert (open_one["since"], open_one["due_at"]) == (
+        "2014-03-07T00:00:00+01:00",
+        "2014-03-07T03:00:00+01:00",
+    )
+    assert (open_one["state"], open_one["confidence"]) == ("missed", "local")
+    assert deadline(explained, "answer", "municipality:Årdal")["state"] == "met"
+
+
+def test_norway_payment_is_said_not_to_be_encoded():
+    payment = explain(scenario("norway-ready-announced-and-answered"))["payment"]
+    assert (payment["liable_from"], payment["days"], payment["total"]) == (None, [], None)
+    assert "not encoded" in payment["reasons"][0]
+
+
+# --- the document -------------------------------------------------------------------------------------------
+
+
+def test_who_sends_and_receives_need_not_be_said_where_there_is_one_of_each():
+    explained = case(
+        "norway",
+        "2024-03-05T12:00:00+01:00",
+        told("admitted", "2024-03-01T08:00:00+01:00", receiver="municipality:Vik"),
+        told("ready-for-discharge", "2024-03-05T09:00:00+01:00", accepted_at="2024-03-05T09:01:00+01:00"),
+        told("answer", "2024-03-05T10:00:00+01:00", answer="unclassified"),
+    )
+    assert deadline(explained, "answer", "municipality:Vik")["state"] == "met"
+
+
+def test_seen_and_delivered_are_read_and_accept_nothing():
+    explained = case(
+        "norway",
+        "2024-03-01T12:00:00+01:00",
+        told("admitted", "2024-03-01T08:00:00+01:00"),
+        told(
+            "care-needs",
+            "2024-03-01T09:00:00+01:00",
+            delivered_at="2024-03-01T09:00:01+01:00",
+            seen_at="2024-03-01T09:30:00+01:00",
+        ),
+    )
+    assert deadline(explained, "early-notice")["state"] == "open"
+
+
+@pytest.mark.parametrize("by", ["sender", "by"])
+def test_a_call_by_the_municipality_is_no_call_of_primary_care(by):
+    document = scenario("sweden-plan-needed-and-no-call")
+    document["events"].append(told("sip-call", "2019-05-09T10:00:00+02:00", **{by: "municipality"}))
+    assert deadline(explain(document), "sip-call")["state"] == "missed"
+    document["events"][-1][by] = "open-care"
+    assert deadline(explain(document), "sip-call")["state"] == "met"
+
+
+def test_a_case_in_which_nothing_has_happened_has_no_deadlines():
+    for country in ("norway", "sweden"):
+        explained = case(country, "2024-03-05T12:00:00+01:00")
+        assert explained["deadlines"] == []
+        assert explained["payment"]["reasons"]
+
+
+def test_before_a_ready_notice_there_is_nothing_to_pay():
+    payment = case("sweden", "2025-01-03T09:00:00+01:00", *BEFORE)["payment"]
+    assert payment["reasons"] == ["no ready notice has been sent"]
+
+
+@pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
+def test_every_order_of_the_events_is_explained_alike(path):
+    document = json.loads(path.read_text("utf-8"))
+    turned = deepcopy(document)
+    turned["events"].reverse()
+    assert explain(turned) == explain(document)
+    assert json.loads(json.dumps(explain(document))) == explain(document)
+
+
+GOOD = {
+    "agreement": "sweden",
+    "now": "2025-03-07T15:00:00+01:00",
+    "events": [*BEFORE, told("answer", "2025-03-07T12:00:00+01:00", answer="can-receive")],
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"agreement": "denmark"}, "agreement 'denmark': its rules are not encoded yet"),
+        ({"agreement": 7}, "scenario: agreement: must be a name"),
+        ({"agreement": {"base": "norway", "term": {}}}, "scenario, agreement: term: is not known here"),
+        ({"agreement": {"terms": {}}}, "scenario, agreement: base: must be a name"),
+        ({"agreement": {"base": "norway", "terms": {"x": 1}}}, "term 'x': no such term"),
+        ({"now": None}, "scenario: now: is missing"),
+        ({"now": "2025-03-07T15:00:00"}, "scenario: now: '2025-03-07T15:00:00' has no offset"),
+        ({"events": {}}, "scenario: events: must be a list"),
+        ({"events": ["ready"]}, "events[0]: must be a JSON object"),
+        ({"patient": "x"}, "scenario: patient: is not known here"),
+    ],
+)
+def test_a_bad_document_is_told_where_it_is_wrong(change, said):
+    with pytest.raises(ConfigurationError) as error:
+        explain(GOOD | change)
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"kind": "redy"}, "kind: 'redy' is unknown; it may be: admitted,"),
+        ({"kind": None}, "kind: is missing"),
+        ({"kind": "discharged"}, "answer: belongs to answer, not to discharged"),
+        ({"at": "yesterday"}, "at: 'yesterday' is no time; write 2024"),
+        ({"at": 5}, "at: 5 is no time"),
+        ({"at": "2025-03-07T12:00:00"}, "at: '2025-03-07T12:00:00' has no offset"),
+        ({"accepted_at": "2025-03-07"}, "accepted_at: '2025-03-07' has no offset"),
+        ({"sent_at": "soon"}, "sent_at: 'soon' is no time"),
+        ({"answer": "yes"}, "answer: 'yes' is unknown; it may be: can-receive,"),
+        ({"answer": None}, "answer: is missing"),
+        ({"receive_from": "Monday"}, "receive_from: 'Monday' is no date"),
+        ({"sender": "Lærdal"}, "sender: 'Lærdal' is no party; write one of hospital,"),
+        ({"receiver": ["hospital", 4]}, "receiver: 4 is no party"),
+        ({"sender": "municipality", "by": "municipality"}, "by: says the same as sender"),
+        ({"acepted_at": "2025-03-07T12:00:00Z"}, "acepted_at: is not known here"),
+        ({"kind": "open-care-availability", "answer": None, "available": "yes"}, "answer: belongs to answer"),
+    ],
+)
+def test_a_bad_event_is_told_by_its_number_and_key(change, said):
+    events = [*BEFORE, {**GOOD["events"][2], **change}]
+    with pytest.raises(ConfigurationError) as error:
+        explain(GOOD | {"events": events})
+    assert str(error.value).startswith(f"events[2]: {said}")
+
+
+@pytest.mark.parametrize("available", [None, "yes", 1])
+def test_open_care_is_said_to_be_available_or_not(available):
+    event = told("open-care-availability", "2025-03-07T12:00:00+01:00", available=available)
+    with pytest.raises(ConfigurationError, match=r"events\[0\]: available: must be true or false"):
+        explain(GOOD | {"events": [event]})
+
+
+# --- the examples of the docs -------------------------------------------------------------------------------
+
+
+def shown(example: Any, explained: Any) -> Any:
+    """`explained`, shortened to the keys that the example shows."""
+    if isinstance(example, dict):
+        return {key: shown(value, explained[key]) for key, value in example.items()}
+    if isinstance(example, list):
+        assert len(example) == len(explained)
+        return [shown(one, other) for one, other in zip(example, explained, strict=True)]
+    return explained
+
+
+EXAMPLES = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", DOCS, re.DOTALL)]
+
+
+def test_the_docs_show_each_scenario_with_what_it_explains():
+    assert len(EXAMPLES) >= 4
+    assert len(EXAMPLES) % 2 == 0
+
+
+@pytest.mark.parametrize("number", range(0, len(EXAMPLES), 2))
+def test_the_examples_of_the_docs_are_explained_as_they_say(number):
+    document, example = EXAMPLES[number], EXAMPLES[number + 1]
+    assert shown(example, explain(document)) == example
+
+
+def test_the_docs_name_every_deadline_with_its_paragraph_and_every_key():
+    from adapter.discharge.agreement import agreement
+    from adapter.discharge.scenario import _KEYS
+
+    for country in ("norway", "sweden"):
+        for rule in agreement(country).rules:
+            assert f"`{rule.kind}`" in DOCS
+            assert rule.basis in DOCS
+            for requirement in rule.requires:
+                assert requirement.basis in DOCS
+    for key in _KEYS:
+        assert f"`{key}`" in DOCS, key
