@@ -1,0 +1,325 @@
+"""Notices in and out of message Bundles: the one place where FHIR and the words of the field meet.
+
+Every kind has one resource in focus. What the notice says goes where R4 has a place for it (Encounter.period,
+Patient.deceased, Task.status); the rest are the project's own extensions on MessageHeader and Encounter,
+published under `definitions/`. Free text travels in the focus resource's narrative.
+"""
+
+import uuid
+from collections.abc import Sequence
+from datetime import date, datetime, tzinfo
+from html import unescape
+from re import sub
+from typing import Any
+
+from adapter.discharge.notices import AnswerValue, Moment, Notice, NoticeKind, Standing
+from adapter.errors import Refused
+from adapter.fhir.bundles import (
+    ANSWER_SYSTEM,
+    CANONICAL,
+    EVENT_SYSTEM,
+    YEARS,
+    Bundle,
+    Clinician,
+    Resource,
+    Subject,
+    Unit,
+    address_of,
+    endpoint_of,
+    entry,
+    extension,
+    follow,
+    header,
+    instant_text,
+    narrative,
+    of_type,
+    organization,
+    pairs,
+    reference,
+    with_extension,
+)
+from adapter.fhir.parts import ENDED, TASK_STATUS, encounter_of, focus_of, patient_of, practitioner_of
+from adapter.messaging.envelope import Address
+
+K = NoticeKind
+
+_NAMESPACE = uuid.UUID("6d1d9a2c-6f43-5a56-9f0e-0d4c7e3f2b11")
+
+
+def message_bundle(
+    notice: Notice,
+    *,
+    subject: Subject,
+    sender: Address,
+    receivers: Sequence[Address],
+    hospital: Address | None = None,
+    transmission_id: str,
+    responsible: Clinician | None = None,
+    unit: Unit | None = None,
+    discharged_to: tuple[str, str, str] | None = None,
+) -> Bundle:
+    """The message that tells `notice`; its MessageHeader.id is the notice's message id.
+
+    `discharged_to` is (system, code, display) of where the patient goes. Ids of the other resources are
+    derived from the message id, so that the same notice always gives the same bytes.
+    """
+
+    def new_id(role: str) -> str:
+        return str(uuid.uuid5(_NAMESPACE, f"{notice.message_id}/{role}"))
+
+    patient = patient_of(notice, subject, new_id("patient"))
+    sending = organization(sender, new_id("sender"))
+    receiving = [organization(r, new_id(f"receiver-{n}")) for n, r in enumerate(receivers)]
+    provider = (
+        sending
+        if hospital == sender
+        else next((made for made, r in zip(receiving, receivers, strict=True) if r == hospital), None)
+    )
+    extra: list[Resource] = []
+    if provider is None and hospital is not None:
+        provider = organization(hospital, new_id("hospital"))
+        extra.append(provider)
+    encounter = encounter_of(notice, patient, provider, new_id("encounter"), discharged_to)
+    focus = focus_of(notice, patient, encounter, sending, new_id("focus"))
+    if notice.text:
+        focus["text"] = narrative(notice.text)
+    head = _header(notice, sending, receiving, receivers, focus, unit)
+    if responsible is not None:
+        doctor = practitioner_of(responsible, new_id("responsible"))
+        head["responsible"] = reference(doctor)
+        extra.append(doctor)
+    parts = [head, patient, encounter]
+    if focus is not encounter:
+        parts.append(focus)
+    return {
+        "resourceType": "Bundle",
+        "id": transmission_id,
+        "type": "message",
+        "timestamp": instant_text(notice.sent_at),
+        "entry": [entry(part) for part in (*parts, sending, *receiving, *extra)],
+    }
+
+
+def _header(
+    notice: Notice,
+    sending: Resource,
+    receiving: list[Resource],
+    receivers: Sequence[Address],
+    focus: Resource,
+    unit: Unit | None,
+) -> Resource:
+    head: Resource = {
+        "resourceType": "MessageHeader",
+        "id": notice.message_id,
+        "eventCoding": {"system": EVENT_SYSTEM, "code": notice.kind.value},
+        "destination": [
+            {"name": r.name or r.token, "endpoint": endpoint_of(r), "receiver": reference(made)}
+            for made, r in zip(receiving, receivers, strict=True)
+        ],
+        "sender": reference(sending),
+        "source": {"name": sending.get("name", "unnamed"), "endpoint": endpoint_of(address_of(sending))},
+        "focus": [reference(focus)],
+        "definition": f"{CANONICAL}/MessageDefinition/{notice.kind.value}",
+    }
+    for made, receiver in zip(head["destination"], receivers, strict=True):
+        if receiver.copy:
+            with_extension(made, "copy-receiver", "Boolean", True)
+    if unit is not None:
+        head["source"]["name"] = unit.name
+        if unit.phone:
+            head["source"]["contact"] = {"system": "phone", "value": unit.phone}
+    with_extension(head, "occurred", "DateTime", instant_text(notice.occurred))
+    if notice.standing is not Standing.NEW:
+        with_extension(head, "standing", "Code", notice.standing.value)
+    with_extension(head, "refers-to", "String", notice.refers_to)
+    if notice.reserved:
+        with_extension(head, "reserved", "Boolean", True)
+    return head
+
+
+# --- and back again ---------------------------------------------------------------------------------------
+
+
+def notice_in(bundle: Bundle, *, zone: tzinfo) -> Notice:
+    """What the message says. Times without offset are the hospital's, in `zone`.
+
+    Raises Refused where the message has no MessageHeader, an event that we do not know, or no time.
+    """
+    head = header(bundle)
+    if head is None:
+        raise Refused("the Bundle has no MessageHeader as its first entry", code="required")
+    kind = event_kind(head)
+    encounter = of_type(bundle, "Encounter") or {}
+    focus = next((r for r in (follow(bundle, f) for f in head.get("focus") or ()) if r is not None), {})
+    period = encounter.get("period") or {}
+    task = focus if focus.get("resourceType") == "Task" else {}
+    sent_at = moment(bundle.get("timestamp"), zone)
+    if not isinstance(sent_at, datetime):
+        raise Refused("Bundle.timestamp must be an instant with its offset", code="required")
+    return Notice(
+        kind=kind,
+        message_id=str(head.get("id", "")),
+        sent_at=sent_at,
+        occurred=_occurred(bundle, head, kind, period, zone) or sent_at,
+        sender=address_of(follow(bundle, head.get("sender"))).token,
+        receivers=tuple(address.token for address in receivers_in(bundle)),
+        hospital=_hospital(bundle, encounter),
+        encounter=_first_value(encounter.get("identifier")),
+        episode=_first_value([e.get("identifier") or {} for e in encounter.get("episodeOfCare") or ()]),
+        admitted=moment(period.get("start"), zone),
+        ready=moment(extension(encounter, "ready-for-discharge"), zone),
+        estimate=bool(extension(encounter, "estimate")),
+        planned_discharge=_date(extension(encounter, "planned-discharge")),
+        answer=_answer(task) if kind is K.ANSWER else None,
+        receive_from=_date((task.get("executionPeriod") or {}).get("start")),
+        sip_needed=bool(extension(encounter, "sip-needed")),
+        psychiatric=bool(extension(encounter, "psychiatric")),
+        open_care_available=extension(encounter, "open-care-available"),
+        standing=_standing(head),
+        refers_to=extension(head, "refers-to"),
+        reserved=bool(extension(head, "reserved")),
+        text=plain_text(focus),
+    )
+
+
+def event_kind(head: Resource) -> NoticeKind:
+    """The kind that the MessageHeader's event names; Refused where it is none of ours."""
+    coding = head.get("eventCoding")
+    if not isinstance(coding, dict) or coding.get("system") != EVENT_SYSTEM:
+        raise Refused(
+            f"MessageHeader.eventCoding is of another system; the events that we read are in {EVENT_SYSTEM}",
+            code="not-supported",
+        )
+    try:
+        return NoticeKind(str(coding.get("code")))
+    except ValueError:
+        raise Refused(
+            f"MessageHeader.eventCoding.code is unknown; the events that we read are in {EVENT_SYSTEM}",
+            code="not-supported",
+        ) from None
+
+
+def receivers_in(bundle: Bundle) -> tuple[Address, ...]:
+    """The addressed receivers, copy receivers marked."""
+    head = header(bundle) or {}
+    return tuple(
+        address_of(follow(bundle, d.get("receiver")), copy=bool(extension(d, "copy-receiver")))
+        for d in head.get("destination") or ()
+    )
+
+
+def subject_in(bundle: Bundle) -> Subject:
+    """Who the message is about, as it says."""
+    patient = of_type(bundle, "Patient") or {}
+    name: Resource = next(iter(patient.get("name") or ()), {})
+    place: Resource = next(iter(patient.get("address") or ()), {})
+    lines = place.get("line") or [None]
+    return Subject(
+        identifiers=pairs(patient),
+        family=name.get("family"),
+        given=_given(name),
+        birth_date=_birth_date(patient),
+        gender=patient.get("gender"),
+        address=(lines[0], place.get("postalCode"), place.get("city")) if place else None,
+        deceased=bool(patient.get("deceasedDateTime") or patient.get("deceasedBoolean")),
+    )
+
+
+def clinician_in(bundle: Bundle) -> Clinician | None:
+    """The health professional who answers for the message, where it names one."""
+    found = follow(bundle, (header(bundle) or {}).get("responsible"))
+    if found is None or found.get("resourceType") != "Practitioner":
+        return None
+    name: Resource = next(iter(found.get("name") or ()), {})
+    qualification: Resource = next(iter(found.get("qualification") or ()), {})
+    coding: Resource = next(iter((qualification.get("code") or {}).get("coding") or ()), {})
+    return Clinician(
+        identifiers=pairs(found),
+        family=name.get("family"),
+        given=_given(name),
+        profession=coding.get("code"),
+    )
+
+
+def moment(text: Any, zone: tzinfo) -> Moment | None:
+    """A FHIR date, dateTime or instant; a time without offset is local. None where there is none."""
+    if not isinstance(text, str) or not text:
+        return None
+    try:
+        found = date.fromisoformat(text) if len(text) == 10 else datetime.fromisoformat(text)
+    except ValueError:
+        raise Refused("a date or time in the message cannot be read", code="value") from None
+    if found.year not in YEARS:
+        raise Refused(f"a date or time in the message is not in {YEARS[0]} to {YEARS[-1]}", code="value")
+    if not isinstance(found, datetime) or found.tzinfo:
+        return found
+    return found.replace(tzinfo=zone)
+
+
+def plain_text(resource: Resource) -> str | None:
+    """The narrative as plain text, one line a paragraph."""
+    div = (resource.get("text") or {}).get("div") or ""
+    lines = sub(r"</p>|<br ?/?>", "\n", div)
+    return unescape(sub(r"<[^>]*>", "", lines)).strip() or None
+
+
+def _occurred(
+    bundle: Bundle, head: Resource, kind: NoticeKind, period: Resource, zone: tzinfo
+) -> Moment | None:
+    """The event's own time: the `occurred` extension, else the place that R4 has for it."""
+    said = moment(extension(head, "occurred"), zone)
+    if said is not None:
+        return said
+    if kind is K.DECEASED:
+        patient = of_type(bundle, "Patient") or {}
+        return moment(patient.get("deceasedDateTime"), zone) or moment(period.get("end"), zone)
+    if kind is K.ADMITTED:
+        return moment(period.get("start"), zone)
+    return moment(period.get("end"), zone) if kind in ENDED else None
+
+
+def _standing(head: Resource) -> Standing:
+    try:
+        return Standing(extension(head, "standing") or "new")
+    except ValueError:
+        raise Refused(
+            "the extension `standing` of MessageHeader has an unknown code", code="code-invalid"
+        ) from None
+
+
+def _hospital(bundle: Bundle, encounter: Resource) -> str | None:
+    provider = follow(bundle, encounter.get("serviceProvider"))
+    return address_of(provider).token if provider is not None else None
+
+
+def _given(name: Resource) -> str | None:
+    return " ".join(part for part in name.get("given") or () if part) or None
+
+
+def _birth_date(patient: Resource) -> date | None:
+    """A year or month alone is legal R4, and identifies nobody."""
+    text = patient.get("birthDate")
+    if not isinstance(text, str) or len(text) != 10:
+        return None
+    try:
+        return date.fromisoformat(text)  # of any century
+    except ValueError:
+        raise Refused("a date or time in the message cannot be read", code="value") from None
+
+
+def _first_value(items: Any) -> str | None:
+    return next((item["value"] for item in items or () if item.get("value")), None)
+
+
+def _date(text: Any) -> date | None:
+    found = moment(text, None) if isinstance(text, str) else None  # type: ignore[arg-type]  # a date has no zone
+    return found.date() if isinstance(found, datetime) else found
+
+
+def _answer(task: Resource) -> AnswerValue:
+    """The municipality's answer: its own code, else the Task's status; `unclassified` where neither says."""
+    coding: Resource = next(iter((task.get("businessStatus") or {}).get("coding") or ()), {})
+    if coding.get("system") == ANSWER_SYSTEM and coding.get("code") in {value.value for value in AnswerValue}:
+        return AnswerValue(coding["code"])
+    by_status = {status: answer for answer, status in TASK_STATUS.items()}
+    return by_status.get(task.get("status", ""), AnswerValue.UNCLASSIFIED)

@@ -1,0 +1,396 @@
+"""The border: a message Bundle is held to its shape once, then to what it must mean for us to act on it.
+
+Shape is fhir.resources' (`shape`); the rules below are those that it leaves open, FHIR's own (Bundle and
+MessageHeader, R4) and those of the field. Every rule raises Refused with a FHIR issue type and a sentence
+that says where and what, never a value of the message.
+"""
+
+from collections.abc import Iterable
+from datetime import date, datetime
+from re import ASCII, IGNORECASE, compile
+from typing import Any
+
+from adapter.discharge.notices import Moment, NoticeKind, Standing
+from adapter.errors import Refused
+from adapter.fhir import narratives, shape
+from adapter.fhir.bundles import (
+    EVENT_SYSTEM,
+    EXTENSION_BASE,
+    EXTENSIONS,
+    RECEIPT_EVENT,
+    YEARS,
+    Bundle,
+    Resource,
+    address_of,
+    extension,
+    follow,
+    of_type,
+    resources,
+)
+from adapter.fhir.codes import PARTICIPATION, REQUIRED, RESPONSE, SEVERITY
+from adapter.fhir.notices import event_kind, moment, receivers_in, subject_in
+from adapter.fhir.parts import ENDED
+
+K = NoticeKind
+
+MAX_ENTRIES = 1000
+MAX_DESTINATIONS = 100
+MAY_LIE_AHEAD = frozenset(
+    (
+        K.PLANNED_DISCHARGE,
+        K.READY_FOR_DISCHARGE,
+        K.SIP_CALL,
+        K.SERVICES_GRANTED,
+        K.CARE_PLAN,
+        K.RESPONSIBLE_MUNICIPALITY_CHANGED,
+    )
+)
+"""Kinds that tell of a day to come; all others tell of what has happened."""
+
+_UUID = compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", ASCII | IGNORECASE)
+_INSTANT = compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", ASCII)
+_FULL_URL = compile(r"(urn:(uuid|oid):|https?://)[^\s#]+", ASCII)
+_NOT_IN_MESSAGES = ("search", "request", "response")  # Bundle invariants bdl-2 to bdl-4
+_STANDINGS = frozenset(Standing)
+
+
+def validate(bundle: Any) -> None:
+    """Refused unless `bundle` is a message of ours that can be acted on: a notice, or a receipt."""
+    entries = _skeleton(bundle, "message")
+    head = _header_first(entries)
+    _event_known(head)
+    found = _shapes(bundle, entries)
+    _message_id_is_uuid(head)
+    _timestamp_has_offset(bundle)
+    _full_urls_unique(entries)
+    _references_resolve(entries, found)
+    _contents(entries, found)
+    _sender_named(bundle, head)
+    if "response" in head:
+        _response_complete(head)
+        return
+    _destinations_named(bundle, head)
+    _one_patient_identified(bundle)
+    _focus_there(bundle, head)
+    _times_agree(bundle, head)
+
+
+def validate_collection(bundle: Any) -> None:
+    """The same for resources that were polled and wrapped by us: shape and content, no message rules.
+
+    A reference may lead out of the collection: what it leads to stayed on the partner's server.
+    """
+    entries = _skeleton(bundle, "collection")
+    found = _shapes(bundle, entries)
+    _full_urls_unique(entries)
+    _contents(entries, found)
+
+
+def legible(bundle: Any) -> bool:
+    """Whether the outside of a message can be trusted though the message was refused.
+
+    The MessageHeader and the parties that it leads to have their shape, the id is a UUID, the sending
+    instant is there, and the sender has an identifier. Then the refusal can be answered.
+    """
+    try:
+        entries = _skeleton(bundle, None)
+        head = _header_first(entries)
+        shape.check(head, "MessageHeader")
+        _message_id_is_uuid(head)
+        _timestamp_has_offset(bundle)
+        _transmission_id(bundle)
+        for party in _parties(bundle, head):
+            shape.check(party, "Organization")
+        _sender_named(bundle, head)
+    except Refused:
+        return False
+    return True
+
+
+def warm() -> None:
+    """Import and build the models that every message needs; for workers, once, before the first message."""
+    shape.check_part({"resourceType": "Bundle", "type": "message"}, "bundle", "Bundle", "Bundle")
+    for kind in ("MessageHeader", "Patient", "Encounter", "Organization", "Practitioner", "Task", "CarePlan"):
+        shape.resource_class(kind, kind)
+    for kind in ("Communication", "Composition", "CareTeam", "Consent", "Appointment", "List"):
+        shape.resource_class(kind, kind)
+    url = f"{EXTENSION_BASE}reserved"
+    head: Resource = {
+        "resourceType": "MessageHeader",
+        "eventCoding": {"system": EVENT_SYSTEM, "code": RECEIPT_EVENT},
+        "source": {"endpoint": "urn:warm", "contact": {"value": "1"}},
+        "sender": {"reference": "urn:warm"},
+        "extension": [{"url": url, "valueBoolean": True}],
+    }
+    shape.check(head, "MessageHeader")
+
+
+# --- the Bundle and its shape -----------------------------------------------------------------------------
+
+
+def _skeleton(bundle: Any, kind: str | None) -> list[Resource]:
+    """The entries, once it is certain that they can be walked: objects with a resource, not too deep."""
+    if not isinstance(bundle, dict) or bundle.get("resourceType") != "Bundle":
+        raise Refused("the content is not a FHIR Bundle", code="structure")
+    if kind is not None and bundle.get("type") != kind:
+        raise Refused(f"Bundle.type is not {kind}", code="value")
+    entries = bundle.get("entry")
+    if not isinstance(entries, list) or not entries:
+        raise Refused("Bundle.entry is missing or empty", code="required")
+    if len(entries) > MAX_ENTRIES:
+        raise Refused(f"the Bundle has more than {MAX_ENTRIES} entries", code="too-costly")
+    if not shape.depth_fits(bundle):
+        raise Refused(f"the Bundle nests deeper than {shape.MAX_DEPTH} levels", code="too-costly")
+    for number, item in enumerate(entries):
+        if not isinstance(item, dict) or not isinstance(item.get("resource"), dict):
+            raise Refused(f"Bundle.entry[{number}] has no resource", code="structure")
+    return entries
+
+
+def _shapes(bundle: Bundle, entries: list[Resource]) -> list[shape.Found]:
+    """Every resource with its own model: a third cheaper than through Bundle."""
+    outside = {key: value for key, value in bundle.items() if key != "entry"}
+    shape.check_part(outside, "bundle", "Bundle", "Bundle")
+    found = []
+    for number, item in enumerate(entries):
+        where = f"Bundle.entry[{number}]"
+        if len(item) > 2 or "fullUrl" not in item:
+            _entry_shape(item, where)
+        found.append(shape.check(item["resource"], f"{where}.resource"))
+    return found
+
+
+def _entry_shape(item: Resource, where: str) -> None:
+    if "fullUrl" not in item:
+        raise Refused(f"{where}.fullUrl is required", code="required")
+    if any(key in item for key in _NOT_IN_MESSAGES):
+        raise Refused(f"{where} has search, request or response, which a message has not", code="invariant")
+    rest = {key: value for key, value in item.items() if key != "resource"}
+    shape.check_part(rest, "bundle", "BundleEntry", where)
+
+
+def _header_first(entries: list[Resource]) -> Resource:
+    head: Resource = entries[0]["resource"]
+    if head.get("resourceType") != "MessageHeader":
+        raise Refused("the Bundle has no MessageHeader as its first entry", code="required")
+    if sum(item["resource"].get("resourceType") == "MessageHeader" for item in entries) > 1:
+        raise Refused("the Bundle has more than one MessageHeader", code="invariant")
+    return head
+
+
+def _event_known(head: Resource) -> None:
+    coding = head.get("eventCoding")
+    receipt = {"system": EVENT_SYSTEM, "code": RECEIPT_EVENT}
+    if isinstance(coding, dict) and {key: coding.get(key) for key in receipt} == receipt:
+        if "response" not in head:
+            raise Refused("a receipt has no MessageHeader.response", code="required")
+        return
+    event_kind(head)
+    if "response" in head:
+        raise Refused("MessageHeader.response is there, but the event is not `receipt`", code="invariant")
+
+
+def _message_id_is_uuid(head: Resource) -> None:
+    if not isinstance(head.get("id"), str) or not _UUID.fullmatch(head["id"]):
+        raise Refused("MessageHeader.id is not a UUID", code="required")
+
+
+def _transmission_id(bundle: Bundle) -> None:
+    if not isinstance(bundle.get("id", ""), str):
+        raise Refused("Bundle.id is not a string", code="structure")
+
+
+def _timestamp_has_offset(bundle: Bundle) -> None:
+    stamp = bundle.get("timestamp")
+    if not isinstance(stamp, str) or not _INSTANT.fullmatch(stamp):
+        raise Refused("Bundle.timestamp must be an instant with its offset", code="required")
+    try:
+        found = datetime.fromisoformat(stamp)
+    except ValueError:
+        raise Refused("Bundle.timestamp is no instant of the calendar", code="value") from None
+    if found.year not in YEARS:
+        raise Refused(f"Bundle.timestamp is not in {YEARS[0]} to {YEARS[-1]}", code="value")
+
+
+def _full_urls_unique(entries: list[Resource]) -> None:
+    """Bundle invariant bdl-7; and no two resources that the same `Type/id` would lead to."""
+    urls, names = set(), set()
+    for number, item in enumerate(entries):
+        url, resource = item["fullUrl"], item["resource"]
+        if not isinstance(url, str) or not _FULL_URL.fullmatch(url):
+            raise Refused(f"Bundle.entry[{number}].fullUrl is not an absolute address", code="value")
+        name = _name(resource) if "id" in resource else url
+        if url in urls or name in names:
+            raise Refused(f"Bundle.entry[{number}] repeats a fullUrl or an id", code="invariant")
+        urls.add(url)
+        names.add(name)
+
+
+def _name(resource: Resource) -> str:
+    return f"{resource['resourceType']}/{resource['id']}"
+
+
+def _references_resolve(entries: list[Resource], found: list[shape.Found]) -> None:
+    """A reference by URN, by `Type/id` or by `#id` leads to something here; http(s) may lead out."""
+    targets = {item["fullUrl"] for item in entries}
+    targets.update(_name(item["resource"]) for item in entries if "id" in item["resource"])
+    for number, (item, gathered) in enumerate(zip(entries, found, strict=True)):
+        for target in gathered.references:
+            if target in targets or target.startswith(("http://", "https://")):
+                continue
+            if target.startswith("#") and target[1:] in ("", *shape.contained_ids(item["resource"])):
+                continue
+            kind = item["resource"]["resourceType"]
+            raise Refused(f"a reference in Bundle.entry[{number}] ({kind}) leads nowhere", code="not-found")
+
+
+# --- what the resources hold ------------------------------------------------------------------------------
+
+
+def _contents(entries: list[Resource], found: list[shape.Found]) -> None:
+    for item, gathered in zip(entries, found, strict=True):
+        resource = item["resource"]
+        _codes_of_their_sets(resource)
+        for part in resource.get("contained") or ():
+            _codes_of_their_sets(part)
+        for div in gathered.narratives:
+            narratives.check(div)
+        _extensions_as_published(gathered.extensions)
+
+
+def _codes_of_their_sets(resource: Resource) -> None:
+    kind = resource["resourceType"]
+    for element, codes in REQUIRED.get(kind, {}).items():
+        if element in resource and resource[element] not in codes:
+            raise _not_a_code(f"{kind}.{element}")
+    if kind == "Appointment":
+        _all_of(resource.get("participant"), "status", PARTICIPATION, "Appointment.participant.status")
+    elif kind == "OperationOutcome":
+        _all_of(resource.get("issue"), "severity", SEVERITY, "OperationOutcome.issue.severity")
+
+
+def _all_of(items: Iterable[Resource] | None, element: str, codes: frozenset[str], where: str) -> None:
+    if any(item.get(element, "") not in codes for item in items or ()):
+        raise _not_a_code(where)
+
+
+def _not_a_code(where: str) -> Refused:
+    return Refused(f"{where} is not a code of its value set", code="code-invalid")
+
+
+def _extensions_as_published(extensions: list[Resource]) -> None:
+    """Our own extensions are those that we publish, with a value of the published type."""
+    for item in extensions:
+        url = item["url"]
+        if not url.startswith(EXTENSION_BASE):
+            continue
+        name = url[len(EXTENSION_BASE) :]
+        if name not in EXTENSIONS:
+            raise Refused("an extension of ours is not among those that are published", code="extension")
+        value = item.get(f"value{EXTENSIONS[name][0]}")
+        if value is None:
+            raise Refused(f"the extension `{name}` has no value of its type", code="extension")
+        if name == "standing" and value not in _STANDINGS:
+            raise _not_a_code("the extension `standing`")
+
+
+# --- what the message means -------------------------------------------------------------------------------
+
+
+def _parties(bundle: Bundle, head: Resource) -> list[Resource]:
+    destinations = head.get("destination") or []
+    refs = [head.get("sender"), *(d.get("receiver") for d in destinations[:MAX_DESTINATIONS])]
+    return [party for party in (follow(bundle, ref) for ref in refs) if party is not None]
+
+
+def _sender_named(bundle: Bundle, head: Resource) -> None:
+    party = follow(bundle, head.get("sender"))
+    if party is None or party.get("resourceType") != "Organization" or not address_of(party).identifiers:
+        raise Refused(
+            "MessageHeader.sender does not lead to an Organization with an identifier", code="required"
+        )
+
+
+def _destinations_named(bundle: Bundle, head: Resource) -> None:
+    destinations = head.get("destination") or ()
+    if not 0 < len(destinations) <= MAX_DESTINATIONS:
+        raise Refused(f"MessageHeader.destination: 1 to {MAX_DESTINATIONS} are wanted", code="required")
+    if not all(address.identifiers for address in receivers_in(bundle)):
+        raise Refused(
+            "a MessageHeader.destination.receiver does not lead to an Organization with an identifier",
+            code="required",
+        )
+
+
+def _one_patient_identified(bundle: Bundle) -> None:
+    patients = sum(resource["resourceType"] == "Patient" for resource in resources(bundle))
+    if patients != 1:
+        raise Refused(f"the message has {patients} Patients; it must be about one", code="required")
+    if not subject_in(bundle).identified:
+        raise Refused(
+            "the Patient is not identified: name and identifier, or name, birth date and gender, are needed",
+            code="required",
+        )
+
+
+def _focus_there(bundle: Bundle, head: Resource) -> None:
+    if not any(follow(bundle, ref) is not None for ref in head.get("focus") or ()):
+        raise Refused("MessageHeader.focus leads to nothing in the message", code="required")
+
+
+def _times_agree(bundle: Bundle, head: Resource) -> None:
+    """The event's time is said once, or twice alike; and what has happened does not lie ahead."""
+    kind = event_kind(head)
+    said = extension(head, "occurred")
+    times = [text for text in (said, *_natural_places(bundle, kind)) if text is not None]
+    stamp = datetime.fromisoformat(bundle["timestamp"])
+    moments = [_moment(text, stamp) for text in times]
+    if any(not _same(moments[0], other) for other in moments[1:]):
+        raise Refused(
+            "the extension `occurred` and the element that R4 has for the event's time differ",
+            code="invariant",
+        )
+    if kind not in MAY_LIE_AHEAD and any(_ahead(found, stamp) for found in moments):
+        raise Refused("the event is said to have happened after Bundle.timestamp", code="business-rule")
+
+
+def _natural_places(bundle: Bundle, kind: NoticeKind) -> list[Any]:
+    period = (of_type(bundle, "Encounter") or {}).get("period") or {}
+    if kind is K.ADMITTED:
+        return [period.get("start")]
+    if kind is K.DECEASED:
+        return [(of_type(bundle, "Patient") or {}).get("deceasedDateTime"), period.get("end")]
+    return [period.get("end")] if kind in ENDED else []
+
+
+def _moment(text: Any, stamp: datetime) -> Moment:
+    found = moment(text, stamp.tzinfo)  # type: ignore[arg-type]  # the timestamp has an offset
+    if found is None:
+        raise Refused("the time of the event cannot be read", code="value")
+    return found
+
+
+def _same(one: Moment, other: Moment) -> bool:
+    """Alike to the precision of the coarser."""
+    if isinstance(one, datetime) and isinstance(other, datetime):
+        return one == other
+    return _day(one) == _day(other)
+
+
+def _day(found: Moment) -> date:
+    return found.date() if isinstance(found, datetime) else found
+
+
+def _ahead(found: Moment, stamp: datetime) -> bool:
+    if isinstance(found, datetime):
+        return found > stamp
+    return found > stamp.date()
+
+
+def _response_complete(head: Resource) -> None:
+    """A receipt says which message it is for, and one of R4's three words about it."""
+    response = head["response"]
+    if "identifier" not in response:
+        raise Refused("MessageHeader.response.identifier is required", code="required")
+    if response.get("code") not in RESPONSE:
+        raise _not_a_code("MessageHeader.response.code")

@@ -1,0 +1,220 @@
+"""Bytes to Bundles and back: FHIR JSON and FHIR XML (R4 json.html, xml.html), distrusting both.
+
+Out of here comes parsed JSON, whichever came in. A document type, an entity, another encoding, a control
+character, and XML whose content would not arrive whole are refused. Reasons give a position, never content.
+"""
+
+from re import compile
+from typing import Any
+
+import orjson
+from lxml import etree
+
+from adapter.errors import Refused
+from adapter.fhir.bundles import Bundle
+from adapter.fhir.codes import ISSUE
+from adapter.fhir.shape import BAD_INPUT, MAX_DEPTH
+
+JSON = "application/fhir+json"
+XML = "application/fhir+xml"
+
+MOST_PARTS = 100_000
+"""Members and items of JSON, or elements of XML: a message has some hundred, and each costs about 10 µs."""
+
+_BOM = b"\xef\xbb\xbf"
+_FHIR = "{http://hl7.org/fhir}"
+_DIV = "{http://www.w3.org/1999/xhtml}div"
+_CONTROL = compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_CONTROL_ESCAPES = (b"\\u00", b"\\b", b"\\f")
+_ENCODING = compile(rb"""^\s*<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
+_ENCODINGS = frozenset((b"utf-8", b"utf8", b"iso-8859-1", b"latin1", b"us-ascii", b"ascii"))
+_POSITION = compile(r"line \d+,? column \d+")
+
+
+def parse(content: bytes, content_type: str | None = None) -> Bundle:
+    """The Bundle in `content`, whatever `content_type` calls it; Refused where it cannot be read whole."""
+    start = content.removeprefix(_BOM).lstrip()[:1]
+    if start == b"<":
+        return _from_xml(content, content_type or "")
+    if start in (b"{", b"["):
+        return _from_json(content.removeprefix(_BOM))
+    raise Refused("the content is neither JSON nor XML in UTF-8 or ISO-8859-1", code="structure")
+
+
+def media_type(content: bytes) -> str:
+    """`JSON` or `XML`, by the first character."""
+    return XML if content.removeprefix(_BOM).lstrip().startswith(b"<") else JSON
+
+
+def to_json(bundle: Bundle) -> bytes:
+    """The Bundle as FHIR JSON; the same Bundle always gives the same bytes."""
+    return orjson.dumps(bundle)
+
+
+def to_xml(bundle: Bundle) -> bytes:
+    """The Bundle as FHIR XML; it must have passed `validation`."""
+    from fhir.resources.R4B.bundle import Bundle as Model
+
+    made: str | bytes = Model.model_validate(bundle).model_dump_xml()
+    return made.encode() if isinstance(made, str) else made
+
+
+def write(bundle: Bundle, content_type: str) -> bytes:
+    """The Bundle as XML where `content_type` says so, else as JSON."""
+    return to_xml(bundle) if "xml" in content_type else to_json(bundle)
+
+
+def operation_outcome(reason: str, code: str, *, severity: str = "error", content_type: str = JSON) -> bytes:
+    """An OperationOutcome, for an HTTP answer without a receipt; as XML where `content_type` says so."""
+    issue = {"severity": severity, "code": code if code in ISSUE else "processing"}
+    if reason:
+        issue["diagnostics"] = _CONTROL.sub(" ", reason)
+    if "xml" not in content_type:
+        return orjson.dumps({"resourceType": "OperationOutcome", "issue": [issue]})
+    root = etree.Element(f"{_FHIR}OperationOutcome", nsmap={None: _FHIR[1:-1]})  # type: ignore[dict-item]  # the default namespace
+    only = etree.SubElement(root, f"{_FHIR}issue")
+    for name, value in issue.items():
+        etree.SubElement(only, f"{_FHIR}{name}", value=value)
+    return etree.tostring(root, encoding="UTF-8", xml_declaration=True)
+
+
+def _from_json(content: bytes) -> Bundle:
+    if sum(content.count(sign) for sign in (b",", b"[", b"{")) > MOST_PARTS:
+        raise _too_many()
+    try:
+        found = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        where = f"line {error.lineno} column {error.colno}"
+        raise Refused(f"the content is not well-formed JSON in UTF-8, at {where}", code="structure") from None
+    if any(escape in content for escape in _CONTROL_ESCAPES) and _has_control(found):
+        raise Refused("a string has a control character", code="structure")
+    return _bundle(found)
+
+
+def _too_many() -> Refused:
+    return Refused(f"the message has more than {MOST_PARTS:,} parts; send fewer", code="too-costly")
+
+
+def _bundle(found: Any) -> Bundle:
+    if not isinstance(found, dict) or found.get("resourceType") != "Bundle":
+        raise Refused("the content is not a FHIR Bundle", code="structure")
+    return found
+
+
+def _has_control(value: Any) -> bool:
+    """Whether any string or name in `value` has a character that XML and databases do not take."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            waiting.extend(item)
+            waiting.extend(item.values())
+        elif isinstance(item, list):
+            waiting.extend(item)
+        elif isinstance(item, str) and _CONTROL.search(item):
+            return True
+    return False
+
+
+# --- XML --------------------------------------------------------------------------------------------------
+
+
+def _from_xml(content: bytes, content_type: str) -> Bundle:
+    from fhir.resources.R4B.bundle import Bundle as Model
+
+    written = _values_written(_tree(content, content_type))
+    try:
+        model = Model.model_validate_xml(content, xmlparser=_parser(_charset(content, content_type)))
+        found = _bundle(orjson.loads(model.model_dump_json()))
+    except BAD_INPUT:
+        raise Refused("the XML is not a Bundle of FHIR R4 resources and elements", code="structure") from None
+    if _values_read(found) != written:
+        raise Refused("an element of the XML repeats, or stands where FHIR R4 has none", code="structure")
+    return found
+
+
+def _parser(encoding: str | None) -> etree.XMLParser:
+    return etree.XMLParser(
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        huge_tree=False,
+        remove_comments=True,
+        remove_pis=True,
+        encoding=encoding,
+    )
+
+
+def _charset(content: bytes, content_type: str) -> str | None:
+    """The encoding to read with, where the document does not declare one but its content type does."""
+    latin = "charset=iso-8859-1" in content_type.lower().replace('"', "").replace(" ", "")
+    return "iso-8859-1" if latin and _ENCODING.match(content) is None else None
+
+
+def _tree(content: bytes, content_type: str) -> etree._Element:
+    if content.count(b"<") > 2 * MOST_PARTS:  # a tag to open and one to close
+        raise _too_many()
+    if b"\x00" in content:
+        raise Refused("the XML has NUL bytes, or is in UTF-16; send UTF-8", code="structure")
+    declared = _ENCODING.match(content.removeprefix(_BOM))
+    if declared is not None and declared.group(1).lower() not in _ENCODINGS:
+        raise Refused("the XML is in another encoding than UTF-8 or ISO-8859-1", code="structure")
+    if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
+        raise Refused("the XML has a document type declaration; FHIR has none", code="security")
+    try:
+        root = etree.fromstring(content, _parser(_charset(content, content_type)))
+    except etree.XMLSyntaxError as error:
+        found = _POSITION.search(str(error))
+        where = f", at {found.group()}" if found else ""
+        raise Refused(f"the content is not well-formed XML{where}", code="structure") from None
+    if root.tag != f"{_FHIR}Bundle":
+        raise Refused("the content is not a FHIR Bundle", code="structure")
+    return root
+
+
+def _values_written(root: etree._Element) -> int:
+    """How many values the document holds; Refused where one stands in no place that FHIR has for it."""
+    count = 0
+    waiting = [(root, 1)]
+    while waiting:
+        element, depth = waiting.pop()
+        if depth > MAX_DEPTH:
+            raise Refused(f"the Bundle nests deeper than {MAX_DEPTH} levels", code="too-costly")
+        if element.tag == _DIV:
+            count += 1
+            continue
+        _check_element(element)
+        count += sum(1 for name in element.attrib if name in ("value", "url"))
+        if "id" in element.attrib and str(element.tag).lower().endswith("extension"):
+            count += 1
+        waiting.extend((child, depth + 1) for child in element)
+    return count
+
+
+def _check_element(element: etree._Element) -> None:
+    line = f"line {element.sourceline}"
+    if not str(element.tag).startswith(_FHIR):
+        raise Refused(f"an element is not in FHIR's namespace, at {line}", code="structure")
+    if any(name not in ("value", "url", "id") for name in element.attrib):
+        raise Refused(f"an element has an attribute that FHIR has not, at {line}", code="structure")
+    if any((text or "").strip() for text in (element.text, *(child.tail for child in element))):
+        raise Refused(f"text stands beside the elements, at {line}", code="structure")
+    if "value" not in element.attrib and len(element) == 0:
+        raise Refused(f"an element is empty, at {line}", code="structure")
+    if element.tag in (f"{_FHIR}resource", f"{_FHIR}contained") and len(element) != 1:
+        raise Refused(f"there is not exactly one resource, at {line}", code="structure")
+
+
+def _values_read(found: Bundle) -> int:
+    count = 0
+    waiting: list[Any] = [found]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            count -= "resourceType" in item
+            waiting.extend(item.values())
+        elif isinstance(item, list):
+            waiting.extend(item)
+        elif item is not None:
+            count += 1
+    return count

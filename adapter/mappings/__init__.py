@@ -1,0 +1,89 @@
+"""The dialects: one module or package per standard, each a dictionary to and from the canonical FHIR Bundle.
+
+A dialect is any module with these functions (`Dialect` below is their protocol):
+
+    recognises(head) -> bool                          by the first bytes and the content type alone
+    read(content, content_type, zone) -> Reading      raises Refused where not even the envelope is legible
+    envelope(content, content_type, zone) -> Envelope the outside of a message that has been read before
+    write(bundle, dialect, addressing) -> Written     the message in the receiver's dialect
+    acknowledge(envelope, verdict) -> bytes | None    None where the standard wants none
+    repeat(content, attempt) -> bytes                 what a resend looks like
+
+So N dialects cost N dictionaries. Tables packaged with them (codes/*.toml) count as code.
+"""
+
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from typing import Any, Protocol
+
+from adapter.messaging.acknowledgement import Acknowledgement, Verdict
+from adapter.messaging.envelope import Address, Envelope
+
+Bundle = dict[str, Any]
+"""A FHIR R4 message Bundle as parsed JSON: MessageHeader first, references by fullUrl."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Head:
+    """What a dialect may look at to know its own."""
+
+    content: bytes
+    content_type: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """What was understood of a message.
+
+    Either `bundle` (a notice, canonical) or `acknowledgement` (a receipt) is there. `problem` is a refusal
+    or quarantine that was found after the envelope was legible, so that it can be answered.
+    `losses` are sentences: what has no place in FHIR.
+    """
+
+    envelope: Envelope
+    bundle: Bundle | None = field(default=None, repr=False)
+    acknowledgement: Acknowledgement | None = None
+    losses: tuple[str, ...] = ()
+    problem: Exception | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Addressing:
+    """What the writer needs that the notice does not say: from whom, to whom, under which new number."""
+
+    message_id: str
+    transmission_id: str
+    sender: Address
+    receiver: Address
+    refers_to: str | None = None  # the id under which the receiver knows the earlier message
+    conversation: str | None = None
+    production: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Written:
+    """A message ready to leave."""
+
+    content: bytes
+    content_type: str
+    type: str
+    losses: tuple[str, ...] = ()
+
+
+class Dialect(Protocol):
+    """The functions that make a module a dialect."""
+
+    @property
+    def NAMES(self) -> tuple[str, ...]: ...  # a constant of the module
+
+    def recognises(self, head: Head) -> bool: ...
+
+    def read(self, content: bytes, *, content_type: str | None, zone: tzinfo) -> Reading: ...
+
+    def envelope(self, content: bytes, *, content_type: str | None, zone: tzinfo) -> Envelope: ...
+
+    def write(self, bundle: Bundle, *, dialect: str, addressing: Addressing) -> Written: ...
+
+    def acknowledge(self, envelope: Envelope, verdict: Verdict) -> bytes | None: ...
+
+    def repeat(self, content: bytes, attempt: int) -> bytes: ...

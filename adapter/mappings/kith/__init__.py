@@ -1,0 +1,143 @@
+"""The Norwegian KITH dialect: Pasientlogistikk 1.5 and 1.6 in MsgHead 1.2, and the AppRec for each.
+
+The decisions, and what is lost on the way, are in docs/norwegian-messages.md.
+"""
+
+import re
+from datetime import tzinfo
+
+from adapter.errors import CannotWrite, Refused
+from adapter.fhir.notices import message_bundle, subject_in
+from adapter.mappings import Addressing, Bundle, Head, Reading, Written
+from adapter.mappings.kith import apprec, epikrise, logistics, msghead, xml
+from adapter.messaging.acknowledgement import Status, Verdict
+from adapter.messaging.envelope import Envelope
+
+NAMES = ("plo-1.5", "plo-1.6")
+
+_HEAD = 2048
+_PAYLOAD = "MsgHead/Document/RefDoc/Content/Pasientlogistikk/"
+_ROOTS = ("MsgHead", "AppRec")
+_ROOT = re.compile(rb"<(?:[\w.-]+:)?(?:MsgHead|AppRec)[\s/>]")
+_NAMESPACE = re.compile(rb"""["']http://www\.kith\.no/xmlstds/(?:msghead|apprec|epikrise)\b""")
+
+
+def recognises(head: Head) -> bool:
+    """Whether the first bytes are those of a MsgHead, an AppRec or an epikrise.
+
+    One in a wrong namespace, with a DOCTYPE or in UTF-16 is claimed too, so that it is refused in words.
+    """
+    start = head.content[:_HEAD].lstrip(b"\xef\xbb\xbf\xff\xfe").replace(b"\0", b"").lstrip()
+    if not start.startswith(b"<"):
+        return False
+    root = xml.root_name(start)
+    if root in _ROOTS or (root == "Message" and _NAMESPACE.search(start)):
+        return True
+    hidden = not root  # behind a DOCTYPE, or behind a comment longer than what we may see
+    return hidden and bool(_ROOT.search(start) or _NAMESPACE.search(start))
+
+
+def read(content: bytes, *, content_type: str | None, zone: tzinfo) -> Reading:
+    """A message or a receipt. Raises Refused where not even its envelope is legible (T01, T02, T10)."""
+    root = xml.parse(content)
+    if root.name == "AppRec" and root.namespace in apprec.VERSIONS:
+        return apprec.read(root, content_type=content_type, zone=zone)
+    if root.name == "Message" and epikrise.NAMESPACE.fullmatch(root.namespace):
+        return _not_read(epikrise.read(root, content_type=content_type, zone=zone))
+    if root.name != "MsgHead" or root.namespace != msghead.NAMESPACE:
+        raise Refused(
+            f"the root is neither MsgHead in {msghead.NAMESPACE} nor AppRec in one of"
+            f" {', '.join(apprec.VERSIONS)}; correct its name or its namespace",
+            code="T10",
+        )
+    head = msghead.read(root, content=content, content_type=content_type, zone=zone)
+    try:
+        bundle, losses = _bundle(root, head, zone)
+    except Refused as problem:
+        return Reading(envelope=head.envelope, problem=problem)
+    return Reading(envelope=head.envelope, bundle=bundle, losses=losses)
+
+
+def envelope(content: bytes, *, content_type: str | None, zone: tzinfo) -> Envelope:
+    """The outside of a message that has been read before."""
+    return read(content, content_type=content_type, zone=zone).envelope
+
+
+def _not_read(envelope: Envelope) -> Reading:
+    return Reading(envelope=envelope, problem=logistics.unread(envelope.type))
+
+
+def _bundle(root: xml.Node, head: msghead.Head, zone: tzinfo) -> tuple[Bundle, tuple[str, ...]]:
+    """The canonical Bundle of a legible message, with what is lost. Raises Refused E10, E36, T02 or T10."""
+    envelope = head.envelope
+    msghead.check(envelope)
+    told = logistics.read(head.payload, envelope=envelope, zone=zone)
+    info = root.one(msghead.MH + "MsgInfo")
+    assert info is not None
+    subject = msghead.read_subject(info)
+    if not subject.identified:
+        raise Refused(
+            "the patient needs a name and a national number, or a name, birth date and sex (HIS 80415)",
+            code="E36",
+        )
+    bundle = message_bundle(
+        told.notice,
+        subject=subject,
+        sender=envelope.sender,
+        receivers=envelope.receivers,
+        hospital=envelope.sender if told.notice.hospital else None,
+        transmission_id=envelope.message_id,
+        responsible=told.responsible,
+        unit=told.unit,
+        discharged_to=told.discharged_to,
+    )
+    for tags in (("MsgInfo", "Ack"), ("Document", "RefDoc", "MsgType"), ("Document", "RefDoc", "IssueDate")):
+        root.ignore(*(msghead.MH + tag for tag in tags))
+    left = (
+        f"{path.removeprefix(_PAYLOAD)} has no place in FHIR; it stays in the original"
+        for path in root.left_over()
+    )
+    return bundle, (*head.losses, *told.losses, *left)
+
+
+def write(bundle: Bundle, *, dialect: str, addressing: Addressing) -> Written:
+    """The notice as a LOG_ message. Raises CannotWrite where PLO has no form for it, or its receiver none."""
+    if dialect not in NAMES:
+        raise CannotWrite(f"{dialect} is not a dialect of PLO; the endpoint must name one of {NAMES}")
+    payload = logistics.write(bundle, dialect=dialect, sender=addressing.sender)
+    losses = list(payload.losses)
+    if payload.notice.refers_to and not addressing.refers_to:
+        losses.append("the earlier message: the receiver knows it under no id of ours")
+    root = msghead.write(
+        message_type=payload.message_type,
+        sent_at=payload.notice.sent_at,
+        subject=subject_in(bundle),
+        addressing=addressing,
+        payload=payload.element,
+        losses=losses,
+    )
+    return Written(
+        content=xml.document(root),
+        content_type="application/xml",
+        type=payload.message_type,
+        losses=tuple(losses),
+    )
+
+
+def acknowledge(envelope: Envelope, verdict: Verdict) -> bytes | None:
+    """The AppRec for a message that was read, in the name of one of its receivers.
+
+    None where the standard wants none: for a receipt, for a sender that cannot be made out (N-07), while
+    nothing is decided, and when we only pass the message on.
+    """
+    original = envelope.opaque
+    if not isinstance(original, msghead.Original) or not envelope.sender.identifiers:
+        return None
+    if verdict.status not in (Status.ACCEPTED, Status.REFUSED) or not envelope.receivers:
+        return None
+    return apprec.write(original, verdict, copy=envelope.receivers[verdict.receiver].copy)
+
+
+def repeat(content: bytes, attempt: int) -> bytes:
+    """What a resend looks like: the same bytes, so that the receiver knows its duplicate (N-08)."""
+    return content

@@ -1,0 +1,478 @@
+"""Pasientlogistikk 1.5 and 1.6: the five LOG_ messages, read into notices and written from them.
+
+HIS 1149 says which events each must hold. These messages carry no health information: nothing free-texted
+and no resource beyond the notice itself is ever written (docs/norwegian-messages.md has the decisions).
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+from typing import Any
+
+from lxml import etree
+
+from adapter.discharge.notices import Moment, Notice, NoticeKind, Standing, local_date
+from adapter.errors import CannotWrite, Refused
+from adapter.fhir.bundles import (
+    Bundle,
+    Clinician,
+    Unit,
+    follow,
+    header,
+    of_type,
+    resources,
+)
+from adapter.fhir.notices import clinician_in, notice_in
+from adapter.mappings.kith.lists import FORMATS, LOGISTICS, OID, PEOPLE
+from adapter.mappings.kith.msghead import read_idents, type_named, write_ident
+from adapter.mappings.kith.xml import OSLO, Node, add, local_text, moment, new
+from adapter.messaging.envelope import HER, Address, Envelope
+
+K = NoticeKind
+FK = "{http://www.kith.no/xmlstds/felleskomponent1}"
+DISCHARGED_TO = f"urn:oid:{OID}8408"
+DISPOSITION = "http://terminology.hl7.org/CodeSystem/discharge-disposition"
+ADMITTED, DISCHARGED, READY, WITHDRAWN, EXPECTED, DIED = "1", "2", "3", "4", "5", "13"
+
+_DEAD = re.compile(r"\b(død|døde|avdød)\b", re.IGNORECASE)
+_NOT_DEAD = re.compile(r"\b(ikke|levende)\b", re.IGNORECASE)
+_FORMATS: dict[str, dict[str, str]] = FORMATS["pasientlogistikk"]
+_TYPES: dict[str, dict[str, str]] = LOGISTICS["messages"]
+_OWN_RESOURCES = {"MessageHeader", "Patient", "Encounter", "Organization", "Practitioner"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Told:
+    """What a payload says: the notice, and what stands beside it in the Bundle."""
+
+    notice: Notice
+    responsible: Clinician | None
+    unit: Unit | None
+    discharged_to: tuple[str, str, str] | None
+    losses: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """One TidsfestetHendelse."""
+
+    code: str | None
+    at: Moment | None  # None where the time is a year, a month or a time of day only
+    estimate: bool
+    texts: tuple[str, ...]
+
+
+# --- reading ----------------------------------------------------------------------------------------------
+
+
+def read(payload: Node | None, *, envelope: Envelope, zone: tzinfo) -> Told:
+    """The notice in a payload. Raises Refused T10 for a type we do not read, T02 for a payload that is wrong.
+
+    Unknown code values are never a reason to refuse (N-06): they are read as far as possible and listed.
+    """
+    if envelope.type not in _TYPES:
+        raise unread(envelope.type)
+    losses: list[str] = []
+    told, po = _message_element(payload, envelope.type)
+    assert payload is not None
+    events = _events(told, po, envelope.type, zone)
+    main = _main_event(events, envelope.type, losses)
+    state_dead, discharged_to = _discharged_to(told.one(po + "UtskrevetTil"), po, losses)
+    kind = K.DECEASED if state_dead else K(_TYPES[envelope.type]["kind"])
+    standing, reserved = _sending(payload.one(po + "InformasjonOmForsendelsen"), po, losses)
+    ready = _first(events, READY)
+    if ready and kind in (K.READY_FOR_DISCHARGE, K.READINESS_WITHDRAWN):
+        estimate = ready.estimate
+    else:
+        estimate = bool(main and main.estimate)
+    expected = _first(events, EXPECTED)
+    admitted = _first(events, ADMITTED)
+    texts = tuple(text for event in events for text in event.texts)
+    notice = Notice(
+        kind=kind,
+        message_id=envelope.message_id,
+        sent_at=envelope.sent_at,
+        occurred=occurred(kind, main.at if main else None, envelope.sent_at, zone),
+        sender=envelope.sender.token,
+        receivers=tuple(receiver.token for receiver in envelope.receivers),
+        hospital=None if envelope.type == "LOG_DOD" else envelope.sender.token,
+        admitted=admitted.at if admitted and kind is not K.ADMITTED else None,
+        ready=ready.at if ready else None,
+        estimate=estimate,
+        planned_discharge=local_date(expected.at, zone) if expected and expected.at else None,
+        standing=standing,
+        refers_to=envelope.refers_to,
+        reserved=reserved,
+        text="\n".join(texts) or None,
+    )
+    return Told(
+        notice=notice,
+        responsible=_responsible(payload.one(po + "AnsvarForRapport"), po),
+        unit=_unit(payload.one(po + "TilknyttetEnhet"), po, losses),
+        discharged_to=discharged_to,
+        losses=tuple(losses),
+    )
+
+
+def unread(message_type: str) -> Refused:
+    """The refusal of a message type that is not ours to read."""
+    return Refused(
+        f"{type_named(message_type)} is not read here; this address reads {', '.join(_TYPES)}", code="T10"
+    )
+
+
+def occurred(kind: NoticeKind, at: Moment | None, sent_at: datetime, zone: tzinfo) -> Moment:
+    """When it happened: the event's own time.
+
+    A ready notice may announce a day to come; what has happened by then is the announcement, so it is
+    ordered by its sending (process.md 15). The sending also stands in for a time that is missing.
+    """
+    if at is None:
+        return sent_at
+    if kind is K.READY_FOR_DISCHARGE and local_date(at, zone) > local_date(sent_at, zone):
+        return sent_at
+    return at
+
+
+def _message_element(payload: Node | None, message_type: str) -> tuple[Node, str]:
+    """The element that tells the event, and the namespace prefix of its components."""
+    expected = _TYPES[message_type]["element"]
+    named = type_named(message_type)
+    if payload is None:
+        raise Refused(f"{named} has no payload; {expected} is expected in Pasientlogistikk", code="T02")
+    known = [e["payload"] for e in _FORMATS.values()]
+    entry = next((e for e in _FORMATS.values() if e["payload"] == payload.namespace), None)
+    if entry is None or payload.name != "Pasientlogistikk":
+        raise Refused(
+            f"{named} goes with Pasientlogistikk in {' or '.join(known)}; the payload is another",
+            code="T02",
+        )
+    found = payload.one(f"{{{entry['payload']}}}{expected}")
+    if found is None:
+        others = [t["element"] for t in _TYPES.values()]
+        there = next((n.name for n in payload.children() if n.name in others), "none of the five messages")
+        raise Refused(f"{named} goes with {expected}, but the payload holds {there}", code="T02")
+    return found, f"{{{entry['components']}}}"
+
+
+def _events(told: Node, po: str, message_type: str, zone: tzinfo) -> list[Event]:
+    nodes = told.all(po + "TidsfestetHendelse")
+    if not nodes:
+        raise Refused(
+            f"{_TYPES[message_type]['element']} has no TidsfestetHendelse of its own version of PLO",
+            code="T02",
+        )
+    return [_event(node, po, zone) for node in nodes]
+
+
+def _event(node: Node, po: str, zone: tzinfo) -> Event:
+    written = node.code(po + "TidspunktForHendelse")
+    at = moment(written, zone)
+    if at is None and not re.fullmatch(r"\d{4}(-\d\d)?|\d\d:\d\d:\d\d(\.\d+)?", written or ""):
+        raise Refused("TidspunktForHendelse is missing or is no date or time; correct it", code="T02")
+    texts = (node.text(po + "BeskrivelseAvHendelse"), node.text(po + "Merknad"))
+    return Event(
+        code=node.code(po + "Hendelsekode"),
+        at=at,
+        estimate=node.true(po + "Anslag"),
+        texts=tuple(text for text in texts if text),
+    )
+
+
+def _first(events: list[Event], code: str) -> Event | None:
+    return next((event for event in events if event.code == code), None)
+
+
+def _main_event(events: list[Event], message_type: str, losses: list[str]) -> Event | None:
+    """The event that the message is about; a single one without a known code can be no other."""
+    wanted = _TYPES[message_type]["event"]
+    codes = [event.code for event in events]
+    where = "TidsfestetHendelse/Hendelsekode (list 9121)"
+    if any(code is not None and code not in LOGISTICS["events"] for code in codes):
+        losses.append(f"{where} has a code that is not known")
+    if any(code in LOGISTICS["events"] and codes.count(code) > 1 for code in codes):
+        losses.append(f"{where} comes twice with the same code; the first one counts")
+    main = _first(events, wanted)
+    if main is None and len(events) == 1 and codes[0] not in LOGISTICS["events"]:
+        main = events[0]
+    if main is None:
+        losses.append(f"no event {wanted} ({LOGISTICS['events'][wanted]}); the time of sending stands for it")
+    elif main.at is None:
+        losses.append("TidspunktForHendelse is no date; the time of sending stands for it")
+    if any(event.at is None for event in events if event is not main):
+        losses.append("TidspunktForHendelse of an event that the message is not about is no date")
+    if any(code is None for code in codes) and len(events) > 1:
+        losses.append(f"{where} is missing in one of several events")
+    used = {wanted, READY} if wanted in (READY, WITHDRAWN) else {wanted}
+    if any(event.estimate and event.code not in used | {EXPECTED} for event in events if event is not main):
+        losses.append("Anslag of an event that the message is not about")
+    return main
+
+
+def _discharged_to(node: Node | None, po: str, losses: list[str]) -> tuple[bool, tuple[str, str, str] | None]:
+    """Whether the patient died (list 8431), and where the patient goes (list 8408).
+
+    An unknown state is no death, unless its own text plainly says so: a death that is none would stop the
+    care of a living person.
+    """
+    if node is None:
+        return False, None
+    state, said = node.code(po + "Uttilstand"), node.display(po + "Uttilstand") or ""
+    dead = bool(_DEAD.search(said)) and not _NOT_DEAD.search(said)
+    if state in LOGISTICS["discharge-state"]:
+        dead = LOGISTICS["discharge-state"][state]["dead"]
+    elif state or said:
+        losses.append("UtskrevetTil/Uttilstand is not a code of list 8431; its text decided")
+    if dead:
+        losses.append("UtskrevetTil/Uttilstand: nothing but the death itself is kept")
+    code, name = node.code(po + "UtTil"), node.display(po + "UtTil")
+    if code is None:
+        if name:
+            losses.append("UtskrevetTil/UtTil has no code of list 8408")
+        return dead, None
+    return dead, (DISCHARGED_TO, code, name or LOGISTICS["discharged-to"].get(code, code))
+
+
+def _sending(node: Node | None, po: str, losses: list[str]) -> tuple[Standing, bool]:
+    """What the message is to an earlier one (list 7309), and whether the patient has a reservation."""
+    where = "InformasjonOmForsendelsen/Forsendelsesstatus"
+    if node is None:
+        losses.append(f"{where} is missing; the message was read as a new one")
+        return Standing.NEW, False
+    entry = LOGISTICS["sending-status"].get(node.code(po + "Forsendelsesstatus") or "")
+    if entry is None:
+        losses.append(f"{where} is not a code of list 7309; the message was read as a new one")
+    elif "loss" in entry:
+        losses.append(f"{where}: {entry['loss']}; the message was read as a new one")
+    reserved = node.true(po + "ForbeholdOmVideresending")
+    return Standing(entry["standing"]) if entry else Standing.NEW, reserved
+
+
+def _responsible(node: Node | None, po: str) -> Clinician | None:
+    person = node.one(po + "AnsvarligRapport") if node is not None else None
+    if person is None:
+        return None
+    given = [person.text(FK + "GivenName"), person.text(FK + "MiddleName")]
+    table = PEOPLE["person"]
+    idents = [i for i in read_idents(person, FK) if i.id and i.type in ("HPR", "HER")]
+    return Clinician(
+        identifiers=tuple(
+            (table[i.type]["system"], i.id.replace(".", "") if i.type == "HER" else i.id) for i in idents
+        ),
+        family=person.text(FK + "FamilyName"),
+        given=" ".join(part for part in given if part) or None,
+        profession=person.code(FK + "TypeHealthcareProfessional"),
+    )
+
+
+def _unit(node: Node | None, po: str, losses: list[str]) -> Unit | None:
+    office = node.one(po + "Kontaktenhet") if node is not None else None
+    name = office.text(FK + "OrganisationName") if office is not None else None
+    if office is None or name is None:
+        return None
+    phone = office.code(FK + "TeleCom", FK + "TeleAddress")
+    office.ignore(FK + "TeleCom", FK + "TypeTelecom")
+    ident = next(iter(read_idents(office, FK)), None)
+    if ident is not None:
+        losses.append("TilknyttetEnhet/Kontaktenhet/Ident: the unit's identifier")
+    return Unit(
+        name=name,
+        phone=re.sub(r"^tel:", "", phone) if phone else None,
+        local_id=ident.id or None if ident else None,
+    )
+
+
+# --- writing ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Payload:
+    """A payload ready for its envelope."""
+
+    message_type: str
+    notice: Notice
+    element: etree._Element
+    losses: tuple[str, ...]
+
+
+def write(bundle: Bundle, *, dialect: str, sender: Address) -> Payload:
+    """The payload that tells the notice. Raises CannotWrite where Pasientlogistikk has no form for it."""
+    notice = notice_in(bundle, zone=OSLO)
+    message_type = _type_of(notice)
+    entry, losses = _FORMATS[dialect], _without_place(notice, bundle)
+    p1, po = f"{{{entry['payload']}}}", f"{{{entry['components']}}}"
+    root = new(p1 + "Pasientlogistikk", {"p1": p1[1:-1], None: po[1:-1], "fk1": FK[1:-1]})
+    _write_sending(root, po, notice)
+    _write_unit(root, po, bundle, sender, losses)
+    _write_responsible(root, po, clinician_in(bundle), message_type, losses)
+    told = add(root, p1 + _TYPES[message_type]["element"])
+    if message_type == "LOG_UTSKREVET":
+        _write_discharged_to(told, po, bundle, notice, losses)
+    for code, at, estimate in _events_of(notice, message_type, dialect, losses):
+        event = add(told, po + "TidsfestetHendelse")
+        add(event, po + "Hendelsekode", V=code, DN=LOGISTICS["events"][code], S=OID + "9121")
+        add(event, po + "TidspunktForHendelse", V=local_text(at))
+        add(event, po + "Anslag", "true" if estimate else "false")
+    return Payload(message_type=message_type, notice=notice, element=root, losses=tuple(losses))
+
+
+def _type_of(notice: Notice) -> str:
+    """The message type of a notice; a death in hospital is a discharge (process.md 9)."""
+    if notice.kind is K.DECEASED:
+        return "LOG_UTSKREVET" if notice.hospital else "LOG_DOD"
+    for message_type, entry in _TYPES.items():
+        if entry["kind"] == notice.kind.value:
+            return message_type
+    raise CannotWrite(
+        f"Pasientlogistikk has no message for {notice.kind.value}; give it to this receiver as a dialogue"
+        " message, by telephone or on paper, and record that"
+    )
+
+
+def _events_of(
+    notice: Notice, message_type: str, dialect: str, losses: list[str]
+) -> list[tuple[str, Moment, bool]]:
+    """The events that HIS 1149 asks for: code, time, whether it is an estimate."""
+    main = _TYPES[message_type]["event"]
+    events: list[tuple[str, Moment, bool]] = []
+    several = main in (READY, WITHDRAWN)
+    if several and notice.admitted is not None:
+        events.append((ADMITTED, notice.admitted, False))
+    elif main == READY:
+        losses.append(f"{message_type} shall hold event 1 (admitted), and the notice does not say when")
+    elif main not in (ADMITTED, WITHDRAWN) and notice.admitted is not None:
+        losses.append(f"the time of admission has no place in {message_type}")
+    if several:
+        events += _ready_events(notice, main, losses)
+    else:
+        events.append((main, notice.occurred, notice.estimate))
+    if main == ADMITTED and not isinstance(notice.occurred, datetime):
+        losses.append("LOG_INNLAGT shall hold the time of day, and the notice gives the date only")
+    if main == WITHDRAWN:
+        events.append((WITHDRAWN, notice.occurred, notice.estimate and notice.ready is None))
+    if notice.planned_discharge is not None:
+        if several and dialect != "plo-1.5":
+            events.append((EXPECTED, notice.planned_discharge, True))
+        else:
+            losses.append(f"the planned date of discharge has no place in {message_type} of {dialect}")
+    return events
+
+
+def _ready_events(notice: Notice, main: str, losses: list[str]) -> list[tuple[str, Moment, bool]]:
+    """Event 3; an expected day is always written as a date (HIS 1149)."""
+    ready = notice.ready if notice.ready is not None or main == WITHDRAWN else notice.occurred
+    if ready is None:
+        return []
+    if notice.estimate and isinstance(ready, datetime):
+        losses.append("the time of day of an expected readiness: it is written as a date")
+        ready = local_date(ready, OSLO)
+    if main == READY and not _same(occurred(notice.kind, ready, notice.sent_at, OSLO), notice.occurred):
+        losses.append("when the readiness was decided: event 3 says from when the patient is ready")
+    return [(READY, ready, notice.estimate)]
+
+
+def _same(one: Moment, other: Moment) -> bool:
+    """Whether two moments are written alike."""
+    if isinstance(one, datetime) and isinstance(other, datetime):
+        return abs(one - other) < timedelta(seconds=1)
+    return local_date(one, OSLO) == local_date(other, OSLO)
+
+
+def _write_sending(root: etree._Element, po: str, notice: Notice) -> None:
+    sending = add(root, po + "InformasjonOmForsendelsen")
+    code = {Standing.NEW: "N", Standing.CORRECTION: "M", Standing.CANCELLATION: "C"}[notice.standing]
+    add(sending, po + "Forsendelsesstatus", V=code, DN=LOGISTICS["sending-status"][code]["name"])
+    if notice.reserved:
+        add(sending, po + "ForbeholdOmVideresending", "true")
+
+
+def _write_unit(root: etree._Element, po: str, bundle: Bundle, sender: Address, losses: list[str]) -> None:
+    """The office to call; the schema wants an identifier, and the sender's own is the only one known."""
+    head = header(bundle) or {}
+    source = head.get("source") or {}
+    sending = follow(bundle, head.get("sender")) or {}
+    phone = (source.get("contact") or {}).get("value")
+    name = source.get("name")
+    if not name or (not phone and name == sending.get("name", "unnamed")):
+        return
+    idents = [
+        (s, v) for s, v in sender.identifiers if s in {e["system"] for e in PEOPLE["organisation"].values()}
+    ]
+    if not idents:
+        losses.append("the unit to call: the sender has no identifier to write with it")
+        return
+    office = add(add(root, po + "TilknyttetEnhet"), po + "Kontaktenhet")
+    add(office, FK + "OrganisationName", name)
+    write_ident(office, FK, "organisation", "HER" if idents[0][0] == HER else "ENH", idents[0][1])
+    if phone:
+        telephone = add(office, FK + "TeleCom")
+        add(telephone, FK + "TypeTelecom", V="HP", DN="Hovedtelefon")
+        add(telephone, FK + "TeleAddress", V="tel:" + re.sub(r"[^0-9+]", "", phone))
+
+
+def _write_responsible(
+    root: etree._Element, po: str, clinician: Clinician | None, message_type: str, losses: list[str]
+) -> None:
+    if clinician is None or not (clinician.family or clinician.given):
+        if message_type in ("LOG_UTSKRIVNINGSKLAR", "LOG_AVMELDING"):
+            losses.append(f"{message_type} shall name the clinician who decided, and the notice does not")
+        return
+    person = add(add(root, po + "AnsvarForRapport"), po + "AnsvarligRapport")
+    if clinician.profession:
+        name = PEOPLE["profession"].get(clinician.profession)
+        add(person, FK + "TypeHealthcareProfessional", V=clinician.profession, DN=name)
+    for tag, text in (("FamilyName", clinician.family), ("GivenName", clinician.given)):
+        if text:
+            add(person, FK + tag, text)
+    types = {PEOPLE["person"][code]["system"]: code for code in ("HPR", "HER")}
+    known = [(types[system], value) for system, value in clinician.identifiers if system in types]
+    if not known:
+        losses.append("the clinician has no HPR number: the identifier that the schema wants is empty")
+    for code, value in known or [("HPR", "")]:
+        write_ident(person, FK, "person", code, value)
+
+
+def _write_discharged_to(
+    told: etree._Element, po: str, bundle: Bundle, notice: Notice, losses: list[str]
+) -> None:
+    to = add(told, po + "UtskrevetTil")
+    state = "2" if notice.kind is K.DECEASED else "1"
+    add(to, po + "Uttilstand", V=state, DN=LOGISTICS["discharge-state"][state]["name"], S=OID + "8431")
+    code, name = _place(bundle)
+    if code is None:
+        code, name = "98", LOGISTICS["discharged-to"]["98"]
+        losses.append("LOG_UTSKREVET must say where the patient goes (list 8408); 98, unknown, was written")
+    add(to, po + "UtTil", V=code, DN=name, S=OID + "8408")
+
+
+def _place(bundle: Bundle) -> tuple[str | None, str | None]:
+    """The code of list 8408 for where the patient goes, with its name."""
+    stay = of_type(bundle, "Encounter") or {}
+    disposition = (stay.get("hospitalization") or {}).get("dischargeDisposition") or {}
+    for coding in disposition.get("coding") or ():
+        code = coding.get("code")
+        if coding.get("system") == DISPOSITION:
+            code = LOGISTICS["disposition"].get(code)
+        elif coding.get("system") != DISCHARGED_TO:
+            continue
+        if code:
+            return str(code), LOGISTICS["discharged-to"].get(code) or coding.get("display")
+    return None, None
+
+
+def _without_place(notice: Notice, bundle: Bundle) -> list[str]:
+    """What the notice or the Bundle says and Pasientlogistikk has no place for, or must not carry."""
+    said: dict[str, Any] = {
+        "the identifier of the stay": notice.encounter,
+        "the episode of care": notice.episode,
+        "the need for a SIP": notice.sip_needed,
+        "that the stay is psychiatric": notice.psychiatric,
+        "whether open care is available": notice.open_care_available is not None,
+        "the free text: Pasientlogistikk holds no health information": notice.text,
+    }
+    losses = [sentence for sentence, there in said.items() if there]
+    if notice.kind not in (K.READY_FOR_DISCHARGE, K.READINESS_WITHDRAWN) and notice.ready is not None:
+        losses.append("from when the patient was ready")
+    others = {str(r.get("resourceType")) for r in resources(bundle)} - _OWN_RESOURCES
+    losses += [f"{name}: Pasientlogistikk holds no health information" for name in sorted(others)]
+    return losses

@@ -1,0 +1,122 @@
+"""Notices go into message Bundles and come back the same."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
+import pytest
+
+from adapter.discharge.notices import AnswerValue, NoticeKind, Standing
+from adapter.errors import Refused
+from adapter.fhir.bundles import HPR, Clinician, Subject, address_of, header, of_type
+from adapter.fhir.notices import clinician_in, event_kind, message_bundle, notice_in, receivers_in, subject_in
+from adapter.fhir.publishing import HOSPITAL, MUNICIPALITY, PATIENT, example, example_notice
+from adapter.fhir.validation import validate
+from adapter.messaging.envelope import HER, Address
+
+
+def told(notice, **more):
+    return message_bundle(
+        notice,
+        subject=PATIENT,
+        sender=HOSPITAL,
+        receivers=more.pop("receivers", [MUNICIPALITY]),
+        hospital=HOSPITAL,
+        transmission_id="t-1",
+        **more,
+    )
+
+
+@pytest.mark.parametrize("kind", NoticeKind)
+def test_every_kind_reads_back_as_it_was_told(kind):
+    assert notice_in(example(kind), zone=UTC) == example_notice(kind)
+
+
+@pytest.mark.parametrize("answer", AnswerValue)
+def test_every_answer_reads_back(answer):
+    notice = replace(example_notice(NoticeKind.ANSWER), answer=answer, sender=HOSPITAL.token)
+    assert notice_in(told(notice), zone=UTC).answer is answer
+
+
+@pytest.mark.parametrize("standing", Standing)
+def test_corrections_and_cancellations_name_what_they_refer_to(standing):
+    notice = replace(
+        example_notice(NoticeKind.DISCHARGED), standing=standing, refers_to="an-earlier-one", reserved=True
+    )
+    bundle = told(notice)
+    validate(bundle)
+    found = notice_in(bundle, zone=UTC)
+    assert (found.standing, found.refers_to, found.reserved) == (standing, "an-earlier-one", True)
+
+
+def test_a_day_without_time_stays_a_day():
+    notice = replace(
+        example_notice(NoticeKind.READY_FOR_DISCHARGE),
+        occurred=date(2014, 11, 6),
+        ready=date(2014, 11, 7),
+        estimate=True,
+    )
+    found = notice_in(told(notice), zone=UTC)
+    assert (found.occurred, found.ready, found.estimate) == (date(2014, 11, 6), date(2014, 11, 7), True)
+
+
+def test_the_same_notice_gives_the_same_bundle():
+    assert example(NoticeKind.ADMITTED) == example(NoticeKind.ADMITTED)
+
+
+def test_patient_and_clinician_read_back():
+    clinician = Clinician(identifiers=((HPR, "1234567"),), family="Dokken", given="Marit", profession="LE")
+    bundle = told(example_notice(NoticeKind.READY_FOR_DISCHARGE), responsible=clinician)
+    assert subject_in(bundle) == PATIENT
+    assert clinician_in(bundle) == clinician
+
+
+def test_copy_receivers_are_marked():
+    copy = Address(identifiers=((HER, "8143550"),), name="Årdal kommune", copy=True)
+    bundle = told(example_notice(NoticeKind.ADMITTED), receivers=[MUNICIPALITY, copy])
+    assert receivers_in(bundle) == (MUNICIPALITY, copy)
+
+
+def test_a_birth_year_alone_is_legal_and_identifies_nobody():
+    bundle = example(NoticeKind.ADMITTED)
+    patient = of_type(bundle, "Patient")
+    patient["birthDate"] = "1952"
+    del patient["identifier"]
+    assert subject_in(bundle).birth_date is None
+    assert not subject_in(bundle).identified
+
+
+def test_a_null_that_holds_a_place_among_given_names_is_passed_over():
+    bundle = example(NoticeKind.ADMITTED)
+    of_type(bundle, "Patient")["name"][0]["given"] = [None, "Synnøve"]
+    assert subject_in(bundle).given == "Synnøve"
+
+
+def test_a_person_never_becomes_an_address():
+    assert (
+        address_of({"resourceType": "Patient", "identifier": [{"system": "s", "value": "v"}]}).identifiers
+        == ()
+    )
+
+
+def test_a_subject_needs_a_name():
+    assert not Subject(identifiers=PATIENT.identifiers).identified
+
+
+def test_a_foreign_event_is_not_supported():
+    with pytest.raises(Refused) as refusal:
+        event_kind({"eventCoding": {"system": "http://medcom.example", "code": "admitted"}})
+    assert refusal.value.code == "not-supported"
+
+
+def test_an_unknown_standing_is_refused():
+    bundle = example(NoticeKind.ADMITTED)
+    url = header(bundle)["extension"][0]["url"].replace("occurred", "standing")
+    header(bundle)["extension"].append({"url": url, "valueCode": "perhaps"})
+    with pytest.raises(Refused):
+        notice_in(bundle, zone=UTC)
+
+
+def test_a_time_without_offset_is_the_hospitals():
+    bundle = example(NoticeKind.ADMITTED)
+    bundle["timestamp"] = "2014-11-03T10:00:00"
+    assert notice_in(bundle, zone=UTC).sent_at == datetime(2014, 11, 3, 10, tzinfo=UTC)

@@ -1,0 +1,136 @@
+"""The standard's own examples and schemas, where DISCHARGE_ADAPTER_SAMPLES says where they lie."""
+
+import os
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from lxml import etree
+
+from adapter.errors import Refused
+from adapter.fhir.notices import notice_in
+from adapter.fhir.validation import validate
+from adapter.mappings import Addressing, Head, Reading, kith
+from adapter.messaging.acknowledgement import Issue, Status, Verdict
+
+SAMPLES = os.environ.get("DISCHARGE_ADAPTER_SAMPLES")
+OSLO = ZoneInfo("Europe/Oslo")
+OURS = Path(__file__).parents[2] / "fixtures" / "plo"
+
+if SAMPLES:
+    NORWAY = Path(SAMPLES) / "norway"
+    LOGISTICS = sorted(NORWAY.glob("plo-1.?/Pasientlogistikk_*.xml"))
+    NOT_READ = sorted(
+        path
+        for folder in ("plo-1.5", "plo-1.6", "dialog-1.0", "dialog-1.1", "epikrise")
+        for path in (NORWAY / folder).glob("*.xml")
+        if path not in LOGISTICS and path.name != "invalid-version.xml"
+    )
+    RECEIPTS = sorted(NORWAY.glob("apprec/*.xml"))
+    FIXTURES = sorted(OURS.glob("*/*.xml"))
+
+    @cache
+    def schema() -> etree.XMLSchema:
+        """All schemas of the envelope, its logistics payloads and the receipts in one."""
+        files = {
+            "http://www.kith.no/xmlstds/msghead/2006-05-24": "MsgHead-v1_2.xsd",
+            "http://www.kith.no/xmlstds/po/Pasientlogistikk/2009-06-30": "Pasientlogistikk-v1.5.xsd",
+            "http://www.kith.no/xmlstds/po/Pasientlogistikk/2012-04-01": "Pasientlogistikk-v1.6.xsd",
+            "http://www.kith.no/xmlstds/apprec/2004-11-21": "AppRec-v1-2004-11-21.xsd",
+            "http://www.kith.no/xmlstds/apprec/2012-02-15": "AppRec-v1.1.xsd",
+        }
+        imports = "".join(f'<import namespace="{ns}" schemaLocation="{name}"/>' for ns, name in files.items())
+        text = f'<schema xmlns="http://www.w3.org/2001/XMLSchema">{imports}</schema>'
+        return etree.XMLSchema(etree.fromstring(text, base_url=str(NORWAY / "xsd" / "all.xsd")))
+
+    def valid(content: bytes) -> None:
+        schema().assertValid(etree.fromstring(content))
+
+    def read(path: Path) -> Reading:
+        return kith.read(path.read_bytes(), content_type=None, zone=OSLO)
+
+    def named(path: Path) -> str:
+        return f"{path.parent.name}/{path.stem}"
+
+    def receipts(found: Reading) -> list[bytes]:
+        given = []
+        for status in (Status.ACCEPTED, Status.REFUSED):
+            for receiver in range(len(found.envelope.receivers)):
+                issues = (Issue(code="T10", text="not read"),) if status is Status.REFUSED else ()
+                verdict = Verdict(
+                    status=status,
+                    at=datetime(2026, 1, 2, tzinfo=UTC),
+                    id="r",
+                    receiver=receiver,
+                    issues=issues,
+                )
+                content = kith.acknowledge(found.envelope, verdict)
+                assert content is not None
+                given.append(content)
+        assert given
+        return given
+
+    def test_there_are_samples() -> None:
+        assert (len(LOGISTICS), len(RECEIPTS)) == (14, 12)
+        assert len(NOT_READ) > 40
+
+    @pytest.mark.parametrize("path", LOGISTICS, ids=named)
+    def test_every_logistics_example_is_read_receipted_and_written_again(path: Path) -> None:
+        found = read(path)
+        assert found.problem is None
+        assert found.bundle is not None
+        assert found.envelope.dialect == path.parent.name
+        validate(found.bundle)
+        for given in receipts(found):
+            valid(given)
+        notice = notice_in(found.bundle, zone=OSLO)
+        for dialect in kith.NAMES:
+            message = kith.write(
+                found.bundle,
+                dialect=dialect,
+                addressing=Addressing(
+                    message_id=found.envelope.message_id,
+                    transmission_id=found.envelope.message_id,
+                    sender=found.envelope.sender,
+                    receiver=found.envelope.receivers[0],
+                    refers_to=found.envelope.refers_to,
+                ),
+            )
+            valid(message.content)
+            again = kith.read(message.content, content_type=None, zone=OSLO)
+            assert again.bundle is not None
+            written = notice_in(again.bundle, zone=OSLO)
+            assert written.text is None
+            fields = [name for name in type(notice).__slots__ if name != "text"]
+            assert [getattr(written, f) for f in fields] == [getattr(notice, f) for f in fields]
+
+    @pytest.mark.parametrize("path", NOT_READ, ids=named)
+    def test_every_other_message_is_refused_with_t10_in_its_own_receipt_version(path: Path) -> None:
+        assert kith.recognises(Head(content=path.read_bytes()[:2048]))
+        found = read(path)
+        assert isinstance(found.problem, Refused)
+        assert found.problem.code == "T10"
+        older = path.parent.name in ("plo-1.5", "dialog-1.0") or "epikrise_v1.1" in path.name
+        namespace = "2004-11-21" if older else "2012-02-15"
+        for given in receipts(found):
+            valid(given)
+            assert namespace.encode() in given
+
+    @pytest.mark.parametrize("path", RECEIPTS, ids=named)
+    def test_every_receipt_example_is_read_or_refused(path: Path) -> None:
+        if "migversion" in path.name:
+            with pytest.raises(Refused, match="no GenDate"):
+                read(path)
+            return
+        found = read(path)
+        assert (found.problem is not None) == ("unknown-status" in path.name)
+        assert (found.acknowledgement is None) == ("unknown-status" in path.name)
+        if found.acknowledgement is not None:
+            refused = "avvist" in path.name
+            assert found.acknowledgement.status is (Status.REFUSED if refused else Status.ACCEPTED)
+
+    @pytest.mark.parametrize("path", FIXTURES, ids=named)
+    def test_our_own_fixtures_validate(path: Path) -> None:
+        valid(path.read_bytes())
