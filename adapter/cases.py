@@ -1,0 +1,197 @@
+"""Cases: append facts, fold them anew, keep the deadlines true.
+
+`inbox` and `outbox` learn facts in the transaction in which they happen; the clock recomputes before it
+fires. A case id is given once: when two cases turn out to be one, the younger id stays as an alias.
+"""
+
+import hashlib
+import hmac
+from base64 import b32encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from adapter.discharge.agreement import Agreement
+from adapter.discharge.case import Case, Fact, fold
+from adapter.discharge.deadlines import Deadline, deadlines
+from adapter.discharge.notices import Notice
+from adapter.fhir.bundles import Subject
+from adapter.store import cases as rows
+from adapter.store import deliveries
+
+
+def pseudonym(key: bytes, subject: Subject) -> str:
+    """The name under which a patient is stored, searched and logged: a keyed hash, 80 bits.
+
+    From the national number where there is one, else from name, birth date and sex. The same person under a
+    number and without one is two pseudonyms: we do not guess.
+    """
+    if subject.identifiers:
+        system, value = subject.identifiers[0]
+        said = f"{system}|{''.join(value.split())}"
+    else:
+        name = f"{subject.family or ''}, {subject.given or ''}".casefold()
+        said = f"{name}|{subject.birth_date}|{subject.gender}"
+    digest = hmac.new(key, said.encode(), hashlib.sha256).digest()
+    return "P" + b32encode(digest[:10]).decode()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cases:
+    """The cases of a region under its agreement."""
+
+    agreement: Agreement
+    roles: Mapping[str, str] = field(default_factory=dict)  # what kind of party the register says each one is
+
+    def learn(
+        self, tx: Connection, patient: str, learned: Sequence[tuple[Fact, int | None]], now: datetime
+    ) -> dict[tuple[str, str], int]:
+        """Append facts with the rows that told them; returns the case id of each of the patient's notices.
+
+        Keys are (sender, message id). A fact known already changes nothing.
+        """
+        rows.alone_with(tx, patient)
+        stored = rows.facts(tx, patient)
+        known = {fact for _, _, fact in stored}
+        new = [(fact, row) for fact, row in learned if fact not in known]
+        folded = fold([*known, *(fact for fact, _ in new)], self.agreement.zone)
+        ids = self._ids(tx, patient, folded, stored, now)
+        home = {
+            (entry.notice.sender, entry.notice.message_id): case_id
+            for case, case_id in zip(folded, ids, strict=True)
+            for entry in case.entries
+        }
+        if new:
+            rows.add_facts(tx, [_fact_row(patient, fact, row, home, ids) for fact, row in new])
+        for case, case_id in zip(folded, ids, strict=True):
+            self._keep_deadlines(tx, case, case_id, now)
+        return home
+
+    def folded(self, tx: Connection, patient: str) -> list[tuple[int, Case]]:
+        """The patient's cases as they are now, each with its id."""
+        stored = rows.facts(tx, patient)
+        found = fold([fact for _, _, fact in stored], self.agreement.zone)
+        owner = {(f.sender, f.message_id): case_id for _, case_id, f in stored if isinstance(f, Notice)}
+        return [(_owner(case, owner), case) for case in found]
+
+    def recompute(self, tx: Connection, case_id: int, now: datetime) -> None:
+        """Bring the deadlines of a case up to date with its facts and the clock."""
+        row = rows.get(tx, case_id)
+        if row is None:
+            return
+        rows.alone_with(tx, row["patient"])
+        for found, case in self.folded(tx, row["patient"]):
+            if found == row["id"]:
+                self._keep_deadlines(tx, case, row["id"], now)
+
+    def _ids(
+        self,
+        tx: Connection,
+        patient: str,
+        folded: tuple[Case, ...],
+        stored: Sequence[tuple[int, int, Fact]],
+        now: datetime,
+    ) -> list[int]:
+        """The id of each folded case: the one it had, the oldest of those that it unites, or a new one."""
+        place = {key: number for number, case in enumerate(folded) for key in _keys(case)}
+        founder: dict[int, int] = {}
+        for _, case_id, fact in stored:  # in the order learned: a case keeps the id that its first notice got
+            if isinstance(fact, Notice) and case_id not in founder:
+                founder[case_id] = place[fact.sender, fact.message_id]
+        ids: list[int] = []
+        for number, case in enumerate(folded):
+            own = sorted(case_id for case_id, place in founder.items() if place == number)
+            if not own:
+                ids.append(rows.add(tx, patient, case, now))
+                continue
+            ids.append(own[0])
+            rows.change(tx, own[0], case, now)
+            for alias in own[1:]:
+                rows.merge(tx, alias, own[0], now)
+                deliveries.move_case(tx, alias, own[0])
+        moved: dict[int, list[int]] = {}
+        for fact_id, case_id, fact in stored:
+            home = place.get((fact.sender, fact.message_id))
+            if home is not None and case_id != ids[home]:
+                moved.setdefault(ids[home], []).append(fact_id)
+        for case_id, fact_ids in moved.items():
+            rows.move_facts(tx, fact_ids, case_id)
+        return ids
+
+    def _keep_deadlines(self, tx: Connection, case: Case, case_id: int, now: datetime) -> None:
+        """Make the deadline rows say what the law says now; what was reminded or fired stays so.
+
+        One that somebody has been told of is never dropped: the clock looks once more, to end its alarm.
+        """
+        wanted = {(d.kind, d.party, d.since): d for d in deadlines(case, self.agreement, now, self.roles)}
+        for row in rows.deadlines(tx, case_id):
+            found = wanted.pop((row["kind"], row["party"], row["since"]), None)
+            told = row["reminded_at"] is not None or row["fired_at"] is not None
+            if found is None and not told:
+                rows.drop_deadlines(tx, [row["id"]])
+                continue
+            if found is not None:
+                values = _deadline_row(found, row["reminded_at"], row["fired_at"])
+            else:
+                values = {
+                    "state": "void",
+                    "reason": "the facts no longer give this deadline",
+                    "next_at": None,
+                }
+            if told and values["state"] not in ("open", "missed"):
+                values["next_at"] = row["next_at"] if values["state"] == row["state"] else now
+            if (
+                row["fired_at"] is not None and values["state"] == "open"
+            ):  # it was missed, and is not any more
+                values |= {"fired_at": None, "next_at": now}
+            if any(row[name] != value for name, value in values.items()):
+                rows.change_deadline(tx, row["id"], row["state"], **values)
+        if wanted:
+            new = [{"case_id": case_id} | _deadline_row(d, None, None) for d in wanted.values()]
+            rows.add_deadlines(tx, new)
+
+
+def next_look(d: Deadline, reminded_at: datetime | None, fired_at: datetime | None) -> datetime | None:
+    """When the clock must look at a deadline again: to remind, or when it is due; None when never."""
+    if d.state == "open":
+        return d.remind_at if d.remind_at is not None and reminded_at is None else d.due_at
+    return d.due_at if d.state == "missed" and fired_at is None else None
+
+
+def _deadline_row(d: Deadline, reminded_at: datetime | None, fired_at: datetime | None) -> dict[str, Any]:
+    return {
+        "kind": d.kind,
+        "actor": d.actor,
+        "party": d.party,
+        "since": d.since,
+        "due_at": d.due_at,
+        "state": str(d.state),
+        "basis": d.basis,
+        "reason": d.reason,
+        "settled_at": d.settled_at,
+        "remind_at": d.remind_at,
+        "next_at": next_look(d, reminded_at, fired_at),
+    }
+
+
+def _keys(case: Case) -> set[tuple[str, str]]:
+    return {(entry.notice.sender, entry.notice.message_id) for entry in case.entries}
+
+
+def _owner(case: Case, owner: dict[tuple[str, str], int]) -> int:
+    return next(owner[key] for key in sorted(_keys(case)) if key in owner)
+
+
+def _fact_row(
+    patient: str, fact: Fact, message_row: int | None, home: dict[tuple[str, str], int], ids: list[int]
+) -> dict[str, Any]:
+    return {
+        "patient": patient,
+        "case_id": home.get((fact.sender, fact.message_id), ids[0] if ids else 0),
+        "kind": fact.kind.value if isinstance(fact, Notice) else fact.step.value,
+        "message_row": message_row,
+        "body": rows.text_of(fact),
+    }

@@ -1,0 +1,148 @@
+"""The store: SQLite by default, PostgreSQL when one machine is not enough; one set of queries for both.
+
+`Store.write` runs a unit of work in the process's writer and returns its future; `Store.read` lends a
+connection for looking. Queries live in modules named after what they find: `messages`, `cases`,
+`deliveries`, `alarms`, `mailboxes`.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from adapter.errors import ConfigurationError, StoreError
+from adapter.store.statements import say
+from adapter.store.writer import Writer
+
+T = TypeVar("T")
+
+
+class Store:
+    """One database, its writer and its readers."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.engine = _engine(url)
+        self.turn = _turn(self.engine)
+        self.writer = Writer(self.engine.execution_options(writes=True), turn=self.turn)
+
+    @property
+    def embedded(self) -> bool:
+        """Whether this is SQLite."""
+        return self.engine.dialect.name == "sqlite"
+
+    def submit(self, unit: Callable[[Connection], T]) -> "Future[T]":
+        """Queue a unit of work; the future resolves after its commit."""
+        return self.writer.submit(unit)
+
+    def write(self, unit: Callable[[Connection], T]) -> T:
+        """Run a unit of work and wait for its commit."""
+        return self.writer.submit(unit).result()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection to look with."""
+        try:
+            with self.engine.connect() as connection, connection.begin():
+                yield connection
+        except SQLAlchemyError as error:
+            cause = getattr(error, "orig", None) or type(error).__name__
+            raise StoreError(f"the store cannot be read: {str(cause).splitlines()[0]}") from error
+
+    def ready(self) -> None:
+        """Raise StoreError unless the database answers and is of this version."""
+        from adapter.store.migrations import current, newest
+
+        with self.read() as connection:
+            connection.execute(text("SELECT 1"))
+        found, wanted = current(self), newest()
+        if found != wanted:
+            raise StoreError(
+                f"the store is of version {found or 'none'}, this adapter needs {wanted}: "
+                "run `discharge-adapter migrate`"
+            )
+
+    def watch(self) -> Callable[[], object] | None:
+        """A cheap question whose answer changes when another process has committed; None where there is none.
+
+        SQLite counts the commits of others for each connection (PRAGMA data_version).
+        """
+        if not self.embedded:
+            return None
+        connection = self.engine.raw_connection()
+        cursor = connection.cursor()
+        return lambda: cursor.execute("PRAGMA data_version").fetchone()[0]
+
+    def give_back(self) -> None:
+        """Return freed pages to the disk, a bounded number at a time; PostgreSQL does it by itself."""
+        if self.embedded:
+            self.write(lambda tx: say(tx, "PRAGMA incremental_vacuum(5000)", to_the_end=True))
+
+    def close(self) -> None:
+        """Finish what is queued and let go of the database."""
+        self.writer.close()
+        self.engine.dispose()
+
+
+def _turn(engine: Engine) -> Path | None:
+    """The file by which processes that write to one embedded store take turns; None where none is needed."""
+    database = engine.url.database
+    if engine.dialect.name != "sqlite" or not database or database == ":memory:":
+        return None
+    return Path(f"{database}.turn")
+
+
+def _engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+        if parsed.drivername == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        if parsed.get_backend_name() == "sqlite":
+            return _sqlite(parsed.database, create_engine(parsed, connect_args={"timeout": 15.0}))
+        return create_engine(parsed, pool_pre_ping=True, pool_size=8, max_overflow=8)
+    except (SQLAlchemyError, ModuleNotFoundError, ValueError) as error:
+        raise ConfigurationError(
+            f"store: {_without_password(url)} cannot be used ({type(error).__name__}); "
+            "write sqlite:///FILE, or postgresql://USER@HOST/DATABASE with the `postgres` extra installed"
+        ) from error
+
+
+def _sqlite(database: str | None, engine: Engine) -> Engine:
+    if database and database != ":memory:" and not Path(database).absolute().parent.is_dir():
+        folder = Path(database).absolute().parent
+        raise ConfigurationError(f"store: the folder {folder} does not exist; create it")
+
+    @event.listens_for(engine, "connect")
+    def _set_up(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves, below
+        cursor = connection.cursor()
+        for pragma in (
+            "auto_vacuum = INCREMENTAL",  # counts only in a new store: before the first table
+            "journal_mode = WAL",
+            "synchronous = FULL",  # NORMAL may lose the last commits when the power fails
+            "busy_timeout = 15000",
+            "foreign_keys = ON",
+            "wal_autocheckpoint = 2000",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A writer takes the lock at once, so that it waits its turn rather than fail half-way.
+        writes = connection.get_execution_options().get("writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _without_password(url: str) -> str:
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except SQLAlchemyError:
+        return "the address"

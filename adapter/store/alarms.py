@@ -1,0 +1,70 @@
+"""Alarms: a row at the start, the same row closed at recovery; one open row a kind and subject."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, func, insert, select, update
+
+from adapter.store import statements
+from adapter.store.statements import Row, found
+from adapter.store.tables import alarm
+
+_open = select(alarm.c.id).where(
+    alarm.c.kind == bindparam("of_kind"), alarm.c.subject == bindparam("about"), alarm.c.until.is_(None)
+)
+_retell = (
+    update(alarm)
+    .where(
+        alarm.c.kind == bindparam("of_kind"), alarm.c.subject == bindparam("about"), alarm.c.until.is_(None)
+    )
+    .values(text=bindparam("words"))
+)
+_end = (
+    update(alarm)
+    .where(
+        alarm.c.kind == bindparam("of_kind"), alarm.c.subject == bindparam("about"), alarm.c.until.is_(None)
+    )
+    .values(until=bindparam("now", type_=alarm.c.until.type))
+)
+
+
+def start(
+    tx: Connection, *, kind: str, subject: str, text: str, now: datetime, case_id: int | None = None
+) -> int | None:
+    """Open an alarm; None where it is open already, and then only its words are brought up to date."""
+    if is_open(tx, kind, subject):
+        tx.execute(_retell, {"of_kind": kind, "about": subject, "words": text})
+        return None
+    values = {"kind": kind, "subject": subject, "text": text, "since": now, "case_id": case_id}
+    return int(tx.execute(insert(alarm).values(values).returning(alarm.c.id)).scalar_one())
+
+
+def is_open(tx: Connection, kind: str, subject: str) -> bool:
+    """Whether such an alarm is open."""
+    return statements.row(tx, _open, of_kind=kind, about=subject) is not None
+
+
+def end(tx: Connection, *, kind: str, subject: str, now: datetime) -> int | None:
+    """Close an alarm; None where none was open."""
+    found: int | None = statements.value(tx, _open, of_kind=kind, about=subject)
+    if found is not None:
+        tx.execute(_end, {"of_kind": kind, "about": subject, "now": now})
+    return found
+
+
+def seen(tx: Connection, alarm_id: int, by: str) -> bool:
+    """Somebody has taken notice; False where there is no such alarm."""
+    return tx.execute(update(alarm).where(alarm.c.id == alarm_id).values(seen_by=by)).rowcount == 1
+
+
+def listed(tx: Connection, *, open_only: bool = False, limit: int = 500) -> list[Row]:
+    """Alarms: the open ones first, then the newest."""
+    query = select(alarm).order_by(alarm.c.until.is_not(None), alarm.c.id.desc()).limit(limit)
+    if open_only:
+        query = query.where(alarm.c.until.is_(None))
+    return found(tx, query)
+
+
+def counts(tx: Connection) -> dict[str, int]:
+    """Open alarms by kind."""
+    query = select(alarm.c.kind, func.count()).where(alarm.c.until.is_(None)).group_by(alarm.c.kind)
+    return {row[0]: row[1] for row in tx.execute(query)}

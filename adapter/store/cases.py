@@ -1,0 +1,241 @@
+"""Facts, the cases folded from them, and their deadlines."""
+
+import hashlib
+from dataclasses import fields
+from datetime import date, datetime
+from functools import cache
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Update, bindparam, delete, func, insert, not_, or_, select, text, update
+
+from adapter.discharge.case import Case, Evidence, Fact, Step
+from adapter.discharge.notices import AnswerValue, Notice, NoticeKind, Standing
+from adapter.store import statements
+from adapter.store.statements import Row, added, found
+from adapter.store.tables import case, deadline, fact, history, message
+
+_MOMENTS = ("sent_at", "occurred", "admitted", "ready", "planned_discharge", "receive_from")
+_DEFAULTS = {f.name: f.default for f in fields(Notice)}
+
+
+_facts = (
+    select(fact.c.id, fact.c.case_id, fact.c.kind, fact.c.body)
+    .where(fact.c.patient == bindparam("patient"))
+    .order_by(fact.c.id)
+)
+_told = (
+    select(func.count())
+    .select_from(fact.join(message, message.c.id == fact.c.message_row))
+    .where(fact.c.patient == bindparam("patient"), message.c.received_at > bindparam("since"))
+)
+_lock = text("SELECT pg_advisory_xact_lock(:number)")
+_case = select(case).where(case.c.id == bindparam("row"))
+_deadlines = (
+    select(deadline).where(deadline.c.case_id == bindparam("case")).order_by(deadline.c.due_at, deadline.c.id)
+)
+
+
+def text_of(known: Fact) -> str:
+    """A fact as compact JSON; what is as usual is left out."""
+    if isinstance(known, Evidence):
+        values: dict[str, Any] = {
+            "m": known.message_id, "s": known.sender, "p": known.party, "at": known.at.isoformat(),
+            "from": known.source,
+        }  # fmt: skip
+        return orjson.dumps(values).decode()
+    values = {}
+    for name, usual in _DEFAULTS.items():
+        value = getattr(known, name)
+        if value == usual or name == "kind":
+            continue
+        values[name] = value.isoformat() if isinstance(value, (datetime, date)) else value
+    return orjson.dumps(values).decode()
+
+
+def fact_of(kind: str, body: str) -> Fact:
+    """And back."""
+    values = orjson.loads(body)
+    if kind in _STEPS and "m" in values:  # "seen" is a step and also a notice of its own
+        return Evidence(
+            step=Step(kind),
+            message_id=values["m"],
+            sender=values["s"],
+            party=values["p"],
+            at=datetime.fromisoformat(values["at"]),
+            source=values["from"],
+        )
+    for name in _MOMENTS:
+        if name in values:
+            written = values[name]
+            day = len(written) == 10
+            values[name] = date.fromisoformat(written) if day else datetime.fromisoformat(written)
+    values["kind"] = NoticeKind(kind)
+    values["receivers"] = tuple(values.get("receivers", ()))
+    if "standing" in values:
+        values["standing"] = Standing(values["standing"])
+    if "answer" in values:
+        values["answer"] = AnswerValue(values["answer"])
+    return Notice(**values)
+
+
+_STEPS = frozenset(step.value for step in Step)
+
+
+def facts(tx: Connection, patient: str) -> list[tuple[int, int, Fact]]:
+    """(fact id, case id, fact) of a patient, in the order in which they were learned."""
+    known = statements.rows(tx, _facts, patient=patient)
+    return [(row["id"], row["case_id"], fact_of(row["kind"], row["body"])) for row in known]
+
+
+def told_since(tx: Connection, patient: str, since: datetime) -> int:
+    """How many notices about a patient have come in after that instant."""
+    told: int = statements.value(tx, _told, patient=patient, since=since)
+    return told
+
+
+def alone_with(tx: Connection, patient: str) -> None:
+    """Hold off every other process that would fold the same patient's facts, until the commit.
+
+    SQLite has one writer at a time and needs no such thing.
+    """
+    if tx.dialect.name == "postgresql":
+        number = int.from_bytes(hashlib.sha256(patient.encode()).digest()[:8], "big", signed=True)
+        tx.execute(_lock, {"number": number})
+
+
+def add_facts(tx: Connection, rows: list[dict[str, Any]]) -> None:
+    """Append facts."""
+    for row in rows:
+        statements.add(tx, fact, row)
+
+
+def move_facts(tx: Connection, ids: list[int], case_id: int) -> None:
+    """Facts that a later fact has shown to belong to another case."""
+    tx.execute(update(fact).where(fact.c.id.in_(ids)).values(case_id=case_id))
+
+
+def row_of(known: Case) -> dict[str, Any]:
+    """What the case row keeps of a fold, so that lists need not fold again."""
+    return {
+        "hospital": known.hospital,
+        "municipality": known.municipality,
+        "state": known.state.value,
+        "admitted_at": known.admitted_at,
+        "ready_at": known.ready_at,
+        "discharged_at": known.discharged_at,
+        "planned_discharge": known.planned_discharge,
+    }
+
+
+def add(tx: Connection, patient: str, known: Case, now: datetime) -> int:
+    """A new case; its id is given once."""
+    values = row_of(known) | {"patient": patient, "updated_at": now}
+    return added(tx, case, values)
+
+
+def change(tx: Connection, case_id: int, known: Case, now: datetime) -> None:
+    """Bring a case row up to date."""
+    values = row_of(known) | {"updated_at": now, "merged_into": None}
+    statements.change(tx, case, case_id, values)
+
+
+def merge(tx: Connection, old: int, into: int, now: datetime) -> None:
+    """Two cases turned out to be one; the old id stays as an alias."""
+    tx.execute(update(case).where(case.c.id == old).values(merged_into=into, updated_at=now))
+    told = or_(deadline.c.reminded_at.is_not(None), deadline.c.fired_at.is_not(None))
+    tx.execute(delete(deadline).where(deadline.c.case_id == old, not_(told)))
+    tx.execute(update(deadline).where(deadline.c.case_id == old).values(case_id=into))
+
+
+def get(tx: Connection, case_id: int) -> Row | None:
+    """One case row, by its id or an alias of it."""
+    for _ in range(16):  # a chain of merges this long has never been seen; a circle must not hang us
+        row = statements.row(tx, _case, row=case_id)
+        if row is None or row["merged_into"] is None:
+            return row
+        case_id = row["merged_into"]
+    return row
+
+
+def listed(tx: Connection, *, patient: str | None = None, limit: int = 500) -> list[Row]:
+    """Cases, the latest change first; merged ones are not listed."""
+    query = (
+        select(case).where(case.c.merged_into.is_(None)).order_by(case.c.updated_at.desc(), case.c.id.desc())
+    )
+    if patient is not None:
+        query = query.where(case.c.patient == patient)
+    return found(tx, query.limit(limit))
+
+
+def ids_of(tx: Connection, patient: str) -> list[int]:
+    """The living case ids of a patient."""
+    query = select(case.c.id).where(case.c.patient == patient, case.c.merged_into.is_(None))
+    return list(tx.execute(query).scalars())
+
+
+# --- deadlines --------------------------------------------------------------------------------------------
+
+
+def deadlines(tx: Connection, case_id: int) -> list[Row]:
+    """The deadlines of a case, the earliest first."""
+    return statements.rows(tx, _deadlines, case=case_id)
+
+
+def add_deadlines(tx: Connection, rows: list[dict[str, Any]]) -> None:
+    """New deadlines."""
+    for row in rows:
+        statements.add(tx, deadline, row)
+
+
+def change_deadline(tx: Connection, deadline_id: int, was: str, **values: Any) -> bool:
+    """Compare and set: False where somebody else has changed its state since we looked."""
+    return statements.run(tx, _changing(tuple(values)), {**values, "row_id": deadline_id, "was": was}) == 1
+
+
+@cache
+def _changing(names: tuple[str, ...]) -> Update:
+    return statements.setting(deadline, names).where(deadline.c.state == bindparam("was"))
+
+
+def drop_deadlines(tx: Connection, ids: list[int]) -> None:
+    """Deadlines that the facts no longer give."""
+    tx.execute(delete(deadline).where(deadline.c.id.in_(ids)))
+
+
+def due(tx: Connection, now: datetime, limit: int) -> list[Row]:
+    """Deadlines that the clock must look at, the earliest first."""
+    query = (
+        select(deadline)
+        .where(deadline.c.next_at.is_not(None), deadline.c.next_at <= now)
+        .order_by(deadline.c.next_at, deadline.c.id)
+        .limit(limit)
+    )
+    return found(tx, query)
+
+
+def all_deadlines(tx: Connection, *, overdue: bool, now: datetime, limit: int = 1000) -> list[Row]:
+    """Open and missed deadlines with their case, the most urgent first."""
+    query = (
+        select(deadline, case.c.patient, case.c.hospital, case.c.municipality)
+        .join(case, case.c.id == deadline.c.case_id)
+        .where(deadline.c.state.in_(("open", "missed")))
+        .order_by(deadline.c.due_at, deadline.c.id)
+        .limit(limit)
+    )
+    if overdue:
+        query = query.where(deadline.c.due_at < now)
+    return found(tx, query)
+
+
+def note(
+    tx: Connection, *, at: datetime, subject: str, what: str, case_id: int | None, by: str | None = None
+) -> None:
+    """A row of history."""
+    tx.execute(insert(history).values(at=at, case_id=case_id, subject=subject, what=what, by=by))
+
+
+def notes(tx: Connection, case_id: int) -> list[Row]:
+    """The history of a case, oldest first."""
+    query = select(history).where(history.c.case_id == case_id).order_by(history.c.at, history.c.id)
+    return found(tx, query)

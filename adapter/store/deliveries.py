@@ -1,0 +1,355 @@
+"""The delivery log, which is also the queue: claim, record, and what people ask of it.
+
+`claim` is the one place where the two engines differ: PostgreSQL skips rows that another worker holds,
+SQLite has one writer at a time and needs no such thing.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Update,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    literal_column,
+    not_,
+    or_,
+    select,
+    update,
+)
+
+from adapter.messaging.delivery import Leased, Trigger
+from adapter.store import statements
+from adapter.store.statements import Row, added, found
+from adapter.store.tables import attempt, delivery, endpoint_pause, payload
+
+UNFINISHED = or_(
+    delivery.c.state.in_(("waiting", "leased")),
+    and_(delivery.c.state == "sent", delivery.c.expects_receipt == 1),
+)
+"""Something can still become of it; a receipt or an alarm is done with when it has been sent."""
+
+_other = delivery.alias("other")
+# Said as literals: SQLite uses a partial index only where the query itself shows that its condition holds.
+_WAITING: ColumnElement[str] = literal_column("'waiting'")
+_LEASED: ColumnElement[str] = literal_column("'leased'")
+
+
+def _due(endpoint: Any, now: Any) -> Any:
+    """Waiting, due, and first in its lane.
+
+    An earlier one that is due goes first. One that backs off holds the lane until `hold_until`; one without a
+    next attempt (parked, or without an endpoint) holds nothing, and neither does one that has been sent and
+    is only sent again. While any of the lane is on its way, the others wait.
+    """
+    sent_again = and_(_other.c.sent_at.is_not(None), _other.c.trigger != "schedule")
+    backing_off = and_(
+        or_(delivery.c.hold_until.is_(None), delivery.c.hold_until > now, _other.c.attempts == 0),
+        not_(sent_again),
+    )
+    before_it = and_(
+        _other.c.state == _WAITING,
+        _other.c.id < delivery.c.id,
+        _other.c.next_attempt_at.is_not(None),
+        or_(_other.c.next_attempt_at <= now, backing_off),
+    )
+    holding = exists().where(
+        _other.c.lane == delivery.c.lane,
+        _other.c.state.in_((_WAITING, _LEASED)),
+        _other.c.id != delivery.c.id,
+        or_(_other.c.state == _LEASED, before_it),
+    )
+    return and_(
+        delivery.c.state == _WAITING,
+        delivery.c.endpoint == endpoint,
+        delivery.c.next_attempt_at <= now,
+        ~holding,
+    )
+
+
+_candidates = (
+    select(delivery.c.id)
+    .where(_due(bindparam("endpoint"), bindparam("now", type_=delivery.c.next_attempt_at.type)))
+    .order_by(delivery.c.next_attempt_at, delivery.c.id)
+    .limit(bindparam("most"))
+)
+_skipping = _candidates.with_for_update(skip_locked=True, of=delivery)
+_content = select(
+    delivery.c.id, delivery.c.lane, delivery.c.endpoint, delivery.c.party, delivery.c.dialect,
+    delivery.c.message_id, delivery.c.content_type, delivery.c.attempts, delivery.c.created_at,
+    delivery.c.trigger, payload.c.content,
+).join(payload, payload.c.hash == delivery.c.payload).where(
+    delivery.c.id.in_(bindparam("ids", expanding=True))
+).order_by(delivery.c.id)  # fmt: skip
+
+
+_one = select(delivery).where(delivery.c.id == bindparam("row"))
+_still_leased = and_(
+    delivery.c.state == "leased",
+    delivery.c.lease_until == bindparam("held_until", type_=delivery.c.lease_until.type),
+)
+_sent_as = (
+    select(delivery)
+    .where(delivery.c.message_id == bindparam("sent_id"), delivery.c.kind != "receipt")
+    .order_by(delivery.c.id.desc())
+)
+_sent_to = _sent_as.where(delivery.c.party == bindparam("to"))
+_receipted = select(delivery.c.id).where(
+    delivery.c.message_id == bindparam("sent_id"),
+    delivery.c.party == bindparam("to"),
+    delivery.c.kind == "receipt",
+)
+_unpark = (
+    update(delivery)
+    .where(
+        delivery.c.refers_to == bindparam("earlier_id"),
+        delivery.c.party == bindparam("to"),
+        delivery.c.state == "waiting",
+        delivery.c.next_attempt_at.is_(None),
+        delivery.c.endpoint.is_not(None),
+    )
+    .values(next_attempt_at=bindparam("now", type_=delivery.c.next_attempt_at.type), error=None)
+)
+_paused = select(endpoint_pause.c.endpoint)
+_lease = (
+    update(delivery)
+    .where(delivery.c.id.in_(bindparam("ids", expanding=True)))
+    .values(state="leased", lease_until=bindparam("until", type_=delivery.c.lease_until.type))
+)
+
+
+def paused(tx: Connection) -> frozenset[str]:
+    """The endpoints that somebody has paused."""
+    return frozenset(one["endpoint"] for one in statements.rows(tx, _paused))
+
+
+def claim(tx: Connection, endpoint: str, *, most: int, now: datetime, lease_until: datetime) -> list[Leased]:
+    """Take up to `most` due deliveries of one endpoint until `lease_until`, one a lane."""
+    query = _skipping if tx.dialect.name == "postgresql" else _candidates
+    ids = [one["id"] for one in statements.rows(tx, query, endpoint=endpoint, now=now, most=most)]
+    if not ids:
+        return []
+    tx.execute(_lease, {"ids": ids, "until": lease_until})
+    rows = tx.execute(_content, {"ids": ids}).mappings()
+    return [
+        Leased(**(dict(row) | {"trigger": Trigger(row["trigger"])}), lease_until=lease_until) for row in rows
+    ]
+
+
+def add(tx: Connection, values: dict[str, Any]) -> int:
+    """A new delivery."""
+    return added(tx, delivery, values)
+
+
+def change(tx: Connection, delivery_id: int, **values: Any) -> None:
+    """Set columns of a delivery."""
+    statements.change(tx, delivery, delivery_id, values)
+
+
+def change_leased(tx: Connection, delivery_id: int, lease_until: datetime, **values: Any) -> bool:
+    """Set columns, unless the lease has passed to somebody else meanwhile."""
+    held = {"row_id": delivery_id, "held_until": lease_until, "lease_until": None}
+    return statements.run(tx, _changing_leased(("lease_until", *values)), values | held) == 1
+
+
+@cache
+def _changing_leased(names: tuple[str, ...]) -> Update:
+    return statements.setting(delivery, names).where(_still_leased)
+
+
+def add_attempt(tx: Connection, values: dict[str, Any]) -> None:
+    """Record one try."""
+    statements.add(tx, attempt, values)
+
+
+def get(tx: Connection, delivery_id: int) -> Row | None:
+    """One delivery."""
+    return statements.row(tx, _one, row=delivery_id)
+
+
+def sent_as(tx: Connection, message_id: str, party: str | None) -> Row | None:
+    """The latest delivery whose content has that message id, to `party` where that is known."""
+    if party is None:
+        return statements.row(tx, _sent_as, sent_id=message_id)
+    return statements.row(tx, _sent_to, sent_id=message_id, to=party)
+
+
+def receipted(tx: Connection, receipt_id: str, party: str) -> bool:
+    """Whether that receipt has been made out to `party` before."""
+    return statements.row(tx, _receipted, sent_id=receipt_id, to=party) is not None
+
+
+def attempts(tx: Connection, ids: Sequence[int]) -> list[Row]:
+    """The attempts of some deliveries, in order."""
+    query = select(attempt).where(attempt.c.delivery_id.in_(ids)).order_by(attempt.c.id)
+    return found(tx, query)
+
+
+def listed(
+    tx: Connection,
+    *,
+    state: str | None = None,
+    party: str | None = None,
+    case_ids: Sequence[int] | None = None,
+    message_row: int | None = None,
+    limit: int = 500,
+    before: int | None = None,
+) -> list[Row]:
+    """Deliveries, the newest first; `before` is the id at which the page above ended."""
+    query = select(delivery).order_by(delivery.c.id.desc()).limit(limit)
+    if state is not None:
+        query = query.where(delivery.c.state == state)
+    if party is not None:
+        query = query.where(delivery.c.party == party)
+    if case_ids is not None:
+        query = query.where(delivery.c.case_id.in_(case_ids))
+    if message_row is not None:
+        query = query.where(delivery.c.message_row == message_row)
+    if before is not None:
+        query = query.where(delivery.c.id < before)
+    return found(tx, query)
+
+
+def park_behind(tx: Connection, message_id: str, party: str, behind: int) -> list[int]:
+    """Take what refers to an undeliverable message off the schedule; returns the parked ids."""
+    query = select(delivery.c.id).where(
+        delivery.c.refers_to == message_id, delivery.c.party == party, delivery.c.state == "waiting"
+    )
+    ids = list(tx.execute(query).scalars())
+    if ids:
+        tx.execute(
+            update(delivery)
+            .where(delivery.c.id.in_(ids))
+            .values(next_attempt_at=None, error=f"parked behind delivery {behind}, to which it refers")
+        )
+    return ids
+
+
+def unpark(tx: Connection, message_id: str, party: str, now: datetime) -> None:
+    """What was parked behind a message may go, now that it has been delivered."""
+    statements.run(tx, _unpark, {"earlier_id": message_id, "to": party, "now": now})
+
+
+def undeliverable(tx: Connection, message_id: str, party: str) -> int | None:
+    """The delivery of that message to that party which was refused or given up, and not reissued since."""
+    reissued = exists().where(_other.c.original == delivery.c.id, _other.c.sent_at.is_not(None))
+    query = select(delivery.c.id).where(
+        delivery.c.message_id == message_id,
+        delivery.c.party == party,
+        delivery.c.state.in_(("refused", "given-up")),
+        ~reissued,
+    )
+    return tx.execute(query).scalars().first()
+
+
+def move_lane(tx: Connection, old: str, new: str) -> None:
+    """After a merge of cases, what still waits follows the surviving lane."""
+    tx.execute(
+        update(delivery)
+        .where(delivery.c.lane == old, delivery.c.state.in_(("waiting", "leased")))
+        .values(lane=new)
+    )
+
+
+def move_case(tx: Connection, old: int, new: int) -> None:
+    """After a merge of cases, the log follows, and each lane with what still waits in it."""
+    waiting = select(delivery.c.lane).where(
+        delivery.c.case_id == old, delivery.c.state.in_(("waiting", "leased"))
+    )
+    for lane in set(tx.execute(waiting).scalars()):
+        move_lane(tx, lane, lane.replace(f"{old}:", f"{new}:", 1))
+    tx.execute(update(delivery).where(delivery.c.case_id == old).values(case_id=new))
+
+
+def reissued_as(tx: Connection, first: Row) -> str | None:
+    """The message id of the delivery that went out in place of one that never arrived."""
+    if first["state"] not in ("refused", "given-up"):
+        return None
+    query = select(delivery.c.message_id).where(
+        delivery.c.original == first["id"], delivery.c.party == first["party"]
+    )
+    return tx.execute(query.order_by(delivery.c.id.desc())).scalars().first()
+
+
+def free_leases(tx: Connection, now: datetime) -> int:
+    """Leases that ended without a record: their holder has died. They are due at once."""
+    freed = tx.execute(
+        update(delivery)
+        .where(delivery.c.state == _LEASED, delivery.c.lease_until < now)
+        .values(state="waiting", lease_until=None, next_attempt_at=now)
+    )
+    return freed.rowcount
+
+
+def astray(tx: Connection, endpoints: Collection[str]) -> list[Row]:
+    """What waits without an endpoint, or for one that is not among `endpoints`."""
+    query = select(delivery.c.id, delivery.c.party, delivery.c.endpoint, delivery.c.dialect).where(
+        delivery.c.state == "waiting",
+        delivery.c.kind != "alarm",
+        or_(delivery.c.endpoint.is_(None), delivery.c.endpoint.not_in(endpoints)),
+    )
+    return found(tx, query)
+
+
+def receipts_missing(tx: Connection, now: datetime, limit: int = 200) -> list[Row]:
+    """Sent, and no receipt within the time that the endpoint is given."""
+    query = (
+        select(delivery)
+        .where(delivery.c.receipt_due_at.is_not(None), delivery.c.receipt_due_at <= now)
+        .order_by(delivery.c.receipt_due_at)
+        .limit(limit)
+    )
+    return found(tx, query)
+
+
+def queue_depth(tx: Connection) -> list[tuple[str | None, str, int, datetime | None]]:
+    """(endpoint, state, count, oldest creation) of everything that is not finished."""
+    query = (
+        select(delivery.c.endpoint, delivery.c.state, func.count(), func.min(delivery.c.created_at))
+        .where(UNFINISHED)
+        .group_by(delivery.c.endpoint, delivery.c.state)
+    )
+    return [(row[0], row[1], row[2], row[3]) for row in tx.execute(query)]
+
+
+def last_attempts(tx: Connection) -> dict[str, Row]:
+    """The latest attempt at each endpoint."""
+    latest = (
+        select(delivery.c.endpoint, func.max(attempt.c.id).label("id"))
+        .join(attempt, attempt.c.delivery_id == delivery.c.id)
+        .group_by(delivery.c.endpoint)
+        .subquery()
+    )
+    query = select(latest.c.endpoint, attempt).join(latest, latest.c.id == attempt.c.id)
+    return {row["endpoint"]: row for row in found(tx, query) if row["endpoint"]}
+
+
+def pauses(tx: Connection) -> dict[str, Row]:
+    """Endpoints that somebody has paused."""
+    return {row["endpoint"]: row for row in found(tx, select(endpoint_pause))}
+
+
+def pause(tx: Connection, endpoint: str, now: datetime, by: str | None) -> None:
+    """Let an endpoint's messages wait."""
+    resume(tx, endpoint)
+    tx.execute(insert(endpoint_pause).values(endpoint=endpoint, since=now, by=by))
+
+
+def resume(tx: Connection, endpoint: str) -> bool:
+    """Let them go again; False where it was not paused."""
+    return tx.execute(delete(endpoint_pause).where(endpoint_pause.c.endpoint == endpoint)).rowcount > 0
+
+
+def prune_attempts(tx: Connection, before: datetime) -> int:
+    """Forget attempts older than `before` of deliveries that are finished."""
+    finished = select(delivery.c.id).where(~UNFINISHED)
+    gone = tx.execute(delete(attempt).where(attempt.c.at < before, attempt.c.delivery_id.in_(finished)))
+    return gone.rowcount

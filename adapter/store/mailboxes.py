@@ -1,0 +1,45 @@
+"""What a mailbox must remember: how far it has read, and what it has taken."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from adapter.store.statements import Row, add_unless_there, found
+from adapter.store.tables import mailbox, mailbox_seen
+
+
+def cursor(tx: Connection, name: str) -> str | None:
+    """How far the mailbox has been read."""
+    return tx.execute(select(mailbox.c.cursor).where(mailbox.c.name == name)).scalar_one_or_none()
+
+
+def seen(tx: Connection, name: str, key: str) -> bool:
+    """Whether that item has been taken."""
+    query = select(mailbox_seen.c.at).where(mailbox_seen.c.mailbox == name, mailbox_seen.c.key == key)
+    return tx.execute(query).first() is not None
+
+
+def taken(tx: Connection, name: str, key: str, at: datetime, new_cursor: str | None) -> None:
+    """Remember an item and the new cursor, in the transaction that accepts it."""
+    add_unless_there(tx, mailbox_seen, {"mailbox": name, "key": key, "at": at})
+    if new_cursor is not None:
+        polled(tx, name, at, None, cursor=new_cursor)
+
+
+def polled(tx: Connection, name: str, at: datetime, error: str | None, *, cursor: str | None = None) -> None:
+    """Note when the mailbox was last looked into, and what went wrong if anything did."""
+    values: dict[str, object] = {"polled_at": at, "error": error}
+    if cursor is not None:
+        values["cursor"] = cursor
+    if tx.execute(update(mailbox).where(mailbox.c.name == name).values(**values)).rowcount == 0:
+        tx.execute(insert(mailbox).values(name=name, **values))
+
+
+def listed(tx: Connection) -> list[Row]:
+    """Every mailbox that has been looked into."""
+    return found(tx, select(mailbox).order_by(mailbox.c.name))
+
+
+def prune(tx: Connection, before: datetime) -> int:
+    """Forget items taken before `before`."""
+    return tx.execute(delete(mailbox_seen).where(mailbox_seen.c.at < before)).rowcount

@@ -1,0 +1,134 @@
+"""Messages as they came in, what became of them, and the payloads that they share with deliveries."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, delete, exists, or_, select, text, update
+
+from adapter.store import statements
+from adapter.store.deliveries import UNFINISHED
+from adapter.store.statements import Row, add_unless_there, added, found
+from adapter.store.tables import delivery, message, payload, setting
+
+_known = select(
+    message.c.id, message.c.outcome, message.c.reason, message.c.case_id, message.c.payload,
+    message.c.acknowledgement, message.c.acknowledgement_type,
+).where(message.c.sender == bindparam("sender"), message.c.message_id == bindparam("message_id"))  # fmt: skip
+_transmission = select(message.c.message_id).where(
+    message.c.transmission_id == bindparam("transmission_id"), message.c.sender == bindparam("sender")
+)
+_content = select(payload.c.content).where(payload.c.hash == bindparam("digest"))
+_one = select(message).where(message.c.id == bindparam("row"))
+
+
+def keep(tx: Connection, content: bytes) -> bytes:
+    """Store bytes once, compressed; their SHA-256 is the key."""
+    digest = hashlib.sha256(content).digest()
+    add_unless_there(tx, payload, {"hash": digest, "content": content})
+    return digest
+
+
+def content(tx: Connection, digest: bytes | None) -> bytes | None:
+    """The bytes of a payload; None where there never were any, or retention has taken them."""
+    if digest is None:
+        return None
+    kept: bytes | None = statements.value(tx, _content, digest=digest)
+    return kept
+
+
+def add(tx: Connection, values: dict[str, Any]) -> int:
+    """Record a message; returns its row number."""
+    return added(tx, message, values)
+
+
+def known(tx: Connection, sender: str, message_id: str) -> Row | None:
+    """The message with that id of that sender, if it has come before."""
+    return statements.row(tx, _known, sender=sender, message_id=message_id)
+
+
+def transmission(tx: Connection, sender: str, transmission_id: str) -> str | None:
+    """The message id under which that transmission (Bundle.id) of that sender has come before."""
+    told: str | None = statements.value(tx, _transmission, sender=sender, transmission_id=transmission_id)
+    return told
+
+
+def held_unread(tx: Connection, content: bytes) -> int | None:
+    """The message in quarantine with these very bytes whose sender nobody knows, if there is one."""
+    query = select(message.c.id).where(
+        text("outcome IN ('quarantined', 'refused')"),  # as the partial index has it
+        message.c.outcome == "quarantined",
+        message.c.sender.is_(None),
+        message.c.payload == hashlib.sha256(content).digest(),
+    )
+    return tx.execute(query).scalars().first()
+
+
+def came_again(tx: Connection, row: int) -> None:
+    """Count a duplicate."""
+    tx.execute(update(message).where(message.c.id == row).values(duplicates=message.c.duplicates + 1))
+
+
+def change(tx: Connection, row: int, **values: Any) -> None:
+    """Set columns of a message."""
+    statements.change(tx, message, row, values)
+
+
+def get(tx: Connection, row: int) -> Row | None:
+    """One message."""
+    return statements.row(tx, _one, row=row)
+
+
+def held(tx: Connection, limit: int = 500) -> list[Row]:
+    """What is in quarantine or was refused, newest first."""
+    query = (
+        select(message)
+        .where(or_(message.c.outcome == "quarantined", message.c.outcome == "refused"))
+        .order_by(message.c.id.desc())
+        .limit(limit)
+    )
+    return found(tx, query)
+
+
+def of_case(tx: Connection, case_id: int) -> list[Row]:
+    """The messages of a case, oldest first."""
+    query = select(message).where(message.c.case_id == case_id).order_by(message.c.id)
+    return found(tx, query)
+
+
+def value(tx: Connection, name: str) -> str | None:
+    """A value that the store keeps for itself, as the pseudonym key."""
+    return tx.execute(select(setting.c.value).where(setting.c.name == name)).scalar_one_or_none()
+
+
+def set_value(tx: Connection, name: str, text: str) -> None:
+    """Keep a value, unless one is there."""
+    add_unless_there(tx, setting, {"name": name, "value": text})
+
+
+def _needless(before: datetime) -> Any:
+    """The condition of a payload that only finished messages and deliveries older than `before` hold."""
+    in_message = exists().where(
+        or_(message.c.payload == payload.c.hash, message.c.acknowledgement == payload.c.hash),
+        message.c.received_at >= before,
+    )
+    in_delivery = exists().where(
+        delivery.c.payload == payload.c.hash, or_(delivery.c.created_at >= before, UNFINISHED)
+    )
+    # a receipt that is still to come is answered from the message as it came
+    unfinished = exists().where(delivery.c.message_row == message.c.id, UNFINISHED)
+    held_back = exists().where(
+        message.c.payload == payload.c.hash, or_(message.c.outcome == "quarantined", unfinished)
+    )
+    return and_(~in_message, ~in_delivery, ~held_back)
+
+
+def needless(tx: Connection, before: datetime, most: int) -> list[bytes]:
+    """Payloads that retention may take; looked up without holding anybody off."""
+    return list(tx.execute(select(payload.c.hash).where(_needless(before)).limit(most)).scalars())
+
+
+def prune(tx: Connection, digests: Sequence[bytes], before: datetime) -> int:
+    """Forget these payloads, as far as they are still needless; returns how many."""
+    return tx.execute(delete(payload).where(payload.c.hash.in_(digests), _needless(before))).rowcount

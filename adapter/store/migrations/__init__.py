@@ -1,0 +1,78 @@
+"""The store's versions, one file a step; `migrate` brings any older store up to date.
+
+Several processes may start at once: one migrates, the others wait (by the turn file beside an SQLite
+database, by an advisory lock in PostgreSQL).
+"""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, inspect, text
+
+from adapter.errors import StoreError
+
+if TYPE_CHECKING:
+    from adapter.store import Store
+
+_FOLDER = Path(__file__).parent
+_ADVISORY_LOCK = 8_143_500  # any number, the same in every process
+
+
+def newest() -> str:
+    """The version that this program needs."""
+    return max(path.stem.split("_")[0] for path in (_FOLDER / "versions").glob("[0-9]*.py"))
+
+
+def current(store: "Store") -> str | None:
+    """The version of the store; None where it is empty."""
+    with store.read() as connection:
+        return _version(connection)
+
+
+def _version(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+
+
+def migrate(store: "Store") -> tuple[str | None, str]:
+    """Bring the store to the newest version; returns (version before, version now)."""
+    with _alone(store):
+        before = current(store)
+        if before is not None and before > newest():
+            raise StoreError(
+                f"the store is of version {before}, newer than this program ({newest()}): upgrade it"
+            )
+        if before != newest():
+            from alembic import command
+            from alembic.config import Config
+
+            config = Config()
+            config.set_main_option("script_location", str(_FOLDER))
+            with store.engine.execution_options(writes=True).begin() as connection:
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+        return before, newest()
+
+
+@contextmanager
+def _alone(store: "Store") -> Iterator[None]:
+    """Hold off every other process that wants to migrate the same store."""
+    if not store.embedded:
+        with store.engine.connect() as connection:
+            connection.execute(text("SELECT pg_advisory_lock(:n)"), {"n": _ADVISORY_LOCK})
+            try:
+                yield
+            finally:
+                connection.execute(text("SELECT pg_advisory_unlock(:n)"), {"n": _ADVISORY_LOCK})
+        return
+    turn = store.turn
+    if turn is None:
+        yield
+        return
+    with turn.open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

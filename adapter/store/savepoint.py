@@ -1,0 +1,20 @@
+"""Take back a part of a unit of work, and only that part."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection
+
+from adapter.store.statements import say
+
+
+@contextmanager
+def savepoint(tx: Connection) -> Iterator[None]:
+    """What is written inside is undone where it raises; said in plain SQL, as every message passes here."""
+    say(tx, "SAVEPOINT part")
+    try:
+        yield
+    except Exception:
+        say(tx, "ROLLBACK TO SAVEPOINT part")
+        raise
+    say(tx, "RELEASE SAVEPOINT part")

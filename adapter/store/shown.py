@@ -1,0 +1,213 @@
+"""What scripts and people are shown of the store: plain documents, the same for `--json` and for the pages.
+
+Fields may be added, never renamed. A patient is a pseudonym; no document holds a name, an identity number or
+a message body. Instants are ISO 8601 in UTC.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from adapter.discharge.notices import Notice
+from adapter.store import cases as case_rows
+from adapter.store import deliveries as delivery_rows
+from adapter.store import messages as message_rows
+from adapter.store.statements import Row
+
+Document = dict[str, Any]
+
+
+def when(moment: datetime | date | None) -> str | None:
+    """ISO 8601, an instant in UTC."""
+    if isinstance(moment, datetime):
+        return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return moment.isoformat() if moment is not None else None
+
+
+def case(tx: Connection, row: Row) -> Document:
+    """A case with its notices, deadlines and deliveries."""
+    return {
+        "id": row["id"],
+        "patient": row["patient"],
+        "hospital": row["hospital"],
+        "municipality": row["municipality"],
+        "state": row["state"],
+        "admitted_at": when(row["admitted_at"]),
+        "ready_at": when(row["ready_at"]),
+        "discharged_at": when(row["discharged_at"]),
+        "planned_discharge": when(row["planned_discharge"]),
+        "updated_at": when(row["updated_at"]),
+        "notices": _notices(tx, row),
+        "deadlines": [deadline(d) for d in case_rows.deadlines(tx, row["id"])],
+        "deliveries": deliveries(tx, delivery_rows.listed(tx, case_ids=[row["id"]])),
+    }
+
+
+def _notices(tx: Connection, row: Row) -> list[Document]:
+    """The case's notices with the evidence about each, in the order in which they were learned."""
+    facts = [
+        (case_id, fact) for _, case_id, fact in case_rows.facts(tx, row["patient"]) if case_id == row["id"]
+    ]
+    evidence: dict[tuple[str, str], list[Document]] = {}
+    for _, fact in facts:
+        if not isinstance(fact, Notice):
+            known = evidence.setdefault((fact.sender, fact.message_id), [])
+            known.append(
+                {"step": fact.step.value, "party": fact.party, "at": when(fact.at), "source": fact.source}
+            )
+    rows = {m["message_id"]: m["id"] for m in message_rows.of_case(tx, row["id"])}
+    return [
+        {
+            "kind": fact.kind.value,
+            "occurred": when(fact.occurred),
+            "sent_at": when(fact.sent_at),
+            "sender": fact.sender,
+            "receivers": list(fact.receivers),
+            "standing": fact.standing.value,
+            "refers_to": fact.refers_to,
+            "message_id": fact.message_id,
+            "message": rows.get(fact.message_id),
+            "ready": when(fact.ready),
+            "estimate": fact.estimate,
+            "answer": fact.answer.value if fact.answer else None,
+            "receive_from": when(fact.receive_from),
+            "reserved": fact.reserved,
+            "evidence": evidence.get((fact.sender, fact.message_id), []),
+        }
+        for _, fact in facts
+        if isinstance(fact, Notice)
+    ]
+
+
+def deadline(row: Row) -> Document:
+    """One deadline."""
+    return {
+        "id": row["id"],
+        "case": row["case_id"],
+        "kind": row["kind"],
+        "actor": row["actor"],
+        "party": row["party"],
+        "since": when(row["since"]),
+        "due_at": when(row["due_at"]),
+        "state": row["state"],
+        "basis": row["basis"],
+        "reason": row["reason"] or None,
+        "settled_at": when(row["settled_at"]),
+        "reminded_at": when(row["reminded_at"]),
+    }
+
+
+def deliveries(tx: Connection, rows: Sequence[Row]) -> list[Document]:
+    """Deliveries with their attempts."""
+    tries: dict[int, list[Document]] = {}
+    for t in delivery_rows.attempts(tx, [row["id"] for row in rows]) if rows else ():
+        tries.setdefault(t["delivery_id"], []).append(
+            {
+                "at": when(t["at"]),
+                "trigger": t["trigger"],
+                "status": t["status"],
+                "outcome": t["outcome"],
+                "ms": t["ms"],
+                "error": t["error"],
+            }
+        )
+    return [_delivery(row, tries.get(row["id"], [])) for row in rows]
+
+
+def _delivery(row: Row, tries: Iterable[Document]) -> Document:
+    return {
+        "id": row["id"],
+        "case": row["case_id"],
+        "kind": row["kind"],
+        "party": row["party"],
+        "endpoint": row["endpoint"],
+        "dialect": row["dialect"],
+        "message_id": row["message_id"],
+        "message": row["message_row"],
+        "state": row["state"],
+        "created_at": when(row["created_at"]),
+        "next_attempt_at": when(row["next_attempt_at"]),
+        "sent_at": when(row["sent_at"]),
+        "delivered_at": when(row["delivered_at"]),
+        "accepted_at": when(row["accepted_at"]),
+        "receipt_due_at": when(row["receipt_due_at"]),
+        "error": row["error"],
+        "reissue_of": row["original"],
+        "attempts": list(tries),
+    }
+
+
+def held(row: Row) -> Document:
+    """A message in quarantine, or refused."""
+    return {
+        "id": row["id"],
+        "outcome": row["outcome"],
+        "code": row["code"],
+        "reason": row["reason"],
+        "received_at": when(row["received_at"]),
+        "channel": row["channel"],
+        "partner": row["partner"],
+        "sender": row["sender"],
+        "dialect": row["dialect"],
+        "type": row["type"],
+        "message_id": row["message_id"],
+        "size": row["size"],
+        "sha256": (row["sha256"] or row["payload"] or b"").hex() or None,
+        "releasable": row["outcome"] == "quarantined",
+    }
+
+
+def alarm(row: Row) -> Document:
+    """An alarm."""
+    return {
+        "id": row["id"],
+        "kind": row["kind"],
+        "subject": row["subject"],
+        "text": row["text"],
+        "since": when(row["since"]),
+        "until": when(row["until"]),
+        "seen_by": row["seen_by"],
+        "case": row["case_id"],
+    }
+
+
+def endpoint(
+    name: str,
+    address: str,
+    dialect: str,
+    *,
+    depth: Mapping[str, int],
+    oldest: datetime | None,
+    last: Row | None,
+    paused: Row | None,
+) -> Document:
+    """An endpoint and its health: what waits, what came of the last attempt, whether somebody paused it."""
+    failing = last is not None and last["outcome"] != "sent"
+    return {
+        "name": name,
+        "address": address,
+        "dialect": dialect,
+        "health": "paused" if paused else "failing" if failing else "ok" if last else "unused",
+        "paused_since": when(paused["since"]) if paused else None,
+        "waiting": depth.get("waiting", 0),
+        "leased": depth.get("leased", 0),
+        "unreceipted": depth.get("sent", 0),
+        "oldest": when(oldest),
+        "last_attempt": when(last["at"]) if last else None,
+        "last_outcome": last["outcome"] if last else None,
+        "last_error": last["error"] if last else None,
+    }
+
+
+def message_of(tx: Connection, row_id: int) -> Document | None:
+    """A message as the log shows it, without its body."""
+    row = message_rows.get(tx, row_id)
+    if row is None:
+        return None
+    return held(row) | {
+        "case": row["case_id"],
+        "duplicates": row["duplicates"],
+        "sent_at": when(row["sent_at"]),
+    }

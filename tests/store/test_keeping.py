@@ -1,0 +1,299 @@
+"""What the store keeps, forgets and shows: payloads, alarms, mailboxes, the journal, backups."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from adapter.discharge.notices import NoticeKind
+from adapter.errors import ConfigurationError, StoreError
+from adapter.fhir.bundles import Subject
+from adapter.messaging.acknowledgement import Status
+from adapter.runtime import log_acceptance
+from adapter.scheduler.housekeeping import Housekeeping
+from adapter.store import Store, alarms, backup, journal, mailboxes, messages, shown, tables
+from adapter.store import cases as case_rows
+from adapter.store import deliveries as delivery_rows
+from tests.conftest import StandingClock
+from tests.stage import FNR, Stage, altered, answering, failing, receipt, region, stage, without
+
+YEAR = timedelta(days=365)
+
+
+@pytest.fixture
+def play(store_url: str, clock: StandingClock) -> Iterator[Stage]:
+    made = stage(store_url, clock)
+    yield made
+    made.close()
+
+
+def housekeeping(play: Stage) -> Housekeeping:
+    return Housekeeping(
+        store=play.built.store, outbox=play.outbox, clock=play.clock,
+        keep_payloads=YEAR, keep_attempts=YEAR / 2, keep_seen=timedelta(days=30),
+    )  # fmt: skip
+
+
+# --- retention ------
+
+
+def test_bytes_are_kept_once(play: Stage):
+    content = play.message(NoticeKind.ADMITTED)
+    play.receive(content)
+    assert play.counts()["payload"] == 2  # the message, which is passed on as it came, and its answer
+    for _ in range(2):
+        play.write(lambda tx: messages.keep(tx, content))
+    assert play.counts()["payload"] == 2
+
+
+def test_retention_forgets_what_is_finished_and_keeps_what_is_needed(play: Stage, clock: StandingClock):
+    play.post.answer = answering(clock)
+    play.receive(play.message(NoticeKind.ADMITTED))
+    while play.deliver():
+        pass
+    play.receive(play.message(NoticeKind.DISCHARGED, receivers=("aardal",)))  # waits, and is rewritten
+    play.receive(b"nobody can read this")
+    house = housekeeping(play)
+    assert house.prune() == {"payloads": 0, "attempts": 0, "seen": 0}
+    clock.forward(days=366)
+    gone = house.prune()
+    assert gone["payloads"] > 0
+    assert gone["attempts"] == 2
+    with play.built.store.read() as connection:
+        kept = [messages.content(connection, m["payload"]) is not None for m in play.rows(tables.message)]
+        waiting = delivery_rows.listed(connection, state="waiting")
+        assert all(messages.content(connection, d["payload"]) for d in waiting)
+    assert kept == [False, False, True, False] or kept == [False, True, False]
+    assert len(play.rows(tables.message)) == len(kept)
+
+
+def test_retention_keeps_what_is_in_quarantine(store_url: str, clock: StandingClock):
+    whole = stage(store_url, clock)
+    play = stage(store_url, clock, of=without(region(), "vik"))
+    content = whole.message(NoticeKind.ADMITTED, receivers=("vik",))
+    row = play.receive(content).message_row
+    clock.forward(days=400)
+    housekeeping(play).prune()
+    assert whole.write(lambda tx: whole.built.inbox.release(tx, row, clock(), by=None)).outcome == "accepted"
+    play.close()
+    whole.close()
+
+
+def test_what_a_mailbox_took_long_ago_is_forgotten(play: Stage, clock: StandingClock):
+    play.write(lambda tx: mailboxes.taken(tx, "in", "old", clock(), "c1"))
+    clock.forward(days=31)
+    play.write(lambda tx: mailboxes.taken(tx, "in", "new", clock(), None))
+    assert housekeeping(play).prune()["seen"] == 1
+    with play.built.store.read() as connection:
+        assert mailboxes.cursor(connection, "in") == "c1"
+        assert not mailboxes.seen(connection, "in", "old")
+        assert mailboxes.seen(connection, "in", "new")
+
+
+def test_a_dead_worker_s_leases_are_freed(play: Stage, clock: StandingClock):
+    play.receive(play.message(NoticeKind.ADMITTED))
+    play.claim()
+    house = housekeeping(play)
+    assert house.free_leases() == 0
+    clock.forward(minutes=2)
+    assert house.free_leases() == 1
+    assert house.missing_receipts() == 0
+
+
+# --- alarms ------
+
+
+def test_an_alarm_seen_by_somebody_says_so(play: Stage, clock: StandingClock):
+    play.write(lambda tx: alarms.start(tx, kind="given-up", subject="delivery 1", text="x", now=clock()))
+    assert play.write(lambda tx: alarms.seen(tx, 1, "Marta"))
+    assert not play.write(lambda tx: alarms.seen(tx, 99, "Marta"))
+    with play.built.store.read() as connection:
+        assert alarms.counts(connection) == {"given-up": 1}
+        (row,) = alarms.listed(connection, open_only=True)
+    assert shown.alarm(row)["seen_by"] == "Marta"
+
+
+# --- units of work ------
+
+
+def test_a_unit_that_fails_takes_only_itself_back(play: Stage, clock: StandingClock):
+    def fails(tx):
+        alarms.start(tx, kind="a", subject="fails", text="x", now=clock())
+        raise KeyError("in the middle")
+
+    futures = [
+        play.built.store.submit(
+            lambda tx, n=n: alarms.start(tx, kind="a", subject=f"s{n}", text="x", now=clock())
+        )
+        for n in range(5)
+    ]
+    failing_one = play.built.store.submit(fails)
+    assert all(f.result() for f in futures)
+    with pytest.raises(KeyError):
+        failing_one.result()
+    assert len(play.rows(tables.alarm)) == 5
+
+
+def test_many_threads_lose_nothing(play: Stage, clock: StandingClock):
+    def work(start: int) -> None:
+        for n in range(20):
+            play.write(lambda tx, n=n: messages.set_value(tx, f"{start}-{n}", "x"))
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(6)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert len(play.rows(tables.setting)) == 121  # and the pseudonym key
+    with pytest.raises(StoreError, match="closed"):
+        play.close()
+        play.write(lambda tx: None)
+
+
+# --- journal and backup ------
+
+
+def test_the_journal_finds_nothing_after_a_day_and_finds_what_was_changed(play: Stage, clock: StandingClock):
+    for kind in (NoticeKind.ADMITTED, NoticeKind.READY_FOR_DISCHARGE, NoticeKind.DISCHARGED):
+        play.receive(play.message(kind))
+        play.deliver()
+    with play.built.store.read() as connection:
+        assert journal.findings(connection) == []
+    play.write(lambda tx: tx.execute(tables.fact.delete().where(tables.fact.c.kind == "discharged")))
+    play.write(lambda tx: tx.execute(tables.fact.update().where(tables.fact.c.id == 1).values(case_id=77)))
+    play.receive(play.message(NoticeKind.CARE_NEEDS))
+    play.write(lambda tx: tx.execute(tables.fact.update().where(tables.fact.c.id == 1).values(case_id=77)))
+    with play.built.store.read() as connection:
+        found = "\n".join(journal.findings(connection))
+    assert "message 3 was accepted, but no case knows its notice" in found
+    assert "fact 1 belongs to a case that does not exist" in found
+
+
+def test_the_journal_finds_a_payload_that_was_tampered_with(play: Stage):
+    play.receive(play.message(NoticeKind.ADMITTED))
+    play.write(lambda tx: tx.execute(tables.payload.update().values(content=b"something else")))
+    with play.built.store.read() as connection:
+        assert "does not match its hash" in journal.findings(connection)[0]
+
+
+def test_a_backup_made_while_running_is_the_store(tmp_path: Path, clock: StandingClock):
+    play = stage(f"sqlite:///{tmp_path}/store.db", clock)
+    done = play.receive(play.message(NoticeKind.ADMITTED))
+    backup.write(play.built.store, tmp_path / "copy.db")
+    with pytest.raises(ConfigurationError, match="exists"):
+        backup.write(play.built.store, tmp_path / "copy.db")
+    with pytest.raises(ConfigurationError, match="exists"):
+        backup.restore(f"sqlite:///{tmp_path}/store.db", tmp_path / "copy.db")
+    backup.restore(f"sqlite:///{tmp_path}/again.db", tmp_path / "copy.db")
+    again = stage(f"sqlite:///{tmp_path}/again.db", clock)
+    assert [m["id"] for m in again.rows(tables.message)] == [done.message_row]
+    again.close()
+    play.close()
+
+
+def test_a_damaged_backup_is_not_put_back(tmp_path: Path):
+    (tmp_path / "copy.db").write_bytes(b"SQLite format 3\0" + b"x" * 4096)
+    with pytest.raises(StoreError):
+        backup.restore(f"sqlite:///{tmp_path}/store.db", tmp_path / "copy.db")
+    assert not (tmp_path / "store.db").exists()
+    with pytest.raises(ConfigurationError, match="no such backup"):
+        backup.restore(f"sqlite:///{tmp_path}/store.db", tmp_path / "missing.db")
+
+
+def test_a_store_that_cannot_be_used_says_what_to_write(tmp_path: Path):
+    for url in ("oracle://x", f"sqlite:///{tmp_path}/no/such/folder/a.db"):
+        with pytest.raises(ConfigurationError, match="store: "):
+            Store(url)
+    with pytest.raises(ConfigurationError) as caught:
+        Store("nothing://somebody:secret@host/db")
+    assert "secret" not in str(caught.value)
+
+
+# --- privacy ------
+
+SECRET = ("21843012345", "Fjellheim", "Synnøve", "Hjelmevegen", "Diagnosis-of-hers")
+PATIENT = Subject(
+    identifiers=((FNR, "21843012345"),),
+    family="Fjellheim",
+    given="Synnøve",
+    gender="female",
+    address=("Hjelmevegen 4", "6856", "Sogndal"),
+)
+
+
+def test_nothing_that_people_or_logs_are_shown_names_a_patient(store_url: str, clock: StandingClock):
+    play = stage(store_url, clock, of=altered(region(), "vik", endpoint=None))
+    texts: list[str] = []
+    structlog.configure(cache_logger_on_first_use=False)
+    with capture_logs() as logs:
+        for content in every_path(play):
+            done = play.receive(content, channel="directory")
+            log_acceptance(done)
+            texts.append(repr(done))
+            texts.append(done.reason or "")
+        for answer in (failing(503), answering(clock, Status.REFUSED), failing(400), answering(clock)):
+            play.post.answer = answer
+            play.deliver()
+            clock.forward(minutes=1)
+        notices = {d["message_id"] for d in play.rows(tables.delivery) if d["kind"] != "receipt"}
+        sent = next(m.content for _, m in play.post.sent if m.message_id in notices)
+        play.receive(receipt(sent, Status.REFUSED, at=clock()))
+        house = housekeeping(play)
+        clock.forward(hours=2)
+        house.missing_receipts()
+        house.free_leases()
+        house.prune()
+    texts += [repr(entry) for entry in logs]
+    with play.built.store.read() as connection:
+        texts += [repr(shown.case(connection, row)) for row in case_rows.listed(connection)]
+        texts += [repr(shown.held(row)) for row in messages.held(connection)]
+        texts += [repr(shown.alarm(row)) for row in alarms.listed(connection)]
+        texts += [repr(shown.deliveries(connection, delivery_rows.listed(connection)))]
+        texts += [repr(row) for row in play.rows(tables.history)]
+        texts += [
+            repr({k: v for k, v in row.items() if not isinstance(v, bytes)})
+            for table in (tables.message, tables.delivery, tables.attempt, tables.alarm, tables.case)
+            for row in play.rows(table)
+        ]
+        pseudonyms = [row["patient"] for row in case_rows.listed(connection)]
+    assert pseudonyms
+    assert len(texts) > 40
+    everything = "\n".join(texts)
+    for secret in SECRET:
+        assert secret not in everything
+    play.close()
+
+
+def every_path(play: Stage) -> list[bytes]:
+    """Messages about one patient that are taken, refused, held, relayed and not understood."""
+    more = {"subject": PATIENT, "text": "Diagnosis-of-hers"}
+    good = play.message(NoticeKind.READY_FOR_DISCHARGE, **more)
+    return [
+        good,
+        good,
+        play.message(NoticeKind.ADMITTED, receivers=("sogndal", "vik"), **more),
+        play.message(NoticeKind.ADMITTED, receivers=("aardal",), subject=PATIENT),
+        play.message(NoticeKind.CARE_NEEDS, receivers=("aardal",), **more),  # PLO has no such form
+        play.plo(NoticeKind.DISCHARGED, subject=PATIENT),
+        play.plo(NoticeKind.DISCHARGED, subject=PATIENT)[:-60],
+        play.plo(NoticeKind.ADMITTED, subject=PATIENT).replace(b"LOG_INNLAGT", b"LOG_SYNNE"),
+        good.replace(b"ready-for-discharge", b"Synn\\u00f8ve"),
+        good.replace(b'"gender":"female"', b'"gender":"Fjellheim"'),
+        good.replace(b'"resourceType":"Patient"', b'"resourceType":"Fjellheim"'),
+        good.replace(b"21843012345", b"21843012345x"),
+        play.message(NoticeKind.DISCHARGED, at=play.clock() + timedelta(days=3), **more),
+        good[:-10],
+    ]
+
+
+def test_the_pseudonym_key_is_made_once_and_kept(store_url: str, clock: StandingClock):
+    one, other = stage(store_url, clock), stage(store_url, clock)
+    assert one.built.inbox.pseudonym_key == other.built.inbox.pseudonym_key
+    assert replace(one.built.inbox).pseudonym_key not in repr(one.built.inbox).encode()
+    one.close()
+    other.close()
