@@ -1,0 +1,137 @@
+"""What we say back: the receipts of those who are ours, and the final receiver's word passed on.
+
+A receipt is a promise by the receiver's own system, given once and final (HITS 1168 4.1, 5.1): as soon as a
+message is stored where our board is that system, else when its own system has taken it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, tzinfo
+
+from sqlalchemy import Connection
+
+from adapter.copies import derived_id
+from adapter.fhir.polled import TYPES as POLLED
+from adapter.mappings.known import named
+from adapter.messaging.acknowledgement import Issue, Status, Verdict
+from adapter.messaging.envelope import Envelope
+from adapter.messaging.register import Party, ReceiptWhen, Register, Side
+from adapter.messaging.routing import Route
+from adapter.outbox import RECEIPT, Outbox, Parcel, Receipted
+from adapter.store import deliveries, messages
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answers:
+    """The voice of the parties that are ours."""
+
+    outbox: Outbox
+    register: Register
+    zone: tzinfo
+    new_id: Callable[[], str]
+
+    def receipts(
+        self,
+        tx: Connection,
+        envelope: Envelope,
+        routes: Sequence[Route],
+        sender: Party,
+        row: int,
+        now: datetime,
+        *,
+        awaited: bool,
+    ) -> tuple[bytes | None, str | None]:
+        """The receipt of every receiver that is ours and has stored it; the first is the direct answer.
+
+        Where nobody waits for a direct answer (`awaited`), all travel as messages.
+        """
+        direct: tuple[bytes | None, str | None] = (None, None)
+        for route in routes:
+            status = Status.ACCEPTED if route.receipted_on_storing else Status.TAKEN_OVER
+            made = self.acknowledge(envelope, status, route.index, now)
+            if made[0] is None:
+                continue
+            first = direct[0] is None
+            if status is Status.ACCEPTED and not (first and awaited):
+                self.send(tx, made[0], envelope, sender, row, route.party.id, now)
+            direct = made if first else direct
+        return direct
+
+    def acknowledge(
+        self, envelope: Envelope, status: Status, receiver: int, now: datetime, *issues: Issue
+    ) -> tuple[bytes | None, str | None]:
+        """The receipt in the dialect of the message, and its content type; None where none is wanted."""
+        verdict = Verdict(status=status, at=now, id=self.new_id(), receiver=receiver, issues=issues)
+        made = named(envelope.dialect).acknowledge(envelope, verdict)
+        return made, envelope.content_type if made is not None else None
+
+    def send(
+        self,
+        tx: Connection,
+        content: bytes,
+        envelope: Envelope,
+        to: Party,
+        row: int,
+        giver: str,
+        now: datetime,
+    ) -> None:
+        """A receipt that cannot travel in a response goes to the sender's own endpoint."""
+        endpoint = self.register.endpoint_of(to)
+        if endpoint is None:
+            return  # the sender's board shows it
+        self.outbox.enqueue(
+            tx,
+            Parcel(
+                kind=RECEIPT,
+                party=to.id,
+                endpoint=endpoint.name,
+                dialect=envelope.dialect,
+                message_id=derived_id(envelope.message_id, giver, "receipt"),
+                content=content,
+                content_type=envelope.content_type,
+                message_row=row,
+                refers_to=None,
+                expects_receipt=False,
+            ),
+            now,
+        )
+
+    def pass_back(
+        self,
+        tx: Connection,
+        found: Receipted,
+        issues: tuple[Issue, ...],
+        receipt: bytes,
+        content_type: str,
+        now: datetime,
+    ) -> None:
+        """The final receiver's word, to the sender: unaltered where we only relayed, else in its dialect.
+
+        Once: what has been passed back is final, whatever a resend by hand may bring later.
+        """
+        delivery = found.delivery
+        told = messages.get(tx, delivery["message_row"]) if delivery["message_row"] is not None else None
+        if told is None or told["sender"] is None or delivery["kind"] == RECEIPT or told["type"] in POLLED:
+            return  # nobody waits for it
+        sender, giver = self.register.party(told["sender"]), self.register.party(delivery["party"])
+        if sender is None or giver is None or self.register.endpoint_of(sender) is None:
+            return  # the sender has no system that a receipt could go to; its board shows it
+        if giver.side is Side.OURS and giver.receipt is ReceiptWhen.STORED:
+            return  # its receipt was given when we stored the message, and is final
+        if deliveries.receipted(tx, derived_id(told["message_id"], giver.id, "receipt"), sender.id):
+            return
+        content = messages.content(tx, told["payload"])
+        if content is None:
+            return
+        dialect = named(told["dialect"])
+        envelope = dialect.envelope(content, content_type=told["content_type"], zone=self.zone)
+        made: bytes | None = receipt
+        if sender.side is Side.OURS or giver.side is Side.OURS:
+            day = told["received_at"].astimezone(self.zone).date()
+            parties = [self.register.resolve(address, day) for address in envelope.receivers]
+            index = parties.index(giver) if giver in parties else 0
+            made, _ = self.acknowledge(envelope, found.status, index, now, *issues)
+        else:
+            envelope = replace(envelope, content_type=content_type)
+        if made is not None:
+            self.send(tx, made, envelope, sender, told["id"], giver.id, now)

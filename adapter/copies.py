@@ -1,0 +1,131 @@
+"""Each receiver's copy of a message: the bytes as they came, or the same content in its dialect.
+
+Ids are mapped with it: whoever was sent a rewritten message knows it by another id than its sender does, and
+what refers to it later must be written in the words of its reader.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from adapter.discharge.notices import Notice, Standing
+from adapter.errors import CannotWrite, Quarantined
+from adapter.fhir.polled import TYPES as POLLED
+from adapter.mappings import Addressing, Reading
+from adapter.mappings.known import named
+from adapter.messaging.envelope import Envelope
+from adapter.messaging.register import Party
+from adapter.messaging.routing import Route
+from adapter.store import deliveries, messages
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Copy:
+    """One receiver's copy, in the dialect that it reads."""
+
+    route: Route
+    dialect: str
+    message_id: str
+    content: bytes = field(repr=False)
+    content_type: str
+    refers_to: str | None  # the id under which this receiver knows the earlier message
+
+
+def copy_for(
+    tx: Connection, route: Route, content: bytes, reading: Reading, notice: Notice | None, sender: Party
+) -> Copy:
+    """The bytes as they came where the receiver reads and understands them, else rewritten for it.
+
+    Raises Quarantined where there is no such form in its dialect.
+    """
+    envelope, endpoint = reading.envelope, route.endpoint
+    reads = endpoint.dialect if endpoint is not None else envelope.dialect
+    known = known_as(tx, envelope, sender, route)
+    as_it_came = (
+        reads == envelope.dialect
+        and len(envelope.receivers) == 1
+        and known in (None, envelope.refers_to)
+        and envelope.type not in POLLED
+    )
+    if route.relayed or endpoint is None or as_it_came:
+        return Copy(
+            route=route,
+            dialect=envelope.dialect,
+            message_id=envelope.message_id,
+            content=content,
+            content_type=envelope.content_type,
+            refers_to=known,
+        )
+    assert reading.bundle is not None and notice is not None
+    if known is None and envelope.refers_to is not None and notice.standing is not Standing.NEW:
+        known = derived_id(envelope.refers_to, route.party.id)  # it will be rewritten when it comes
+    addressing = _addressing(envelope, route, known)
+    try:
+        written = named(reads).write(reading.bundle, dialect=reads, addressing=addressing)
+    except CannotWrite as error:
+        raise Quarantined(
+            f"{error} ({route.party.id} reads {reads}); correct the endpoint's dialect, then release, "
+            "or tell the receiver by telephone",
+            code="mapping",
+        ) from error
+    return Copy(
+        route=route,
+        dialect=reads,
+        message_id=addressing.message_id,
+        content=written.content,
+        content_type=written.content_type,
+        refers_to=known,
+    )
+
+
+def known_as(tx: Connection, envelope: Envelope, sender: Party, route: Route) -> str | None:
+    """The id under which this receiver knows the earlier message that this one refers to.
+
+    Either it was sent to it, as it came or rewritten, or it wrote it itself and the sender answers it.
+    """
+    if envelope.refers_to is None:
+        return None
+    party = route.party.id
+    for candidate in (envelope.refers_to, derived_id(envelope.refers_to, party)):
+        sent = deliveries.sent_as(tx, candidate, party)
+        if sent is not None:
+            return deliveries.reissued_as(tx, sent) or candidate
+    if messages.known(tx, party, envelope.refers_to) is not None:
+        return envelope.refers_to
+    return first_id(tx, envelope.refers_to, sender, of=party)
+
+
+def first_id(tx: Connection, known_as: str | None, party: Party, *, of: str | None = None) -> str | None:
+    """The id that a message had from its own sender, which `party` was sent under the id `known_as`."""
+    sent = deliveries.sent_as(tx, known_as, party.id) if known_as is not None else None
+    told = messages.get(tx, sent["message_row"]) if sent is not None and sent["message_row"] else None
+    if told is None or (of is not None and told["sender"] != of):
+        return None
+    return str(told["message_id"])
+
+
+def _addressing(envelope: Envelope, route: Route, refers_to: str | None) -> Addressing:
+    """New numbers for a rewritten message, the same whenever the same message is rewritten."""
+    party = route.party.id
+    conversation = derived_id(envelope.conversation, party) if envelope.conversation else None
+    if envelope.conversation is not None and envelope.conversation == envelope.refers_to:
+        conversation = refers_to or conversation
+    return Addressing(
+        message_id=derived_id(envelope.message_id, party),
+        transmission_id=derived_id(envelope.message_id, party, "transmission"),
+        sender=envelope.sender,
+        receiver=envelope.receivers[route.index],
+        refers_to=refers_to,
+        conversation=conversation,
+        production=bool(envelope.production),
+    )
+
+
+def derived_id(message_id: str, *about: str) -> str:
+    """A UUID that is always the same for the same message and purpose."""
+    digest = bytearray(hashlib.sha256("/".join((message_id, *about)).encode()).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x80  # version 8: of our own making (RFC 9562)
+    digest[8] = digest[8] & 0x3F | 0x80
+    h = digest.hex()
+    return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"

@@ -1,0 +1,766 @@
+"""A message comes in. Nothing is acknowledged before it is stored; start reading here.
+
+`read` understands the bytes (pure, and the only validation there is); `accept` does the rest in one
+transaction: known already? whose is it? fold it into the case, keep the bytes as they came, enqueue what must
+go out, and say what the sender is told. A message is *refused* for good in the sender's own dialect, or
+*quarantined* until our own data is right; either way it is kept with a reason that a person can act on.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, tzinfo
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from adapter.answers import Answers
+from adapter.cases import Cases, pseudonym
+from adapter.copies import Copy, copy_for, first_id
+from adapter.discharge.case import Evidence, Fact, Step
+from adapter.discharge.notices import Notice, NoticeKind, Standing
+from adapter.errors import AdapterError, MessageError, NotFound, Quarantined, Refused
+from adapter.fhir.bundles import Subject, synthetic
+from adapter.fhir.notices import notice_in, subject_in
+from adapter.mappings import Addressing, Head, Reading
+from adapter.mappings.known import named, recognise
+from adapter.messaging.acknowledgement import Issue, Status
+from adapter.messaging.delivery import Leased
+from adapter.messaging.envelope import Address, Envelope
+from adapter.messaging.register import Partner, Party, Register, Side
+from adapter.messaging.routing import Route, routes
+from adapter.outbox import RECEIPT, Outbox, Parcel
+from adapter.store import Store, deliveries, mailboxes, messages
+from adapter.store import cases as case_rows
+from adapter.store.savepoint import savepoint
+from adapter.store.statements import Row
+
+HEAD_KEPT = 64 * 1024
+"""What is kept of a message over the size limit: its first bytes, its hash and its size."""
+
+
+MOST_A_DAY = 200
+"""Notices about one patient that are taken within 24 hours; a real stay has a few dozen in all."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Incoming:
+    """Bytes at the door, and what is known of how they came."""
+
+    content: bytes = field(repr=False)  # only the head where `oversize` is set
+    content_type: str | None = None
+    channel: str = "command-line"  # http, directory, poll, command-line, reply, release
+    partner: Partner | None = None  # who has signed in; None where nobody must
+    oversize: int | None = None  # the whole size in bytes, of a message over the limit
+    sha256: str | None = None  # of the whole of it, where it was read to the end
+    mailbox: str | None = None  # where it waited, and under which key and cursor
+    key: str | None = field(default=None, repr=False)
+    cursor: str | None = None
+
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for the answer; else it must travel as a message of its own."""
+        return self.channel in ("http", "command-line")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """Bytes that have been read and validated, once; or the reason why they cannot be."""
+
+    incoming: Incoming
+    reading: Reading | None = None
+    notice: Notice | None = None
+    subject: Subject | None = None
+    problem: MessageError | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Acceptance:
+    """What became of a message, and what its sender is told."""
+
+    outcome: str  # accepted, duplicate, refused, quarantined
+    reason: str | None = None
+    code: str | None = None
+    case_id: int | None = None
+    acknowledgement: bytes | None = field(default=None, repr=False)
+    acknowledgement_type: str | None = None
+    message_row: int | None = None
+    sender: str | None = None
+    type: str | None = None
+    dialect: str | None = None
+    warning: str | None = None
+    first: str | None = None  # of a duplicate: what became of the message when it first came
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inbox:
+    """The door: one store, one register, one outbox."""
+
+    store: Store
+    cases: Cases
+    outbox: Outbox
+    register: Register
+    zone: tzinfo
+    pseudonym_key: bytes = field(repr=False)
+    new_id: Callable[[], str]
+    clock_tolerance: timedelta = timedelta(minutes=10)
+    lead_time: timedelta = timedelta(hours=4)  # how long before a deadline its notice may overtake its lane
+
+    def accept(self, incoming: Incoming, now: datetime) -> Acceptance:
+        """Read and take a message; returns after the commit."""
+        prepared = self.read(incoming)
+        return self.store.write(lambda tx: self.take(tx, prepared, now))
+
+    @property
+    def _answers(self) -> Answers:
+        return Answers(outbox=self.outbox, register=self.register, zone=self.zone, new_id=self.new_id)
+
+    # --- understanding: pure ---
+
+    def read(self, incoming: Incoming) -> Prepared:
+        """Recognise, read, validate. Never raises for anything that a message can contain."""
+        try:
+            return self._read(incoming)
+        except MessageError as problem:
+            return Prepared(incoming=incoming, problem=problem)
+        except Exception as fault:  # noqa: BLE001  # a fault of ours must not lose a message of theirs
+            return Prepared(incoming=incoming, problem=_fault_of_ours(fault))
+
+    def _read(self, incoming: Incoming) -> Prepared:
+        if incoming.oversize is not None:
+            size = incoming.oversize / 1_048_576
+            reason = (
+                f"the message is {size:.0f} MiB, over the limit; send it in parts, or without attachments"
+            )
+            return Prepared(incoming=incoming, problem=Refused(reason, code="too-long"))
+        dialect = recognise(Head(content=incoming.content, content_type=incoming.content_type))
+        if dialect is None:
+            reason = (
+                "neither a KITH message (MsgHead 1.2, AppRec) nor a FHIR Bundle; check what was sent, "
+                "its namespace and its encoding"
+            )
+            return Prepared(incoming=incoming, problem=Refused(reason, code="structure"))
+        reading = dialect.read(incoming.content, content_type=incoming.content_type, zone=self.zone)
+        if isinstance(reading.problem, MessageError):
+            return Prepared(incoming=incoming, reading=reading, problem=reading.problem)
+        if reading.bundle is None:
+            return Prepared(incoming=incoming, reading=reading)
+        try:
+            notice, subject = notice_in(reading.bundle, zone=self.zone), subject_in(reading.bundle)
+        except MessageError as problem:  # the envelope is legible, so that it can be answered
+            return Prepared(incoming=incoming, reading=reading, problem=problem)
+        return Prepared(incoming=incoming, reading=reading, notice=notice, subject=subject)
+
+    # --- taking: one transaction ---
+
+    def take(self, tx: Connection, prepared: Prepared, now: datetime) -> Acceptance:
+        """Store a message and everything that follows from it.
+
+        Where we stumble over it ourselves, what we had begun is taken back and the message is held.
+        """
+        try:
+            with savepoint(tx):
+                return self._take(tx, prepared, now)
+        except (AdapterError, SQLAlchemyError):
+            raise
+        except Exception as fault:  # noqa: BLE001  # a fault of ours must not lose a message of theirs
+            return self._hold(tx, replace(prepared, reading=None), None, _fault_of_ours(fault), now)
+
+    def _take(self, tx: Connection, prepared: Prepared, now: datetime) -> Acceptance:
+        incoming = prepared.incoming
+        if incoming.mailbox is not None and incoming.key is not None:
+            mailboxes.taken(tx, incoming.mailbox, incoming.key, now, incoming.cursor)
+        reading = prepared.reading
+        if reading is None:
+            return self._hold(tx, prepared, None, _problem(prepared), now)
+        try:
+            sender = self._sender(reading.envelope, incoming, now)
+        except MessageError as problem:
+            held = messages.held_unread(tx, incoming.content)
+            if held is not None:
+                return _again_unread(tx, held, reading.envelope)
+            return self._hold(tx, prepared, None, problem, now)
+        again = self._again(tx, reading.envelope, sender, incoming)
+        if again is not None:
+            return again
+        if reading.acknowledgement is not None and prepared.problem is None:
+            return self._receipt(tx, prepared, reading, sender, now)
+        try:
+            copies = self._judge(tx, prepared, reading, sender, now)
+        except MessageError as problem:
+            return self._hold(tx, prepared, sender, problem, now)
+        return self._accepted(tx, prepared, reading, sender, copies, now)
+
+    def release(self, tx: Connection, row: int, now: datetime, *, by: str | None) -> Acceptance:
+        """Take a quarantined message after our own data has been corrected; never one that was refused."""
+        held = messages.get(tx, row)
+        if held is None:
+            raise NotFound(f"there is no message {row}; `discharge-adapter quarantine` lists what is held")
+        if held["outcome"] != "quarantined":
+            raise NotFound(
+                f"message {row} is {held['outcome']}, not quarantined: what has been answered is final; "
+                "ask the sender to correct it and send it under a new id"
+            )
+        content = messages.content(tx, held["payload"])
+        if content is None:
+            raise NotFound(f"the bytes of message {row} are gone: retention has removed them")
+        partner = next((p for p in self.register.partners if p.name == held["partner"]), None)
+        if held["partner"] is not None and partner is None:
+            raise NotFound(
+                f"message {row} came from the partner {held['partner']}, which the region file no longer has"
+            )
+        incoming = Incoming(
+            content=content, content_type=held["content_type"], channel="release", partner=partner
+        )
+        prepared = self.read(incoming)
+        reading = prepared.reading
+        if reading is None:
+            return _still_held(held, _problem(prepared))
+        try:
+            sender = self._sender(reading.envelope, incoming, now)
+            if reading.acknowledgement is not None and prepared.problem is None:
+                raise Quarantined("a receipt for a message that we have not sent", code="unknown-original")
+            before = messages.known(tx, sender.id, reading.envelope.message_id)
+            if before is not None and before["id"] != row:
+                return self._came_meanwhile(tx, row, before, reading.envelope, now, by=by)
+            copies = self._judge(tx, prepared, reading, sender, now)
+        except MessageError as problem:
+            return _still_held(held, problem)
+        self.outbox.all_clear(tx, "quarantined", f"message {row}", now)
+        case_rows.note(
+            tx, at=now, subject=f"message {row}", what="released from quarantine", case_id=None, by=by
+        )
+        return self._accepted(tx, prepared, reading, sender, copies, now, row=row)
+
+    def _came_meanwhile(
+        self,
+        tx: Connection,
+        row: int,
+        before: Row,
+        envelope: Envelope,
+        now: datetime,
+        *,
+        by: str | None,
+    ) -> Acceptance:
+        """A held message whose like has been taken since: it is over, and there is no second receipt."""
+        why = f"the same as message {before['id']}, which was {before['outcome']}"
+        messages.change(tx, row, outcome="released", reason=why)
+        self.outbox.all_clear(tx, "quarantined", f"message {row}", now)
+        case_rows.note(tx, at=now, subject=f"message {row}", what=why, case_id=before["case_id"], by=by)
+        return Acceptance(
+            outcome="duplicate",
+            reason=why,
+            case_id=before["case_id"],
+            message_row=row,
+            type=envelope.type,
+            dialect=envelope.dialect,
+        )
+
+    def reissue(
+        self, tx: Connection, delivery_id: int, now: datetime, *, to: str | None, by: str | None
+    ) -> int:
+        """Write the notice of a delivery anew, with new ids, for a corrected address; closes the old one."""
+        old = deliveries.get(tx, delivery_id)
+        told = messages.get(tx, old["message_row"]) if old is not None and old["message_row"] else None
+        if old is None or told is None or old["kind"] == RECEIPT:
+            raise NotFound(
+                f"delivery {delivery_id} is no notice of ours; `discharge-adapter deliveries` lists them"
+            )
+        content = messages.content(tx, told["payload"])
+        party = self.register.party(to or old["party"])
+        sender = self.register.party(told["sender"])
+        if content is None or party is None or sender is None:
+            raise NotFound(f"delivery {delivery_id}: its bytes or its parties are no longer known")
+        if sender.side is Side.THEIRS and party.side is Side.THEIRS:
+            raise NotFound(f"delivery {delivery_id} is only relayed: its sender must send it anew")
+        reading = named(told["dialect"]).read(content, content_type=told["content_type"], zone=self.zone)
+        endpoint = self.register.endpoint_of(party)
+        assert reading.bundle is not None
+        dialect = endpoint.dialect if endpoint is not None else old["dialect"]
+        day = told["received_at"].astimezone(self.zone).date()
+        before = (
+            one
+            for one in reading.envelope.receivers
+            if (found := self.register.resolve(one, day)) is not None and found.id == old["party"]
+        )
+        address = self.register.address(party, next(before, reading.envelope.receivers[0]))
+        addressing = Addressing(
+            message_id=self.new_id(),
+            transmission_id=self.new_id(),
+            sender=reading.envelope.sender,
+            receiver=address,
+            refers_to=old["refers_to"] if old["party"] == party.id else None,
+            production=bool(reading.envelope.production),
+        )
+        written = named(dialect).write(reading.bundle, dialect=dialect, addressing=addressing)
+        new = self.outbox.enqueue(
+            tx,
+            Parcel(
+                kind=old["kind"],
+                party=party.id,
+                endpoint=endpoint.name if endpoint else None,
+                dialect=dialect,
+                message_id=addressing.message_id,
+                content=written.content,
+                content_type=written.content_type,
+                message_row=told["id"],
+                case_id=old["case_id"],
+                refers_to=addressing.refers_to,
+                original=delivery_id,
+            ),
+            now,
+        )
+        self.outbox.close(tx, delivery_id, f"reissued as delivery {new}", now, by=by)
+        return new
+
+    # --- who and whether ---
+
+    def _sender(self, envelope: Envelope, incoming: Incoming, now: datetime) -> Party:
+        """The sending party, which must be one for whom the partner may speak."""
+        if not envelope.sender.identifiers:
+            raise Refused("the message names no sender with an identifier", code="E20")
+        sender = self.register.resolve(envelope.sender, now.astimezone(self.zone).date())
+        if incoming.partner is not None and (sender is None or sender.id not in incoming.partner.parties):
+            raise Refused(
+                f"the partner {incoming.partner.name} may not send for {envelope.sender.said}; "
+                "check the sender in the message, or the partner's parties in the region file",
+                code="forbidden",
+            )
+        if sender is None:
+            raise Quarantined(
+                f"the sender {envelope.sender.said} is not in the region file; add the party, then release",
+                code="unknown-sender",
+            )
+        return sender
+
+    def _again(
+        self, tx: Connection, envelope: Envelope, sender: Party, incoming: Incoming
+    ) -> Acceptance | None:
+        """The answer to a message that has come before, which changes nothing; None for a new one."""
+        known = messages.known(tx, sender.id, envelope.message_id)
+        if known is None:
+            return None
+        messages.came_again(tx, known["id"])
+        answer = None
+        if envelope.dialect == "fhir":  # KITH wants no second receipt, ever (HITS 1168 5.4-5.5)
+            answer = messages.content(tx, known["acknowledgement"])
+        return Acceptance(
+            outcome="duplicate",
+            reason=f"this message came before and was {known['outcome']}",
+            first=known["outcome"],
+            case_id=known["case_id"],
+            acknowledgement=answer,
+            acknowledgement_type=known["acknowledgement_type"] if answer else None,
+            message_row=known["id"],
+            sender=sender.id,
+            type=envelope.type,
+            dialect=envelope.dialect,
+        )
+
+    def _judge(
+        self, tx: Connection, prepared: Prepared, reading: Reading, sender: Party, now: datetime
+    ) -> list[Copy]:
+        """What goes where; raises Refused or Quarantined with the reason why it cannot be taken."""
+        envelope = reading.envelope
+        if self.register.open and envelope.production:
+            raise Refused(
+                "this is a message of production, and the adapter runs for evaluation, without a region; "
+                "configure a region before you connect it to real systems",
+                code="X99",
+            )
+        if prepared.problem is not None:
+            raise prepared.problem
+        if envelope.transmission_id is not None:
+            other = messages.transmission(tx, sender.id, envelope.transmission_id)
+            if other is not None and other != envelope.message_id:
+                raise Refused(
+                    "this Bundle.id has been used for another message; give every Bundle an id of its own",
+                    code="duplicate",
+                )
+        ahead = envelope.sent_at - now
+        if ahead > self.clock_tolerance:
+            raise Quarantined(
+                f"it says that it was sent {ahead} from now: one of the two clocks is wrong; set ours right "
+                "and release, or ask the sender to set theirs and send anew",
+                code="future",
+            )
+        self._not_too_many(tx, prepared.subject, now)
+        day = now.astimezone(self.zone).date()
+        reserved = prepared.notice is not None and prepared.notice.reserved
+        ways = routes(self.register, envelope, sender, day=day, reserved=reserved)
+        content, notice = prepared.incoming.content, prepared.notice
+        return [copy_for(tx, way, content, reading, notice, sender) for way in ways]
+
+    def _not_too_many(self, tx: Connection, subject: Subject | None, now: datetime) -> None:
+        """Each notice folds the patient's whole case anew: a sender run wild must not hold up the rest."""
+        if subject is None:
+            return
+        patient = pseudonym(self.pseudonym_key, subject)
+        if case_rows.told_since(tx, patient, now - timedelta(days=1)) >= MOST_A_DAY:
+            raise Quarantined(
+                f"more than {MOST_A_DAY} notices about this patient within a day: one of the senders repeats "
+                "itself under new ids; stop it, and release what is right a day later",
+                code="throttled",
+            )
+
+    # --- accepting ---
+
+    def _accepted(
+        self,
+        tx: Connection,
+        prepared: Prepared,
+        reading: Reading,
+        sender: Party,
+        copies: list[Copy],
+        now: datetime,
+        *,
+        row: int | None = None,
+    ) -> Acceptance:
+        envelope = reading.envelope
+        assert prepared.notice is not None and prepared.subject is not None
+        routes = [copy.route for copy in copies]
+        notice = self._as_parties(tx, prepared.notice, sender, routes, now)
+        values = _message_row(tx, prepared, sender, now)
+        if row is None:
+            row = messages.add(tx, values | {"outcome": "accepted"})
+        else:
+            messages.change(tx, row, outcome="released", sender=sender.id)
+        learned: list[tuple[Fact, int | None]] = [(notice, row)]
+        for route in routes:
+            if route.receipted_on_storing:
+                learned += [(e, None) for e in _on_storing(notice, route.party, now)]
+        patient = pseudonym(self.pseudonym_key, prepared.subject)
+        case_id = self.cases.learn(tx, patient, learned, now)[(notice.sender, notice.message_id)]
+        for copy in copies:
+            kept = values["payload"] if copy.content is prepared.incoming.content else None
+            self._forward(tx, envelope, notice, copy, row, case_id, kept, now)
+        answer, answer_type = self._answers.receipts(
+            tx, envelope, routes, sender, row, now, awaited=prepared.incoming.awaited
+        )
+        messages.change(
+            tx,
+            row,
+            case_id=case_id,
+            acknowledgement=messages.keep(tx, answer) if answer is not None else None,
+            acknowledgement_type=answer_type,
+        )
+        return Acceptance(
+            outcome="accepted",
+            case_id=case_id,
+            acknowledgement=answer,
+            acknowledgement_type=answer_type,
+            message_row=row,
+            sender=sender.id,
+            type=envelope.type,
+            dialect=envelope.dialect,
+            warning=self._warning(tx, prepared.subject, row, now),
+        )
+
+    def _warning(self, tx: Connection, subject: Subject, row: int, now: datetime) -> str | None:
+        """In evaluation mode no real person belongs in a message; the number itself is never repeated."""
+        if not self.register.open or all(synthetic(s, v) is not False for s, v in subject.identifiers):
+            return None
+        warning = (
+            "the patient's identity number is not marked as synthetic (month + 40, + 65 or + 80); use test "
+            "persons only, and remove this store if it was a real one"
+        )
+        self.outbox.alarm(tx, kind="not-synthetic", subject=f"message {row}", text=warning, now=now)
+        return warning
+
+    def _as_parties(
+        self, tx: Connection, notice: Notice, sender: Party, routes: list[Route], now: datetime
+    ) -> Notice:
+        """The notice with the register's parties, and a sending time that is not after our own clock.
+
+        What it refers to is said in the first sender's own id, also where its receiver knows it by another.
+        """
+        hospital = notice.hospital
+        if hospital is not None:
+            if hospital == notice.sender:
+                hospital = sender.id
+            else:
+                by_token = dict(zip(notice.receivers, (r.party.id for r in routes), strict=False))
+                hospital = by_token.get(hospital) or self._by_token(hospital, now)
+        elif sender.kind == "hospital":
+            hospital = sender.id
+        return replace(
+            notice,
+            sender=sender.id,
+            receivers=tuple(route.party.id for route in routes),
+            hospital=hospital,
+            refers_to=first_id(tx, notice.refers_to, sender) or notice.refers_to,
+            sent_at=min(notice.sent_at, now),
+        )
+
+    def _by_token(self, token: str, now: datetime) -> str:
+        system, _, value = token.partition("|")
+        address = Address(identifiers=((system, value),))
+        party = self.register.resolve(address, now.astimezone(self.zone).date())
+        return party.id if party is not None else token
+
+    def _forward(
+        self,
+        tx: Connection,
+        envelope: Envelope,
+        notice: Notice,
+        copy: Copy,
+        row: int,
+        case_id: int,
+        kept: bytes | None,
+        now: datetime,
+    ) -> None:
+        """Enqueue one receiver's copy; `kept` is its hash where it is the bytes as they came."""
+        route = copy.route
+        if route.endpoint is None and route.receipted_on_storing and not self.register.open:
+            return  # its board is its system: there is nowhere to send it on to
+        self.outbox.enqueue(
+            tx,
+            Parcel(
+                kind=notice.kind.value,
+                party=route.party.id,
+                endpoint=route.endpoint.name if route.endpoint else None,
+                dialect=copy.dialect,
+                message_id=copy.message_id,
+                content=copy.content,
+                content_type=copy.content_type,
+                kept=kept,
+                message_row=row,
+                case_id=case_id,
+                refers_to=copy.refers_to,
+                hold_until=self._overtaking(tx, case_id, notice, route.party.id, now),
+            ),
+            now,
+        )
+
+    def _overtaking(
+        self, tx: Connection, case_id: int, notice: Notice, receiver: str, now: datetime
+    ) -> datetime | None:
+        """From when this may overtake an earlier message that is still backing off in its lane.
+
+        A deadline that this very notice would meet gives it the right; what takes back or corrects an
+        earlier message follows it in order, always.
+        """
+        if notice.standing is not Standing.NEW or notice.kind is NoticeKind.READINESS_WITHDRAWN:
+            return None
+        rules = self.cases.agreement.rules
+        meets = {r.kind for r in rules if any(notice.kind in telling.notices for telling in r.satisfied_by)}
+        if not meets:
+            return None
+        open_then = [
+            d["due_at"]
+            for d in case_rows.deadlines(tx, case_id)
+            if d["state"] == "open" and d["kind"] in meets and d["party"] in (None, notice.sender, receiver)
+        ]
+        return max(now, min(open_then) - self.lead_time) if open_then else None
+
+    # --- receipts that come back ---
+
+    def _receipt(
+        self, tx: Connection, prepared: Prepared, reading: Reading, giver: Party, now: datetime
+    ) -> Acceptance:
+        """Somebody's receipt for what we sent: never acknowledged itself, passed back to who waits for it."""
+        said, envelope = reading.acknowledgement, reading.envelope
+        assert said is not None
+        values = _message_row(tx, prepared, giver, now) | {"outcome": "accepted"}
+        row = messages.add(tx, values)
+        givers = self.register.spoken_for(giver)
+        claims = (self.outbox.receipt(tx, said, party, now, source=f"message {row}") for party in givers)
+        found = next((claim for claim in claims if claim is not None), None)
+        if found is None:
+            problem = Quarantined(
+                f"{giver.id} gives a receipt for a message that we have not sent to it; compare the two logs",
+                code="unknown-original",
+            )
+            messages.change(tx, row, outcome="quarantined", code=problem.code, reason=problem.reason)
+            self._tell_of_quarantine(tx, row, problem.reason, now)
+            return _outcome("quarantined", problem, row, envelope, giver.id)
+        messages.change(tx, row, case_id=found.delivery["case_id"])
+        if found.news and found.status in (Status.ACCEPTED, Status.REFUSED):
+            self._answers.pass_back(
+                tx, found, said.issues, prepared.incoming.content, envelope.content_type, now
+            )
+        return Acceptance(
+            outcome="accepted",
+            case_id=found.delivery["case_id"],
+            message_row=row,
+            sender=giver.id,
+            type=envelope.type,
+            dialect=envelope.dialect,
+        )
+
+    def reply(self, tx: Connection, prepared: Prepared, leased: Leased, now: datetime) -> None:
+        """A message that came back in the response to one of ours: a receipt, or the receiver's own message.
+
+        Whoever answers at the endpoint speaks for the party that it was sent to, and for nobody else.
+        """
+        reading = prepared.reading
+        if reading is None or prepared.problem is not None:
+            return
+        if reading.acknowledgement is None:
+            speaker = Partner(name=leased.endpoint, parties=(leased.party,))
+            self.take(tx, replace(prepared, incoming=replace(prepared.incoming, partner=speaker)), now)
+            return
+        said, envelope = reading.acknowledgement, reading.envelope
+        known = messages.known(tx, leased.party, envelope.message_id)
+        row = known["id"] if known is not None else None
+        if row is None:
+            values = _message_row(tx, prepared, None, now)
+            row = messages.add(tx, values | {"outcome": "accepted", "sender": leased.party})
+        found = self.outbox.receipt(tx, said, leased.party, now, source=f"message {row}")
+        if found is not None and found.news and found.status in (Status.ACCEPTED, Status.REFUSED):
+            self._answers.pass_back(
+                tx, found, said.issues, prepared.incoming.content, envelope.content_type, now
+            )
+
+    def odd_answer(self, tx: Connection, prepared: Prepared, leased: Leased, now: datetime) -> None:
+        """Kept for a person: a 2xx with somebody else's receipt, or with what is no message at all."""
+        sent = deliveries.get(tx, leased.id)
+        if sent is None or not sent["expects_receipt"] or _is_operation_outcome(prepared.incoming.content):
+            return  # nothing was awaited, or a FHIR server says that all is well
+        other = prepared.reading is not None and prepared.reading.acknowledgement is not None
+        what = "a receipt for another message" if other else "something that is no message"
+        problem = Quarantined(
+            f"{leased.endpoint} answered delivery {leased.id} with {what}; its receipt is still awaited, "
+            "ask its operator what stands at that address",
+            code="odd-answer",
+        )
+        self._hold(tx, replace(prepared, reading=None), None, problem, now)
+
+    # --- refusing and holding ---
+
+    def _hold(
+        self, tx: Connection, prepared: Prepared, sender: Party | None, problem: MessageError, now: datetime
+    ) -> Acceptance:
+        """Keep what cannot be taken, with its reason; a refusal is answered, a quarantine is not."""
+        refused = isinstance(problem, Refused)
+        outcome = "refused" if refused else "quarantined"
+        values = _message_row(tx, prepared, sender, now)
+        answer: bytes | None = None
+        answer_type: str | None = None
+        envelope = prepared.reading.envelope if prepared.reading else None
+        if refused and envelope is not None and problem.code != "forbidden":
+            answer, answer_type = self._answers.acknowledge(
+                envelope, Status.REFUSED, 0, now, Issue(code=problem.code, text=problem.reason)
+            )
+        row = messages.add(
+            tx,
+            values
+            | {
+                "outcome": outcome,
+                "code": problem.code,
+                "reason": problem.reason,
+                "acknowledgement": messages.keep(tx, answer) if answer is not None else None,
+                "acknowledgement_type": answer_type,
+            },
+        )
+        if not refused:
+            self._tell_of_quarantine(tx, row, problem.reason, now)
+        elif answer is not None and sender is not None and not prepared.incoming.awaited:
+            assert envelope is not None
+            self._answers.send(tx, answer, envelope, sender, row, "refusal", now)
+        held = _outcome(outcome, problem, row, envelope, sender.id if sender else None)
+        return replace(held, acknowledgement=answer, acknowledgement_type=answer_type)
+
+    def _tell_of_quarantine(self, tx: Connection, row: int, reason: str, now: datetime) -> None:
+        self.outbox.alarm(
+            tx,
+            kind="quarantined",
+            subject=f"message {row}",
+            text=f"held without receipt: {reason}",
+            now=now,
+        )
+
+
+def _is_operation_outcome(content: bytes) -> bool:
+    return b"OperationOutcome" in content[:200]
+
+
+def _fault_of_ours(fault: Exception) -> Quarantined:
+    return Quarantined(
+        f"the adapter stumbled over it ({type(fault).__name__}), which is our fault and not the sender's; "
+        "report it, and release the message after the next version",
+        code="internal",
+    )
+
+
+def _again_unread(tx: Connection, row: int, envelope: Envelope) -> Acceptance:
+    messages.came_again(tx, row)
+    return Acceptance(
+        outcome="duplicate",
+        reason="this message came before and was quarantined",
+        first="quarantined",
+        message_row=row,
+        type=envelope.type,
+        dialect=envelope.dialect,
+    )
+
+
+def _problem(prepared: Prepared) -> MessageError:
+    return prepared.problem or Refused("the message could not be read", code="structure")
+
+
+def _on_storing(notice: Notice, party: Party, now: datetime) -> list[Evidence]:
+    """For a party whose board is its system, our storing is its receiving."""
+    return [
+        Evidence(
+            step=step,
+            message_id=notice.message_id,
+            sender=notice.sender,
+            party=party.id,
+            at=now,
+            source="stored for its board",
+        )
+        for step in (Step.DELIVERED, Step.ACCEPTED)
+    ]
+
+
+def _message_row(tx: Connection, prepared: Prepared, sender: Party | None, now: datetime) -> dict[str, Any]:
+    """The columns that every message has, whatever becomes of it."""
+    incoming = prepared.incoming
+    values: dict[str, Any] = {
+        "received_at": now,
+        "channel": incoming.channel,
+        "partner": incoming.partner.name if incoming.partner else None,
+        "content_type": incoming.content_type,
+        "payload": messages.keep(tx, incoming.content),
+        "size": incoming.oversize or len(incoming.content),
+        "sha256": bytes.fromhex(incoming.sha256) if incoming.sha256 else None,
+    }
+    if prepared.reading is not None:
+        envelope = prepared.reading.envelope
+        values |= {
+            "sender": sender.id if sender else None,
+            "message_id": envelope.message_id,
+            "transmission_id": envelope.transmission_id,
+            "dialect": envelope.dialect,
+            "type": envelope.type,
+            "sent_at": envelope.sent_at,
+            "content_type": envelope.content_type,
+        }
+    return values
+
+
+def _outcome(
+    outcome: str, problem: MessageError, row: int, envelope: Envelope | None, sender: str | None
+) -> Acceptance:
+    return Acceptance(
+        outcome=outcome,
+        reason=problem.reason,
+        code=problem.code,
+        message_row=row,
+        sender=sender,
+        type=envelope.type if envelope else None,
+        dialect=envelope.dialect if envelope else None,
+    )
+
+
+def _still_held(held: Row, problem: MessageError) -> Acceptance:
+    return Acceptance(
+        outcome="quarantined",
+        reason=problem.reason,
+        code=problem.code,
+        message_row=held["id"],
+        sender=held["sender"],
+        type=held["type"],
+        dialect=held["dialect"],
+    )

@@ -1,0 +1,595 @@
+"""What must go out waits here, is sent, and is tried again until there is a receipt or a person is told.
+
+`enqueue` runs inside the transaction that learned why; the content is frozen there. Sending takes two short
+transactions, `claim` and `record`, and holds no database connection in between. `messaging.retry` decides,
+this station acts. A lane is the order of one case's messages to one receiver: it advances when the transport
+has accepted, never waiting for a receipt.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection
+
+from adapter.cases import Cases
+from adapter.discharge.case import Evidence, Fact, Step
+from adapter.discharge.notices import NoticeKind
+from adapter.errors import NotFound
+from adapter.mappings.known import named
+from adapter.messaging.acknowledgement import Acknowledgement, Status
+from adapter.messaging.delivery import DeliveryState, Leased, Reply, Trigger
+from adapter.messaging.register import Endpoint, Register
+from adapter.messaging.retry import GiveUp, RetryAt, Schedule, Sent, decide, delay
+from adapter.store import alarms, deliveries, messages
+from adapter.store import cases as case_rows
+from adapter.store.statements import Row
+from adapter.transport import Outgoing, Transport
+from adapter.transport.fhir_rest import is_duplicate
+
+WEBHOOK = "alarm-webhook"
+RECEIPT = "receipt"
+ALARM = "alarm"
+_NOTICES = frozenset(kind.value for kind in NoticeKind)
+
+_NOWHERE = "no endpoint is configured for this party"
+
+_SETTLED: dict[str, Any] = {
+    "receipt_due_at": None,
+    "lease_until": None,
+    "trigger": Trigger.SCHEDULE.value,
+    "resume_state": None,
+    "resume_at": None,
+}
+"""What a delivery forgets once its receiver, or a person, has spoken."""
+
+RESENDS = {"fhir": 2, "plo-1.5": 1, "plo-1.6": 1}
+"""How often a message is sent again by itself when its receipt does not come; then only people can."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parcel:
+    """Something that must go out: frozen content, for one party."""
+
+    kind: str  # a notice kind, receipt or alarm
+    party: str
+    endpoint: str | None  # None: it waits until the region file names one
+    dialect: str
+    message_id: str
+    content: bytes = field(repr=False)
+    content_type: str
+    kept: bytes | None = None  # the hash of the content, where the store holds it already
+    message_row: int | None = None
+    case_id: int | None = None
+    refers_to: str | None = None
+    expects_receipt: bool = True
+    hold_until: datetime | None = None
+    original: int | None = None
+
+    @property
+    def lane(self) -> str:
+        """Order is kept per case and receiver, and per alarm; a receipt waits for nothing."""
+        if self.kind in _NOTICES and self.case_id is not None:
+            return f"{self.case_id}:{self.party}"
+        if self.kind == ALARM:
+            return self.message_id.rsplit("-", 1)[0]  # its end never overtakes its start
+        return f"{self.kind}:{self.message_id}:{self.party}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipted:
+    """A receipt found its delivery: what it says, and the message that the delivery was made for."""
+
+    delivery: Row
+    status: Status
+    news: bool  # False: it only repeats, or contradicts, what an earlier one said
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outbox:
+    """The queue of deliveries over one store, one register and its transports."""
+
+    cases: Cases
+    register: Register
+    transports: Mapping[str, Transport]
+    schedule: Schedule
+    jitter: Callable[[], float]  # in [-1, 1]
+    lease: timedelta
+    webhook: Endpoint | None = None
+
+    # --- in ---
+
+    def enqueue(self, tx: Connection, parcel: Parcel, now: datetime) -> int:
+        """Put a parcel into its lane; it is due at once, unless what it refers to could not be delivered."""
+        behind = (
+            deliveries.undeliverable(tx, parcel.refers_to, parcel.party)
+            if parcel.refers_to is not None
+            else None
+        )
+        waits = _NOWHERE if parcel.endpoint is None else None
+        if behind is not None:
+            waits = f"parked behind delivery {behind}, to which it refers"
+        return deliveries.add(
+            tx,
+            {
+                "message_row": parcel.message_row,
+                "case_id": parcel.case_id,
+                "lane": parcel.lane,
+                "kind": parcel.kind,
+                "party": parcel.party,
+                "endpoint": parcel.endpoint,
+                "dialect": parcel.dialect,
+                "message_id": parcel.message_id,
+                "refers_to": parcel.refers_to,
+                "expects_receipt": int(parcel.expects_receipt),
+                "payload": parcel.kept or messages.keep(tx, parcel.content),
+                "content_type": parcel.content_type,
+                "state": DeliveryState.WAITING.value,
+                "created_at": now,
+                "next_attempt_at": None if waits else now,
+                "hold_until": parcel.hold_until,
+                "error": waits,
+                "original": parcel.original,
+            },
+        )
+
+    def endpoint(self, name: str) -> Endpoint | None:
+        """A configured endpoint, the alarm webhook among them."""
+        return self.webhook if self.webhook is not None and name == WEBHOOK else self.register.endpoint(name)
+
+    def find_endpoints(self, tx: Connection, now: datetime) -> int:
+        """After the region file has changed: what waited without an endpoint goes to the one named now.
+
+        Only where that one reads the dialect in which the content is frozen; the rest can be reissued.
+        """
+        found = 0
+        for row in deliveries.astray(tx, [e.name for e in self.register.endpoints]):
+            party = self.register.party(row["party"])
+            endpoint = self.register.endpoint_of(party) if party is not None else None
+            if endpoint is None and row["endpoint"] is not None:
+                deliveries.change(tx, row["id"], endpoint=None, next_attempt_at=None, error=_NOWHERE)
+            elif endpoint is not None and endpoint.dialect == row["dialect"]:
+                deliveries.change(tx, row["id"], endpoint=endpoint.name, next_attempt_at=now, error=None)
+                found += 1
+        return found
+
+    # --- out ---
+
+    def claim(self, tx: Connection, wanted: Mapping[str, int], now: datetime) -> list[Leased]:
+        """Lease what is due: for each endpoint up to the number wanted. `wanted` missing one means none."""
+        taken: list[Leased] = []
+        paused = deliveries.paused(tx)
+        for name, most in wanted.items():
+            if most > 0 and name not in paused:
+                taken += deliveries.claim(tx, name, most=most, now=now, lease_until=now + self.lease)
+        return taken
+
+    def send(self, leased: Leased) -> Reply:
+        """One attempt, over the network; nothing of the store is held."""
+        endpoint = self.endpoint(leased.endpoint)
+        if endpoint is None:
+            return Reply(error=f"the endpoint {leased.endpoint!r} is no longer configured")
+        content = leased.content
+        if leased.dialect != ALARM:
+            content = named(leased.dialect).repeat(content, leased.attempts + 1)
+        outgoing = Outgoing(
+            message_id=leased.message_id,
+            content=content,
+            content_type=leased.content_type,
+            delivery_id=leased.id,
+        )
+        return self.transports[endpoint.transport].send(outgoing, endpoint)
+
+    def release(self, tx: Connection, leased: Sequence[Leased], now: datetime) -> None:
+        """Give back what was claimed and not tried."""
+        for item in leased:
+            deliveries.change_leased(
+                tx, item.id, item.lease_until, state=DeliveryState.WAITING.value, next_attempt_at=now
+            )
+
+    def record(
+        self, tx: Connection, leased: Leased, reply: Reply, now: datetime, *, receipted: bool = False
+    ) -> str:
+        """Write down an attempt and what follows from it; returns `sent`, `retry` or `gave-up`.
+
+        `receipted` says that the reply carries the receiver's receipt for this message, which decides more
+        than the HTTP status does and is taken right after, in the same transaction.
+        """
+        by_person = leased.trigger is Trigger.PERSON
+        attempts = leased.attempts + (0 if by_person else 1)
+        decision = (
+            Sent(delivered=True)
+            if receipted
+            else decide(
+                reply,
+                attempts=max(attempts, 1),
+                created_at=leased.created_at,
+                now=now,
+                schedule=self.schedule,
+                jitter=self.jitter(),
+                duplicate=is_duplicate(reply),
+            )
+        )
+        outcome = {Sent: "sent", RetryAt: "retry", GiveUp: "gave-up"}[type(decision)]
+        deliveries.add_attempt(
+            tx,
+            {
+                "delivery_id": leased.id,
+                "at": now,
+                "trigger": leased.trigger.value,
+                "status": reply.status,
+                "outcome": outcome,
+                "ms": round(reply.ms, 1),
+                "error": None if isinstance(decision, Sent) else decision.reason,
+            },
+        )
+        if isinstance(decision, Sent):
+            self._sent(tx, leased, attempts, delivered=decision.delivered, receipted=receipted, now=now)
+        elif by_person:
+            self._back_to_schedule(tx, leased, decision)
+        else:
+            again = isinstance(decision, RetryAt)
+            state = DeliveryState.WAITING if again else DeliveryState.GIVEN_UP
+            ours_still = deliveries.change_leased(
+                tx,
+                leased.id,
+                leased.lease_until,
+                state=state.value,
+                attempts=attempts,
+                next_attempt_at=decision.at if isinstance(decision, RetryAt) else None,
+                error=decision.reason,
+            )
+            if ours_still and not again:
+                self._undeliverable(tx, leased.id, decision.reason, now)
+        return outcome
+
+    def _sent(
+        self,
+        tx: Connection,
+        leased: Leased,
+        attempts: int,
+        *,
+        delivered: bool,
+        receipted: bool,
+        now: datetime,
+    ) -> None:
+        row = _found(deliveries.get(tx, leased.id), leased.id)
+        endpoint = self.endpoint(leased.endpoint)
+        awaits = bool(row["expects_receipt"]) and row["accepted_at"] is None
+        done = DeliveryState.ACKNOWLEDGED if row["accepted_at"] else DeliveryState.SENT
+        ours_still = deliveries.change_leased(
+            tx,
+            leased.id,
+            leased.lease_until,
+            state=done.value,
+            attempts=attempts,
+            trigger=Trigger.SCHEDULE.value,
+            next_attempt_at=None,
+            resume_state=None,
+            resume_at=None,
+            error=None,
+            sent_at=row["sent_at"] or now,
+            delivered_at=row["delivered_at"] or (now if delivered and not receipted else None),
+            receipt_due_at=now + endpoint.receipt_within if awaits and endpoint and not receipted else None,
+        )
+        if not ours_still:
+            return  # the lease has passed on, or a receipt was quicker: the attempt stands in the log
+        if leased.trigger is not Trigger.SCHEDULE:
+            self.all_clear(tx, "given-up", f"delivery {leased.id}", now)
+        if not receipted:
+            self._unpark(tx, row, now)
+        if delivered and not receipted and row["delivered_at"] is None:
+            self._learn(tx, row, {Step.DELIVERED: now}, f"delivery {leased.id}", now)
+
+    def _back_to_schedule(self, tx: Connection, leased: Leased, decision: RetryAt | GiveUp) -> None:
+        """A person's attempt failed: the schedule goes on as if it had not been made."""
+        row = _found(deliveries.get(tx, leased.id), leased.id)
+        deliveries.change_leased(
+            tx,
+            leased.id,
+            leased.lease_until,
+            state=row["resume_state"] or DeliveryState.WAITING.value,
+            trigger=Trigger.SCHEDULE.value,
+            next_attempt_at=row["resume_at"],
+            resume_state=None,
+            resume_at=None,
+            error=decision.reason,
+        )
+
+    def _unpark(self, tx: Connection, row: Row, now: datetime) -> None:
+        """What waited behind this one may go, and what waited behind the one that it was reissued for."""
+        deliveries.unpark(tx, row["message_id"], row["party"], now)
+        if row["original"] is not None:
+            first = _found(deliveries.get(tx, row["original"]), row["original"])
+            deliveries.unpark(tx, first["message_id"], row["party"], now)
+
+    def _undeliverable(self, tx: Connection, delivery_id: int, reason: str, now: datetime) -> None:
+        """It leaves its lane with an alarm; only what refers to it parks behind it."""
+        row = _found(deliveries.get(tx, delivery_id), delivery_id)
+        deliveries.park_behind(tx, row["message_id"], row["party"], delivery_id)
+        self.alarm(
+            tx,
+            kind="refused" if row["state"] == DeliveryState.REFUSED.value else "given-up",
+            subject=f"delivery {delivery_id}",
+            text=f"{row['kind']} to {row['party']} was not delivered: {reason}",
+            now=now,
+            case_id=row["case_id"],
+            post=row["kind"] != ALARM,
+        )
+
+    # --- receipts ---
+
+    def receipt(
+        self, tx: Connection, said: Acknowledgement, party: str | None, now: datetime, *, source: str
+    ) -> Receipted | None:
+        """Take a receipt; None where we never sent such a message to that party.
+
+        A receipt is final: a second one that says otherwise changes nothing and raises an alarm. Late is
+        not too late (HIS 80415, N-02).
+        """
+        row = deliveries.sent_as(tx, said.original_id, party)
+        if row is None:
+            return None
+        state, delivery_id = row["state"], row["id"]
+        settled = {
+            DeliveryState.ACKNOWLEDGED.value: Status.ACCEPTED,
+            DeliveryState.REFUSED.value: Status.REFUSED,
+        }
+        before = Status.ACCEPTED if row["accepted_at"] else settled.get(state)
+        if before is not None:
+            if said.status in (Status.ACCEPTED, Status.REFUSED) and said.status is not before:
+                self.alarm(
+                    tx,
+                    kind="contradicting-receipt",
+                    subject=f"delivery {delivery_id}",
+                    text=f"{row['party']} first said {before}, now {said.status}; the first stands",
+                    now=now,
+                    case_id=row["case_id"],
+                )
+            return Receipted(delivery=row, status=before, news=False)
+        match said.status:
+            case Status.ACCEPTED:
+                at = max(row["created_at"], min(said.at, now))
+                self._accepted(tx, row, at, now, source)
+            case Status.REFUSED:
+                self._refused(tx, row, said, now, source)
+            case Status.NOT_NOW:
+                wait = delay(self.schedule, max(row["attempts"], 1), self.jitter())
+                reason = _words(said) or "the receiver asks us to try again later"
+                if now + wait > row["created_at"] + self.schedule.give_up_after:
+                    deliveries.change(
+                        tx,
+                        delivery_id,
+                        state=DeliveryState.GIVEN_UP.value,
+                        next_attempt_at=None,
+                        error=reason,
+                        **_SETTLED,
+                    )
+                    self._undeliverable(tx, delivery_id, f"still asked to wait: {reason}", now)
+                else:
+                    deliveries.change(
+                        tx,
+                        delivery_id,
+                        state=DeliveryState.WAITING.value,
+                        next_attempt_at=now + wait,
+                        error=reason,
+                        **_SETTLED,
+                    )
+            case Status.TAKEN_OVER:
+                endpoint = self.endpoint(row["endpoint"] or "")
+                due = now + endpoint.receipt_within if endpoint else None
+                deliveries.change(tx, delivery_id, receipt_due_at=due)
+                self._unpark(tx, row, now)
+        return Receipted(delivery=row, status=said.status, news=True)
+
+    def _accepted(self, tx: Connection, row: Row, at: datetime, now: datetime, source: str) -> None:
+        deliveries.change(
+            tx,
+            row["id"],
+            state=DeliveryState.ACKNOWLEDGED.value,
+            accepted_at=at,
+            sent_at=row["sent_at"] or at,
+            delivered_at=row["delivered_at"] or at,
+            next_attempt_at=None,
+            error=None,
+            **_SETTLED,
+        )
+        for kind in ("receipt-missing", "given-up", "refused"):
+            self.all_clear(tx, kind, f"delivery {row['id']}", now)
+        self._unpark(tx, row, now)
+        steps = {Step.ACCEPTED: at}
+        if not row["delivered_at"]:
+            steps[Step.DELIVERED] = at
+        self._learn(tx, row, steps, source, now)
+
+    def _refused(self, tx: Connection, row: Row, said: Acknowledgement, now: datetime, source: str) -> None:
+        reason = _words(said) or "the receiver gave no reason"
+        deliveries.change(
+            tx,
+            row["id"],
+            state=DeliveryState.REFUSED.value,
+            sent_at=row["sent_at"] or now,
+            delivered_at=row["delivered_at"] or now,
+            next_attempt_at=None,
+            error=reason,
+            **_SETTLED,
+        )
+        self.all_clear(tx, "receipt-missing", f"delivery {row['id']}", now)
+        self._undeliverable(tx, row["id"], reason, now)
+        steps = {Step.REFUSED: now}
+        if not row["delivered_at"]:
+            steps[Step.DELIVERED] = now
+        self._learn(tx, row, steps, source, now)
+
+    def _learn(
+        self, tx: Connection, row: Row, steps: Mapping[Step, datetime], source: str, now: datetime
+    ) -> None:
+        """Evidence about the notice that a delivery carries, to its case."""
+        if row["kind"] not in _NOTICES or row["case_id"] is None or row["message_row"] is None:
+            return
+        told = messages.get(tx, row["message_row"])
+        case = case_rows.get(tx, row["case_id"])
+        if told is None or case is None or told["sender"] is None:
+            return
+        facts: list[tuple[Fact, int | None]] = [
+            (
+                Evidence(
+                    step=step,
+                    message_id=told["message_id"],
+                    sender=told["sender"],
+                    party=row["party"],
+                    at=at,
+                    source=source,
+                ),
+                None,
+            )
+            for step, at in steps.items()
+        ]
+        self.cases.learn(tx, case["patient"], facts, now)
+
+    def missing_receipts(self, tx: Connection, now: datetime) -> int:
+        """Alarm for every receipt that is overdue, and send again where the dialect provides for it."""
+        overdue = deliveries.receipts_missing(tx, now)
+        for row in overdue:
+            tries = deliveries.attempts(tx, [row["id"]])
+            again = sum(
+                1 for t in tries if t["trigger"] == Trigger.MISSING_RECEIPT.value and t["outcome"] == "sent"
+            )
+            resend = again < RESENDS.get(row["dialect"], 0) and row["state"] == DeliveryState.SENT.value
+            what_now = "sent again" if resend else "telephone the receiver, then resend or give up"
+            self.alarm(
+                tx,
+                kind="receipt-missing",
+                subject=f"delivery {row['id']}",
+                text=f"{row['party']} has given no receipt for {row['kind']}; {what_now}",
+                now=now,
+                case_id=row["case_id"],
+            )
+            values: dict[str, Any] = {"receipt_due_at": None}
+            if resend:
+                values |= {
+                    "state": DeliveryState.WAITING.value,
+                    "trigger": Trigger.MISSING_RECEIPT.value,
+                    "next_attempt_at": now,
+                }
+            deliveries.change(tx, row["id"], **values)
+        return len(overdue)
+
+    # --- by hand ---
+
+    def resend(self, tx: Connection, delivery_id: int, now: datetime, *, by: str | None) -> None:
+        """Try the same content once more now; the schedule stays as it is."""
+        row = _found(deliveries.get(tx, delivery_id), delivery_id)
+        if row["state"] == DeliveryState.LEASED.value:
+            return  # it is on its way at this moment
+        if row["endpoint"] is None or self.endpoint(row["endpoint"]) is None:
+            raise NotFound(
+                f"delivery {delivery_id} has no endpoint; name one for {row['party']} in the region file"
+            )
+        if messages.content(tx, row["payload"]) is None:
+            raise NotFound(
+                f"the bytes of delivery {delivery_id} are gone: retention has removed them; "
+                "ask the sender to send it anew"
+            )
+        deliveries.change(
+            tx,
+            delivery_id,
+            state=DeliveryState.WAITING.value,
+            trigger=Trigger.PERSON.value,
+            resume_state=row["resume_state"] or row["state"],
+            resume_at=row["resume_at"] if row["resume_state"] else row["next_attempt_at"],
+            next_attempt_at=now,
+        )
+        case_rows.note(
+            tx,
+            at=now,
+            subject=f"delivery {delivery_id}",
+            what="resent by hand",
+            case_id=row["case_id"],
+            by=by,
+        )
+
+    def give_up(self, tx: Connection, delivery_id: int, now: datetime, *, by: str | None) -> None:
+        """Stop trying, because a person says so; visible, never silent."""
+        row = _found(deliveries.get(tx, delivery_id), delivery_id)
+        settled = row["resume_state"] or row["state"]  # where it stands, also while a person sends it again
+        if settled in (DeliveryState.ACKNOWLEDGED.value, DeliveryState.REFUSED.value):
+            raise NotFound(f"delivery {delivery_id} is {settled} already: there is nothing to give up")
+        self.close(tx, delivery_id, "given up by hand", now, by=by)
+        deliveries.park_behind(tx, row["message_id"], row["party"], delivery_id)
+
+    def close(self, tx: Connection, delivery_id: int, why: str, now: datetime, *, by: str | None) -> None:
+        """Take a delivery off the schedule for good, with the reason, and end its alarms."""
+        row = _found(deliveries.get(tx, delivery_id), delivery_id)
+        if row["state"] != DeliveryState.ACKNOWLEDGED.value:
+            deliveries.change(
+                tx,
+                delivery_id,
+                state=row["state"] if _is_refused(row) else DeliveryState.GIVEN_UP.value,
+                next_attempt_at=None,
+                error=why,
+                **_SETTLED,
+            )
+        subject = f"delivery {delivery_id}"
+        for kind in ("receipt-missing", "given-up", "refused"):
+            self.all_clear(tx, kind, subject, now)
+        case_rows.note(tx, at=now, subject=subject, what=why, case_id=row["case_id"], by=by)
+
+    # --- alarms ---
+
+    def alarm(
+        self,
+        tx: Connection,
+        *,
+        kind: str,
+        subject: str,
+        text: str,
+        now: datetime,
+        case_id: int | None = None,
+        post: bool = True,
+    ) -> None:
+        """Raise an alarm, once until it is over, and post it to the webhook where one is configured."""
+        started = alarms.start(tx, kind=kind, subject=subject, text=text, now=now, case_id=case_id)
+        if started is not None and post:
+            self._post(tx, started, "started", {"kind": kind, "subject": subject, "text": text}, now)
+
+    def all_clear(self, tx: Connection, kind: str, subject: str, now: datetime) -> None:
+        """End an alarm, if it was on."""
+        ended = alarms.end(tx, kind=kind, subject=subject, now=now)
+        if ended is not None and deliveries.sent_as(tx, f"alarm-{ended}-started", None) is not None:
+            self._post(tx, ended, "ended", {"kind": kind, "subject": subject}, now)
+
+    def _post(self, tx: Connection, alarm_id: int, what: str, said: dict[str, str], now: datetime) -> None:
+        if self.webhook is None:
+            return
+        document = {"alarm": alarm_id, "event": what, "at": now.isoformat(), **said}
+        self.enqueue(
+            tx,
+            Parcel(
+                kind=ALARM,
+                party="staff",
+                endpoint=WEBHOOK,
+                dialect="alarm",
+                message_id=f"alarm-{alarm_id}-{what}",
+                content=orjson.dumps(document),
+                content_type="application/json",
+                expects_receipt=False,
+            ),
+            now,
+        )
+
+
+def _found(row: Row | None, delivery_id: int) -> Row:
+    if row is None:
+        raise NotFound(f"there is no delivery {delivery_id}; `discharge-adapter deliveries` lists them")
+    return row
+
+
+def _is_refused(row: Row) -> bool:
+    return bool(row["state"] == DeliveryState.REFUSED.value)
+
+
+def _words(said: Acknowledgement) -> str:
+    return "; ".join(f"{issue.code} {issue.text}".strip() for issue in said.issues)

@@ -1,0 +1,244 @@
+"""A folder shared with a partner: `out/` for what leaves, `in/` for what comes, then `done/` or `failed/`.
+
+A file appears under its name whole or not at all: it is written as `.part`, synced and renamed, on both
+sides. A written file is taken but not delivered; only a receipt says that somebody has fetched it.
+"""
+
+import errno
+import os
+import re
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from heapq import nsmallest
+from pathlib import Path
+from time import perf_counter
+from typing import BinaryIO
+from urllib.parse import quote, unquote_to_bytes
+
+from adapter.errors import MailboxError
+from adapter.messaging.delivery import Reply
+from adapter.messaging.register import Endpoint
+from adapter.transport import HEAD, LARGEST, Mail, Memory, Outgoing, Oversize
+
+_LIKE_A_NATIONAL_NUMBER = re.compile(r"(?<!\d)(?:\d{2})?\d{6}[-+ ]?\d{4,5}(?!\d)")
+_TYPES = {".xml": "application/xml", ".json": "application/json"}
+
+
+class Directory:
+    """Writes each message as one file into `out/` under the endpoint's address."""
+
+    def send(self, message: Outgoing, endpoint: Endpoint) -> Reply:
+        """Write, sync, rename. A second attempt replaces the file of the first, if it is still there."""
+        started = perf_counter()
+        error = None
+        try:
+            _write(Path(endpoint.address) / "out", file_name(message), message.content)
+        except OSError as fault:
+            error = _words(fault, "out")
+        return Reply(taken=error is None, error=error, ms=(perf_counter() - started) * 1000)
+
+
+def file_name(message: Outgoing) -> str:
+    """The same in every attempt: message id and delivery, and a suffix by content type.
+
+    The delivery is in it because a message id is unique for its sender only.
+    """
+    safe = re.sub(r"[^A-Za-z0-9_-]", "_", message.message_id)[:100]
+    if safe != message.message_id:
+        safe += f"-{sha256(message.message_id.encode()).hexdigest()[:8]}"
+    suffix = "json" if "json" in message.content_type else "xml"
+    return f"{safe}-{message.delivery_id}.{suffix}"
+
+
+def _write(folder: Path, name: str, content: bytes) -> None:
+    # two workers may hold the same delivery for a moment: each has a part file of its own
+    part = folder / f"{name}.{os.getpid()}-{threading.get_ident()}.part"
+    part.unlink(missing_ok=True)
+    try:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o660), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(folder / name)
+    except OSError:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
+    _sync(folder)
+
+
+def _sync(folder: Path) -> None:
+    """Make the folder's entries last; network file systems that cannot do so do it by themselves."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    except OSError as fault:
+        if fault.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(handle)
+
+
+def _words(fault: OSError, folder: str) -> str:
+    """What is wrong, without any file's name."""
+    if fault.errno in (errno.ENOENT, errno.ENOTDIR):
+        return f"the folder {folder}/ is not there; create it, or mount the share it is on"
+    if fault.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk of the folder {folder}/ is full"
+    if fault.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"the folder {folder}/ does not let us write or read; correct its permissions"
+    return f"the folder {folder}/ cannot be used: {os.strerror(fault.errno or 0)}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Waiting:
+    path: Path
+    modified: int  # nanoseconds
+    size: int
+
+
+class DirectoryMailbox:
+    """Takes what lies in `in/` under `address`, oldest first, at most `limit` files in a poll."""
+
+    def __init__(self, name: str, address: Path, *, largest: int = LARGEST, limit: int = 500) -> None:
+        self._name = name
+        self._folder = address
+        self._largest = largest
+        self._limit = limit
+
+    def poll(self, memory: Memory) -> Iterator[Mail]:
+        """New files. One that was accepted before a crash, but not moved, is moved now.
+
+        A file that cannot be read, or changes while it is read, stays for the next poll. Raises MailboxError
+        in the end where a file could not be read, or at once where `in/` cannot.
+        """
+        try:
+            waiting = nsmallest(self._limit, self._waiting(), key=lambda one: (one.modified, one.path.name))
+        except OSError as fault:
+            raise self._error(_words(fault, "in")) from None
+        unread = 0
+        for one in waiting:
+            try:
+                mail = self._read(one)
+            except OSError as fault:
+                unread += fault.errno not in (errno.ENOENT, errno.ELOOP)  # gone, or a link by now
+                continue
+            if mail is None:
+                continue
+            if memory.seen(mail.key):
+                self.done(mail)
+            else:
+                yield mail
+        if unread:
+            raise self._error(f"{unread} files in in/ cannot be read; correct their permissions")
+
+    def done(self, mail: Mail) -> None:
+        """Move the file to `done/`."""
+        self._move(mail, "done", None)
+
+    def failed(self, mail: Mail, reason: str) -> None:
+        """Move the file to `failed/`, with the reason in a file of the same name and `.reason` beside it."""
+        self._move(mail, "failed", reason)
+
+    def _waiting(self) -> Iterator[_Waiting]:
+        """Regular files under their final names; no links, which could lead anywhere."""
+        with os.scandir(self._folder / "in") as entries:
+            for entry in entries:
+                if entry.name.startswith(".") or entry.name.endswith(".part"):
+                    continue
+                if not entry.is_file(follow_symlinks=False):
+                    continue
+                with suppress(FileNotFoundError):
+                    found = entry.stat(follow_symlinks=False)
+                    yield _Waiting(path=Path(entry.path), modified=found.st_mtime_ns, size=found.st_size)
+
+    def _read(self, one: _Waiting) -> Mail | None:
+        """The file as mail; None where it is being changed."""
+        handle = os.open(one.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(handle, "rb") as file:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                return None
+            content, digest = self._content(file, one.size)
+            after = os.fstat(handle)
+        if (after.st_mtime_ns, after.st_size) != (one.modified, one.size):
+            return None
+        # the time is in the key because a sender that puts the same file there again waits for an answer
+        return Mail(
+            content=content,
+            content_type=_TYPES.get(one.path.suffix.lower()),
+            key=f"{quote(os.fsencode(one.path.name))}/{one.modified}/{digest}",
+            name=_shown(one.path.name),
+            oversize=Oversize(size=one.size, sha256=digest) if one.size > self._largest else None,
+        )
+
+    def _content(self, file: BinaryIO, size: int) -> tuple[bytes, str]:
+        """What is kept of the file, and the hash of all of it; no more than `size` bytes are read."""
+        if size <= self._largest:
+            content = file.read(size)
+            return content, sha256(content).hexdigest()
+        head = file.read(HEAD)
+        digest = sha256(head)
+        left = size - len(head)
+        while left > 0 and (piece := file.read(min(left, 1 << 20))):
+            digest.update(piece)
+            left -= len(piece)
+        return head, digest.hexdigest()
+
+    def _move(self, mail: Mail, folder: str, reason: str | None) -> None:
+        """Move the mail's file, unless it is gone or another one has taken its place since."""
+        quoted, modified, _ = mail.key.split("/")
+        source = self._folder / "in" / os.fsdecode(unquote_to_bytes(quoted))
+        try:
+            with suppress(FileNotFoundError):
+                if str(source.lstat().st_mtime_ns) == modified:
+                    (self._folder / folder).mkdir(exist_ok=True)
+                    _move_into(self._folder / folder, source, reason)
+        except OSError as fault:
+            raise self._error(_words(fault, folder)) from None
+
+    def _error(self, what: str) -> MailboxError:
+        return MailboxError(f"mailbox {self._name}: {what}")
+
+
+def _move_into(folder: Path, source: Path, reason: str | None) -> None:
+    """Rename without replacing anything, the reason first: a file in `failed/` always has one."""
+    target = _claim(folder, source.name, with_reason=reason is not None)
+    try:
+        if reason is not None:
+            _beside(target).write_text(f"{reason}\n", encoding="utf-8")
+        source.replace(target)
+    except OSError:
+        target.unlink(missing_ok=True)
+        if reason is not None:
+            _beside(target).unlink(missing_ok=True)
+        raise
+
+
+def _claim(folder: Path, name: str, *, with_reason: bool) -> Path:
+    """An empty file of our own under a name that was free, for the real one to be renamed over."""
+    # shortened so that a number and `.reason` still fit into the 255 bytes that a name may have
+    stem = os.fsdecode(os.fsencode(Path(name).stem)[:200])
+    suffix = os.fsdecode(os.fsencode(Path(name).suffix)[:20])
+    number = 0
+    while True:
+        target = folder / (f"{stem}-{number}{suffix}" if number else stem + suffix)
+        if not (with_reason and _beside(target).exists()):
+            with suppress(FileExistsError):
+                target.open("xb").close()
+                return target
+        number += 1
+
+
+def _beside(target: Path) -> Path:
+    return target.with_name(f"{target.name}.reason")
+
+
+def _shown(name: str) -> str:
+    """A file's name as a log may hold it."""
+    text = os.fsencode(name).decode("utf-8", "replace")
+    text = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return _LIKE_A_NATIONAL_NUMBER.sub("*", text)
