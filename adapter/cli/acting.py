@@ -1,0 +1,104 @@
+"""Acting: what a person does about an endpoint, a delivery or a held message; each is noted in the history.
+
+Several ids are one transaction: where one of them cannot be, nothing is done about the others either.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from adapter.cli.frame import By, Ids, Json, app, did, listed_ids, opened, show
+from adapter.cli.looking import endpoints_app
+from adapter.errors import NotFound
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from adapter.runtime import Stations
+
+T = TypeVar("T")
+
+PANEL = "Act"
+
+
+@endpoints_app.command()
+def pause(name: str, by: By = None, as_json: Json = False) -> None:
+    """Let an endpoint's messages wait."""
+    from adapter.store import deliveries as rows
+
+    with opened() as built:
+        _known_endpoint(built, name)
+        built.store.write(lambda tx: rows.pause(tx, name, built.clock(), by))
+    did({"endpoint": name, "paused": True}, as_json, f"{name} is paused; its messages wait")
+
+
+@endpoints_app.command()
+def resume(name: str, as_json: Json = False) -> None:
+    """Let them go again."""
+    from adapter.store import deliveries as rows
+
+    with opened() as built:
+        _known_endpoint(built, name)
+        built.store.write(lambda tx: rows.resume(tx, name))
+    did({"endpoint": name, "paused": False}, as_json, f"{name} is open again")
+
+
+def _known_endpoint(built: "Stations", name: str) -> None:
+    if built.register.endpoint(name) is None:
+        known = ", ".join(e.name for e in built.register.endpoints) or "none is configured"
+        raise NotFound(f"there is no endpoint {name!r}; known: {known}")
+
+
+def _each(built: "Stations", ids: Sequence[int], act: Callable[["Connection", int], T]) -> list[T]:
+    """Act on every id in one transaction; what came of each."""
+    return built.store.write(lambda tx: [act(tx, one) for one in ids])
+
+
+@app.command(rich_help_panel=PANEL)
+def resend(ids: Ids, by: By = None, as_json: Json = False) -> None:
+    """Send the same content once more; the schedule stays as it is."""
+    with opened() as built:
+        _each(built, ids, partial(built.outbox.resend, now=built.clock(), by=by))
+    did({"resent": ids}, as_json, f"due at once: {listed_ids(ids)}; a running adapter sends within a second")
+
+
+@app.command(rich_help_panel=PANEL)
+def reissue(
+    ids: Ids,
+    to: Annotated[str | None, typer.Option(help="Another party.")] = None,
+    by: By = None,
+    as_json: Json = False,
+) -> None:
+    """Write notices anew with new ids, for a corrected address; the old deliveries are closed."""
+    with opened() as built:
+        if to is not None and built.register.party(to) is None:
+            known = ", ".join(p.id for p in built.register.parties) or "none, without a region file"
+            raise NotFound(f"--to {to}: there is no such party; known: {known}")
+        new = _each(built, ids, partial(built.inbox.reissue, now=built.clock(), to=to, by=by))
+    did(
+        {"reissued": dict(zip(map(str, ids), new, strict=True))},
+        as_json,
+        f"new deliveries: {listed_ids(new)}",
+    )
+
+
+@app.command(name="give-up", rich_help_panel=PANEL)
+def give_up(ids: Ids, by: By = None, as_json: Json = False) -> None:
+    """Stop trying to deliver."""
+    with opened() as built:
+        _each(built, ids, partial(built.outbox.give_up, now=built.clock(), by=by))
+    did({"given_up": ids}, as_json, f"given up: {listed_ids(ids)}; tell the receiver another way")
+
+
+@app.command(rich_help_panel=PANEL)
+def release(ids: Ids, by: By = None, as_json: Json = False) -> None:
+    """Take quarantined messages, after our own data has been corrected."""
+    with opened() as built:
+        release_one = partial(built.inbox.release, now=built.clock(), by=by)
+        results = list(zip(ids, _each(built, ids, release_one), strict=True))
+    told = [{"id": one, "outcome": d.outcome, "reason": d.reason, "case": d.case_id} for one, d in results]
+    show(told, as_json, "Released", ("id", "outcome", "case", "reason"))
+    if any(done.outcome != "accepted" for _, done in results):
+        raise typer.Exit(1)

@@ -1,0 +1,186 @@
+"""One message or case at a time: take it, write it in another dialect, explain what follows from it."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+
+import typer
+
+from adapter.cli.frame import Chosen, Json, app, opened, print_json, say, table
+from adapter.config import load
+from adapter.errors import ConfigurationError, MessageError
+
+if TYPE_CHECKING:
+    from adapter.inbox import Acceptance
+    from adapter.runtime import Stations
+
+PANEL = "One message or case"
+
+
+@app.command(rich_help_panel=PANEL)
+def receive(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Messages; - is standard input.")],
+    as_json: Json = False,
+) -> None:
+    """Take messages as if a partner had sent them, and print the acknowledgements instead of sending them."""
+    for name in files:  # before anything is taken, so that a slip of the fingers leaves nothing half done
+        if name != "-":
+            _open(name).close()
+    with opened() as built:
+        results = [(name, _receive(built, name)) for name in files]
+    if as_json:
+        print_json([_received(name, done) for name, done in results])
+    for name, done in results:
+        if not as_json:
+            case = f", case {done.case_id}" if done.case_id is not None else ""
+            why = f": {done.reason}" if done.reason else ""
+            say(f"{name}: {done.outcome}{case}{why}")
+            if done.acknowledgement is not None:
+                sys.stdout.write(done.acknowledgement.decode(errors="replace").rstrip("\n") + "\n")
+            else:
+                say(f"{name}: {_unanswered(done)}")
+        if done.warning:
+            say(f"{name}: warning: {done.warning}")
+    if any(done.outcome in ("refused", "quarantined") for _, done in results):
+        raise typer.Exit(1)
+
+
+def _receive(built: "Stations", name: str) -> "Acceptance":
+    """One file through the inbox; what is over the limit is not read on."""
+    import hashlib
+
+    from adapter.inbox import HEAD_KEPT, Incoming
+
+    most = built.settings.max_message_bytes
+    with sys.stdin.buffer if name == "-" else _open(name) as source:
+        content = source.read(most + 1)
+        oversize, digest = None, None
+        if len(content) > most:
+            hashed, oversize = hashlib.sha256(content), len(content)
+            for chunk in iter(lambda: source.read(1 << 20), b""):
+                hashed.update(chunk)
+                oversize += len(chunk)
+            content, digest = content[:HEAD_KEPT], hashed.hexdigest()
+    return built.inbox.accept(Incoming(content=content, oversize=oversize, sha256=digest), built.clock())
+
+
+def _unanswered(done: "Acceptance") -> str:
+    """Why a message gets no acknowledgement now."""
+    if done.type in ("APPREC", "receipt"):
+        return "no acknowledgement: a receipt is not receipted"
+    return {
+        "accepted": "no acknowledgement yet: it follows when the receiver's own system has taken the message",
+        "duplicate": "no acknowledgement: it was given when the message first came, and is given once",
+        "quarantined": "no acknowledgement yet: it follows when the message is released",
+    }.get(done.outcome, "no acknowledgement: it cannot be said to whom, or about which message")
+
+
+def _open(name: str) -> BinaryIO:
+    try:
+        return Path(name).open("rb")
+    except OSError as error:
+        raise ConfigurationError(f"{name}: cannot be read: {error.strerror}") from error
+
+
+def _received(name: str, done: "Acceptance") -> dict[str, Any]:
+    import orjson
+
+    answer: Any = None
+    if done.acknowledgement is not None:
+        is_json = "json" in (done.acknowledgement_type or "")
+        answer = orjson.loads(done.acknowledgement) if is_json else done.acknowledgement.decode()
+    return {
+        "file": name,
+        "outcome": done.outcome,
+        "reason": done.reason,
+        "code": done.code,
+        "case": done.case_id,
+        "message": done.message_row,
+        "warning": done.warning,
+        "acknowledgement": answer,
+    }
+
+
+@app.command(rich_help_panel=PANEL)
+def convert(
+    file: Annotated[Path, typer.Argument(help="A message in any dialect that the adapter reads.")],
+    to: Annotated[str, typer.Option(help="fhir, plo-1.5 or plo-1.6")],
+    as_json: Json = False,
+) -> None:
+    """Print a message in another dialect; what has no place there is listed on standard error."""
+    from adapter.discharge.agreement import agreement
+    from adapter.mappings import Addressing, Head
+    from adapter.mappings.known import DIALECTS, named, recognise
+
+    known = [name for dialect in DIALECTS for name in dialect.NAMES]
+    if to not in known:
+        raise ConfigurationError(f"--to {to}: write one of {', '.join(known)}")
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"{file}: cannot be read: {error.strerror}") from error
+    dialect = recognise(Head(content=content))
+    if dialect is None:
+        raise ConfigurationError(f"{file}: neither a KITH message nor a FHIR Bundle")
+    zone = agreement(load(Chosen.config).agreement or "norway").zone
+    try:
+        reading = dialect.read(content, content_type=None, zone=zone)
+        if isinstance(reading.problem, MessageError):
+            raise reading.problem
+    except MessageError as problem:
+        say(f"{file}: {problem.code}: {problem.reason}")
+        raise typer.Exit(1) from problem
+    if reading.bundle is None:
+        raise ConfigurationError(f"{file}: a receipt; only notices are converted")
+    envelope = reading.envelope
+    written = named(to).write(
+        reading.bundle,
+        dialect=to,
+        addressing=Addressing(
+            message_id=envelope.message_id,
+            transmission_id=envelope.transmission_id or envelope.message_id,
+            sender=envelope.sender,
+            receiver=envelope.receivers[0],
+            refers_to=envelope.refers_to,
+            conversation=envelope.conversation,
+            production=bool(envelope.production),
+        ),
+    )
+    losses = [*reading.losses, *written.losses]
+    if as_json:
+        print_json({"file": str(file), "to": to, "message": written.content.decode(), "losses": losses})
+        return
+    sys.stdout.write(written.content.decode() + "\n")
+    for loss in losses:
+        say(f"lost: {loss}")
+
+
+@app.command(rich_help_panel=PANEL)
+def explain(
+    scenario: Annotated[
+        Path, typer.Argument(metavar="SCENARIO.json", help="A described case (docs/deadlines.md).")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Deadlines and payment of a described case, each with its basis."""
+    import orjson
+
+    from adapter.discharge.scenario import explain as explained
+
+    try:
+        document = orjson.loads(scenario.read_bytes())
+    except OSError as error:
+        raise ConfigurationError(f"{scenario}: cannot be read: {error.strerror}") from error
+    except orjson.JSONDecodeError as error:
+        raise ConfigurationError(f"{scenario}: not valid JSON: {error}") from error
+    told = explained(document)
+    if as_json:
+        print_json(told)
+        return
+    table("Deadlines", ("kind", "actor", "due_at", "state", "basis"), told["deadlines"])
+    payment = told["payment"]
+    table("Charged days", ("date", "amount", "currency"), payment["days"])
+    total = payment["total"] if payment["total"] is not None else "not known"
+    print(f"liable from {payment['liable_from'] or 'never'}, total {total}")  # noqa: T201  # output
+    for reason in payment["reasons"]:
+        print(f"- {reason}")  # noqa: T201  # output

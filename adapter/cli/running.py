@@ -1,0 +1,158 @@
+"""Running: the adapter itself, the demo, and a simulation that ends with a report."""
+
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from adapter.cli.frame import Chosen, Json, app, print_json, say
+from adapter.config import Region, Settings, load, load_region
+from adapter.errors import ConfigurationError
+
+PANEL = "Run"
+
+
+@app.command(rich_help_panel=PANEL)
+def run(
+    *,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="With a simulated region that lives around it.")
+    ] = False,
+    host: Annotated[str | None, typer.Option(help="Address to listen on (default: 127.0.0.1)")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port to listen on (default: 8425)")
+    ] = None,
+    role: Annotated[str, typer.Option(help="all, web or worker")] = "all",
+) -> None:
+    """Run the adapter until it is told to stop."""
+    from adapter.runtime import Adapter, set_up_logs, stations
+
+    set_up_logs(quiet=demo)
+    if role not in ("all", "web", "worker"):
+        raise ConfigurationError(f"--role {role}: write all, web or worker")
+    chosen = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    settings = load(Chosen.config, **chosen)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with _demo(settings) if demo else _no_demo(settings) as (settings, region, live):
+        adapter = Adapter(stations(settings, region=region, say=say), role=role)
+        try:
+            address = adapter.start()
+            say(f"The discharge adapter is running. Open {address}/" if address else "The worker is running.")
+            life = live(address) if address else None
+            adapter.wait(stop)
+            if life is not None:
+                life()
+        finally:
+            adapter.stop()
+
+
+Life = Callable[[str], Callable[[], None] | None]
+
+
+@contextmanager
+def _no_demo(settings: Settings) -> Iterator[tuple[Settings, Region | None, Life]]:
+    yield settings, None, lambda _: None
+
+
+@contextmanager
+def _demo(settings: Settings) -> Iterator[tuple[Settings, Region | None, Life]]:
+    """A region file's parties as simulated servers; a store of its own that goes when the demo ends."""
+    from adapter.runtime import now
+    from adapter.simulator.places import at_free_ports, in_folder, with_fresh_tokens
+    from adapter.simulator.region import Outage, SimulatedRegion
+
+    if settings.region is None:
+        raise ConfigurationError(
+            "--demo needs a region file to simulate; try "
+            "DISCHARGE_ADAPTER_REGION=fixtures/regions/indre-sogn.toml"
+        )
+    region = load_region(settings.region)
+    with tempfile.TemporaryDirectory(prefix="discharge-demo-") as folder:
+        register, tokens = with_fresh_tokens(in_folder(at_free_ports(region.register_), Path(folder)))
+        settings = settings.model_copy(update={"store": f"sqlite:///{folder}/demo.db"})
+
+        def live(address: str) -> Callable[[], None]:
+            simulated = SimulatedRegion(
+                register, address, tokens, folder=Path(folder), clock=now, seed=settings.port, speed=3600.0
+            )
+            simulated.start()
+            simulated.live(per_minute=24, outage=Outage(first=8, lasts=40, every=75))
+            return simulated.stop
+
+        yield settings, region.model_copy(update={"register_": register}), live
+
+
+@app.command(rich_help_panel=PANEL)
+def simulate(
+    region_file: Annotated[Path, typer.Argument(metavar="REGION.toml", help="The region to pretend.")],
+    *,
+    cases: Annotated[int, typer.Option(min=0, help="How many patients.")] = 10,
+    seed: Annotated[int, typer.Option(help="The same seed tells the same stories.")] = 0,
+    faults: Annotated[str, typer.Option(help="What goes wrong: slow=luster:2s,down=sogndal:30s, ...")] = "",
+    as_json: Json = False,
+) -> None:
+    """Run a simulated region around an adapter of its own, and report what became of every message."""
+    from adapter.runtime import Adapter, now, set_up_logs, stations
+    from adapter.simulator.faults import Faults
+    from adapter.simulator.places import at_free_ports, in_folder, with_fresh_tokens
+    from adapter.simulator.region import SimulatedRegion
+
+    set_up_logs(quiet=True)  # the report says it all
+    region = load_region(region_file)
+    ordered = Faults.parse(faults, [e.name for e in region.register_.endpoints])
+    with tempfile.TemporaryDirectory(prefix="discharge-simulation-") as folder:
+        register, tokens = with_fresh_tokens(in_folder(at_free_ports(region.register_), Path(folder)))
+        settings = load(Chosen.config, store=f"sqlite:///{folder}/simulation.db", port=0)
+        adapter = Adapter(stations(settings, region=region.model_copy(update={"register_": register})))
+        address = adapter.start()
+        assert address is not None
+        simulated = SimulatedRegion(
+            register,
+            address,
+            tokens,
+            folder=Path(folder),
+            clock=now,
+            seed=seed,
+            faults=ordered,
+            speed=36_000.0,
+        )
+        try:
+            simulated.start()
+            with _progress(cases, quiet=as_json) as told:
+                report = simulated.run(cases, progress=told)
+        finally:
+            simulated.stop()
+            adapter.stop()
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        print(report.table())  # noqa: T201  # output
+    if report.total.lost or not report.quiet:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _progress(cases: int, *, quiet: bool) -> Iterator[Callable[[Any], None] | None]:
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(f"{cases} patients", total=None)
+
+        def told(report: Any) -> None:
+            bar.update(
+                task, total=max(1, report.total.sent), completed=report.total.receipted + report.total.refused
+            )
+
+        yield told

@@ -1,0 +1,476 @@
+"""The one place that builds things: store, transports, clock, scheduler, web; start and stop.
+
+The clock, randomness and new ids live here and are handed on as arguments; so does every choice between
+evaluation mode (no region) and a configured region.
+"""
+
+import os
+import random
+import secrets
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from adapter.cases import Cases
+from adapter.config import Region, Settings, load_region
+from adapter.discharge.agreement import Agreement, agreement
+from adapter.errors import ConfigurationError
+from adapter.inbox import Acceptance, Inbox
+from adapter.messaging.delivery import Leased, Reply
+from adapter.messaging.register import Endpoint, Partner, Register
+from adapter.outbox import WEBHOOK, Outbox
+from adapter.store import Store, messages
+from adapter.store.migrations import current, migrate
+from adapter.transport import Transport
+from adapter.transport.directory import Directory, DirectoryMailbox
+from adapter.transport.fhir_rest import FhirMailbox, FhirRest
+from adapter.transport.webhook import Webhook
+
+if TYPE_CHECKING:
+    import uvicorn
+    from starlette.applications import Starlette
+
+    from adapter.scheduler.clockwork import Clockwork
+    from adapter.scheduler.delivering import Deliverer
+    from adapter.web.health import Metrics
+
+log = structlog.get_logger("runtime")
+
+EVALUATION = (
+    "No region is configured: the adapter runs for evaluation. Every addressed receiver counts as ours with "
+    "its board as its system, nothing leaves this machine, and messages marked as production are refused."
+)
+
+
+def now() -> datetime:
+    """The one clock."""
+    return datetime.now(UTC)  # noqa: TID251  # here, and nowhere else
+
+
+def new_id() -> str:
+    """A new random UUID."""
+    return str(uuid.uuid4())
+
+
+def jitter() -> float:
+    """A random number in [-1, 1] by which waits are spread."""
+    return random.uniform(-1, 1)  # noqa: S311  # spreads load; secures nothing
+
+
+def set_up_logs(stream: object = None, *, quiet: bool = False) -> None:
+    """One line of JSON a unit of work on standard error; never an identity number, never a body.
+
+    `quiet` leaves out what goes as it should.
+    """
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger("warning" if quiet else "info"),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(stream or sys.stderr),  # type: ignore[arg-type]  # a stream
+        cache_logger_on_first_use=False,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stations:
+    """Everything that the command line works with when nothing runs by itself."""
+
+    settings: Settings
+    region: Region | None
+    agreement: Agreement
+    register: Register
+    store: Store
+    cases: Cases
+    outbox: Outbox
+    inbox: Inbox
+    clock: Callable[[], datetime]
+
+
+def stations(
+    settings: Settings,
+    *,
+    region: Region | None = None,
+    clock: Callable[[], datetime] = now,
+    say: Callable[[str], None] | None = None,
+) -> Stations:
+    """Build the stations over the configured store; an empty or older embedded store is migrated first.
+
+    `region` replaces the region file's, for the simulated region. `say` is told once about evaluation mode.
+    """
+    if region is None and settings.region is not None:
+        region = load_region(settings.region)
+    if region is None and say is not None:
+        say(EVALUATION)
+    law = _agreement(settings, region)
+    register = region.register_ if region is not None else Register(open=True)
+    store = Store(settings.store)
+    if store.embedded or current(store) is None:
+        migrate(store)
+    else:
+        store.ready()
+    key = _pseudonym_key(settings, store)
+    cases = Cases(agreement=law, roles={p.id: p.kind for p in register.parties})
+    webhook = _webhook(settings)
+    outbox = Outbox(
+        cases=cases,
+        register=register,
+        transports=_transports(),
+        schedule=settings.retry.schedule(),
+        jitter=jitter,
+        lease=settings.lease,
+        webhook=webhook,
+    )
+    inbox = Inbox(
+        store=store,
+        cases=cases,
+        outbox=outbox,
+        register=register,
+        zone=law.zone,
+        pseudonym_key=key,
+        new_id=new_id,
+        clock_tolerance=settings.clock_tolerance,
+    )
+    return Stations(
+        settings=settings,
+        region=region,
+        agreement=law,
+        register=register,
+        store=store,
+        cases=cases,
+        outbox=outbox,
+        inbox=inbox,
+        clock=clock,
+    )
+
+
+def _agreement(settings: Settings, region: Region | None) -> Agreement:
+    name = settings.agreement or (region.agreement if region is not None else "norway")
+    terms = {} if settings.answer_within is None else {"answer_within": settings.answer_within}
+    return agreement(name, terms or None)
+
+
+def _transports() -> Mapping[str, Transport]:
+    return {"fhir": FhirRest(), "directory": Directory(), "webhook": Webhook()}
+
+
+def _webhook(settings: Settings) -> Endpoint | None:
+    if settings.alarm_webhook is None:
+        return None
+    return Endpoint(
+        name=WEBHOOK,
+        transport="webhook",
+        address=settings.alarm_webhook,
+        dialect="alarm",
+        concurrency=1,
+        token=settings.alarm_webhook_token,
+    )
+
+
+def _pseudonym_key(settings: Settings, store: Store) -> bytes:
+    """The key of the patients' pseudonyms: the setting's, else one that the store made for itself."""
+    if settings.pseudonym_key is not None:
+        return settings.pseudonym_key.encode()
+    with store.read() as connection:
+        kept = messages.value(connection, "pseudonym-key")
+    if kept is None:
+        store.write(lambda tx: messages.set_value(tx, "pseudonym-key", secrets.token_hex(32)))
+        with store.read() as connection:
+            kept = messages.value(connection, "pseudonym-key")
+    assert kept is not None
+    return bytes.fromhex(kept)
+
+
+class Adapter:
+    """The running adapter: `all` of it, or only its `web` or its `worker` side."""
+
+    metrics: "Metrics | None" = None
+    deliverer: "Deliverer | None" = None
+    clockwork: "Clockwork | None" = None
+
+    def __init__(self, built: Stations, *, role: str = "all") -> None:
+        self.built = built
+        self.role = role
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+        # Each role imports only what it needs: two roles apart are two processes' memory.
+        if role != "worker":
+            from adapter.web.health import Metrics
+
+            self.metrics = Metrics(built.store, built.clock)
+        if role != "web":
+            from adapter.scheduler.clockwork import Clockwork
+            from adapter.scheduler.delivering import Deliverer
+
+            self.deliverer = Deliverer(
+                store=built.store,
+                inbox=built.inbox,
+                outbox=built.outbox,
+                clock=built.clock,
+                observe=self._attempted,
+                watch=built.store.watch() if role == "worker" else None,
+            )
+            self.clockwork = Clockwork(self._jobs(self.deliverer))
+
+    def _jobs(self, deliverer: "Deliverer") -> dict[str, tuple[timedelta, Callable[[], object]]]:
+        from adapter.scheduler.deadlines import Deadlines
+        from adapter.scheduler.housekeeping import Housekeeping
+
+        built = self.built
+        keep = built.settings.retention
+        house = Housekeeping(
+            store=built.store,
+            outbox=built.outbox,
+            clock=built.clock,
+            keep_payloads=keep.payloads,
+            keep_attempts=keep.attempts,
+            keep_seen=keep.seen,
+        )
+        clock_of_the_law = Deadlines(
+            store=built.store,
+            cases=built.cases,
+            outbox=built.outbox,
+            register=built.register,
+            clock=built.clock,
+        )
+        jobs: dict[str, tuple[timedelta, Callable[[], object]]] = {
+            "deliver": (timedelta(seconds=1), deliverer.nudge),
+            "deadlines": (timedelta(seconds=2), clock_of_the_law),
+            "leases": (timedelta(seconds=5), house.free_leases),
+            "receipts": (timedelta(seconds=5), house.missing_receipts),
+            "prune": (timedelta(hours=1), house.prune),
+        }
+        return jobs | self._polls()
+
+    def _polls(self) -> dict[str, tuple[timedelta, Callable[[], object]]]:
+        """A job for every mailbox: each directory endpoint's `in/`, and those that the settings name."""
+        from adapter.scheduler.polling import Round
+
+        built, settings = self.built, self.built.settings
+        make = partial(Round, store=built.store, inbox=built.inbox, clock=built.clock, observe=self._accepted)
+        jobs: dict[str, tuple[timedelta, Callable[[], object]]] = {}
+        for endpoint in built.register.endpoints:
+            if endpoint.transport != "directory":
+                continue
+            box = DirectoryMailbox(endpoint.name, Path(endpoint.address), largest=settings.max_message_bytes)
+            partner = _speakers_at(built.register, endpoint)
+            jobs[f"poll {endpoint.name}"] = (
+                timedelta(seconds=1),
+                make(name=endpoint.name, channel="directory", mailbox=box, partner=partner),
+            )
+        for folder in settings.directory_mailboxes:
+            jobs[f"poll {folder.name}"] = (
+                folder.every,
+                make(
+                    name=folder.name,
+                    channel="directory",
+                    mailbox=DirectoryMailbox(folder.name, folder.address, largest=settings.max_message_bytes),
+                    partner=_partner(built.register, folder.partner, folder.name),
+                ),
+            )
+        for server in settings.fhir_mailboxes:
+            endpoint = Endpoint(
+                name=server.name,
+                transport="fhir",
+                address=server.address,
+                dialect="fhir",
+                token=server.token,
+                timeout=server.timeout,
+                client_certificate=server.certificate,
+                trust=server.trust,
+            )
+            jobs[f"poll {server.name}"] = (
+                server.every,
+                make(
+                    name=server.name,
+                    channel="poll",
+                    mailbox=FhirMailbox(
+                        endpoint,
+                        clock=built.clock,
+                        overlap=server.overlap,
+                        largest=settings.max_message_bytes,
+                    ),
+                    partner=_partner(built.register, server.partner, server.name),
+                ),
+            )
+        return jobs
+
+    def app(self) -> "Starlette":
+        """The web application."""
+        from adapter.web import health, pages
+        from adapter.web.app import application
+        from adapter.web.partners import ProcessMessage
+        from adapter.web.signing_in import Doorkeeper
+
+        built, settings = self.built, self.built.settings
+        assert self.metrics is not None
+        doorkeeper = Doorkeeper(
+            register=built.register, operators={o.name: o.password_scrypt for o in settings.operators}
+        )
+        door = ProcessMessage(
+            inbox=built.inbox,
+            doorkeeper=doorkeeper,
+            clock=built.clock,
+            most=settings.max_message_bytes,
+            accepted=self._accepted,
+        )
+        shown = pages.Pages(
+            store=built.store,
+            inbox=built.inbox,
+            register=built.register,
+            region=built.region.name if built.region is not None else None,
+            doorkeeper=doorkeeper,
+            clock=built.clock,
+        )
+        hosts = ["127.0.0.1", "localhost", "[::1]", settings.host]
+        if not settings.loopback:
+            hosts = ["*"]  # behind a name of the operator's choosing; everybody must sign in there
+        return application(
+            [*door.routes(), *health.routes(built.store, self.metrics), *shown.routes()], hosts=hosts
+        )
+
+    def start(self) -> str | None:
+        """Start what the role asks for; returns the address to open, None for a worker."""
+        check_exposure(self.built.settings, self.built.register)
+        check_tls(self.built.settings)
+        if self.deliverer is not None and self.clockwork is not None:
+            self.built.store.write(lambda tx: self.built.outbox.find_endpoints(tx, self.built.clock()))
+            self.deliverer.start()
+            self.clockwork.start()
+        if self.role == "worker":
+            return None
+        from adapter.fhir.validation import warm
+        from adapter.web.app import serve, server
+
+        settings = self.built.settings
+        self._server = server(
+            self.app(),
+            host=settings.host,
+            port=settings.port,
+            certificate=settings.tls_certificate,
+            key=settings.tls_key,
+            client_ca=settings.client_ca,
+        )
+        self._thread = threading.Thread(target=serve, args=(self._server,), name="web", daemon=True)
+        self._thread.start()
+        threading.Thread(target=warm, name="warm", daemon=True).start()
+        return self._listening()
+
+    def _listening(self) -> str:
+        """Wait until the port is bound; raises ConfigurationError where it cannot be."""
+        assert self._server is not None and self._thread is not None
+        while not self._server.started:
+            self._thread.join(timeout=0.01)
+            if not self._thread.is_alive() and not self._server.started:
+                settings = self.built.settings
+                raise ConfigurationError(
+                    f"cannot listen on {settings.host}:{settings.port}; is something else listening there? "
+                    "Choose another with --port"
+                )
+        host = self.built.settings.host
+        port = self._server.servers[0].sockets[0].getsockname()[1]
+        scheme = "https" if self.built.settings.tls_certificate else "http"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+    def wait(self, stop: threading.Event) -> None:
+        """Run until `stop` is set or the server ends."""
+        while not stop.is_set() and (self._thread is None or self._thread.is_alive()):
+            stop.wait(0.5)
+
+    def stop(self) -> None:
+        """Take nothing more, let what is on its way finish, close the store."""
+        if self._server is not None:
+            self._server.should_exit = True
+        if self._thread is not None:
+            self._thread.join(timeout=10)
+        if self.clockwork is not None:
+            self.clockwork.stop()
+        if self.deliverer is not None:
+            self.deliverer.stop()
+        self.built.store.close()
+
+    def _accepted(self, done: Acceptance, seconds: float | None = None) -> None:
+        if self.metrics is not None:
+            self.metrics.accepted(done, seconds)
+        more = {} if seconds is None else {"ms": round(seconds * 1000, 1)}
+        log_acceptance(done, **more)
+        if self.deliverer is not None:
+            self.deliverer.nudge()
+
+    def _attempted(self, leased: Leased, reply: Reply, outcome: str) -> None:
+        if self.metrics is not None:
+            self.metrics.attempted(leased, reply, outcome)
+
+
+def log_acceptance(done: Acceptance, **more: object) -> None:
+    """The one line a message gets; the reason stays in the store, where its reader has signed in."""
+    structlog.get_logger("inbox").info(
+        "message",
+        row=done.message_row,
+        type=done.type,
+        dialect=done.dialect,
+        sender=done.sender,
+        outcome=done.outcome,
+        code=done.code,
+        case=done.case_id,
+        **more,
+    )
+
+
+def check_tls(settings: Settings) -> None:
+    """Half a TLS configuration is none; say which half is missing before anything listens."""
+    pair = (("tls_certificate", settings.tls_certificate), ("tls_key", settings.tls_key))
+    given = [name for name, path in pair if path is not None]
+    if len(given) == 1:
+        raise ConfigurationError(f"{given[0]} is set alone; TLS needs tls_certificate and tls_key")
+    if settings.client_ca is not None and not given:
+        raise ConfigurationError("client_ca is set, but not tls_certificate and tls_key; set them as well")
+    for name, path in (*pair, ("client_ca", settings.client_ca)):
+        if path is not None and not os.access(path, os.R_OK):
+            raise ConfigurationError(f"{name}: the file {path} cannot be read")
+
+
+def check_exposure(settings: Settings, register: Register) -> None:
+    """Refuse to be reachable from elsewhere while anybody could come in without signing in."""
+    if settings.loopback:
+        return
+    missing = []
+    if not register.partners:
+        missing.append("no partner has a token or certificate ([[partner]] in the region file)")
+    if not settings.operators:
+        missing.append("no operator has a password (operators in adapter.toml)")
+    if missing:
+        raise ConfigurationError(
+            f"will not listen on {settings.host}, where others can reach it: {' and '.join(missing)}. "
+            "Configure both, or listen on 127.0.0.1"
+        )
+
+
+def _speakers_at(register: Register, endpoint: Endpoint) -> Partner:
+    """Who may put files into a directory endpoint's folder: the parties whose folder it is."""
+    parties = tuple(
+        party.id
+        for party in register.parties
+        if (found := register.endpoint_of(party)) is not None and found.name == endpoint.name
+    )
+    return Partner(name=endpoint.name, parties=parties)
+
+
+def _partner(register: Register, name: str | None, mailbox: str) -> Partner | None:
+    if name is None:
+        return None
+    found = next((p for p in register.partners if p.name == name), None)
+    if found is None:
+        raise ConfigurationError(f"mailbox {mailbox!r}: the region file has no [[partner]] called {name!r}")
+    return found

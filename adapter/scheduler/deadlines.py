@@ -1,0 +1,113 @@
+"""Fire deadlines: take the earliest, recompute the truth, compare and set, and tell our own side's staff.
+
+A reminder goes to staff of ours only, never to the partner; a missed deadline is an alarm until it is met.
+One bad row is put off by an hour and starves nobody.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+import structlog
+from sqlalchemy import Connection
+
+from adapter.cases import Cases
+from adapter.messaging.register import Register, Side
+from adapter.outbox import Outbox
+from adapter.store import Store
+from adapter.store import cases as rows
+from adapter.store.statements import Row
+
+log = structlog.get_logger("deadlines")
+
+AT_ONCE = 8  # so few that a message which comes meanwhile does not wait long
+AT_MOST = 1000  # in one run; the rest comes with the next
+PUT_OFF = timedelta(hours=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deadlines:
+    """The clock of the law over one store."""
+
+    store: Store
+    cases: Cases
+    outbox: Outbox
+    register: Register
+    clock: Callable[[], datetime]
+
+    def __call__(self) -> int:
+        """Look at what is due now; returns how many rows were looked at."""
+        looked: set[int] = set()
+        while len(looked) < AT_MOST:
+            now = self.clock()
+            with self.store.read() as connection:
+                due = [row for row in rows.due(connection, now, AT_ONCE) if row["id"] not in looked]
+            if not due:
+                break
+            looked |= {row["id"] for row in due}
+            self._look_at(due, now)
+        return len(looked)
+
+    def _look_at(self, due: Sequence[Row], now: datetime) -> None:
+        """Each is a unit of its own; they share commits."""
+        firing = [(row, self.store.submit(partial(self._fire, row=row, now=now))) for row in due]
+        for row, fired in firing:
+            try:
+                fired.result()
+            except Exception as error:  # noqa: BLE001  # one bad row must not stop the others; it comes again
+                log.error("deadline could not be computed", deadline=row["id"], error=type(error).__name__)
+                self.store.write(partial(self._put_off, row=row, now=now))
+
+    def _fire(self, tx: Connection, row: Row, now: datetime) -> None:
+        self.cases.recompute(tx, row["case_id"], now)
+        found = next((d for d in rows.deadlines(tx, row["case_id"]) if d["id"] == row["id"]), None)
+        self.outbox.all_clear(tx, "deadline-unknown", f"deadline {row['id']}", now)
+        if found is None:
+            return
+        what = f"{found['kind']} of {found['actor']}" + (f" for {found['party']}" if found["party"] else "")
+        subject = f"deadline {found['id']}"
+        due = f"{found['due_at'].isoformat(timespec='minutes')} ({found['basis']})"
+        if found["state"] == "open":
+            self._remind(tx, found, subject, f"{what} is due at {due}", now)
+        elif found["state"] == "missed" and found["fired_at"] is None:
+            if rows.change_deadline(tx, found["id"], "missed", fired_at=now, next_at=None):
+                self.outbox.all_clear(tx, "deadline-near", subject, now)
+                self._tell(tx, found, "deadline-missed", subject, f"{what} was due at {due}", "missed", now)
+        elif found["state"] in ("met", "met-late", "void"):
+            for kind in ("deadline-near", "deadline-missed"):
+                self.outbox.all_clear(tx, kind, subject, now)
+            rows.change_deadline(tx, found["id"], found["state"], next_at=None)
+
+    def _remind(self, tx: Connection, row: Row, subject: str, text: str, now: datetime) -> None:
+        self.outbox.all_clear(tx, "deadline-missed", subject, now)
+        near = row["remind_at"] is not None and row["remind_at"] <= now and row["reminded_at"] is None
+        reminded_at = now if near else row["reminded_at"]
+        again = row["due_at"] if near or row["reminded_at"] or row["remind_at"] is None else row["remind_at"]
+        changed = rows.change_deadline(tx, row["id"], "open", reminded_at=reminded_at, next_at=again)
+        if near and changed and self._ours(tx, row):
+            self._tell(tx, row, "deadline-near", subject, text, "reminded", now)
+
+    def _tell(
+        self, tx: Connection, row: Row, kind: str, subject: str, text: str, what: str, now: datetime
+    ) -> None:
+        self.outbox.alarm(tx, kind=kind, subject=subject, text=text, now=now, case_id=row["case_id"])
+        rows.note(tx, at=now, subject=f"{subject} {row['kind']}", what=what, case_id=row["case_id"])
+
+    def _ours(self, tx: Connection, row: Row) -> bool:
+        """Whether the party that must act is one of ours; a stranger in evaluation mode is."""
+        case = rows.get(tx, row["case_id"])
+        acting = row["party"] if row["actor"] != "hospital" else (case["hospital"] if case else None)
+        party = self.register.party(acting) if acting else None
+        return party is None or party.side is Side.OURS
+
+    def _put_off(self, tx: Connection, row: Row, now: datetime) -> None:
+        rows.change_deadline(tx, row["id"], row["state"], next_at=now + PUT_OFF)
+        self.outbox.alarm(
+            tx,
+            kind="deadline-unknown",
+            subject=f"deadline {row['id']}",
+            text=f"{row['kind']} of case {row['case_id']} could not be computed; tried again in an hour",
+            now=now,
+            case_id=row["case_id"],
+        )

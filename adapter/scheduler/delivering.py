@@ -1,0 +1,172 @@
+"""Deliver what is due: claim in one transaction, send with none open, record in another.
+
+One thread looks for work, a few per endpoint carry it, at most as many as the endpoint allows. A dead or slow
+receiver holds up only its own threads.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime, timedelta
+from functools import partial
+
+import structlog
+from sqlalchemy import Connection
+
+from adapter.errors import AdapterError
+from adapter.inbox import Inbox, Incoming, Prepared
+from adapter.messaging.delivery import Leased, Reply
+from adapter.outbox import WEBHOOK, Outbox
+from adapter.store import Store
+
+log = structlog.get_logger("outbox")
+
+BATCH = 32
+"""Deliveries leased together: more save little, fewer cost a commit each."""
+
+WATCH = 0.025
+"""Seconds between two looks at whether another process has written."""
+
+
+class Deliverer:
+    """Finds due deliveries and carries them; `nudge` makes it look at once."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        inbox: Inbox,
+        outbox: Outbox,
+        clock: Callable[[], datetime],
+        carriers: int = 16,
+        pause: float = 0.01,
+        watch: Callable[[], object] | None = None,
+        observe: Callable[[Leased, Reply, str], None] = lambda *_: None,
+    ) -> None:
+        self._store = store
+        self._inbox = inbox
+        self._outbox = outbox
+        self._clock = clock
+        self._pause = pause  # seconds between two looks: what comes meanwhile shares a claim
+        self._watch = watch  # tells whether another process has written, where one may have
+        self._observe = observe
+        self._pool = ThreadPoolExecutor(max_workers=carriers, thread_name_prefix="carrier")
+        self._busy: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._seen: object = None
+
+    def start(self) -> None:
+        """Begin looking."""
+        self._thread = threading.Thread(target=self._run, name="deliverer", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let what is being sent finish, claim nothing more."""
+        self._stop.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join()
+        self._pool.shutdown(wait=True)
+
+    def nudge(self) -> None:
+        """There may be work."""
+        self._wake.set()
+
+    def round(self) -> list[Future[None]]:
+        """Claim what is due for endpoints with a free carrier, and set the carriers to work."""
+        free = self._free()
+        now = self._clock()
+        claimed = self._store.write(
+            lambda tx: self._outbox.claim(tx, {name: n * BATCH for name, n in free.items()}, now)
+        )
+        by_endpoint: dict[str, list[Leased]] = {}
+        for item in claimed:
+            by_endpoint.setdefault(item.endpoint, []).append(item)
+        started = []
+        for name, items in by_endpoint.items():
+            share = max(1, -(-len(items) // free[name]))
+            for start in range(0, len(items), share):
+                with self._lock:
+                    self._busy[name] = self._busy.get(name, 0) + 1
+                started.append(self._pool.submit(self._carry, name, items[start : start + share]))
+        return started
+
+    def _free(self) -> dict[str, int]:
+        """How many more carriers each endpoint allows."""
+        endpoints = [*self._outbox.register.endpoints]
+        webhook = self._outbox.endpoint(WEBHOOK)
+        if webhook is not None:
+            endpoints.append(webhook)
+        with self._lock:
+            return {e.name: e.concurrency - self._busy.get(e.name, 0) for e in endpoints}
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            if not self._woken():
+                continue
+            self._wake.clear()
+            if self._stop.is_set():
+                return
+            try:
+                self.round()
+            except AdapterError as error:
+                log.error("could not look for due deliveries", error=str(error))
+            self._stop.wait(self._pause)
+
+    def _woken(self) -> bool:
+        """Wait for a nudge, or for what another process has written; False where neither came."""
+        if self._watch is None:
+            return self._wake.wait()
+        before = self._seen
+        nudged = self._wake.wait(WATCH)
+        self._seen = self._watch()
+        return nudged or self._seen != before
+
+    def _carry(self, endpoint: str, items: Sequence[Leased]) -> None:
+        recording: list[Future[None]] = []
+        try:
+            for number, item in enumerate(items):
+                if self._stop.is_set() or self._clock() > item.lease_until - self._margin(endpoint):
+                    give_back = partial(self._outbox.release, leased=items[number:], now=self._clock())
+                    recording.append(self._store.submit(give_back))
+                    break
+                reply = self._outbox.send(item)
+                recording.append(self._settle(item, reply))
+            for future in recording:
+                future.result()
+        except AdapterError as error:
+            log.error(
+                "could not record what was sent; it will be sent again", endpoint=endpoint, error=str(error)
+            )
+        finally:
+            with self._lock:
+                self._busy[endpoint] -= 1
+            self.nudge()
+
+    def _margin(self, endpoint: str) -> timedelta:
+        """No sending starts that might outlast its lease."""
+        found = self._outbox.endpoint(endpoint)
+        return timedelta(seconds=(found.timeout if found else 0) + 5)
+
+    def _settle(self, item: Leased, reply: Reply) -> "Future[None]":
+        """Record the attempt, and take the message in the response, in one transaction."""
+        answer: Prepared | None = None
+        if reply.body:
+            incoming = Incoming(content=reply.body, content_type=reply.content_type, channel="reply")
+            answer = self._inbox.read(incoming)
+        said = answer.reading.acknowledgement if answer is not None and answer.reading else None
+        receipted = said is not None and said.original_id == item.message_id
+
+        def unit(tx: Connection) -> None:
+            now = self._clock()
+            outcome = self._outbox.record(tx, item, reply, now, receipted=receipted)
+            if answer is not None and (receipted or said is None) and answer.reading is not None:
+                self._inbox.reply(tx, answer, item, now)
+            elif answer is not None and reply.taken:
+                self._inbox.odd_answer(tx, answer, item, now)
+            self._observe(item, reply, outcome)
+
+        return self._store.submit(unit)

@@ -1,0 +1,66 @@
+"""Free leases whose holder has died, look for receipts that do not come, forget what retention says."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+import structlog
+
+from adapter.outbox import Outbox
+from adapter.store import Store, deliveries, mailboxes, messages
+
+PRUNED_AT_ONCE = 500
+
+log = structlog.get_logger("housekeeping")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Housekeeping:
+    """The jobs that keep the delivery log true and small."""
+
+    store: Store
+    outbox: Outbox
+    clock: Callable[[], datetime]
+    keep_payloads: timedelta
+    keep_attempts: timedelta
+    keep_seen: timedelta
+
+    def free_leases(self) -> int:
+        """What a dead worker held is due again."""
+        freed = self.store.write(lambda tx: deliveries.free_leases(tx, self.clock()))
+        if freed:
+            log.warning("leases freed", count=freed)
+        return freed
+
+    def missing_receipts(self) -> int:
+        """Alarm and resend for receipts that are overdue."""
+        with self.store.read() as connection:
+            if not deliveries.receipts_missing(connection, self.clock(), limit=1):
+                return 0
+        return self.store.write(lambda tx: self.outbox.missing_receipts(tx, self.clock()))
+
+    def prune(self) -> dict[str, int]:
+        """Apply retention; payloads, attempts and mailbox memory each for itself."""
+        now = self.clock()
+        gone = {
+            "payloads": self._prune_payloads(now - self.keep_payloads),
+            "attempts": self.store.write(lambda tx: deliveries.prune_attempts(tx, now - self.keep_attempts)),
+            "seen": self.store.write(lambda tx: mailboxes.prune(tx, now - self.keep_seen)),
+        }
+        if any(gone.values()):
+            log.info("pruned", **gone)
+        return gone
+
+    def _prune_payloads(self, before: datetime) -> int:
+        """In small units, so that nobody who wants to store a message waits long."""
+        gone = 0
+        while True:
+            with self.store.read() as connection:
+                digests = messages.needless(connection, before, PRUNED_AT_ONCE)
+            if not digests:
+                break
+            gone += self.store.write(partial(messages.prune, digests=digests, before=before))
+        if gone:
+            self.store.give_back()
+        return gone

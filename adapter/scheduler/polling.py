@@ -1,0 +1,102 @@
+"""Empty a mailbox into the inbox: what is taken, its key and the cursor are stored together."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from sqlalchemy import Connection
+
+from adapter.errors import MailboxError
+from adapter.inbox import Acceptance, Inbox, Incoming
+from adapter.messaging.register import Partner
+from adapter.store import Store, mailboxes
+from adapter.transport import CURSOR, Mailbox
+
+log = structlog.get_logger("mailbox")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """What one mailbox remembers, in the store."""
+
+    store: Store
+    name: str
+    clock: Callable[[], datetime]
+
+    def get(self, key: str) -> str | None:
+        """The cursor; nothing else is remembered by key."""
+        if key != CURSOR:
+            return None
+        with self.store.read() as connection:
+            return mailboxes.cursor(connection, self.name)
+
+    def put(self, key: str, value: str) -> None:
+        """Move the cursor past mail of which nothing was new."""
+        if key == CURSOR:
+            self.store.write(lambda tx: mailboxes.polled(tx, self.name, self.clock(), None, cursor=value))
+
+    def seen(self, key: str) -> bool:
+        """Whether that mail has been taken."""
+        with self.store.read() as connection:
+            return mailboxes.seen(connection, self.name, key)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """One mailbox, and where its mail goes."""
+
+    name: str
+    channel: str  # directory or poll
+    mailbox: Mailbox
+    partner: Partner | None
+    store: Store
+    inbox: Inbox
+    clock: Callable[[], datetime]
+    observe: Callable[[Acceptance], None] = lambda _: None
+
+    def __call__(self) -> int:
+        """Take all new mail; returns how many. A mailbox that cannot be read raises an alarm until it can."""
+        taken = 0
+        try:
+            for mail in self.mailbox.poll(Memory(store=self.store, name=self.name, clock=self.clock)):
+                incoming = Incoming(
+                    content=mail.content,
+                    content_type=mail.content_type,
+                    channel=self.channel,
+                    partner=self.partner,
+                    oversize=(mail.oversize.size or len(mail.content) + 1) if mail.oversize else None,
+                    sha256=mail.oversize.sha256 if mail.oversize and mail.oversize.size is not None else None,
+                    mailbox=self.name,
+                    key=mail.key,
+                    cursor=mail.cursor,
+                )
+                accepted = self.inbox.accept(incoming, self.clock())
+                self.observe(accepted)
+                if accepted.outcome in ("refused", "quarantined"):
+                    self.mailbox.failed(mail, f"{accepted.outcome}: {accepted.reason}")
+                else:
+                    self.mailbox.done(mail)
+                taken += 1
+        except MailboxError as error:
+            log.error("mailbox cannot be read", mailbox=self.name, error=str(error))
+            self._note(str(error))
+            return taken
+        self._note(None)
+        return taken
+
+    def _note(self, error: str | None) -> None:
+        now, outbox, subject = self.clock(), self.inbox.outbox, f"mailbox {self.name}"
+        with self.store.read() as connection:
+            before = {row["name"]: row["error"] for row in mailboxes.listed(connection)}
+        if self.name in before and before[self.name] is None and error is None:
+            return  # nothing has changed: an empty look costs no commit
+
+        def unit(tx: Connection) -> None:
+            mailboxes.polled(tx, self.name, now, error)
+            if error is None:
+                outbox.all_clear(tx, "mailbox", subject, now)
+            else:
+                outbox.alarm(tx, kind="mailbox", subject=subject, text=error, now=now)
+
+        self.store.write(unit)

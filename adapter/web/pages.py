@@ -1,0 +1,234 @@
+"""Pages for people: rendered here, without scripts, readable on a telephone and with the keyboard alone.
+
+Every page is one short read of the store in the thread pool. What comes out of messages is escaped, and the
+browser is told to run, frame, remember and pass on nothing. Where operators are named, a person must sign in.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import structlog
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from adapter.errors import NotFound, StoreError
+from adapter.inbox import Inbox
+from adapter.messaging.register import Register
+from adapter.store import Store
+from adapter.store import alarms as alarm_rows
+from adapter.web import views
+from adapter.web.signing_in import Doorkeeper
+from adapter.web.views import Look, View
+from adapter.web.wording import Wording
+
+log = structlog.get_logger("pages")
+
+_HERE = Path(__file__).parent
+_STYLE = (_HERE / "static" / "pages.css").read_bytes()
+_STYLE_VERSION = hashlib.sha256(_STYLE).hexdigest()[:12]
+_ICON = b"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="8"
+fill="#0b3d47"/><path d="M6 22 13 11l5 7 3-4 5 8z" fill="#ffd479"/></svg>"""
+_LONGEST_FORM = 4096  # bytes
+_LONGEST_NUMBER = 40  # characters
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; form-action 'self'; img-src 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+"""On every answer to a person."""
+_KEPT = {"Cache-Control": "public, max-age=31536000, immutable"}
+
+PAGES: Mapping[str, Callable[[Look], View]] = {
+    "/": views.overview,
+    "/deliveries": views.deliveries,
+    "/deliveries/{id}": views.delivery,
+    "/cases": views.cases,
+    "/cases/{id}": views.case,
+    "/messages/{id}": views.message,
+    "/quarantine": views.quarantine,
+    "/endpoints": views.endpoints,
+    "/alarms": views.alarms,
+    "/deadlines": views.deadlines,
+}
+"""Every page and its address; docs/pages.md describes each."""
+
+_templates = Environment(
+    loader=FileSystemLoader(_HERE / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pages:
+    """The pages over one store."""
+
+    store: Store
+    inbox: Inbox
+    register: Register
+    region: str | None  # its name; None in evaluation mode
+    doorkeeper: Doorkeeper
+    clock: Callable[[], datetime]
+
+    def routes(self) -> list[BaseRoute]:
+        """Every page, the search, the stylesheet, and an answer to every other address."""
+        return [
+            Route("/static/pages.css", self._style),
+            Route("/favicon.ico", self._icon),
+            Route("/deliveries/search", self._search, methods=["POST"]),
+            *(Route(path, self._page(view)) for path, view in PAGES.items()),
+            Route("/{rest:path}", self._elsewhere),
+        ]
+
+    # --- answering ---
+
+    def _page(self, view: Callable[[Look], View]) -> Callable[[Request], Any]:
+        async def answer(request: Request) -> Response:
+            return await run_in_threadpool(self._guarded, request, lambda: self._shown(request, view))
+
+        return answer
+
+    async def _elsewhere(self, request: Request) -> Response:
+        def missing() -> Response:
+            raise NotFound("There is no page at this address.")
+
+        return await run_in_threadpool(self._guarded, request, missing)
+
+    async def _style(self, _: Request) -> Response:
+        return Response(_STYLE, media_type="text/css", headers=HEADERS | _KEPT)
+
+    async def _icon(self, _: Request) -> Response:
+        return Response(_ICON, media_type="image/svg+xml", headers=HEADERS | _KEPT)
+
+    async def _search(self, request: Request) -> Response:
+        """Turn the number that was typed into its pseudonym; the number itself goes no further."""
+        try:
+            form = await _form(request)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        number = (form or {}).get("number", [""])[0].strip()
+        return await run_in_threadpool(self._guarded, request, lambda: self._found(request, number))
+
+    def _found(self, request: Request, number: str) -> Response:
+        if not 4 < len(number) <= _LONGEST_NUMBER:
+            return self._problem(
+                request, 400, "No identity number", "Type the patient's identity number, then search again."
+            )
+        with self.store.read() as tx:
+            patient = views.patient_of(tx, self.inbox.pseudonym_key, number)
+        return RedirectResponse(f"/deliveries?patient={patient}", status_code=303)
+
+    def _guarded(self, request: Request, make: Callable[[], Response]) -> Response:
+        """The answer to somebody who has signed in; whatever fails is told without anybody's data."""
+        try:
+            if self.doorkeeper.person(request) is None:
+                response = self._problem(
+                    request, 401, "Sign in", "Sign in with your name and password.", signed_in=False
+                )
+                response.headers["WWW-Authenticate"] = 'Basic realm="discharge adapter", charset="UTF-8"'
+            else:
+                response = make()
+        except NotFound as error:
+            response = self._problem(request, 404, "Not found", str(error))
+        except StoreError as error:
+            response = self._problem(request, 503, "The store does not answer", f"{error}. Try again soon.")
+        except Exception as error:  # noqa: BLE001  # its text may hold a patient's data, and must not reach a log
+            log.error("a page failed", page=_pattern(request), error=type(error).__name__)
+            response = self._problem(
+                request,
+                500,
+                "This page failed",
+                "It is a fault of the adapter; the other pages still work. Please report what you asked for.",
+            )
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        return response
+
+    # --- making ---
+
+    def _shown(self, request: Request, view: Callable[[Look], View]) -> Response:
+        say = self._wording()
+        with self.store.read() as tx:
+            made = view(
+                Look(
+                    tx=tx,
+                    inbox=self.inbox,
+                    register=self.register,
+                    query=dict(request.query_params),
+                    path=request.path_params,
+                    now=say.now,
+                    say=say,
+                )
+            )
+            open_alarms = alarm_rows.counts(tx)
+            newest = [views.alarm_line(row) for row in alarm_rows.listed(tx, open_only=True, limit=3)]
+        if made.elsewhere is not None:
+            return RedirectResponse(made.elsewhere, status_code=307)
+        frame = {"open": sum(open_alarms.values()), "newest": newest}
+        return self._rendered(request, made.template, made.title, say, frame, made.values)
+
+    def _problem(
+        self, request: Request, status: int, title: str, text: str, *, signed_in: bool = True
+    ) -> Response:
+        values = {"status": status, "text": text, "signed_in": signed_in}
+        response = self._rendered(request, "problem.html", title, self._wording(), None, values)
+        response.status_code = status
+        return response
+
+    def _rendered(
+        self,
+        request: Request,
+        template: str,
+        title: str,
+        say: Wording,
+        frame: Mapping[str, Any] | None,
+        values: Mapping[str, Any],
+    ) -> Response:
+        section = "/" + request.url.path.strip("/").split("/", 1)[0]
+        text = _templates.get_template(template).render(
+            **values,
+            title=title,
+            say=say,
+            frame=frame,
+            region=self.region,
+            section=section,
+            style=f"/static/pages.css?v={_STYLE_VERSION}",
+        )
+        return HTMLResponse(text)
+
+    def _wording(self) -> Wording:
+        return Wording(now=self.clock(), zone=self.inbox.zone, register=self.register)
+
+
+async def _form(request: Request) -> dict[str, list[str]] | None:
+    """A short form; None where what came is no form, or too long for one."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _LONGEST_FORM:
+            return None
+    try:
+        return parse_qs(body.decode(), max_num_fields=10)
+    except ValueError:
+        return None
+
+
+def _pattern(request: Request) -> str:
+    """The page's address without what the person asked for."""
+    route = request.scope.get("route")
+    return getattr(route, "path", "elsewhere")

@@ -1,0 +1,363 @@
+"""What each page shows: a template and the documents for it, read in one transaction.
+
+Lists hold no message body, no name and no identity number; only `/messages/{id}` and `/deliveries/{id}` show
+what was sent, to somebody who has signed in.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import product
+from typing import Any
+
+from sqlalchemy import Connection
+
+from adapter.cases import pseudonym
+from adapter.errors import NotFound
+from adapter.fhir.bundles import NATIONAL_IDENTIFIERS, Subject
+from adapter.inbox import Inbox
+from adapter.messaging.delivery import DeliveryState
+from adapter.messaging.register import Register
+from adapter.store import alarms as alarm_rows
+from adapter.store import cases as case_rows
+from adapter.store import deliveries as delivery_rows
+from adapter.store import messages as message_rows
+from adapter.store import overview as counted
+from adapter.store import shown
+from adapter.store.statements import Row
+from adapter.web.overview import summary, tiles
+from adapter.web.pretty import pretty
+from adapter.web.timeline import timeline
+from adapter.web.wording import TO_DO, Wording, place
+
+PAGE = 50
+"""Rows of one page of a list."""
+
+LONGEST = 300
+"""Rows of a list that has no pages."""
+
+_PSEUDONYM = re.compile(r"P[A-Z2-7]{16}")
+_LARGEST_ID = 2**63 - 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class View:
+    """One template with its documents; or, for an alias, the address of what it stands for."""
+
+    template: str
+    title: str
+    values: Mapping[str, Any]
+    elsewhere: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """One look at the store: what was asked for, when, and with what to find it."""
+
+    tx: Connection
+    inbox: Inbox
+    register: Register
+    query: Mapping[str, str]
+    path: Mapping[str, str]
+    now: datetime
+    say: Wording
+
+    def number(self, text: str | None) -> int | None:
+        """A row number out of an address; None where it cannot be one."""
+        if text is None or not (text.isascii() and text.isdigit()) or len(text) > 19:
+            return None
+        return value if (value := int(text)) <= _LARGEST_ID else None
+
+    def row(self, what: str) -> int:
+        """The row number in the path; NotFound where it cannot be one."""
+        found = self.number(self.path["id"])
+        if found is None:
+            raise NotFound(f"A {what} has a number, as in /{self.say.plural(what)}/17.")
+        return found
+
+
+# --- the region -------------------------------------------------------------------------------------------
+
+
+def overview(look: Look) -> View:
+    """`/`: each party, the latest cases and deliveries."""
+    tx = look.tx
+    day = look.now.astimezone(look.say.zone).date()
+    shown_tiles = tiles(
+        look.register,
+        day,
+        queues=counted.queues(tx),
+        tries=counted.last_tries(tx),
+        delivered=counted.last_delivered(tx),
+        paused=delivery_rows.pauses(tx),
+    )
+    values = {
+        "tiles": shown_tiles,
+        "summary": summary(shown_tiles),
+        "states": counted.cases_by_state(tx),
+        "cases": [_case_line(row) for row in case_rows.listed(tx, limit=8)],
+        "deliveries": shown.deliveries(tx, delivery_rows.listed(tx, limit=8)),
+        "overdue": counted.deadlines_behind(tx, look.now, 1)[1],
+        "held": sum(1 for m in message_rows.held(tx, LONGEST) if m["outcome"] == "quarantined"),
+        "still": "still" in look.query,
+    }
+    return View(template="overview.html", title="Overview", values=values)
+
+
+def endpoints(look: Look) -> View:
+    """`/endpoints`: where messages go, and how those places do."""
+    tx = look.tx
+    depth: dict[str, dict[str, int]] = {}
+    oldest: dict[str, datetime] = {}
+    for name, state, count, since in delivery_rows.queue_depth(tx):
+        if state == "sent":
+            continue  # not all of these await a receipt
+        depth.setdefault(name or "", {})[state] = count
+        if since is not None:
+            oldest[name or ""] = min(oldest.get(name or "", since), since)
+    last, paused = delivery_rows.last_attempts(tx), delivery_rows.pauses(tx)
+    for name, count in counted.unreceipted(tx).items():
+        depth.setdefault(name or "", {})["sent"] = count
+    documents = [
+        shown.endpoint(
+            e.name,
+            e.address,
+            e.dialect,
+            depth=depth.get(e.name, {}),
+            oldest=oldest.get(e.name),
+            last=last.get(e.name),
+            paused=paused.get(e.name),
+        )
+        | {"transport": e.transport, "parties": _parties_at(look.register, e.name)}
+        for e in look.register.endpoints
+    ]
+    values = {"endpoints": documents, "homeless": depth.get("", {}).get("waiting", 0)}
+    return View(template="endpoints.html", title="Endpoints", values=values)
+
+
+def _parties_at(register: Register, endpoint: str) -> list[str]:
+    places = ((party, register.endpoint_of(party)) for party in register.parties)
+    return [party.name for party, found in places if found is not None and found.name == endpoint]
+
+
+def alarms(look: Look) -> View:
+    """`/alarms`: what needs a person, open ones first."""
+    documents = [alarm_line(row) for row in alarm_rows.listed(look.tx, limit=LONGEST)]
+    return View(template="alarms.html", title="Alarms", values={"alarms": documents, "to_do": TO_DO})
+
+
+def alarm_line(row: Row) -> dict[str, Any]:
+    """An alarm with the page about its subject."""
+    return shown.alarm(row) | {"href": place(row["subject"], row["case_id"])}
+
+
+def deadlines(look: Look) -> View:
+    """`/deadlines`: what is overdue, then what is to come."""
+    behind, count = counted.deadlines_behind(look.tx, look.now, LONGEST)
+    ahead = counted.deadlines_ahead(look.tx, look.now, LONGEST)
+    extra = ("patient", "hospital", "municipality")
+    values = {
+        "behind": [shown.deadline(row) | {name: row[name] for name in extra} for row in behind],
+        "ahead": [shown.deadline(row) | {name: row[name] for name in extra} for row in ahead],
+        "count": count,
+    }
+    return View(template="deadlines.html", title="Deadlines", values=values)
+
+
+# --- deliveries -------------------------------------------------------------------------------------------
+
+
+def deliveries(look: Look) -> View:
+    """`/deliveries`: the log, newest first, filtered by what stands in the address."""
+    query = {name: text for name, text in look.query.items() if text}
+    notes: list[str] = []
+    states = [state.value for state in DeliveryState]
+    seen = {*counted.queues(look.tx), *counted.last_delivered(look.tx)}
+    parties = sorted({p.id for p in look.register.parties} | seen)
+    state = _known(query.get("state"), states, "The state is not one of those in the list.", notes)
+    party = _known(query.get("party"), parties, "The party is not one of those in the list.", notes)
+    case_ids = _case_ids(look, query.get("case"), query.get("patient"), notes)
+    before = look.number(query.get("before"))
+    rows = (
+        []
+        if notes
+        else delivery_rows.listed(
+            look.tx, state=state, party=party, case_ids=case_ids, limit=PAGE + 1, before=before
+        )
+    )
+    kept = {
+        "state": state,
+        "party": party,
+        "case": look.number(query.get("case")) if not notes else None,
+        "patient": _pseudonym(query.get("patient")),
+    }
+    values = {
+        "deliveries": shown.deliveries(look.tx, rows[:PAGE]),
+        "older": rows[PAGE - 1]["id"] if len(rows) > PAGE else None,
+        "newest": before is None,
+        "states": states,
+        "parties": parties,
+        "kept": {name: value for name, value in kept.items() if value is not None},
+        "notes": notes,
+    }
+    return View(template="deliveries.html", title="Deliveries", values=values)
+
+
+def _known(value: str | None, allowed: list[str], otherwise: str, notes: list[str]) -> str | None:
+    if value is not None and value not in allowed:
+        notes.append(otherwise)
+        return None
+    return value
+
+
+def _case_ids(look: Look, case: str | None, patient: str | None, notes: list[str]) -> list[int] | None:
+    """The cases that the filters name; None where they name none, so that all are meant."""
+    found: set[int] | None = None
+    if case is not None:
+        number = look.number(case)
+        row = case_rows.get(look.tx, number) if number is not None else None
+        if row is None:
+            notes.append("There is no such case; a case has a number, as in the list of cases.")
+        found = {row["id"]} if row is not None else set()
+    if patient is not None:
+        if _pseudonym(patient) is None:
+            notes.append(
+                "In the address a patient is a pseudonym, which begins with P. Never put an identity number "
+                "there; use the search form."
+            )
+        own = set(case_rows.ids_of(look.tx, patient)) if _pseudonym(patient) else set()
+        found = own if found is None else found & own
+    return sorted(found) if found is not None else None
+
+
+def _pseudonym(text: str | None) -> str | None:
+    return text if text is not None and _PSEUDONYM.fullmatch(text) else None
+
+
+def patient_of(tx: Connection, key: bytes, number: str) -> str:
+    """The pseudonym under which the number is known, whichever national system it is of.
+
+    Where nobody is known by it, the pseudonym that a Norwegian national number would give.
+    """
+    bare = "".join(number.split())
+    digits = bare.replace("-", "")
+    spellings = dict.fromkeys((bare, digits, f"{digits[:-4]}-{digits[-4:]}"))
+    names = [
+        pseudonym(key, Subject(identifiers=((system, value),)))
+        for value, system in product(spellings, NATIONAL_IDENTIFIERS)
+    ]
+    return next((name for name in names if case_rows.ids_of(tx, name)), names[0])
+
+
+def delivery(look: Look) -> View:
+    """`/deliveries/{id}`: one delivery, its attempts, its message as sent and as received, its receipts."""
+    tx = look.tx
+    row = delivery_rows.get(tx, look.row("delivery"))
+    if row is None:
+        raise NotFound("There is no such delivery. The delivery log shows those that there are.")
+    told = message_rows.get(tx, row["message_row"]) if row["message_row"] is not None else None
+    as_sent = message_rows.content(tx, row["payload"])
+    unaltered = told is not None and told["payload"] == row["payload"]
+    values = {
+        "delivery": shown.deliveries(tx, [row])[0],
+        "expects_receipt": bool(row["expects_receipt"]),
+        "as_sent": pretty(as_sent) if as_sent is not None else None,
+        "told": shown.held(told) if told is not None else None,
+        "as_received": None if unaltered or told is None else _body(tx, told["payload"]),
+        "unaltered": unaltered,
+        "receipts": _receipts(tx, row, told),
+    }
+    return View(template="delivery.html", title=f"Delivery {row['id']}", values=values)
+
+
+def _receipts(tx: Connection, row: Row, told: Row | None) -> list[dict[str, Any]]:
+    """The messages that told us what the receiver said of this delivery."""
+    case = case_rows.get(tx, row["case_id"]) if row["case_id"] is not None else None
+    if case is None or told is None:
+        return []
+    notices = shown.case(tx, case)["notices"]
+    evidence = [
+        e
+        for n in notices
+        if n["message_id"] == told["message_id"] and n["sender"] == told["sender"]
+        for e in n["evidence"]
+        if e["party"] == row["party"] and (place(e["source"]) or "").startswith("/messages/")
+    ]
+    found: dict[int, dict[str, Any]] = {}
+    for e in evidence:
+        receipt = message_rows.get(tx, int(e["source"].rsplit(" ", 1)[-1]))
+        if receipt is not None:
+            said = found.setdefault(receipt["id"], {"steps": [], "body": _body(tx, receipt["payload"])})
+            said["steps"].append(e["step"])
+            said |= {"id": receipt["id"], "at": shown.when(receipt["received_at"])}
+    return list(found.values())
+
+
+# --- cases ------------------------------------------------------------------------------------------------
+
+
+def cases(look: Look) -> View:
+    """`/cases`: the latest change first."""
+    patient = look.query.get("patient") or None
+    known = patient is None or _pseudonym(patient) is not None
+    rows = case_rows.listed(look.tx, patient=patient, limit=LONGEST) if known else []
+    values = {"cases": [_case_line(row) for row in rows], "patient": _pseudonym(patient), "most": LONGEST}
+    return View(template="cases.html", title="Cases", values=values)
+
+
+def _case_line(row: Row) -> dict[str, Any]:
+    words = ("id", "patient", "hospital", "municipality", "state")
+    moments = ("admitted_at", "ready_at", "discharged_at", "planned_discharge", "updated_at")
+    return {name: row[name] for name in words} | {name: shown.when(row[name]) for name in moments}
+
+
+def case(look: Look) -> View:
+    """`/cases/{id}`: one case with its timeline; an id that was merged leads to the case that it is now."""
+    wanted = look.row("case")
+    row = case_rows.get(look.tx, wanted)
+    if row is None:
+        raise NotFound("There is no such case. The list of cases shows those that there are.")
+    elsewhere = f"/cases/{row['id']}" if row["id"] != wanted else None
+    known = shown.case(look.tx, row)
+    values = {
+        "case": known,
+        "events": timeline(known, case_rows.notes(look.tx, row["id"]), look.say),
+        "ahead": [d for d in known["deadlines"] if d["state"] in ("open", "missed")],
+    }
+    return View(template="case.html", title=f"Case {row['id']}", values=values, elsewhere=elsewhere)
+
+
+# --- messages ---------------------------------------------------------------------------------------------
+
+
+def message(look: Look) -> View:
+    """`/messages/{id}`: one message as it came, what became of it, and what its sender was told."""
+    wanted = look.row("message")
+    found = shown.message_of(look.tx, wanted)
+    row = message_rows.get(look.tx, wanted)
+    if found is None or row is None:
+        raise NotFound("There is no such message. The quarantine and the cases lead to those that there are.")
+    values = {
+        "message": found,
+        "body": _body(look.tx, row["payload"]),
+        "acknowledgement": _body(look.tx, row["acknowledgement"]),
+        "deliveries": shown.deliveries(look.tx, delivery_rows.listed(look.tx, message_row=wanted)),
+    }
+    return View(template="message.html", title=f"Message {wanted}", values=values)
+
+
+def _body(tx: Connection, digest: bytes | None) -> Any:
+    content = message_rows.content(tx, digest)
+    return pretty(content) if content is not None else None
+
+
+def quarantine(look: Look) -> View:
+    """`/quarantine`: what is held until our own data is right, and what was refused for good."""
+    documents = [shown.held(row) for row in message_rows.held(look.tx, LONGEST)]
+    values = {
+        "held": [m for m in documents if m["releasable"]],
+        "refused": [m for m in documents if not m["releasable"]],
+        "most": LONGEST,
+    }
+    return View(template="quarantine.html", title="Quarantine", values=values)

@@ -1,0 +1,256 @@
+"""How the pages say things: instants in the region's own time with a hint, states in words, names of parties.
+
+A state is always a word; colour and sign only repeat it. Instants come as ISO 8601 (`store.shown`) or as
+datetimes, days as dates.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, tzinfo
+from typing import Any
+
+from adapter.messaging.register import Register
+
+Document = Mapping[str, Any]
+Told = datetime | date | str | None
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_SPELT = {"sip": "SIP", "gp": "GP", "fhir": "FHIR", "plo": "PLO", "http": "HTTP"}
+
+
+SIGNS = {"good": "✓", "plain": "·", "busy": "→", "warn": "!", "bad": "✕"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mark:
+    """A state as a page shows it: the words, and how much it wants to be looked at."""
+
+    words: str
+    level: str = "plain"  # good, plain, busy, warn, bad
+
+    @property
+    def sign(self) -> str:
+        """A sign beside the words, so that colour never stands alone."""
+        return SIGNS[self.level]
+
+
+CASE_STATES = {
+    "admitted": Mark(words="In hospital", level="plain"),
+    "on-leave": Mark(words="On leave", level="plain"),
+    "ready": Mark(words="Ready for discharge", level="busy"),
+    "discharged": Mark(words="Discharged", level="good"),
+    "deceased": Mark(words="Deceased", level="plain"),
+    "cancelled": Mark(words="Cancelled", level="plain"),
+}
+DELIVERY_STATES = {
+    "waiting": "Waiting",
+    "leased": "On its way now",
+    "sent": "Sent",
+    "acknowledged": "Accepted",
+    "refused": "Refused by the receiver",
+    "given-up": "Given up",
+}
+OUTCOMES = {
+    "accepted": Mark(words="Accepted", level="good"),
+    "released": Mark(words="Accepted after release", level="good"),
+    "quarantined": Mark(words="Held in quarantine", level="warn"),
+    "refused": Mark(words="Refused", level="bad"),
+    "sent": Mark(words="Taken by the receiver", level="good"),
+    "retry": Mark(words="Failed, tried again", level="warn"),
+    "gave-up": Mark(words="Failed for good", level="bad"),
+}
+DEADLINE_STATES = {
+    "open": Mark(words="Open", level="plain"),
+    "met": Mark(words="Met", level="good"),
+    "met-late": Mark(words="Met late", level="warn"),
+    "missed": Mark(words="Missed", level="bad"),
+    "void": Mark(words="No longer applies", level="plain"),
+}
+HEALTH = {
+    "ok": Mark(words="Receiving", level="good"),
+    "failing": Mark(words="Does not answer", level="bad"),
+    "paused": Mark(words="Paused", level="warn"),
+    "unused": Mark(words="Nothing sent yet", level="plain"),
+}
+STEPS = {
+    "sent": Mark(words="Sent to", level="plain"),
+    "delivered": Mark(words="Delivered to", level="plain"),
+    "accepted": Mark(words="Accepted by", level="good"),
+    "refused": Mark(words="Refused by", level="bad"),
+    "seen": Mark(words="Seen by", level="good"),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wording:
+    """The words of one page, at the instant at which it is made."""
+
+    now: datetime
+    zone: tzinfo
+    register: Register
+
+    # --- time ---
+
+    def local(self, told: Told, *, seconds: bool = False) -> str:
+        """An instant in local time, as `3 Mar 2014, 14:20`; a day as `3 Mar 2014`; no year in this year."""
+        moment = read(told)
+        if moment is None:
+            return "–"
+        if isinstance(moment, datetime):
+            here = moment.astimezone(self.zone)
+            return f"{self._day(here)}, {here:%H:%M:%S}" if seconds else f"{self._day(here)}, {here:%H:%M}"
+        return self._day(moment)
+
+    def weekday(self, told: Told) -> str:
+        """The local day with its weekday, as `Mon 3 Mar 2014`."""
+        moment = read(told)
+        if moment is None:
+            return "–"
+        here = moment.astimezone(self.zone).date() if isinstance(moment, datetime) else moment
+        return f"{_DAYS[here.weekday()]} {self._day(here)}"
+
+    def _day(self, day: date) -> str:
+        short = f"{day.day} {_MONTHS[day.month - 1]}"
+        return short if day.year == self.now.astimezone(self.zone).year else f"{short} {day.year}"
+
+    def ago(self, told: Told) -> str:
+        """How far an instant is from now: `in 2 h 5 min`, `3 days ago`; empty for a day."""
+        moment = read(told)
+        if not isinstance(moment, datetime):
+            return ""
+        away = moment - self.now
+        if abs(away) < timedelta(seconds=1):
+            return "just now"
+        return f"in {length(away)}" if away > timedelta() else f"{length(-away)} ago"
+
+    def ahead(self, told: Told) -> bool:
+        """Whether an instant is yet to come."""
+        moment = read(told)
+        return isinstance(moment, datetime) and moment > self.now
+
+    def left(self, told: Told) -> str:
+        """How long until a deadline, in words: `3 h 20 min left`, `2 days overdue`."""
+        moment = read(told)
+        if not isinstance(moment, datetime):
+            return ""
+        away = moment - self.now
+        return f"{length(away)} left" if away > timedelta() else f"{length(-away)} overdue"
+
+    def machine(self, told: Told) -> str:
+        """For the `datetime` attribute."""
+        moment = read(told)
+        return moment.isoformat() if moment is not None else ""
+
+    # --- names ---
+
+    def party(self, party_id: str | None) -> str:
+        """The name of a party; its id where the register has none."""
+        if party_id is None:
+            return "–"
+        found = self.register.party(party_id)
+        return found.name if found is not None else party_id
+
+    def kind(self, word: str | None) -> str:
+        """A word of the field as a heading: `ready-for-discharge` is `Ready for discharge`."""
+        if not word:
+            return "–"
+        text = " ".join(_SPELT.get(part, part) for part in word.split("-"))
+        return text[:1].upper() + text[1:]
+
+    def sentence(self, text: str | None) -> str:
+        """A reason as the store keeps it, begun with a capital."""
+        return f"{text[:1].upper()}{text[1:]}" if text else "–"
+
+    def plural(self, noun: str) -> str:
+        """More than one of them; also the address of their list."""
+        return f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+
+    def count(self, number: int, noun: str) -> str:
+        """`1 alarm`, `3 alarms`."""
+        return f"{number} {noun if number == 1 else self.plural(noun)}"
+
+    # --- states ---
+
+    def case(self, state: str) -> Mark:
+        """The state of a case."""
+        return CASE_STATES.get(state, Mark(words=self.kind(state)))
+
+    def delivery(self, shown: Document) -> Mark:
+        """The state of a delivery, and for a waiting one what it waits for."""
+        state = shown["state"]
+        words = DELIVERY_STATES.get(state, self.kind(state))
+        if state == "waiting":
+            if shown["next_attempt_at"] is None:
+                return Mark(words="Waits for a person", level="warn")
+            if shown["error"]:
+                return Mark(words="Failed, will be tried again", level="warn")
+            return Mark(words="Waiting its turn", level="busy")
+        if state == "sent" and shown["receipt_due_at"] is not None:
+            return Mark(words="Sent, receipt awaited", level="busy")
+        levels = {"leased": "busy", "acknowledged": "good", "sent": "good"}
+        return Mark(words=words, level=levels.get(state, "bad"))
+
+    def outcome(self, outcome: str) -> Mark:
+        """What became of a message or an attempt."""
+        return OUTCOMES.get(outcome, Mark(words=self.kind(outcome)))
+
+    def deadline(self, state: str) -> Mark:
+        """How a deadline stands."""
+        return DEADLINE_STATES.get(state, Mark(words=self.kind(state)))
+
+    def health(self, health: str) -> Mark:
+        """How an endpoint does."""
+        return HEALTH.get(health, Mark(words=self.kind(health)))
+
+    def step(self, step: str) -> Mark:
+        """A step of evidence, to be followed by the party."""
+        return STEPS.get(step, Mark(words=self.kind(step)))
+
+
+def read(told: Told) -> datetime | date | None:
+    """An instant or day from what `store.shown` writes."""
+    if told is None or isinstance(told, date):
+        return told
+    return date.fromisoformat(told) if len(told) == 10 else datetime.fromisoformat(told)
+
+
+def length(away: timedelta) -> str:
+    """A span in its two largest useful units: `12 s`, `5 min`, `3 h 20 min`, `4 days`."""
+    seconds = int(away.total_seconds())
+    if seconds < 60:
+        return f"{max(seconds, 0)} s"
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
+    if hours < 1:
+        return f"{minutes} min"
+    if hours < 48:
+        rest = minutes - hours * 60
+        return f"{hours} h {rest} min" if rest else f"{hours} h"
+    return f"{days} days" if days < 730 else f"{days // 365} years"
+
+
+_SUBJECT = re.compile(r"(delivery|message|case) (\d{1,18})\b")
+
+
+def place(subject: str | None, case_id: int | None = None) -> str | None:
+    """The page about the subject of an alarm, of a history row or of a piece of evidence."""
+    found = _SUBJECT.match(subject or "")
+    if found is not None:
+        return f"/{found[1].replace('delivery', 'deliverie')}s/{found[2]}"
+    return f"/cases/{case_id}" if case_id is not None else None
+
+
+TO_DO = {
+    "quarantined": "Look at it in the quarantine, correct our own data, then release it.",
+    "refused": "The receiver will not have it. Read its reason, correct, and reissue it.",
+    "given-up": "Tell the receiver by telephone, set right what is wrong, then resend it.",
+    "receipt-missing": "Telephone the receiver; then resend it or give it up.",
+    "contradicting-receipt": "Ask the receiver which of the two holds; the first stands here.",
+    "deadline-near": "Do what is due, or tell who must.",
+    "deadline-missed": "Do what was due, or record why not.",
+    "deadline-unknown": "It is tried again in an hour; if it stays, look at the case and its notices.",
+    "mailbox": "Look at the mailbox's address and credentials; nothing is lost, it is read again.",
+    "not-synthetic": "Feed only synthetic patients for evaluation; delete this store when you are done.",
+}
+"""By kind of alarm: what a person does about it."""

@@ -1,0 +1,676 @@
+"""The command line as scripts use it: which stream gets what, what the exit status says, and the documents.
+
+Commands run in an empty folder and without any setting; those that last run as a process of their own.
+"""
+
+import hashlib
+import io
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import traceback
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import requests
+import structlog
+from lxml import etree
+
+from adapter.cli import main
+
+ROOT = Path(__file__).parent.parent
+FIXTURES = ROOT / "fixtures"
+PLO = FIXTURES / "plo"
+REGION = FIXTURES / "regions" / "indre-sogn.toml"
+ALONE = FIXTURES / "regions" / "laerdal-alone.toml"
+SAMPLES = os.environ.get("DISCHARGE_ADAPTER_SAMPLES")
+ADMITTED = PLO / "home-with-help" / "admitted.plo-1.6.xml"
+READY = PLO / "home-with-help" / "ready.plo-1.6.xml"
+APPREC = {
+    "http://www.kith.no/xmlstds/apprec/2004-11-21": "AppRec-v1-2004-11-21.xsd",
+    "http://www.kith.no/xmlstds/apprec/2012-02-15": "AppRec-v1.1.xsd",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """What a command left behind."""
+
+    status: int
+    out: bytes = field(repr=False)
+    said: str
+
+    @property
+    def json(self) -> Any:
+        return orjson.loads(self.out)  # fails where anything else is printed beside the one document
+
+
+@dataclass(frozen=True)
+class Shell:
+    """A folder in which commands are run."""
+
+    folder: Path
+
+    def __call__(self, *arguments: object, stdin: bytes = b"", **settings: str) -> Ended:
+        words = [str(a) for a in arguments]
+        env = environment() | {f"DISCHARGE_ADAPTER_{k.upper()}": v for k, v in settings.items()}
+        if {"run", "simulate"} & set(words):
+            done = subprocess.run(
+                [sys.executable, "-m", "adapter.cli", *words],
+                cwd=self.folder,
+                env=env,
+                input=stdin,
+                capture_output=True,
+                timeout=100,
+            )
+            return Ended(status=done.returncode, out=done.stdout, said=done.stderr.decode())
+        return self._here(words, stdin, env)
+
+    def _here(self, words: list[str], stdin: bytes, env: dict[str, str]) -> Ended:
+        """The same without starting Python anew: `main` in this process."""
+        out, said = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch:
+            for name in set(os.environ) - set(env):
+                patch.delenv(name)
+            for name, value in env.items():
+                patch.setenv(name, value)
+            patch.chdir(self.folder)
+            patch.setattr(sys, "argv", ["discharge-adapter", *words])
+            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+            patch.setattr(sys, "stdout", out)
+            patch.setattr(sys, "stderr", said)
+            try:
+                main()
+                status = 0
+            except SystemExit as end:
+                status = end.code if isinstance(end.code, int) else int(end.code is not None)
+            except Exception:  # noqa: BLE001  # what a process of its own would print
+                status = 1
+                said.write(traceback.format_exc())
+            finally:
+                structlog.reset_defaults()
+        out.flush()
+        return Ended(status=status, out=out.buffer.getvalue(), said=said.getvalue())  # type: ignore[attr-defined]
+
+    def with_region(self, region: Path = ALONE) -> "Shell":
+        (self.folder / "region.toml").write_bytes(region.read_bytes())
+        (self.folder / "adapter.toml").write_text('region = "region.toml"\n')
+        return self
+
+
+def environment() -> dict[str, str]:
+    plain = {k: v for k, v in os.environ.items() if not k.startswith(("DISCHARGE_ADAPTER_", "_TYPER"))}
+    return plain | {"PYTHONPATH": str(ROOT), "COLUMNS": "120", "LC_ALL": "C.UTF-8"}
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    return Shell(tmp_path)
+
+
+# --- receive ----------------------------------------------------------------------------------------------
+
+
+def test_the_acknowledgement_goes_to_standard_output_and_everything_else_beside_it(shell: Shell) -> None:
+    done = shell("receive", ADMITTED)
+    assert done.status == 0
+    receipt = etree.fromstring(done.out)
+    assert etree.QName(receipt).localname == "AppRec"
+    assert receipt.find("{*}Status").get("V") == "1"
+    assert f"{ADMITTED}: accepted, case 1" in done.said
+
+
+def test_evaluation_is_said_once_on_standard_error(shell: Shell) -> None:
+    done = shell("receive", ADMITTED, READY)
+    assert done.said.count("No region is configured") == 1
+    assert b"No region" not in done.out
+    assert "No region" not in shell.with_region()("cases").said
+
+
+def test_a_message_is_read_from_standard_input(shell: Shell) -> None:
+    (told,) = shell("receive", "-", "--json", stdin=ADMITTED.read_bytes()).json
+    assert (told["file"], told["outcome"], told["case"]) == ("-", "accepted", 1)
+    assert isinstance(told["acknowledgement"], str)
+
+
+def test_a_fhir_message_is_acknowledged_with_a_json_object(shell: Shell) -> None:
+    (told,) = shell("receive", FIXTURES / "fhir" / "admitted" / "message.json", "--json").json
+    header = told["acknowledgement"]["entry"][0]["resource"]
+    assert header["response"]["code"] == "ok"
+    (xml,) = shell("receive", FIXTURES / "fhir" / "ready-for-discharge" / "message.xml", "--json").json
+    assert xml["acknowledgement"].lstrip().startswith("<")
+
+
+def test_a_duplicate_is_success_without_a_second_receipt(shell: Shell) -> None:
+    assert shell("receive", ADMITTED).status == 0
+    again = shell("receive", ADMITTED)
+    assert (again.status, again.out) == (0, b"")
+    assert "is given once" in again.said
+    (told,) = shell("receive", ADMITTED, "--json").json
+    assert (told["outcome"], told["acknowledgement"]) == ("duplicate", None)
+
+
+def test_the_worst_of_several_messages_is_the_exit_status(shell: Shell) -> None:
+    done = shell("receive", ADMITTED, PLO / "refused-on-arrival" / "patient-unclear.plo-1.6.xml", "--json")
+    assert done.status == 1
+    good, bad = done.json
+    assert (good["outcome"], good["reason"]) == ("accepted", None)
+    assert (bad["outcome"], bad["case"], bad["code"]) == ("refused", None, "E36")
+    assert etree.fromstring(bad["acknowledgement"].encode()).find("{*}Status").get("V") == "2"
+
+
+def test_every_fixture_has_an_outcome_and_nothing_else_is_printed(shell: Shell) -> None:
+    files = sorted([*PLO.glob("*/*.xml"), *FIXTURES.glob("fhir/*/message.*")])
+    done = shell("receive", "--json", *files)
+    told = done.json
+    assert [t["file"] for t in told] == [str(f) for f in files]
+    for one in told:
+        refused = "refused-on-arrival" in one["file"]
+        assert one["outcome"] in (("refused",) if refused else ("accepted", "quarantined", "duplicate")), one
+        assert one["outcome"] != "quarantined" or one["code"] == "unknown-original", one
+        assert {"file", "outcome", "reason", "case", "acknowledgement"} <= set(one)
+    assert shell("check", "--journal").status == 0
+
+
+def test_production_is_refused_in_evaluation(shell: Shell) -> None:
+    text = ADMITTED.read_text()
+    text = re.sub(r'<ProcessingStatus V="[^"]*"[^>]*/>', '<ProcessingStatus V="P" DN="Produksjon"/>', text)
+    if "ProcessingStatus" not in text:
+        text = text.replace("<MsgId>", '<ProcessingStatus V="P" DN="Produksjon"/><MsgId>')
+    assert 'V="P"' in text
+    done = shell("receive", "-", "--json", stdin=text.encode())
+    (told,) = done.json
+    assert (done.status, told["outcome"]) == (1, "refused")
+    assert "configure a region" in told["reason"]
+    assert shell("cases", "--json").json == []
+
+
+def test_of_a_message_over_the_limit_the_head_the_size_and_the_hash_are_kept(shell: Shell) -> None:
+    large, size = shell.folder / "large.xml", 100_000_000
+    with large.open("wb") as file:
+        file.write(ADMITTED.read_bytes()[:1000])
+        file.truncate(size)
+    with large.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    done = shell("receive", large)
+    assert done.status == 1
+    assert "95 MiB, over the limit" in done.said
+    (held,) = shell("quarantine", "--json").json
+    assert (held["size"], held["sha256"], held["releasable"]) == (size, digest, False)
+    assert (shell.folder / "discharge-adapter.db").stat().st_size < 1_000_000
+
+
+def test_a_file_that_is_not_there_stops_everything_before_anything_is_taken(shell: Shell) -> None:
+    done = shell("receive", ADMITTED, "nowhere.xml")
+    assert (done.status, done.out) == (2, b"")
+    assert "nowhere.xml: cannot be read: No such file or directory" in done.said
+    assert shell("cases", "--json").json == []
+
+
+if SAMPLES:
+    NORWAY = Path(SAMPLES) / "norway"
+    LOGISTICS = sorted(NORWAY.glob("plo-1.?/Pasientlogistikk_*.xml"))
+
+    @cache
+    def schema(namespace: str) -> etree.XMLSchema:
+        return etree.XMLSchema(etree.parse(NORWAY / "xsd" / APPREC[namespace]))
+
+    def valid(acknowledgement: str) -> None:
+        document = etree.fromstring(acknowledgement.encode())
+        schema(etree.QName(document).namespace).assertValid(document)
+
+    def test_every_official_logistics_sample_gets_a_valid_receipt_and_a_case(tmp_path: Path) -> None:
+        assert len(LOGISTICS) == 14
+        for number, path in enumerate(LOGISTICS):
+            (tmp_path / str(number)).mkdir()
+            shell = Shell(tmp_path / str(number))  # the samples use one message id several times
+            done = shell("receive", path, "--json")
+            (told,) = done.json
+            assert (done.status, told["outcome"]) == (0, "accepted"), told
+            valid(told["acknowledgement"])
+            (case,) = shell("cases", "--json").json
+            assert case["id"] == told["case"]
+            assert len(case["notices"]) == 1
+
+    def test_every_other_official_sample_is_refused_with_a_valid_receipt(shell: Shell) -> None:
+        others = [p for p in sorted(NORWAY.glob("plo-1.?/*.xml")) if p not in LOGISTICS]
+        done = shell("receive", "--json", *others)
+        assert done.status == 1
+        answered = [t for t in done.json if t["acknowledgement"] is not None]
+        assert len(answered) > 20
+        for told in answered:
+            assert told["outcome"] == "refused", told
+            valid(told["acknowledgement"])
+
+    def test_the_receipts_of_our_fixtures_are_valid(shell: Shell) -> None:
+        done = shell("receive", "--json", *sorted(PLO.glob("*/*.plo-*.xml")))
+        answered = [t["acknowledgement"] for t in done.json if t["acknowledgement"] is not None]
+        assert len(answered) > 20
+        for acknowledgement in answered:
+            valid(acknowledgement)
+
+
+# --- convert and explain ----------------------------------------------------------------------------------
+
+
+def test_converting_there_and_back_keeps_what_was_said(shell: Shell) -> None:
+    fhir = FIXTURES / "fhir" / "ready-for-discharge" / "message.json"
+    there = shell("convert", fhir, "--to", "plo-1.6")
+    assert there.status == 0
+    (shell.folder / "there.xml").write_bytes(there.out)
+    back = orjson.loads(shell("convert", "there.xml", "--to", "fhir").out)
+    first = orjson.loads(fhir.read_bytes())
+
+    def header(bundle: dict[str, Any]) -> dict[str, Any]:
+        return bundle["entry"][0]["resource"]
+
+    def patient(bundle: dict[str, Any]) -> dict[str, Any]:
+        return next(e["resource"] for e in bundle["entry"] if e["resource"]["resourceType"] == "Patient")
+
+    assert header(back)["id"] == header(first)["id"]
+    assert header(back)["eventCoding"]["code"] == "ready-for-discharge"
+    assert patient(back)["identifier"][0]["value"] == patient(first)["identifier"][0]["value"]
+    assert not (shell.folder / "discharge-adapter.db").exists()
+
+
+def test_losses_are_listed_beside_the_message(shell: Shell) -> None:
+    done = shell("convert", READY, "--to", "plo-1.5")
+    assert "lost: " in done.said
+    assert b"lost" not in done.out
+    told = shell("convert", READY, "--to", "plo-1.5", "--json").json
+    assert told["to"] == "plo-1.5"
+    assert [f"lost: {loss}" for loss in told["losses"]] == [
+        line for line in done.said.splitlines() if line.startswith("lost: ")
+    ]
+
+
+def test_a_receipt_is_not_converted(shell: Shell) -> None:
+    done = shell("convert", PLO / "receipt-for-an-admission" / "accepted.apprec-1.1.xml", "--to", "fhir")
+    assert done.status == 2
+    assert "a receipt; only notices are converted" in done.said
+
+
+def test_a_message_that_has_no_form_there_says_so(shell: Shell) -> None:
+    done = shell("convert", FIXTURES / "fhir" / "care-needs" / "message.json", "--to", "plo-1.6")
+    assert (done.status, done.out) == (1, b"")
+    assert done.said.startswith("discharge-adapter: ")
+    assert "Traceback" not in done.said
+
+
+def test_explain_gives_each_deadline_its_basis(shell: Shell) -> None:
+    told = shell("explain", FIXTURES / "scenarios" / "sweden-ready-friday-after-noon.json", "--json").json
+    assert {"kind", "actor", "due_at", "state", "basis"} <= set(told["deadlines"][0])
+    assert set(told["payment"]) >= {"liable_from", "days", "total", "basis", "reasons"}
+    assert told["payment"]["liable_from"] == "2022-03-08"
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"agreement": "mars"}', None], ids=str)
+def test_a_scenario_that_cannot_be_used_says_where(shell: Shell, content: str | None) -> None:
+    if content is not None:
+        (shell.folder / "scenario.json").write_text(content)
+    done = shell("explain", "scenario.json")
+    assert (done.status, done.out) == (2, b"")
+    assert re.match(r"discharge-adapter: \w+", done.said)
+
+
+# --- looking ----------------------------------------------------------------------------------------------
+
+
+def test_a_case_is_shown_with_all_that_belongs_to_it(shell: Shell) -> None:
+    shell("receive", ADMITTED, READY)
+    (listed,) = shell("cases", "--json").json
+    case = shell("case", 1, "--json").json
+    assert case == listed
+    assert (case["state"], case["hospital"]) == ("ready", "her-8143500")
+    assert [n["kind"] for n in case["notices"]] == ["admitted", "ready-for-discharge"]
+    assert [d["kind"] for d in case["deadlines"]] == ["early-notice", "answer"]
+    assert [d["state"] for d in case["deliveries"]] == ["waiting", "waiting"]
+    assert re.fullmatch(r"P[A-Z2-7]{16}", case["patient"])
+
+
+def test_the_delivery_log_is_filtered_by_state(shell: Shell) -> None:
+    shell("receive", ADMITTED)
+    (waiting,) = shell("deliveries", "--state", "waiting", "--json").json
+    assert waiting == shell("delivery", waiting["id"], "--json").json
+    assert waiting["error"] == "no endpoint is configured for this party"
+    assert shell("deliveries", "--state", "sent", "--json").json == []
+
+
+def test_deadlines_may_be_only_those_overdue(shell: Shell) -> None:
+    shell("receive", ADMITTED, READY)
+    assert [d["kind"] for d in shell("deadlines", "--json").json] == ["early-notice", "answer"]
+    assert [d["kind"] for d in shell("deadlines", "--overdue", "--json").json] == ["early-notice"]
+
+
+LISTS = ["cases", "deliveries", "quarantine", "alarms", "deadlines", "endpoints"]
+
+
+@pytest.mark.parametrize("command", LISTS)
+def test_an_empty_list_is_one_document_and_a_sentence(shell: Shell, command: str) -> None:
+    assert shell(command, "--json").json == []
+    assert shell(command).out.decode().endswith(": none\n")
+
+
+def test_a_table_shows_no_name_and_no_number_of_a_person(shell: Shell) -> None:
+    shell("receive", ADMITTED, PLO / "refused-on-arrival" / "patient-unclear.plo-1.6.xml")
+    number = re.search(rb"<Id>(\d{11})</Id>", ADMITTED.read_bytes())
+    assert number is not None
+    for command in (*LISTS, "case 1", "delivery 1"):
+        for form in ([], ["--json"]):
+            done = shell(*command.split(), *form)
+            assert number[1] not in done.out + done.said.encode()
+            assert b"Fjellheim" not in done.out + done.said.encode()
+
+
+# --- acting -----------------------------------------------------------------------------------------------
+
+
+def test_an_endpoint_is_paused_and_resumed(shell: Shell) -> None:
+    shell.with_region()
+    assert shell("endpoints", "pause", "laerdal", "--json").json == {"endpoint": "laerdal", "paused": True}
+    (endpoint,) = shell("endpoints", "--json").json
+    assert (endpoint["health"], endpoint["paused_since"] is not None) == ("paused", True)
+    assert shell("endpoints", "resume", "laerdal").status == 0
+    assert shell("endpoints", "--json").json[0]["health"] == "unused"
+
+
+def test_a_delivery_is_resent_reissued_and_given_up(shell: Shell) -> None:
+    shell.with_region()
+    shell("receive", ADMITTED)
+    assert shell("resend", 1, "--json").json == {"resent": [1]}
+    assert shell("reissue", 1, "--json").json == {"reissued": {"1": 2}}
+    assert shell("give-up", 2, "--by", "Solveig", "--json").json == {"given_up": [2]}
+    new, old = shell("deliveries", "--json").json
+    assert (old["state"], old["error"]) == ("given-up", "reissued as delivery 2")
+    assert (new["state"], new["reissue_of"]) == ("given-up", 1)
+    assert new["message_id"] != old["message_id"]
+
+
+def test_of_several_ids_all_or_none_are_done(shell: Shell) -> None:
+    shell.with_region()
+    shell("receive", ADMITTED)
+    assert shell("give-up", 1, 99).status == 2
+    assert shell("delivery", 1, "--json").json["state"] == "waiting"
+
+
+def test_a_held_message_is_released_after_the_region_was_corrected(shell: Shell) -> None:
+    shell.with_region()
+    held = shell("receive", PLO / "death-at-home" / "death.plo-1.6.xml", "--json")
+    assert (held.status, held.json[0]["outcome"]) == (1, "quarantined")
+    assert [a["kind"] for a in shell("alarms", "--json").json] == ["quarantined"]
+    assert shell("release", 1).status == 1
+    with (shell.folder / "region.toml").open("a") as file:
+        file.write(
+            '\n[[party]]\nid = "legekontor"\nname = "Lærdal legekontor"\nkind = "gp"\n'
+            'identifiers = ["HER|8143590"]\n'
+        )
+    done = shell("release", 1, "--json")
+    assert (done.status, done.json[0]["outcome"]) == (0, "accepted")
+    assert shell("alarms", "--json").json[0]["until"] is not None
+    assert shell("quarantine", "--json").json == []
+
+
+# --- what is wrong is said, with what to do ---------------------------------------------------------------
+
+UNKNOWN = [
+    (["case", "99"], "there is no case 99; `discharge-adapter cases` lists them"),
+    (["delivery", "99"], "there is no delivery 99"),
+    (["resend", "99"], "there is no delivery 99"),
+    (["give-up", "99"], "there is no delivery 99"),
+    (["reissue", "99"], "delivery 99"),
+    (["reissue", "99", "--to", "mars"], "--to mars: there is no such party"),
+    (["release", "99"], "there is no message 99"),
+    (["endpoints", "pause", "mars"], "there is no endpoint 'mars'"),
+    (["case", "x"], "ID"),
+    (["case", "99999999999999999999"], "ID"),
+    (["deliveries", "--state", "lost"], "write one of waiting, leased"),
+    (["convert", str(ADMITTED), "--to", "morse"], "--to morse: write one of plo-1.5, plo-1.6, fhir"),
+    (["convert", "nowhere.xml", "--to", "fhir"], "nowhere.xml: cannot be read"),
+    (["run", "--role", "king"], "--role king: write all, web or worker"),
+    (["run", "--demo"], "--demo needs a region file"),
+    (["run", "--port", "70000"], "--port"),
+    (["--config", "nowhere.toml", "cases"], "nowhere.toml: there is no such settings file"),
+    (["simulate", "nowhere.toml"], "nowhere.toml: cannot read the region file"),
+    (["simulate", str(REGION), "--faults", "slow=mars:2s"], "nobody is called 'mars'"),
+    (["simulate", str(REGION), "--faults", "tired"], "fault 'tired'"),
+    (["restore", "nowhere.db"], "nowhere.db: there is no such backup"),
+    (["payments"], "No such command"),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"), UNKNOWN, ids=lambda v: " ".join(v) if isinstance(v, list) else ""
+)
+def test_a_wrong_command_line_says_what_is_wrong(shell: Shell, arguments: list[str], said: str) -> None:
+    done = shell(*arguments)
+    assert (done.status, done.out) == (2, b"")
+    assert said in " ".join(done.said.split())
+    assert "Traceback" not in done.said
+
+
+SETTINGS = [
+    ("prot = 1", "adapter.toml: prot: "),
+    ("port = 'x'", "adapter.toml: port: "),
+    ("port = ", "adapter.toml: not valid TOML"),
+    ("agreement = 'mars'", "agreement 'mars'"),
+    ("store = 'nonsense'", "store: "),
+    ("store = 'sqlite:////nowhere/at/all.db'", "the folder /nowhere/at does not exist; create it"),
+    ("region = 'nowhere.toml'", "nowhere.toml: cannot read the region file"),
+    ("pseudonym_key = ['geheim']", "adapter.toml: pseudonym_key: "),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), SETTINGS, ids=lambda value: value[:20])
+def test_wrong_settings_name_file_and_key_and_never_the_value(shell: Shell, text: str, said: str) -> None:
+    (shell.folder / "adapter.toml").write_text(text)
+    done = shell("cases")
+    assert (done.status, done.out) == (2, b"")
+    assert said in done.said
+    assert "geheim" not in done.said
+
+
+REGIONS = [
+    ('side = "ours"', 'side = "mine"', "[[party]] id = 'laerdal-sjukehus': side = 'mine' is not one of"),
+    ('endpoint = "laerdal"', 'endpoint = "aurland"', "endpoint = 'aurland' names nothing in this file"),
+    ('identifiers = ["HER|8143510"]', 'identifiers = ["8143510"]', "must be SYSTEM|VALUE"),
+    ('dialect = "fhir"', 'dialect = "morse"', "dialect = 'morse' is not one of"),
+    ('"HER|8143501"', '"${NO_SUCH_VARIABLE}"', "the environment variable NO_SUCH_VARIABLE is not set"),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "said"), REGIONS, ids=lambda value: value[:24])
+def test_a_wrong_region_names_the_entry(shell: Shell, right: str, wrong: str, said: str) -> None:
+    shell.with_region()
+    region = shell.folder / "region.toml"
+    assert right in region.read_text()
+    region.write_text(region.read_text().replace(right, wrong, 1))
+    done = shell("check")
+    assert (done.status, done.out) == (2, b"")
+    assert said in done.said
+    assert "region.toml" in done.said
+
+
+def test_no_command_is_help_and_not_success(shell: Shell) -> None:
+    done = shell()
+    assert done.status == 2
+    assert "Usage" in done.out.decode() + done.said
+
+
+def test_shell_completion_is_there(shell: Shell) -> None:
+    program = f"'{sys.executable}' -m adapter.cli"
+    run = {"cwd": shell.folder, "capture_output": True, "text": True}
+    offered = subprocess.run(["bash", "-c", f"{program} --show-completion; true"], env=environment(), **run)
+    assert "complete -o default -F" in offered.stdout
+    assert "discharge-adapter" in offered.stdout
+    asked = {
+        "_DISCHARGE_ADAPTER_COMPLETE": "complete_bash",
+        "COMP_WORDS": "discharge-adapter deliv",
+        "COMP_CWORD": "1",
+    }
+    completed = subprocess.run(["bash", "-c", program], env=environment() | asked, **run)
+    assert completed.stdout.split() == ["deliveries", "delivery"]
+
+
+# --- keeping ----------------------------------------------------------------------------------------------
+
+
+def test_a_backup_is_restored_to_where_no_store_is(shell: Shell) -> None:
+    shell("receive", ADMITTED)
+    cases = shell("cases", "--json").json
+    told = shell("backup", "today.db", "--json").json
+    assert told == {"backup": "today.db", "bytes": (shell.folder / "today.db").stat().st_size}
+    assert shell("backup", "today.db").status == 2
+    refused = shell("restore", "today.db")
+    assert (refused.status, "move it away first" in refused.said) == (2, True)
+    for file in shell.folder.glob("discharge-adapter.db*"):
+        file.unlink()
+    assert shell("restore", "today.db", "--json").json == {"restored": "discharge-adapter.db"}
+    assert shell("cases", "--json").json == cases
+    assert shell("check", "--journal", "--json").json == {"findings": []}
+
+
+def test_what_is_no_store_is_neither_backed_up_nor_restored(shell: Shell) -> None:
+    (shell.folder / "junk.db").write_text("no database at all, and long enough to look like one" * 40)
+    for arguments, store in (
+        (["restore", "junk.db"], "sqlite:///new.db"),
+        (["backup", "copy.db"], "sqlite:///junk.db"),
+        (["migrate"], "sqlite:///junk.db"),
+        (["cases"], "sqlite:///junk.db"),
+    ):
+        done = shell(*arguments, store=store)
+        assert (done.status, done.out) == (1, b""), arguments
+        assert "Traceback" not in done.said, arguments
+    assert not (shell.folder / "new.db").exists()
+
+
+def test_a_backup_into_a_folder_that_is_not_there_says_so(shell: Shell) -> None:
+    shell("migrate")
+    done = shell("backup", "nowhere/today.db")
+    assert done.status == 1
+    assert "nowhere/today.db" in done.said
+    assert "Traceback" not in done.said
+
+
+def test_migrate_makes_a_store_and_then_leaves_it(shell: Shell) -> None:
+    first = shell("migrate", "--json").json
+    assert first["from"] is None
+    assert shell("migrate", "--json").json == {"from": first["to"], "to": first["to"]}
+
+
+def test_check_finds_a_folder_that_is_not_there(shell: Shell) -> None:
+    shell.with_region(REGION)
+    done = shell("check", "--json")
+    assert done.status == 1
+    assert any("aardal" in finding and "create it" in finding for finding in done.json["findings"])
+
+
+def test_check_finds_content_that_was_changed(shell: Shell) -> None:
+    import sqlite3
+
+    shell("receive", ADMITTED)
+    with sqlite3.connect(shell.folder / "discharge-adapter.db") as connection:
+        connection.execute("DELETE FROM payload")
+    done = shell("check", "--journal")
+    assert done.status == 1
+    assert "has no content to send" in done.out.decode()
+
+
+def test_config_shows_settings_and_hides_secrets(shell: Shell) -> None:
+    shell.with_region()
+    text = (shell.folder / "adapter.toml").read_text()
+    (shell.folder / "adapter.toml").write_text(
+        text + 'store = "sqlite:///kept.db"\npseudonym_key = "geheim-1"\n'
+        '[[operators]]\nname = "solveig"\npassword_scrypt = "geheim-2"\n'
+        '[[fhir_mailboxes]]\nname = "vik"\naddress = "http://127.0.0.1:1"\ntoken = "geheim-3"\n'
+    )
+    done = shell("config", "--json", port="9000")
+    assert done.json["port"] == 9000
+    assert done.json["operators"] == ["solveig"]
+    assert done.json["region_parties"]["laerdal-sjukehus"] == "Lærdal sjukehus (ours)"
+    assert b"geheim" not in done.out + shell("config").out
+    hidden = shell("config", "--json", store="postgresql://post:geheim@127.0.0.1/kept").out
+    assert b"geheim" not in hidden
+
+
+# --- running ----------------------------------------------------------------------------------------------
+
+
+def test_run_refuses_to_be_reachable_while_nobody_must_sign_in(shell: Shell) -> None:
+    done = shell("run", "--host", "0.0.0.0")
+    assert done.status == 2
+    assert "will not listen on 0.0.0.0" in done.said
+    shell.with_region()  # a partner must sign in there, but no operator
+    done = shell("run", "--host", "0.0.0.0")
+    assert done.status == 2
+    assert "no operator has a password" in done.said
+    assert "no partner" not in done.said
+
+
+def test_run_says_so_where_the_port_is_taken(shell: Shell) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = shell("run", "--port", taken.getsockname()[1])
+    assert done.status == 2
+    assert "Choose another with --port" in done.said
+
+
+def served(shell: Shell, *arguments: str, look: str = "/readyz", **settings: str) -> tuple[str, int, str]:
+    """Run until it says its address and answers, then SIGTERM: the page, the status, what it said."""
+    log = shell.folder / "said.log"
+    with log.open("wb") as said:
+        running = subprocess.Popen(
+            [sys.executable, "-m", "adapter.cli", "run", "--port", "0", *arguments],
+            cwd=shell.folder,
+            env=environment() | {f"DISCHARGE_ADAPTER_{k.upper()}": v for k, v in settings.items()},
+            stdout=said,
+            stderr=said,
+        )
+    try:
+        until, address = time.monotonic() + 30, None
+        while address is None and time.monotonic() < until and running.poll() is None:
+            address = re.search(r"Open (http://[\d.:]+)/", log.read_text())
+            time.sleep(0.05)
+        assert address is not None, log.read_text()
+        page = requests.get(address[1] + look, timeout=10).text
+        running.send_signal(signal.SIGTERM)
+        return page, running.wait(timeout=30), log.read_text()
+    finally:
+        if running.poll() is None:
+            running.kill()
+            running.wait()
+
+
+def test_run_serves_until_it_is_told_to_stop(shell: Shell) -> None:
+    page, status, said = served(shell)
+    assert (page, status) == ("ready\n", 0)
+    assert "No region is configured" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.slow
+def test_the_demo_prints_its_address_and_shows_the_region(shell: Shell) -> None:
+    page, status, said = served(shell, "--demo", look="/?still=1", region=str(REGION))
+    assert status == 0
+    assert "Indre Sogn" in page
+    assert "Sogndal kommune" in page
+    assert "Traceback" not in said
+    assert not list(shell.folder.glob("*.db"))
+
+
+@pytest.mark.slow
+def test_a_simulation_loses_nothing_and_counts_everything(shell: Shell) -> None:
+    done = shell("simulate", REGION, "--cases", 3, "--seed", 1, "--json")
+    told = done.json
+    assert (done.status, told["lost"], told["cases"], told["quiet"]) == (0, 0, 3, True)
+    assert told["sent"] == told["accepted"] == told["receipted"] > 9
+    assert sum(p["sent"] for p in told["parties"].values()) == told["sent"]
+    assert done.said == ""

@@ -1,0 +1,114 @@
+"""The region of Indre Sogn behind a real server on loopback; only the far ends are made up."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+import requests
+
+from adapter.config import Settings
+from adapter.discharge.notices import NoticeKind
+from adapter.mappings import own_fhir
+from adapter.messaging.acknowledgement import Status, Verdict
+from adapter.messaging.delivery import Reply
+from adapter.messaging.register import Endpoint, Partner
+from adapter.runtime import Adapter, stations
+from adapter.transport import Outgoing
+from tests.conftest import OSLO, StandingClock
+from tests.stage import SYNNOVE, TORBJORN, FakePost, Stage, failing, region, taken
+
+TOKENS = {"helse-foerde": "open-sesame-foerde", "luster-drift": "open-sesame-luster"}
+ASE = replace(SYNNOVE, given="Åse", identifiers=(), birth_date=date(1931, 5, 2))  # no number is known
+SCRIPT = "<script>alert('Sogn')</script>"
+
+
+@dataclass
+class Site:
+    """A running adapter, and the stage behind it."""
+
+    url: str
+    stage: Stage
+    adapter: Adapter
+
+    def get(self, path: str, **more: object) -> requests.Response:
+        return requests.get(self.url + path, timeout=10, **more)  # type: ignore[arg-type]
+
+    def post(self, path: str, **more: object) -> requests.Response:
+        return requests.post(self.url + path, timeout=10, **more)  # type: ignore[arg-type]
+
+    def look(self, query: Callable[..., object], *arguments: object, **more: object) -> object:
+        with self.stage.built.store.read() as connection:
+            return query(connection, *arguments, **more)
+
+
+@contextmanager
+def site(
+    folder: Path, clock: StandingClock, *, evaluation: bool = False, **settings: object
+) -> Iterator[Site]:
+    """An adapter on a free port with partners of Helse Førde and Luster; nothing in it moves by itself."""
+    chosen = Settings(store=f"sqlite:///{folder}/store.db", port=0, **settings)  # type: ignore[arg-type]
+    known = region()
+    parties = {"helse-foerde": ("laerdal-sjukehus",), "luster-drift": ("luster",)}
+    partners = tuple(
+        Partner(name=name, parties=parties[name], token_sha256=hashlib.sha256(token.encode()).hexdigest())
+        for name, token in TOKENS.items()
+    )
+    known = known.model_copy(update={"register_": replace(known.register_, partners=partners)})
+    built = stations(chosen, region=None if evaluation else known, clock=clock)
+    post = FakePost(answer=taken())
+    transports = dict.fromkeys(("fhir", "directory", "webhook"), post)
+    outbox = replace(built.outbox, transports=transports, jitter=lambda: 0.0)
+    built = replace(built, outbox=outbox, inbox=replace(built.inbox, outbox=outbox))
+    adapter = Adapter(built, role="web")
+    url = adapter.start()
+    assert url is not None
+    try:
+        yield Site(url=url, stage=Stage(built=built, post=post, clock=clock), adapter=adapter)
+    finally:
+        adapter.stop()
+
+
+def receipting(message: Outgoing, _endpoint: Endpoint) -> Reply:
+    """A receiver that gives its receipt in the response."""
+    envelope = own_fhir.read(message.content, content_type=None, zone=UTC).envelope
+    at = datetime(2014, 3, 3, 9, 0, 5, tzinfo=UTC)
+    verdict = Verdict(status=Status.ACCEPTED, at=at, id=f"receipt-{message.message_id}")
+    body = own_fhir.acknowledge(envelope, verdict) or b""  # a receipt is not receipted
+    media = "application/fhir+json"
+    return Reply(status=200, taken=True, delivered=True, body=body, content_type=media, ms=4.2)
+
+
+@pytest.fixture(scope="module")
+def living(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A morning: a receipt given, two awaited, a municipality down, messages held and refused."""
+    clock = StandingClock(datetime(2014, 3, 3, 10, 0, tzinfo=OSLO))
+    with site(tmp_path_factory.mktemp("living"), clock) as found:
+        play(found.stage, clock)
+        yield found
+
+
+def play(stage: Stage, clock: StandingClock) -> None:
+    def tell(kind: NoticeKind, **more: object) -> None:
+        done = stage.receive(stage.message(kind, **more), channel="http")  # type: ignore[arg-type]
+        assert done.outcome == "accepted", done.reason
+        clock.forward(minutes=1)
+
+    stage.post.answer = receipting
+    tell(NoticeKind.ADMITTED, receivers=("sogndal",))
+    stage.deliver()
+    stage.post.answer = taken()
+    tell(NoticeKind.READY_FOR_DISCHARGE, receivers=("sogndal",), ready=clock())
+    tell(NoticeKind.ADMITTED, receivers=("aardal",), subject=TORBJORN, encounter="LS-2")
+    stage.deliver()
+    stage.post.answer = failing(503, error="HTTP 503")
+    tell(NoticeKind.CARE_NEEDS, receivers=("luster",), subject=ASE)
+    stage.deliver()
+    stranger = (Path(__file__).parents[2] / "fixtures" / "fhir" / "admitted" / "message.json").read_bytes()
+    held = stage.receive(stranger, channel="http")
+    assert held.outcome == "quarantined", held.reason
+    for content in (f"<a>{SCRIPT}</a>".encode(), b'{"not": json', b"\x00\x01 \xe6 <b>"):
+        assert stage.receive(content, channel="http").outcome == "refused"

@@ -1,0 +1,478 @@
+"""The pages over real HTTP: what a person finds there, and what nobody does."""
+
+import base64
+import re
+from dataclasses import replace
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from lxml import html
+from sqlalchemy import text
+
+from adapter.cases import pseudonym
+from adapter.config import Operator
+from adapter.discharge.notices import NoticeKind
+from adapter.fhir.bundles import CPR, DNR, PERSONNUMMER
+from adapter.store import alarms, deliveries
+from adapter.web.pages import HEADERS, PAGES
+from adapter.web.signing_in import hash_password
+from tests.conftest import OSLO, StandingClock
+from tests.stage import SYNNOVE, failing
+
+from .conftest import SCRIPT, receipting, site
+
+DOCS = Path(__file__).parents[2] / "docs" / "pages.md"
+EVERY = [
+    "/", "/?still=1", "/cases", "/cases/1", "/deadlines", "/deliveries", "/deliveries?state=sent",
+    "/deliveries/1", "/deliveries/4", "/messages/1", "/messages/2", "/messages/6", "/messages/7",
+    "/quarantine", "/endpoints", "/alarms", "/nowhere",
+]  # fmt: skip
+LISTS = ["/", "/cases", "/cases/1", "/deadlines", "/deliveries", "/quarantine", "/endpoints", "/alarms"]
+NUMBER = SYNNOVE.identifiers[0][1]
+
+
+def page(found):
+    return html.fromstring(found.text)
+
+
+def words(element) -> str:
+    return " ".join(" ".join(element.itertext()).split())
+
+
+def rows(found) -> list[str]:
+    return [words(row) for row in page(found).xpath("//tbody/tr")]
+
+
+# --- every page -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", EVERY)
+def test_every_page_is_well_made(living, path):
+    found = living.get(path)
+    assert found.status_code == (404 if path == "/nowhere" else 200)
+    tree = page(found)
+    ids = tree.xpath("//@id")
+    assert len(ids) == len(set(ids))
+    assert len(tree.xpath("//h1")) == 1
+    assert tree.xpath("//html[@lang='en']//title/text()")
+    assert not tree.xpath("//th[not(@scope)]")
+    assert all(table.find("caption") is not None for table in tree.xpath("//table"))
+    assert all(table.getparent().get("class") == "scroll" for table in tree.xpath("//table"))
+    assert tree.xpath("//body/a[1][@href='#content']") and "content" in ids
+    assert set(tree.xpath("//@aria-labelledby | //label/@for | //@aria-describedby")) <= set(ids)
+    assert not tree.xpath("//script | //style | //@style | //@onclick | //iframe")
+    levels = [int(heading.tag[1]) for heading in tree.xpath("//h1 | //h2 | //h3")]
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+
+
+@pytest.mark.parametrize("path", EVERY)
+def test_every_page_says_how_many_alarms_are_open_and_the_newest_of_them(living, path):
+    tree = page(living.get(path))
+    if path == "/nowhere":
+        return
+    assert words(tree.xpath("//*[contains(@class, 'alarm-count')]")[0]) == "1 open alarm"
+    if path != "/alarms":
+        assert "is not in the region file" in words(tree.xpath("//aside")[0])
+
+
+@pytest.mark.parametrize("path", [*EVERY, "/static/pages.css", "/deliveries/search"])
+def test_the_browser_is_told_to_run_frame_and_remember_nothing(living, path):
+    headers = living.get(path).headers
+    kept = {"Cache-Control": "public, max-age=31536000, immutable"} if path.startswith("/static/") else {}
+    for name, value in (HEADERS | kept).items():
+        assert headers[name] == value
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_no_list_shows_a_name_or_an_identity_number(living, path):
+    found = living.get(path).text
+    for secret in (NUMBER, "Fjellheim", "Synnøve", "Vik-Hansen"):
+        assert secret not in found
+
+
+def test_every_link_leads_somewhere(living):
+    targets = {href for path in EVERY for href in page(living.get(path)).xpath("//a/@href | //link/@href")}
+    for href in sorted(targets - {"#content"}):
+        assert living.get(href).status_code == 200, href
+
+
+def test_every_page_is_described_in_the_documentation():
+    described = DOCS.read_text(encoding="utf-8")
+    for path in PAGES:
+        assert f"`{path}`" in described
+
+
+# --- the overview -----------------------------------------------------------------------------------------
+
+
+def test_a_municipality_that_is_down_is_told_from_the_others(living):
+    tree = page(living.get("/"))
+    assert words(tree.xpath("//*[contains(@class, 'summary')]")[0]) == (
+        "✕ Luster kommune does not answer. 1 message waits and will be sent, in order, when it answers again."
+    )
+    tiles = {words(tile.find("h3")): words(tile) for tile in tree.xpath("//li[contains(@class, 'tile')]")}
+    assert "Does not answer Waiting for it 1" in tiles["Luster kommune"]
+    assert "HTTP 503" in tiles["Luster kommune"]
+    assert "Receipt awaited" in tiles["Sogndal kommune"]
+    assert "Nothing sent yet" in tiles["Vik kommune"]
+    assert "own system" in tiles["Årdal kommune"]
+
+
+def test_a_municipality_that_is_back_is_seen_catching_up(tmp_path):
+    clock = StandingClock(datetime(2014, 3, 3, 10, 0, tzinfo=OSLO))
+    with site(tmp_path, clock) as found:
+        stage = found.stage
+        for number in range(2):
+            patient = replace(SYNNOVE, identifiers=((DNR, f"4184301234{number}"),))
+            assert stage.receive(stage.message(NoticeKind.ADMITTED, subject=patient)).outcome == "accepted"
+        stage.post.answer = failing(503)
+        stage.deliver()
+        assert "Sogndal kommune does not answer. 2 messages wait" in found.get("/").text
+        stage.built.store.write(
+            lambda tx: tx.execute(text("UPDATE delivery SET next_attempt_at = created_at WHERE id = 1"))
+        )
+        stage.post.answer = receipting
+        clock.forward(seconds=1)
+        assert stage.deliver() == ["sent"]
+        assert "Sogndal kommune is catching up: 1 message to go." in found.get("/").text
+        clock.forward(minutes=1)
+        stage.deliver()
+        assert "Every party is being reached, and nothing stands still." in found.get("/").text
+
+
+def test_the_overview_looks_again_by_itself_until_it_is_told_not_to(living):
+    assert page(living.get("/")).xpath("//meta[@http-equiv='refresh']/@content") == ["5"]
+    still = page(living.get("/?still=1"))
+    assert not still.xpath("//meta[@http-equiv='refresh']")
+    assert still.xpath("//a[@href='/' and text()='Follow the region again']")
+
+
+def test_an_empty_store_says_what_to_do_first(tmp_path):
+    with site(tmp_path, StandingClock(), evaluation=True) as found:
+        tree = page(found.get("/"))
+        assert words(tree.find(".//h1")) == "Evaluation"
+        assert tree.xpath("//code[text()='discharge-adapter receive FILE']")
+        assert "nothing leaves this machine" in words(tree.xpath("//footer")[0])
+
+
+# --- deliveries -------------------------------------------------------------------------------------------
+
+
+def test_the_log_is_newest_first_and_says_how_each_delivery_stands(living):
+    found = rows(living.get("/deliveries"))
+    assert [int(row.split()[0]) for row in found] == [5, 4, 3, 2, 1]
+    assert "Care needs Luster kommune ! Failed, will be tried again HTTP 503" in found[0]
+    assert "→ Sent, receipt awaited" in found[2]
+    assert "✓ Accepted" in found[4]
+
+
+@pytest.mark.parametrize(
+    ("query", "ids"),
+    [
+        ("state=sent", [4, 3, 2]),
+        ("party=sogndal", [3, 1]),
+        ("case=1", [3, 1]),
+        ("state=acknowledged&party=sogndal", [1]),
+        ("case=1&party=luster", []),
+        ("state=&party=&case=", [5, 4, 3, 2, 1]),
+        ("state=nonsense", []),
+        ("case=99", []),
+        ("case=abc", []),
+        ("before=3", [2, 1]),
+        ("before=-1", [5, 4, 3, 2, 1]),
+    ],
+)
+def test_the_log_is_filtered_by_the_address(living, query, ids):
+    assert [int(row.split()[0]) for row in rows(living.get(f"/deliveries?{query}"))] == ids
+
+
+def test_the_filter_stays_as_it_was_chosen(living):
+    tree = page(living.get("/deliveries?state=sent&party=sogndal&case=1"))
+    assert tree.xpath("//option[@selected]/@value") == ["sent", "sogndal"]
+    assert tree.xpath("//input[@id='case']/@value") == ["1"]
+
+
+def test_a_long_log_is_paged_and_keeps_its_filter(tmp_path):
+    with site(tmp_path, StandingClock()) as found:
+        stage = found.stage
+        stage.receive(stage.message(NoticeKind.ADMITTED))
+        first = found.look(deliveries.get, 1)
+        more = [{k: v for k, v in first.items() if k != "id"} for _ in range(60)]
+        stage.built.store.write(lambda tx: [deliveries.add(tx, values) for values in more])
+        newest = found.get("/deliveries?party=sogndal")
+        assert [int(row.split()[0]) for row in rows(newest)] == list(range(61, 11, -1))
+        older = page(newest).xpath("//a[@rel='next']/@href")[0]
+        assert older == "/deliveries?party=sogndal&before=12"
+        assert [int(row.split()[0]) for row in rows(found.get(older))] == list(range(11, 0, -1))
+        assert not page(found.get(older)).xpath("//a[@rel='next']")
+
+
+def test_a_delivery_shows_its_attempts_what_was_sent_and_the_receipt(living):
+    tree = page(living.get("/deliveries/1"))
+    assert words(tree.find(".//h1")) == "Delivery 1: Admitted to Sogndal kommune"
+    steps = [words(step) for step in tree.xpath("//ol[@class='steps']/li")]
+    assert steps[3].startswith("Accepted 3 Mar, 10:00:05")
+    assert "✓ Taken by the receiver 200 4.2 ms Schedule –" in words(tree.xpath("//tbody/tr")[0])
+    sent, receipt = (words(body) for body in tree.xpath("//pre"))
+    assert '"code": "admitted"' in sent and NUMBER in sent
+    assert '"code": "receipt"' in receipt
+    assert tree.xpath("//a[@href='/messages/1']") and tree.xpath("//a[@href='/messages/2']")
+
+
+def test_a_delivery_in_another_dialect_shows_both_sides(living):
+    tree = page(living.get("/deliveries/4"))
+    sent, received = (words(body) for body in tree.xpath("//pre"))
+    assert sent.startswith('<?xml version="1.0"') and "LOG_INNLAGT" in sent
+    assert received.startswith("{") and '"resourceType": "Bundle"' in received
+
+
+def test_a_failed_delivery_says_what_can_be_done(living):
+    tree = page(living.get("/deliveries/5"))
+    assert tree.xpath("//code[text()='discharge-adapter resend 5']")
+    assert "! Failed, tried again" in words(tree.xpath("//tbody/tr")[0])
+
+
+# --- finding a patient ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("typed", [NUMBER, f" {NUMBER[:6]} {NUMBER[6:]} "])
+def test_a_patient_is_found_by_the_number_which_goes_no_further(living, typed):
+    answer = living.post("/deliveries/search", data={"number": typed}, allow_redirects=False)
+    assert answer.status_code == 303
+    assert re.fullmatch(r"/deliveries\?patient=P[A-Z2-7]{16}", answer.headers["location"])
+    found = living.get(answer.headers["location"])
+    assert [int(row.split()[0]) for row in rows(found)] == [3, 1]
+    assert NUMBER not in answer.text + str(answer.headers) + found.text + found.url
+
+
+@pytest.mark.parametrize(
+    ("system", "stored", "typed"),
+    [
+        (DNR, "41843012345", "41843012345"),
+        (PERSONNUMMER, "193105022384", "19310502-2384"),
+        (CPR, "020531-1234", "0205311234"),
+    ],
+)
+def test_a_number_of_any_national_system_is_found_however_it_is_written(tmp_path, system, stored, typed):
+    patient = replace(SYNNOVE, identifiers=((system, stored),))
+    with site(tmp_path, StandingClock()) as found:
+        stage = found.stage
+        assert stage.receive(stage.message(NoticeKind.ADMITTED, subject=patient)).outcome == "accepted"
+        answer = found.post("/deliveries/search", data={"number": typed})
+        assert len(rows(answer)) == 1
+        assert answer.url.endswith(pseudonym(stage.built.inbox.pseudonym_key, patient))
+
+
+def test_an_unknown_number_finds_nothing_and_is_not_repeated(living):
+    answer = living.post("/deliveries/search", data={"number": "05882954399"})
+    assert answer.status_code == 200 and not rows(answer)
+    assert "Nothing has been sent about this patient." in answer.text
+    assert "05882954399" not in answer.text + answer.url
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"number=", b"number=1", b"other=1", b"number=%ff%fe", b"number=" + b"1" * 5000]
+)
+def test_a_search_without_a_number_asks_for_one(living, body):
+    answer = living.post(
+        "/deliveries/search", data=body, headers={"Content-Type": "application/x-www-form-urlencoded"}
+    )
+    assert answer.status_code == 400
+    assert "Type the patient" in answer.text
+    assert "11111" not in answer.text
+
+
+def test_a_number_put_into_the_address_by_hand_is_not_repeated(living):
+    query = "&".join(f"{name}={NUMBER}" for name in ("patient", "before", "case", "state", "party"))
+    found = living.get(f"/deliveries?{query}")
+    assert not rows(found)
+    assert "Never put an identity number there" in found.text
+    assert NUMBER not in found.text
+    assert NUMBER not in living.get(f"/cases?patient={NUMBER}").text
+    assert NUMBER not in living.get(f"/cases/{NUMBER}").text
+
+
+# --- cases, messages, deadlines ---------------------------------------------------------------------------
+
+
+def test_a_case_tells_its_story_in_order_with_evidence_and_basis(living):
+    tree = page(living.get("/cases/1"))
+    assert words(tree.find(".//h1")) == "Case 1: Lærdal sjukehus – Sogndal kommune"
+    told = [words(event) for event in tree.xpath("//ol[@class='timeline']/li")]
+    kinds = [event.get("class") for event in tree.xpath("//ol[@class='timeline']/li")]
+    assert kinds == ["notice", "delivery", "notice", "delivery", "deadline"]
+    assert "Admitted From Lærdal sjukehus to Sogndal kommune." in told[0]
+    assert "✓ Accepted by Sogndal kommune, 3 Mar, 10:00:05 ( message 2 )" in told[0]
+    assert "forskrift 2011-11-18 nr 1115 § 8" in told[-1]
+    due = words(tree.xpath("//tbody/tr")[0])
+    assert due.startswith("Early notice · 23 h 56 min left Tue 4 Mar, 10:00 Hospital for Sogndal kommune")
+
+
+def test_a_case_that_was_merged_leads_to_the_one_it_is_now(tmp_path):
+    with site(tmp_path, StandingClock()) as found:
+        stage = found.stage
+        stage.receive(stage.message(NoticeKind.ADMITTED))
+        stage.built.store.write(
+            lambda tx: tx.execute(
+                text(
+                    "INSERT INTO discharge_case (id, patient, state, updated_at, merged_into) "
+                    "SELECT 7, patient, state, updated_at, 1 FROM discharge_case"
+                )
+            )
+        )
+        answer = found.get("/cases/7", allow_redirects=False)
+        assert (answer.status_code, answer.headers["location"]) == (307, "/cases/1")
+        assert [int(row.split()[0]) for row in rows(found.get("/cases"))] == [1]
+
+
+def test_a_message_shows_what_came_and_what_became_of_it(living):
+    tree = page(living.get("/messages/6"))
+    assert "Held in quarantine The sender" in words(tree.xpath("//p[@class='lead']")[0])
+    assert tree.xpath("//code[text()='discharge-adapter release 6']")
+    assert '"family": "Fjellheim"' in tree.xpath("//pre")[0].text
+
+
+def test_what_a_message_holds_is_shown_and_never_run(living):
+    found = living.get("/messages/7")
+    assert SCRIPT not in found.text
+    assert SCRIPT in page(found).xpath("//pre")[0].text_content()
+    assert "Refused" in found.text
+
+
+def test_bytes_that_are_no_text_do_not_break_the_page(living):
+    assert page(living.get("/messages/9")).xpath("//pre")[0].text == "␀␁ \ufffd <b>"
+
+
+def test_hostile_words_in_reasons_and_alarms_are_escaped(tmp_path):
+    with site(tmp_path, StandingClock()) as found:
+
+        def unit(tx):
+            alarms.start(tx, kind=SCRIPT, subject=SCRIPT, text=SCRIPT, now=found.stage.clock())
+
+        found.stage.built.store.write(unit)
+        for path in ("/", "/alarms"):
+            assert SCRIPT not in found.get(path).text
+            assert "&lt;script&gt;" in found.get(path).text
+        for address in ("/deliveries?party=", "/deliveries?state=", "/cases?patient=", "/"):
+            assert SCRIPT not in found.get(address + SCRIPT).text
+
+
+def test_the_quarantine_says_what_to_do_about_each_message(living):
+    held, *refused = rows(living.get("/quarantine"))
+    assert "is not in the region file" in held and "discharge-adapter release 6" in held
+    assert len(refused) == 3
+    assert all("under a new id" in row for row in refused)
+
+
+def test_overdue_deadlines_come_first_and_say_so_in_words(tmp_path):
+    clock = StandingClock(datetime(2014, 3, 3, 10, 0, tzinfo=OSLO))
+    with site(tmp_path, clock) as found:
+        stage = found.stage
+        stage.receive(stage.message(NoticeKind.ADMITTED))
+        clock.forward(hours=23)
+        assert [words(t.find("caption")) for t in page(found.get("/deadlines")).xpath("//table")] == [
+            "Open deadlines, the earliest first"
+        ]
+        clock.forward(hours=3)
+        tree = page(found.get("/deadlines"))
+        assert [words(h) for h in tree.xpath("//h2")] == ["Overdue", "To come"]
+        assert "Early notice ! 2 h overdue" in words(tree.xpath("//tbody/tr")[0])
+        assert "1 deadline overdue" in words(page(found.get("/")).xpath("//ul[@class='figures']")[0])
+
+
+def test_endpoints_show_their_health_and_what_waits(living):
+    found = {row.split()[0]: row for row in rows(living.get("/endpoints"))}
+    assert found["luster"].startswith("luster ✕ Does not answer HTTP 503 1 oldest 1 min ago 0")
+    assert "✓ Receiving 0 1" in found["sogndal"]
+    assert "· Nothing sent yet 0 0" in found["vik"]
+    assert "Lærdal kommune, Sogn lokalmedisinske senter" in found["laerdal"]
+
+
+def test_a_paused_endpoint_says_so(tmp_path):
+    with site(tmp_path, StandingClock()) as found:
+        now = found.stage.clock()
+        found.stage.built.store.write(lambda tx: deliveries.pause(tx, "vik", now, "Marta"))
+        vik = next(row for row in rows(found.get("/endpoints")) if row.startswith("vik"))
+        assert "! Paused since 3 Mar, 10:00" in vik
+        assert "Paused by a person" in found.get("/").text
+
+
+# --- what is not there, and who may not look --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/cases/99",
+        "/deliveries/99",
+        "/messages/99",
+        "/cases/x",
+        "/cases/-1",
+        f"/deliveries/{'9' * 30}",
+        "/x/y",
+    ],
+)
+def test_what_does_not_exist_is_a_page_with_a_way_on(living, path):
+    found = living.get(path)
+    assert found.status_code == 404
+    tree = page(found)
+    assert words(tree.find(".//h1")) == "Not found"
+    assert tree.xpath("//main//a[@href='/deliveries']")
+    assert "99" not in words(tree.find(".//main"))
+
+
+def basic(name, password):
+    return {"Authorization": "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()}
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory):
+    operators = (Operator(name="marta", password_scrypt=hash_password("fjord og fjell")),)
+    with site(tmp_path_factory.mktemp("guarded"), StandingClock(), operators=operators) as found:
+        yield found
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/nowhere"])
+def test_where_operators_are_named_nobody_else_sees_a_page(guarded, path):
+    found = guarded.get(path.replace("{id}", "1"))
+    assert found.status_code == 401
+    assert found.headers["WWW-Authenticate"].startswith("Basic realm=")
+    assert found.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        basic("marta", "wrong"),
+        basic("nobody", "fjord og fjell"),
+        {"Authorization": "Basic %%%"},
+        {"Authorization": "Basic \xe6\xf8\xe5".encode("latin-1")},
+        {"Authorization": "Bearer open-sesame-foerde"},
+        {"Authorization": "Basic " + base64.b64encode(b"\xff\xfe").decode()},
+    ],
+)
+def test_wrong_names_and_passwords_do_not_open_the_pages(guarded, headers):
+    assert guarded.get("/cases", headers=headers).status_code == 401
+    assert guarded.post("/deliveries/search", headers=headers, data={"number": NUMBER}).status_code == 401
+
+
+def test_an_operator_sees_the_pages(guarded):
+    assert guarded.get("/cases", headers=basic("marta", "fjord og fjell")).status_code == 200
+
+
+def test_a_host_that_the_browser_did_not_mean_is_turned_away(living):
+    assert living.get("/", headers={"Host": "evil.example"}).status_code == 400
+    assert living.get("/", headers={"Host": "localhost:1"}).status_code == 200
+
+
+def test_a_store_that_does_not_answer_is_a_page_too(tmp_path, capfd):
+    with site(tmp_path, StandingClock()) as found:
+        found.stage.receive(found.stage.message(NoticeKind.ADMITTED))
+        with found.stage.built.store.engine.execution_options(writes=True).begin() as connection:
+            connection.execute(text("ALTER TABLE delivery RENAME TO gone"))
+        answer = found.get("/deliveries")
+        assert answer.status_code == 503
+        assert "The store does not answer" in answer.text
+        assert "Traceback" not in capfd.readouterr().err
