@@ -1,0 +1,174 @@
+"""Messages for the load generator: cast from moulds, a few microseconds each, all different.
+
+A mould is one own FHIR message of about 6 kB, made by the usual writer and cut where messages differ: the
+last part of every UUID, and the patient. Number `n` is always the same message.
+"""
+
+import re
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import islice
+
+import orjson
+
+from adapter.discharge.notices import Notice, NoticeKind
+from adapter.fhir.bundles import FNR, Bundle, Clinician, Resource, Subject, Unit, entry, narrative, reference
+from adapter.fhir.notices import message_bundle
+from adapter.messaging.envelope import Address
+from adapter.simulator.people import FAMILY, GIVEN, synthetic_numbers
+
+KINDS = (NoticeKind.READY_FOR_DISCHARGE, NoticeKind.ADMITTED)
+
+_UUID = re.compile(r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4})-[0-9a-f]{12}")
+_NAMESPACE = uuid.UUID("e7a3f3a5-8f0e-5b38-9d9e-4a5d7a0c6b30")
+_SERIAL, _NUMBER, _BORN, _FAMILY, _GIVEN, _STAY = "@SERIAL@", "@NUMBER@", "1804-05-06", "@F@", "@G@", "@STAY@"
+_SLOTS = re.compile("|".join((_SERIAL, _NUMBER, _BORN, _FAMILY, _GIVEN, _STAY)))
+_DOCTOR = Clinician(
+    identifiers=(("urn:oid:2.16.578.1.12.4.1.4.4", "8000001"),),
+    family="Nesøy",
+    given="Marta",
+    profession="LE",
+)
+_WARD = Unit(name="Medisinsk sengepost", phone="57000000")
+_DAYS = 16_000  # days of birth, one patient on each before the second on any
+_LINES = (
+    "Pasienten er ferdigbehandla og kan reise heim når kommunen er klar.",
+    "Går med rullator inne, treng følgje i trapp. Eig rullator frå før.",
+    "Treng hjelp til stell morgon og kveld, og til å gjere klar maten.",
+    "Medisinar er gjennomgått; oppdatert liste følgjer med pasienten.",
+    "Pårørande er orienterte og kan vere heime dei fyrste dagane.",
+    "Ynskjer samtale med tenestekontoret om tryggleiksalarm.",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Person:
+    """The little of a patient that the moulds need."""
+
+    number: str
+    born: date
+    family: str
+    given: str
+
+
+class Moulds:
+    """Every message of one load: kinds and receivers take turns, every message has its own patient."""
+
+    def __init__(self, sender: Address, receivers: Sequence[Address], *, at: datetime, seed: int = 0) -> None:
+        self._moulds = [
+            _Mould(kind, sender, receiver, at=at, seed=seed) for receiver in receivers for kind in KINDS
+        ]
+
+    def message_id(self, n: int) -> str:
+        """The MessageHeader.id of message number `n`."""
+        return self._moulds[n % len(self._moulds)].message_id(n)
+
+    def content(self, n: int) -> bytes:
+        """The bytes of message number `n`."""
+        return self._moulds[n % len(self._moulds)].content(n, person(n))
+
+
+def person(n: int) -> Person:
+    """Patient number `n`; up to three million of them no two have the same national number."""
+    round_, day = divmod(n, _DAYS)
+    born = date(1920, 1, 1) + timedelta(days=day)
+    names = GIVEN["female"]
+    return Person(
+        number=next(islice(synthetic_numbers(born, "female"), round_, None)),
+        born=born,
+        family=FAMILY[n % len(FAMILY)],
+        given=names[n // len(FAMILY) % len(names)],
+    )
+
+
+class _Mould:
+    """One text, cut at its slots."""
+
+    def __init__(
+        self, kind: NoticeKind, sender: Address, receiver: Address, *, at: datetime, seed: int
+    ) -> None:
+        first_id = str(uuid.uuid5(_NAMESPACE, f"{seed}/{kind}/{receiver.token}"))
+        self._prefix = first_id[:24]
+        bundle = _bundle(kind, first_id, sender, receiver, at)
+        text = _UUID.sub(rf"\1-{_SERIAL}", orjson.dumps(bundle).decode())
+        self._slots = [m.group(0) for m in _SLOTS.finditer(text)]
+        self._parts = [part.encode() for part in _SLOTS.split(text)]
+
+    def message_id(self, n: int) -> str:
+        return f"{self._prefix}{n:012x}"
+
+    def content(self, n: int, patient: Person) -> bytes:
+        filled = {
+            _SERIAL: f"{n:012x}".encode(),
+            _STAY: f"opphald-{n:09}".encode(),
+            _NUMBER: patient.number.encode(),
+            _BORN: patient.born.isoformat().encode(),
+            _FAMILY: patient.family.encode(),
+            _GIVEN: patient.given.encode(),
+        }
+        made = [self._parts[0]]
+        for slot, part in zip(self._slots, self._parts[1:], strict=True):
+            made.append(filled[slot])
+            made.append(part)
+        return b"".join(made)
+
+
+def _bundle(kind: NoticeKind, message_id: str, sender: Address, receiver: Address, at: datetime) -> Bundle:
+    ready = at if kind is NoticeKind.READY_FOR_DISCHARGE else None
+    notice = Notice(
+        kind=kind,
+        message_id=message_id,
+        sent_at=at,
+        occurred=at,
+        sender=sender.token,
+        receivers=(receiver.token,),
+        hospital=sender.token,
+        encounter=_STAY,
+        admitted=at - timedelta(hours=12) if ready else None,  # nothing is overdue: no alarms but by fault
+        ready=ready,
+        planned_discharge=(at + timedelta(days=2)).date(),
+    )
+    bundle = message_bundle(
+        notice,
+        subject=Subject(
+            identifiers=((FNR, _NUMBER),),
+            family=_FAMILY,
+            given=_GIVEN,
+            birth_date=date.fromisoformat(_BORN),
+            gender="female",
+            address=("Fjordvegen 12", "6887", "Lærdal"),
+        ),
+        sender=sender,
+        receivers=(receiver,),
+        hospital=sender,
+        transmission_id=str(uuid.uuid5(_NAMESPACE, f"{message_id}/bundle")),
+        responsible=_DOCTOR,
+        unit=_WARD,
+    )
+    _furnish(bundle, message_id)
+    return bundle
+
+
+def _furnish(bundle: Bundle, message_id: str) -> None:
+    """What a real system also sends: where the patient lies, whom to call, and a page of text."""
+    _, patient, encounter = (item["resource"] for item in bundle["entry"][:3])
+    ward: Resource = {
+        "resourceType": "Location",
+        "id": str(uuid.uuid5(_NAMESPACE, f"{message_id}/ward")),
+        "status": "active",
+        "name": "Medisinsk sengepost, rom 12",
+        "telecom": [{"system": "phone", "value": "57000000", "use": "work"}],
+    }
+    relative: Resource = {
+        "resourceType": "RelatedPerson",
+        "id": str(uuid.uuid5(_NAMESPACE, f"{message_id}/relative")),
+        "active": True,
+        "patient": reference(patient),
+        "name": [{"family": _FAMILY, "given": ["Gudrun"]}],
+        "telecom": [{"system": "phone", "value": "57000001", "use": "home"}],
+    }
+    encounter["location"] = [{"location": reference(ward), "status": "active"}]
+    encounter["text"] = narrative("\n".join(_LINES * 4))
+    bundle["entry"] += [entry(ward), entry(relative)]

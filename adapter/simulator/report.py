@@ -1,0 +1,97 @@
+"""What a simulation came to: messages counted by the party they were for.
+
+A message counts as delivered when its receiver holds one of the same event for the same patient, whatever
+id it travelled under; so the count holds for every dialect.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+
+from adapter.fhir.bundles import RECEIPT_EVENT
+from adapter.messaging.acknowledgement import Status
+from adapter.simulator.memory import Memory
+from adapter.simulator.systems import Posted
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Counts:
+    """Distinct messages, except `repeats`, which are arrivals of what was held already."""
+
+    sent: int = 0
+    accepted: int = 0  # the adapter has taken responsibility
+    delivered: int = 0
+    receipted: int = 0  # a positive application receipt came back
+    refused: int = 0  # by the adapter, or by a negative receipt
+    withheld: int = 0  # held by the receiver, which was told to give no receipt
+    repeats: int = 0
+    lost: int = 0  # accepted, not refused, and not delivered
+
+    @property
+    def open(self) -> int:
+        """Accepted messages for which a receipt may still come."""
+        return max(0, self.accepted - self.receipted - self.refused - self.withheld)
+
+    def plus(self, other: "Counts") -> "Counts":
+        """Both together."""
+        return Counts(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """The counts of every party, and whether all was quiet before the time ran out."""
+
+    by_party: dict[str, Counts]
+    quiet: bool
+    seconds: float
+    cases: int
+
+    @property
+    def total(self) -> Counts:
+        """All parties together."""
+        result = Counts()
+        for counts in self.by_party.values():
+            result = result.plus(counts)
+        return result
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
+        return {
+            "cases": self.cases,
+            "seconds": round(self.seconds, 3),
+            "quiet": self.quiet,
+            **asdict(self.total),
+            "parties": {party: asdict(counts) for party, counts in self.by_party.items()},
+        }
+
+    def table(self) -> str:
+        """For people: one line a party, and the total."""
+        columns = [f.name for f in fields(Counts)]
+        rows = [*self.by_party.items(), ("total", self.total)]
+        width = max(len("receiver"), *(len(name) for name, _ in rows))
+        lines = ["receiver".ljust(width) + "".join(f"{column:>11}" for column in columns)]
+        lines += [
+            name.ljust(width) + "".join(f"{getattr(counts, column):>11}" for column in columns)
+            for name, counts in rows
+        ]
+        end = "all quiet" if self.quiet else "stopped before all was quiet"
+        return "\n".join([*lines, f"{self.cases} cases, {self.seconds:.1f} s, {end}"])
+
+
+def count(posted: Iterable[Posted], memory: Memory) -> Counts:
+    """The counts of one receiving party: what was sent to it, and what it holds."""
+    sent = list(posted)
+    accepted = [p for p in sent if p.accepted]
+    held = [t for t in memory.taken.values() if t.event != RECEIPT_EVENT]
+    there = Counter((t.patient, t.event) for t in held)
+    needed = Counter((p.patient, p.event) for p in accepted if p.receipt is not Status.REFUSED)
+    return Counts(
+        sent=len(sent),
+        accepted=len(accepted),
+        delivered=(Counter((p.patient, p.event) for p in accepted) & there).total(),
+        receipted=sum(1 for p in accepted if p.receipt is Status.ACCEPTED),
+        refused=sum(1 for p in sent if p.refused or p.receipt is Status.REFUSED),
+        withheld=sum(1 for t in held if t.status is None),
+        repeats=memory.repeats,
+        lost=(needed - there).total(),
+    )

@@ -1,0 +1,85 @@
+"""The simulated region around a real adapter: whatever goes wrong at the receivers, nothing is lost.
+
+One hospital and seven municipalities as servers of their own, two of them with KITH over a directory; faults
+to order. Time is compressed, never slept through for its own sake: a run ends when all is quiet.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from adapter.config import RetrySettings, Settings, load_region
+from adapter.runtime import Adapter, now, stations
+from adapter.simulator.faults import Faults
+from adapter.simulator.places import at_free_ports, in_folder, with_fresh_tokens
+from adapter.simulator.region import SimulatedRegion
+from adapter.simulator.report import Report
+from adapter.store import cases, journal
+
+REGION = Path(__file__).parent.parent.parent / "fixtures" / "regions" / "indre-sogn.toml"
+FAULTS = "slow=luster:200ms,down=sogndal:4s@1s,reset=*:0.15,not-now=aurland:0.3,reject=laerdal:0.1"
+
+
+def live_through(
+    folder: Path, *, patients: int, seed: int, faults: str, store: str | None = None
+) -> tuple[Report, list[str], int]:
+    """A run of the region; the report, what the journal finds wrong, and how many cases there are."""
+    region = load_region(REGION)
+    register, tokens = with_fresh_tokens(in_folder(at_free_ports(region.register_), folder))
+    quick = RetrySettings(delays=tuple(timedelta(seconds=n) for n in (0.3, 0.6, 1, 2)))
+    settings = Settings(store=store or f"sqlite:///{folder}/region.db", port=0, retry=quick)
+    built = stations(settings, region=region.model_copy(update={"register_": register}))
+    adapter = Adapter(built)
+    address = adapter.start()
+    assert address is not None
+    simulated = SimulatedRegion(
+        register,
+        address,
+        tokens,
+        folder=folder,
+        clock=now,
+        seed=seed,
+        faults=Faults.parse(faults),
+        speed=36_000,
+    )
+    try:
+        simulated.start()
+        report = simulated.run(patients, limit=90)
+    finally:
+        simulated.stop()
+        with built.store.read() as connection:
+            wrong = journal.findings(connection)
+            count = len(cases.listed(connection))
+        adapter.stop()
+    return report, wrong, count
+
+
+@pytest.mark.slow
+def test_a_region_without_faults_delivers_and_receipts_everything(tmp_path: Path, store_url: str) -> None:
+    report, wrong, count = live_through(tmp_path, patients=8, seed=1, faults="", store=store_url)
+    assert report.quiet, report.table()
+    assert report.total.lost == 0
+    assert report.total.delivered == report.total.accepted > 20
+    assert report.total.receipted == report.total.accepted
+    assert wrong == []
+    assert count >= 8
+
+
+@pytest.mark.slow
+def test_nothing_is_lost_when_receivers_are_slow_down_reset_or_say_not_now(tmp_path: Path) -> None:
+    report, wrong, _ = live_through(tmp_path, patients=12, seed=7, faults=FAULTS)
+    assert report.quiet, report.table()
+    assert report.total.lost == 0
+    assert report.total.receipted + report.total.refused >= report.total.accepted
+    assert report.total.repeats > 0, "the faults did not bite"
+    assert wrong == []
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(12))
+def test_twelve_regions_with_every_fault_lose_nothing(tmp_path: Path, seed: int) -> None:
+    report, wrong, _ = live_through(tmp_path, patients=20, seed=100 + seed, faults=FAULTS)
+    assert report.quiet, report.table()
+    assert report.total.lost == 0
+    assert wrong == []

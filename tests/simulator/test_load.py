@@ -1,0 +1,135 @@
+import asyncio
+import socket
+import threading
+from array import array
+from datetime import UTC, datetime
+
+import orjson
+import pytest
+
+from adapter.mappings import own_fhir
+from adapter.simulator.faults import Faults
+from adapter.simulator.load import Load, percentile, run_apart, send
+from adapter.simulator.moulds import person
+from adapter.simulator.people import check_digits
+from adapter.simulator.receivers import FhirReceiver
+from adapter.simulator.threads import serving
+
+from .cast import HOSPITAL, LUSTER, NOW
+
+
+def load(url="http://127.0.0.1:1/fhir/$process-message", **options):
+    options = {"count": 10, "connections": 3} | options
+    return Load(url=url, token="secret", sender=HOSPITAL, receivers=(LUSTER,), at=NOW, **options)
+
+
+def test_percentiles_are_by_nearest_rank():
+    hundred = array("d", range(1, 101))
+    assert [percentile(hundred, share) for share in (0.5, 0.99, 1.0)] == [50, 99, 100]
+    assert percentile(array("d", [7.0]), 0.99) == 7.0
+    assert percentile(array("d", [1.0, 2.0, 3.0]), 0.5) == 2.0
+    assert percentile(array("d"), 0.5) == 0.0
+
+
+def test_messages_are_valid_of_about_6_kb_and_the_same_at_every_making():
+    moulds, again = load(count=4).moulds(), load(count=4).moulds()
+    for n in (0, 1, 2, 123_456):
+        content = moulds.content(n)
+        assert 5_000 < len(content) < 7_000
+        assert content == again.content(n)
+        reading = own_fhir.read(content, content_type=None, zone=NOW.tzinfo)
+        assert reading.problem is None
+        assert reading.envelope.message_id == moulds.message_id(n)
+    events = [orjson.loads(moulds.content(n))["entry"][0]["resource"]["eventCoding"]["code"] for n in (0, 1)]
+    assert events == ["ready-for-discharge", "admitted"]
+
+
+def test_no_two_messages_share_an_id_or_a_patient():
+    moulds = load().moulds()
+    assert len({moulds.message_id(n) for n in range(1000)}) == 1000
+    people = [person(n) for n in [*range(1000), *range(16_000, 17_000)]]
+    assert len({p.number for p in people}) == 2000
+    assert all(check_digits(p.number[:9]) == p.number[9:] and p.number[2] in "89" for p in people)
+    assert load(seed=1).moulds().message_id(0) != moulds.message_id(0)
+
+
+def test_all_messages_are_sent_once_and_counted(clock):
+    one = FhirReceiver("luster", clock=clock)
+    with serving(one):
+        result = asyncio.run(send(load(one.url, count=40, first=100)))
+    assert (result.count, result.statuses) == (40, {"200": 40})
+    assert set(result.acknowledged) == set(one.memory.effects)
+    assert set(result.acknowledged) == {load().moulds().message_id(n) for n in range(100, 140)}
+    assert 0 < result.p50_ms <= result.p99_ms <= result.max_ms
+    assert result.rate == pytest.approx(40 / result.seconds)
+
+
+def test_an_offered_rate_is_kept(clock):
+    one = FhirReceiver("luster", clock=clock)
+    with serving(one):
+        result = asyncio.run(send(load(one.url, count=20, rate=100.0)))
+    assert 0.19 <= result.seconds < 2
+
+
+def test_a_stall_shows_in_the_latency_of_what_was_due_meanwhile(clock):
+    one = FhirReceiver("luster", clock=clock, faults=Faults.parse("slow=luster:100ms"))
+    with serving(one):
+        result = asyncio.run(send(load(one.url, count=4, connections=1, rate=1000.0)))
+    assert result.max_ms > 390
+    assert result.p50_ms > 190
+
+
+def test_refusals_are_counted_and_not_acknowledged(clock):
+    one = FhirReceiver("luster", clock=clock, faults=Faults.parse("down=luster:1m"))
+    with serving(one):
+        result = asyncio.run(send(load(one.url)))
+    assert (result.count, result.statuses, result.acknowledged) == (0, {"503": 10}, ())
+
+
+def test_a_persistent_load_sends_the_same_again_until_it_is_taken(clock):
+    one = FhirReceiver("luster", clock=clock, faults=Faults.parse("reset=luster:0.3,down=luster:200ms"))
+    with serving(one):
+        result = asyncio.run(send(load(one.url, count=20, persist=True, limit=5)))
+    assert result.count == 20
+    assert result.statuses["503"] > 0
+    assert result.statuses["broken"] > 0
+    assert set(result.acknowledged) == set(one.memory.effects)
+    content = {}
+    for arrival in one.memory.arrivals:
+        content.setdefault(arrival.message_id, set()).add(arrival.digest)
+    assert all(len(digests) == 1 for digests in content.values())
+
+
+def test_a_load_begins_when_the_adapter_does(clock):
+    one = FhirReceiver("luster", clock=clock)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        one.port = probe.getsockname()[1]
+    found = []
+    sender = threading.Thread(target=lambda: found.append(asyncio.run(send(load(one.url, count=5)))))
+    sender.start()
+    sender.join(0.15)
+    with serving(one):
+        sender.join(3)
+    assert found[0].count == 5
+
+
+def test_what_has_no_answer_in_time_is_given_up():
+    result = asyncio.run(send(load(limit=0.2)))
+    assert (result.count, result.statuses) == (0, {})
+
+
+def test_a_load_in_its_own_process_brings_back_its_result(clock):
+    one = FhirReceiver("luster", clock=clock)
+    with serving(one):
+        result = run_apart(load(one.url, count=25))
+    assert set(result.acknowledged) == set(one.memory.effects)
+    assert result.statuses == {"200": 25}
+    assert result.cpu_ms > 0
+
+
+def test_a_load_survives_the_way_to_its_process():
+    there = load(rate=100.0, persist=True, seed=4)
+    assert Load.from_json(there.to_json()) == there
+    assert there.at == datetime(2014, 11, 3, 9, tzinfo=UTC)
+    assert "secret" not in repr(there)
