@@ -121,11 +121,13 @@ def _sqlite(database: str | None, engine: Engine) -> Engine:
     def _set_up(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves, below
         cursor = connection.cursor()
+        cursor.execute("PRAGMA busy_timeout = 15000")
+        if cursor.execute("PRAGMA page_count").fetchone() == (0,):
+            # Counts only before the first table, and waits for whoever writes: a reader must never ask for it.
+            cursor.execute("PRAGMA auto_vacuum = INCREMENTAL")
         for pragma in (
-            "auto_vacuum = INCREMENTAL",  # counts only in a new store: before the first table
             "journal_mode = WAL",
             "synchronous = FULL",  # NORMAL may lose the last commits when the power fails
-            "busy_timeout = 15000",
             "foreign_keys = ON",
             "wal_autocheckpoint = 2000",
         ):

@@ -139,6 +139,30 @@ def test_a_unit_that_fails_takes_only_itself_back(play: Stage, clock: StandingCl
     assert len(play.rows(tables.alarm)) == 5
 
 
+def test_a_new_reader_never_waits_for_a_writer(play: Stage):
+    held, free, looked = threading.Event(), threading.Event(), threading.Event()
+
+    def hold(_tx: object) -> None:
+        held.set()
+        free.wait(10)
+
+    def look() -> None:
+        with play.built.store.read() as connection:
+            messages.value(connection, "pseudonym-key")
+        looked.set()
+
+    play.built.store.engine.dispose()  # whoever looks next opens a connection of its own
+    writing = play.built.store.submit(hold)
+    assert held.wait(5)
+    reader = threading.Thread(target=look)
+    reader.start()
+    in_time = looked.wait(5)
+    free.set()
+    writing.result(timeout=5)
+    reader.join(timeout=20)
+    assert in_time
+
+
 def test_many_threads_lose_nothing(play: Stage, clock: StandingClock):
     def work(start: int) -> None:
         for n in range(20):
