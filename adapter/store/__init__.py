@@ -123,7 +123,7 @@ def _sqlite(database: str | None, engine: Engine) -> Engine:
         cursor = connection.cursor()
         cursor.execute("PRAGMA busy_timeout = 15000")
         if cursor.execute("PRAGMA page_count").fetchone() == (0,):
-            # Counts only before the first table, and waits for whoever writes: a reader must never ask for it.
+            # Counts only before the first table, and waits for whoever writes: no reader may ask for it.
             cursor.execute("PRAGMA auto_vacuum = INCREMENTAL")
         for pragma in (
             "journal_mode = WAL",
