@@ -373,4 +373,10 @@ def _transmission(notice: Notice) -> str:
 
 def _posted(notice: Notice, subject: Subject, to: str) -> Posted:
     number = subject.identifiers[0][1] if subject.identifiers else ""
-    return Posted(message_id=notice.message_id, event=notice.kind.value, patient=number, to=to)
+    return Posted(
+        message_id=notice.message_id,
+        event=notice.kind.value,
+        patient=number,
+        to=to,
+        refers_to=notice.refers_to,
+    )

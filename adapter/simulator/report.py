@@ -24,13 +24,14 @@ class Counts:
     receipted: int = 0  # a positive application receipt came back
     refused: int = 0  # by the adapter, or by a negative receipt
     withheld: int = 0  # held by the receiver, which was told to give no receipt
+    parked: int = 0  # waits for a person: what it corrects or cancels was refused by the receiver
     repeats: int = 0
-    lost: int = 0  # accepted, not refused, and not delivered
+    lost: int = 0  # accepted, neither refused nor parked, and not delivered
 
     @property
     def open(self) -> int:
         """Accepted messages for which a receipt may still come."""
-        return max(0, self.accepted - self.receipted - self.refused - self.withheld)
+        return max(0, self.accepted - self.receipted - self.refused - self.withheld - self.parked)
 
     def plus(self, other: "Counts") -> "Counts":
         """Both together."""
@@ -85,6 +86,9 @@ def count(posted: Iterable[Posted], memory: Memory) -> Counts:
     held = [t for t in memory.taken.values() if t.event != RECEIPT_EVENT]
     there = Counter((t.patient, t.event) for t in held)
     needed = Counter((p.patient, p.event) for p in accepted if p.receipt is not Status.REFUSED)
+    parked = Counter((p.patient, p.event) for p in _behind_a_refusal(accepted)) & (
+        Counter((p.patient, p.event) for p in accepted) - there
+    )
     return Counts(
         sent=len(sent),
         accepted=len(accepted),
@@ -92,6 +96,18 @@ def count(posted: Iterable[Posted], memory: Memory) -> Counts:
         receipted=sum(1 for p in accepted if p.receipt is Status.ACCEPTED),
         refused=sum(1 for p in sent if p.refused or p.receipt is Status.REFUSED),
         withheld=sum(1 for t in held if t.status is None),
+        parked=parked.total(),
         repeats=memory.repeats,
-        lost=(needed - there).total(),
+        lost=(needed - parked - there).total(),
     )
+
+
+def _behind_a_refusal(accepted: list[Posted]) -> list[Posted]:
+    """Messages without a receipt that refer, over others or at once, to one that the receiver refused."""
+    by_id = {p.message_id: p for p in accepted}
+
+    def stands_behind(one: Posted) -> bool:
+        earlier = by_id.get(one.refers_to or "")
+        return earlier is not None and (earlier.receipt is Status.REFUSED or stands_behind(earlier))
+
+    return [p for p in accepted if p.receipt is None and stands_behind(p)]

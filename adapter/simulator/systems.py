@@ -31,6 +31,7 @@ class Posted:
     event: str
     patient: str
     to: str  # the party that it is for
+    refers_to: str | None = None  # the message that it corrects, cancels or answers
     tries: int = 0
     accepted: bool = False  # the adapter has taken it with a 2xx
     refused: int | None = None  # the HTTP status with which the adapter will not take it

@@ -71,8 +71,20 @@ def test_nothing_is_lost_when_receivers_are_slow_down_reset_or_say_not_now(tmp_p
     report, wrong, _ = live_through(tmp_path, patients=12, seed=7, faults=FAULTS)
     assert report.quiet, report.table()
     assert report.total.lost == 0
-    assert report.total.receipted + report.total.refused >= report.total.accepted
+    settled = report.total.receipted + report.total.refused + report.total.parked
+    assert settled >= report.total.accepted
     assert report.total.repeats > 0, "the faults did not bite"
+    assert wrong == []
+
+
+@pytest.mark.slow
+def test_a_region_whose_receivers_refuse_everything_comes_to_rest_with_all_of_it_accounted_for(
+    tmp_path: Path,
+) -> None:
+    report, wrong, _ = live_through(tmp_path, patients=20, seed=109, faults="reject=*:1")
+    assert report.quiet, report.table()
+    assert (report.total.lost, report.total.receipted) == (0, 0)
+    assert report.total.parked > 0, "nothing corrected what was refused: choose another seed"
     assert wrong == []
 
 

@@ -52,6 +52,30 @@ def test_a_receipt_that_is_withheld_is_not_waited_for():
     assert (counts.withheld, counts.open) == (1, 0)
 
 
+def test_what_corrects_a_refused_message_waits_for_a_person_and_is_not_waited_for():
+    alike = {"event": "admitted", "patient": "p1", "to": "luster", "accepted": True}
+    refused = Posted(message_id="a", receipt=NO, **alike)
+    correction = Posted(message_id="b", refers_to="a", **alike)
+    of_that = Posted(message_id="c", refers_to="b", **alike)
+    counts = count([refused, correction, of_that], held((1, "admitted"), status=NO))
+    assert (counts.refused, counts.parked, counts.open, counts.lost) == (1, 2, 0, 0)
+
+
+def test_a_correction_that_came_through_although_the_first_was_refused_is_waited_for():
+    alike = {"event": "admitted", "patient": "p1", "to": "luster", "accepted": True}
+    refused = Posted(message_id="a", receipt=NO, **alike)
+    correction = Posted(message_id="b", refers_to="a", **alike)
+    memory = held((1, "admitted"), status=NO)
+    memory.taken["in-b"] = Taken(message_id="in-b", event="admitted", patient="p1", status=OK, at=NOW)
+    counts = count([refused, correction], memory)
+    assert (counts.delivered, counts.parked, counts.open) == (2, 0, 1)
+
+
+def test_what_corrects_a_message_that_is_on_its_way_is_not_parked():
+    counts = count([sent(1), sent(2, refers_to="out-1")], Memory())
+    assert (counts.parked, counts.open, counts.lost) == (0, 2, 2)
+
+
 def test_repeats_are_arrivals_beyond_the_first():
     assert count([sent(1)], held((1, "admitted"), times=3)).repeats == 2
 
