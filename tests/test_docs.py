@@ -25,6 +25,8 @@ from starlette.routing import Route
 
 from adapter.cli import app
 from adapter.config import Settings, load, load_region
+from adapter.discharge.agreement import countries
+from adapter.discharge.law import told
 from adapter.discharge.notices import NoticeKind
 from adapter.messaging.delivery import DeliveryState
 from adapter.runtime import Adapter, stations
@@ -41,6 +43,19 @@ BLOCK = re.compile(r"(?<=<!-- executed -->\n```console\n)(.*?)(?=```\n)", re.DOT
 
 def page(name: str) -> str:
     return (DOCS / name).read_text()
+
+
+RULES_BELOW = "<!-- generated: python -m tests.test_docs -->\n"
+
+
+def with_rules(text: str) -> str:
+    """The page on deadlines with the rules as the rule files have them."""
+    return f"{text.split(RULES_BELOW, maxsplit=1)[0]}{RULES_BELOW}\n{told(countries()).rstrip()}\n"
+
+
+def test_the_rules_are_told_as_the_rule_files_have_them() -> None:
+    text = page("deadlines.md")
+    assert text == with_rules(text), "run `python -m tests.test_docs`"
 
 
 def blocks_after(marker: str, text: str) -> list[str]:
@@ -318,6 +333,7 @@ def test_every_page_is_reached_from_the_index() -> None:
 
 
 if __name__ == "__main__":
+    (DOCS / "deadlines.md").write_text(with_rules(page("deadlines.md")))
     for written in EXECUTED:
         with tempfile.TemporaryDirectory() as folder:
             written.write_text(executed(written.read_text(), Path(folder)))

@@ -1,19 +1,32 @@
 """What the law asks for, by when, and whether it was done: a pure reading of a case.
 
-`deadlines` applies each rule of an agreement to each admission or readiness of the case, and to each receiver
-that it concerns. A readiness begins with a ready notice and ends with its withdrawal; a notice repeated
-meanwhile changes nothing. Everything is recomputed from the case, so a late or doubled fact does no harm.
+`deadlines` applies each rule of an agreement to each admission, readiness or discharge of the case, and to
+each receiver that it concerns. A readiness begins with a ready notice and ends with its withdrawal; a notice
+repeated meanwhile changes nothing. Everything is recomputed from the case, so a late or doubled fact does no
+harm. Each deadline carries the sentences that say how it was counted and what became of it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from zoneinfo import ZoneInfo
 
-from adapter.discharge.agreement import Agreement, PartyIs, Requirement, Rule, Telling, Time
+from adapter.discharge.agreement import OWN_TERMS, Agreement
 from adapter.discharge.case import Case, Entry, Step
-from adapter.discharge.counting import first_second, in_time, iso, local
+from adapter.discharge.counting import (
+    Count,
+    Ground,
+    first_second,
+    in_time,
+    is_after_cutoff,
+    last_second,
+    local,
+)
 from adapter.discharge.notices import AnswerValue, NoticeKind, local_date
+from adapter.discharge.rules import PartyIs, Replaced, Requirement, Rule, Telling, Time
+from adapter.discharge.sentences import Say, Sentence, of_file
+from adapter.discharge.wording import said
 
 
 class DeadlineState(StrEnum):
@@ -40,7 +53,14 @@ class Deadline:
     since: datetime  # the instant that started it
     settled_at: datetime | None = None  # when it was met, or when what ended it came
     remind_at: datetime | None = None  # only while open
-    reason: str = ""  # why void, blocked or counted from elsewhere
+    counted: Sentence  # how the law counts it
+    remarks: tuple[Sentence, ...] = ()  # why void, blocked, suspended or counted from elsewhere
+    replaced: tuple[Replaced, ...] = ()  # what an agreement has put in place of the rule's own values
+
+    @property
+    def reason(self) -> str:
+        """The remarks in English."""
+        return "; ".join(said(remark) for remark in self.remarks)
 
 
 def deadlines(
@@ -58,12 +78,12 @@ def deadlines(
 def readings(
     case: Case, agreement: Agreement, now: datetime, roles: Mapping[str, str] | None
 ) -> Iterator["Reading"]:
-    """Each rule of the agreement, laid over the case."""
+    """Each rule of the country, laid over the case."""
     known = roles or {}
     if case.hospital is not None and known.get(case.hospital, "hospital") not in ("hospital", "unknown"):
         return
-    for rule in agreement.rules:
-        yield Reading(case, rule, agreement.zone, now.astimezone(UTC), known)
+    for rule in agreement.country.rules:
+        yield Reading(case, rule, agreement, now.astimezone(UTC), known)
 
 
 # --- what a rule is applied to ----------------------------------------------------------------------------
@@ -80,6 +100,9 @@ class Occasion:
 
     def flagged(self, flag: str | None) -> bool:
         return flag is None or any(getattr(e.notice, flag) for e in self.entries)
+
+    def fits(self, only_if: str | None, unless: str | None) -> bool:
+        return self.flagged(only_if) and (unless is None or not self.flagged(unless))
 
 
 def _thread(case: Case, entry: Entry) -> list[Entry]:
@@ -98,7 +121,7 @@ def _told_at(case: Case, entry: Entry) -> datetime:
     return min(entry.at.astimezone(UTC), sent) if isinstance(entry.notice.occurred, datetime) else sent
 
 
-def _readinesses(case: Case) -> list[Occasion]:
+def readinesses(case: Case) -> list[Occasion]:
     """Ready notices up to their withdrawal, and so on; a withdrawal told twice withdraws once."""
     told = case.of(NoticeKind.READY_FOR_DISCHARGE, NoticeKind.READINESS_WITHDRAWN)
     made: list[Occasion] = []
@@ -119,14 +142,22 @@ def _readiness(case: Case, entries: list[Entry], withdrawn_at: datetime | None) 
 
 
 _ENDINGS = {
-    NoticeKind.READINESS_WITHDRAWN: "the ready notice was withdrawn",
-    NoticeKind.DISCHARGED: "the patient was discharged",
-    NoticeKind.DECEASED: "the patient died",
-    NoticeKind.LEFT_AGAINST_ADVICE: "the patient left against advice",
-    NoticeKind.NO_MUNICIPAL_NEED: "there is no need of municipal services",
-    NoticeKind.SIP_DECLINED: "the patient declined a coordinated plan",
+    NoticeKind.READINESS_WITHDRAWN: Say.WITHDRAWN,
+    NoticeKind.DISCHARGED: Say.DISCHARGED,
+    NoticeKind.DECEASED: Say.DIED,
+    NoticeKind.LEFT_AGAINST_ADVICE: Say.LEFT,
+    NoticeKind.NO_MUNICIPAL_NEED: Say.NO_NEED,
+    NoticeKind.SIP_DECLINED: Say.SIP_DECLINED,
+    NoticeKind.PROCESS_INTERRUPTED: Say.INTERRUPTED,
 }
 _STEPS = {Time.DELIVERED: Step.DELIVERED, Time.ACCEPTED: Step.ACCEPTED, Time.SEEN: Step.SEEN}
+_TIMED = {
+    Time.OCCURRED: Say.NOTICE_OCCURRED,
+    Time.SENT: Say.NOTICE_SENT,
+    Time.DELIVERED: Say.NOTICE_DELIVERED,
+    Time.ACCEPTED: Say.NOTICE_ACCEPTED,
+    Time.SEEN: Say.NOTICE_SEEN,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +167,27 @@ class Start:
     at: datetime
     basis: str
     confidence: str
-    reason: str = ""
+    said: Sentence
+    remark: Sentence | None = None
     later: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Where a count leads: the last instant or the first one, and how it came to that."""
+
+    due: datetime
+    said: Sentence
+    remarks: tuple[Sentence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What ended a duty or a readiness."""
+
+    at: datetime
+    kind: NoticeKind
+    said: Sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,24 +196,57 @@ class Reading:
 
     case: Case
     rule: Rule
-    zone: tzinfo
+    terms: Agreement
     now: datetime
     roles: Mapping[str, str]
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return self.terms.zone
 
     def deadlines(self) -> Iterator[Deadline]:
         for occasion in self.occasions():
             for party in self.parties(occasion):
-                start = self.start(occasion, party)
-                if start is not None:
-                    yield self._deadline(occasion, party, start)
+                found = self.begin(occasion, party)
+                if found is not None:
+                    reading, start = found
+                    counted = reading.counted(occasion, party, start)
+                    if counted is not None:
+                        yield reading._deadline(occasion, party, start, counted)
+
+    def begin(self, occasion: Occasion, party: str | None) -> tuple["Reading", Start] | None:
+        """The rule as it holds for this receiver on the day of the start, and that start."""
+        start = self.start(occasion, party)
+        if start is None:
+            return None
+        day = local_date(start.at, self.zone)
+        if not self.rule.in_force(day):
+            return None
+        changed = self.terms.rule(self.rule, self._between(party), day)
+        if changed is self.rule:
+            return self, start
+        reading = replace(self, rule=changed)
+        again = reading.start(occasion, party)
+        return None if again is None else (reading, again)
+
+    def _between(self, party: str | None) -> tuple[str | None, ...]:
+        return (self.case.hospital, party, self.case.municipality)
 
     def occasions(self) -> list[Occasion]:
         trigger = self.rule.trigger
+        if trigger.longest_stay is not None and self._stay() <= trigger.longest_stay:
+            return []
         if trigger.notice is NoticeKind.READY_FOR_DISCHARGE:
-            return [o for o in _readinesses(self.case) if o.flagged(trigger.only_if)]
+            return [o for o in readinesses(self.case) if o.fits(trigger.only_if, trigger.unless)]
         entries = self.case.of(trigger.notice)
         admission = trigger.notice is NoticeKind.ADMITTED and self.case.admitted_at is not None
         return [Occasion(entries)] if entries or admission else []
+
+    def _stay(self) -> timedelta:
+        """How long the stay was; longer than any, where its admission is not known."""
+        if self.case.admitted_at is None:
+            return timedelta.max
+        return (self.case.discharged_at or self.now) - self.case.admitted_at
 
     # --- who ---
 
@@ -193,6 +276,11 @@ class Reading:
             return own
         return candidates[0] if candidates else None
 
+    def responsible(self, entry: Entry) -> str | None:
+        """The municipality among the receivers of a notice."""
+        found = [r for r in entry.notice.receivers if self._is(r, ("municipality",))]
+        return next((r for r in found if self._role(r) == "municipality"), found[0] if found else None)
+
     # --- when ---
 
     def _when(self, entry: Entry, which: Time, party: str | None) -> datetime | None:
@@ -216,15 +304,22 @@ class Reading:
 
     def start(self, occasion: Occasion, party: str | None) -> Start | None:
         rule = self.rule
-        if rule.trigger.notice is not NoticeKind.ADMITTED:
-            at, reason = self._from_notice(occasion, party)
-            return Start(at, rule.basis, rule.confidence, reason) if at else None
+        if rule.trigger.notice is not NoticeKind.ADMITTED or rule.trigger.time is not Time.OCCURRED:
+            return self._from_notice(occasion, party)
         if self.case.admitted_at is None:
             return None
         admitted = self.case.admitted_at.astimezone(UTC)
-        return self._later(occasion, party, admitted) or Start(admitted, rule.basis, rule.confidence)
+        return self._later(occasion, party, admitted) or self._start(admitted)
 
-    def _from_notice(self, occasion: Occasion, party: str | None) -> tuple[datetime | None, str]:
+    def _start(self, at: datetime, remark: Sentence | None = None, *, announced: bool = False) -> Start:
+        trigger = self.rule.trigger
+        if announced:
+            told = Say.NOTICE_READY_DAY.of(notice=trigger.notice, day=self.day(at))
+        else:
+            told = _TIMED[trigger.time].of(notice=trigger.notice, at=self.stamp(at))
+        return Start(at, self.rule.basis, self.rule.confidence, told, remark)
+
+    def _from_notice(self, occasion: Occasion, party: str | None) -> Start | None:
         """From the first notice that counts; an announcement gives way to what is told before its day."""
         trigger = self.rule.trigger
         told = [
@@ -241,9 +336,11 @@ class Reading:
             begins = self._ready_day(e)
             announced = trigger.from_ready_day and begins > at
             started = begins if announced else at
-        if started is None or not announced or started <= self.now:
-            return started, ""
-        return started, f"only announced: asks for nothing before {self.day(started)}"
+        if started is None:
+            return None
+        ahead = announced and started > self.now
+        remark = Say.ANNOUNCED.of(day=self.day(started)) if ahead else None
+        return self._start(started, remark, announced=announced)
 
     def _known_at(self, entry: Entry, party: str | None) -> datetime | None:
         """When the notice counted; one that corrects a later ready day to an earlier one, by its own time."""
@@ -272,11 +369,67 @@ class Reading:
         if not times:
             return None
         at = (anew or times)[0]
-        reason = f"counted from the need identified {self.stamp(at)}, after admission"
+        told = Say.NOTICE_OCCURRED.of(notice=later.notice, at=self.stamp(at))
+        remark = Say.LATER_NEED.of(at=self.stamp(at))
         if later.basis != self.rule.basis:
-            due = self.rule.count.due(admitted, self.zone)
-            reason += f"; by {self.rule.basis} the time from admission is up {self.stamp(due)}"
-        return Start(at, later.basis, later.confidence, reason, later=True)
+            due = self.rule.count.due(admitted, self.ground(occasion, party, admitted))
+            if due is not None:
+                remark = Say.LATER_NEED_BESIDE.of(
+                    at=self.stamp(at), basis=self.rule.basis, due=self.stamp(due)
+                )
+        return Start(at, later.basis, later.confidence, told, remark, later=True)
+
+    # --- how far ---
+
+    def ground(self, occasion: Occasion, party: str | None, at: datetime) -> Ground:
+        planned = self.case.planned_discharge
+        leaves = self.case.discharged_at or (last_second(planned, self.zone) if planned else None)
+        calendar = self.terms.calendar(self._between(party), local_date(at, self.zone))
+        return Ground(calendar=calendar, leaves_at=leaves)
+
+    def counted(self, occasion: Occasion, party: str | None, start: Start) -> Counted | None:
+        ground = self.ground(occasion, party, start.at)
+        count = self.rule.count
+        due = count.due(start.at, ground)
+        if due is None:
+            return None
+        remarks = [start.remark] if start.remark is not None else []
+        if count.rolls and due != replace(count, rolls=False).due(start.at, ground):
+            remarks.append(Say.ROLLED.of())
+        floor = self._floor(party, ground)
+        if floor is not None and floor.due > due:
+            due = floor.due
+            remarks.append(Say.FLOORED.of(day=self.day(due), start=floor.said))
+        return Counted(due, self._how(start, count, due, ground), tuple(remarks))
+
+    def _floor(self, party: str | None, ground: Ground) -> Counted | None:
+        floor = self.rule.floor
+        if floor is None:
+            return None
+        times = (self._when(e, floor.time, party) for e in self.case.of(floor.notice) if _addressed(e, party))
+        first = min((at for at in times if at is not None), default=None)
+        due = floor.count.due(first, ground) if first is not None else None
+        if first is None or due is None:
+            return None
+        return Counted(due, _TIMED[floor.time].of(notice=floor.notice, at=self.stamp(first)))
+
+    def _how(self, start: Start, count: Count, due: datetime, ground: Ground) -> Sentence:
+        """The count in words: from what, how far, to when, by which paragraph."""
+        before, after = _HOW[count.way]
+        says = after if is_after_cutoff(start.at, count, self.zone) else before
+        if count.way == "same_day" and count.duration:
+            says = Say.SAME_DAY_LATER
+        length = count.after_cutoff if is_after_cutoff(start.at, count, self.zone) else count.duration
+        number = length.days if length is not None else 0
+        return says.of(
+            start=start.said,
+            due=self.stamp(due),
+            day=self.day(due),
+            basis=start.basis,
+            length=count.duration,
+            number=number,
+            cutoff=count.cutoff,
+        )
 
     # --- what settles it ---
 
@@ -348,81 +501,150 @@ class Reading:
         sent, day = answer.notice.sent_at.astimezone(UTC), answer.notice.receive_from
         return max(sent, first_second(day, self.zone).astimezone(UTC)) if day else sent
 
+    def last_answer(self, occasion: Occasion, party: str | None) -> Entry | None:
+        """What the municipality said last to this readiness."""
+        found = self.answers(occasion, party)
+        return max(found, key=lambda e: (e.notice.sent_at, e.notice.message_id), default=None)
+
+    def answers(self, occasion: Occasion, party: str | None) -> list[Entry]:
+        """All that it said to this readiness, in the order in which it was told."""
+        telling = Telling(notices=(NoticeKind.ANSWER,), time=Time.SENT, by=("municipality",))
+        return self._answers(occasion, telling, party)
+
+    def suspended(self, occasion: Occasion, party: str | None) -> Sentence | None:
+        """Why silence says nothing now: the last answer waits for a person to classify it."""
+        if not any(t.says == "unclassified" for t in self.rule.suspended_by):
+            return None
+        last = self.last_answer(occasion, party)
+        if last is None or last.notice.answer is not AnswerValue.UNCLASSIFIED:
+            return None
+        return Say.SUSPENDED.of(at=self.stamp(last.notice.sent_at))
+
     # --- what ends it ---
 
-    def endings(self, kinds: Iterable[NoticeKind], occasion: Occasion) -> list[tuple[datetime, str]]:
-        found: list[tuple[datetime, str]] = []
+    def endings(self, kinds: Iterable[NoticeKind], occasion: Occasion) -> list[Ending]:
+        found: list[Ending] = []
         for kind in kinds:
             if kind is not NoticeKind.READINESS_WITHDRAWN:
-                found.extend((e.at.astimezone(UTC), _ENDINGS.get(kind, kind)) for e in self.case.of(kind))
+                found.extend(self._ending(e.at.astimezone(UTC), kind) for e in self.case.of(kind))
             elif occasion.withdrawn_at is not None:
-                found.append((occasion.withdrawn_at, _ENDINGS[kind]))
-        return sorted(found)
+                found.append(self._ending(occasion.withdrawn_at, kind))
+        return sorted(found, key=lambda end: (end.at, end.kind))
 
-    def _ended(self, occasion: Occasion, start: Start, due: datetime) -> tuple[datetime, str] | None:
+    def _ending(self, at: datetime, kind: NoticeKind) -> Ending:
+        says = _ENDINGS.get(kind)
+        stamp = self.stamp(at)
+        return Ending(at, kind, says.of(at=stamp) if says else Say.ENDED.of(notice=kind, at=stamp))
+
+    def _ended(self, occasion: Occasion, start: Start, due: datetime) -> Ending | None:
         closed = self.endings(self.rule.closed_by, occasion)
-        voided = [end for end in self.endings(self.rule.voided_by, occasion) if end[0] < due]
+        voided = [end for end in self.endings(self.rule.voided_by, occasion) if end.at < due]
         if start.later:  # a need that showed after it was denied stands
-            denied = _ENDINGS[NoticeKind.NO_MUNICIPAL_NEED]
-            closed = [end for end in closed if end[1] != denied or end[0] >= start.at]
-        return min((*closed, *voided), default=None)
+            closed = [
+                end for end in closed if end.kind is not NoticeKind.NO_MUNICIPAL_NEED or end.at >= start.at
+            ]
+        return min((*closed, *voided), key=lambda end: (end.at, end.kind), default=None)
 
-    def why(self, ended: tuple[datetime, str], due: datetime) -> str:
-        at, what = ended
-        late = "" if in_time(at, due) else f"; it had been due {self.stamp(due)}"
-        return f"{what} {self.stamp(at)}{late}"
+    def why(self, ended: Ending, due: datetime) -> Sentence:
+        """What ended it, and that it had been due before."""
+        if in_time(ended.at, due):
+            return ended.said
+        return Say.ENDED_LATE.of(ended=ended.said, due=self.stamp(due))
 
-    def holds(self, required: Requirement, occasion: Occasion, party: str | None, at: datetime) -> bool:
+    # --- what a liability presupposes ---
+
+    @property
+    def required(self) -> tuple[Requirement, ...]:
+        return tuple(r for r in self.rule.requires if r.enforced)
+
+    def lacks(
+        self, required: Requirement, occasion: Occasion, party: str | None, at: datetime
+    ) -> Sentence | None:
+        """What is missing at `at`, or None where the condition is fulfilled."""
         waived = any(e.at <= at for e in self.case.of(*required.waived_by)) if required.waived_by else False
         if waived or not occasion.flagged(required.only_if):
-            return True
-        told = [e for e, when in self._told(required.telling, party) if when <= at]
+            return None
+        told = self._told(required.telling, party)
+        so_far = [(e, when) for e, when in told if when <= (self.now if required.whenever else at)]
+        missing = Say.MISSING.of(what=of_file(required.missing), basis=required.basis)
+        if not so_far:
+            return missing
         if required.telling.says == "available":
-            return bool(told) and told[-1].notice.open_care_available is True
-        return bool(told)
+            return None if so_far[-1][0].notice.open_care_available is True else missing
+        if required.late == "void":
+            return self._too_late(required, occasion, party, min(when for _, when in so_far))
+        return None
+
+    def _too_late(
+        self, required: Requirement, occasion: Occasion, party: str | None, told: datetime
+    ) -> Sentence | None:
+        """Told after the deadline that it was to be told by: the agreement says that this voids."""
+        for reading in readings(self.case, self.terms, self.now, self.roles):
+            if reading.rule.kind != required.deadline:
+                continue
+            for other in reading.occasions():
+                if other.ids and other.ids != occasion.ids:
+                    continue
+                who = party if party in reading.parties(other) else None
+                begun = reading.begin(other, who)
+                counted = begun[0].counted(other, who, begun[1]) if begun else None
+                if counted is not None and not in_time(told, counted.due):
+                    what = of_file(required.missing)
+                    return Say.TOO_LATE.of(what=what, due=self.stamp(counted.due), basis=required.basis)
+        return None
 
     def _told(self, telling: Telling, party: str | None) -> list[tuple[Entry, datetime]]:
         timed = ((e, self._when(e, telling.time, party)) for e in self._tellings(telling, party))
         return [(e, at) for e, at in timed if at is not None]
 
     def opening(
-        self, occasion: Occasion, party: str | None, base: datetime
-    ) -> tuple[datetime, list[Requirement]]:
-        """The first day from `base` that begins with every condition fulfilled, else what is missing."""
-        required = self.rule.requires
-        if not required:
-            return base, []
-        changes = {at for r in required for _, at in self._told(r.telling, party)}
-        changes |= {e.at for r in required if r.waived_by for e in self.case.of(*r.waived_by)}
-        days = sorted({base, *(self._next_day(at) for at in changes if at > base)})
+        self, occasion: Occasion, party: str | None, start: Start, base: datetime
+    ) -> tuple[datetime, tuple[Sentence, ...]]:
+        """The first day from `base` that begins with every condition fulfilled, else what is missing.
+
+        The day on which the count starts begins, for this, with the start.
+        """
+        if not self.required:
+            return base, ()
+        changes = {at for r in self.required for _, at in self._told(r.telling, party)}
+        changes |= {e.at for r in self.required if r.waived_by for e in self.case.of(*r.waived_by)}
+        first = local_date(base, self.zone)
+        days = sorted({first, *(day for at in changes if (day := self._next_day(at)) > first)})
+        missing: tuple[Sentence, ...] = ()
         for day in days:
-            missing = [r for r in required if not self.holds(r, occasion, party, day)]
-            if not missing:
-                return day, []
+            at = max(first_second(day, self.zone), start.at)
+            lacking = [self.lacks(r, occasion, party, at) for r in self.required]
+            found = tuple(lack for lack in lacking if lack is not None)
+            if not found:
+                return self._same_clock(base, day), ()
+            missing = missing or found
         return base, missing
+
+    def _same_clock(self, base: datetime, day: date) -> datetime:
+        clock = base.astimezone(self.zone).time()
+        return local(datetime.combine(day, clock, self.zone), self.zone)
 
     # --- what comes out ---
 
-    def _deadline(self, occasion: Occasion, party: str | None, start: Start) -> Deadline:
-        base = self.rule.count.due(start.at, self.zone)
-        due, missing = self.opening(occasion, party, base)
+    def _deadline(self, occasion: Occasion, party: str | None, start: Start, counted: Counted) -> Deadline:
+        base = counted.due
+        due, missing = self.opening(occasion, party, start, base)
         settled = self._settled(occasion, party, due)
         ended = self._ended(occasion, start, due)
         if settled is not None and not (settled <= self.now or in_time(settled, due)):
             settled = None  # a day to receive on that has not come yet
-        state, at, reason = DeadlineState.OPEN, settled, start.reason
-        if self.rule.confidence == "local" and not reason:
-            reason = f"{iso(self.rule.count.duration)} is a local figure; {start.basis} gives none"
+        state, at = DeadlineState.OPEN, settled
+        remarks = [*counted.remarks, *self._about_the_figure(start)]
         if due > base:
-            reason = f"counted to {self.day(base)}, but a condition was missing until {self.day(due)}"
-        if settled is not None and (ended is None or settled <= ended[0]):
+            remarks = [Say.CONDITION_FROM.of(day=self.day(base), until=self.day(due))]
+        if settled is not None and (ended is None or settled <= ended.at):
             state = DeadlineState.MET if in_time(settled, due) else DeadlineState.MET_LATE
         elif ended is not None:
-            state, at, reason = DeadlineState.VOID, ended[0], self.why(ended, due)
+            state, at, remarks = DeadlineState.VOID, ended.at, [self.why(ended, due)]
         elif missing:
-            state, reason = DeadlineState.VOID, "; ".join(f"{r.missing} ({r.basis})" for r in missing)
+            state, remarks = DeadlineState.VOID, list(missing)
         elif not in_time(self.now, due):
-            state = DeadlineState.MISSED
+            state, at, remarks = self._after(due, occasion, party, remarks)
         return Deadline(
             kind=self.rule.kind,
             actor=self.rule.actor,
@@ -434,25 +656,75 @@ class Reading:
             since=local(start.at, self.zone),
             settled_at=local(at, self.zone) if at is not None else None,
             remind_at=self._remind_at(start, due) if state is DeadlineState.OPEN else None,
-            reason=reason,
+            counted=counted.said,
+            remarks=tuple(remarks),
+            replaced=self.rule.replaced,
         )
 
-    def _remind_at(self, start: Start, due: datetime) -> datetime:
+    def _after(
+        self, due: datetime, occasion: Occasion, party: str | None, remarks: list[Sentence]
+    ) -> tuple[DeadlineState, datetime | None, list[Sentence]]:
+        """The time is up and nothing has settled it."""
+        if self.rule.lapses:
+            return DeadlineState.MET, due, [*remarks, Say.OVER.of(at=self.stamp(due))]
+        suspended = self.suspended(occasion, party)
+        if suspended is not None:
+            return DeadlineState.OPEN, None, [*remarks, suspended]
+        return DeadlineState.MISSED, None, remarks
+
+    def _about_the_figure(self, start: Start) -> list[Sentence]:
+        """Whose figure it is: the law's goes without saying."""
+        rule = self.rule
+        made = [
+            (Say.REPLACED_LOCALLY if r.agreement == OWN_TERMS else Say.REPLACED).of(
+                agreement=r.agreement, key=r.key, now=r.now, was=r.was
+            )
+            for r in rule.replaced
+            if r.key != "remind_before"
+        ]
+        if rule.confidence == "local" and not made and start.remark is None:
+            made.append(Say.LOCAL_FIGURE.of(length=rule.count.duration, basis=start.basis))
+        if rule.confidence == "K":
+            made.append(Say.UNCERTAIN_FIGURE.of(basis=start.basis))
+        if rule.note is not None:
+            made.append(of_file(rule.note))
+        return made
+
+    def _remind_at(self, start: Start, due: datetime) -> datetime | None:
+        if self.rule.lapses:
+            return None
         return local(max(start.at, due.astimezone(UTC) - self.rule.remind_before), self.zone)
 
     # --- words ---
 
-    def _next_day(self, at: datetime) -> datetime:
-        """The first second of the first local day that begins no earlier than `at`."""
+    def _next_day(self, at: datetime) -> date:
+        """The first local day that begins no earlier than `at`."""
         day = local_date(at, self.zone)
-        begins = first_second(day, self.zone)
-        return begins if begins >= at else first_second(day + timedelta(days=1), self.zone)
+        return day if first_second(day, self.zone) >= at else day + timedelta(days=1)
 
-    def stamp(self, at: datetime) -> str:
-        return f"{at.astimezone(self.zone):%A %Y-%m-%d %H:%M:%S}"
+    def stamp(self, at: datetime) -> datetime:
+        """The instant on the hospital's clock, as sentences show it."""
+        return at.astimezone(self.zone)
 
-    def day(self, at: datetime) -> str:
-        return f"{at.astimezone(self.zone):%A %Y-%m-%d}"
+    def day(self, at: datetime) -> date:
+        """The day where the hospital is."""
+        return at.astimezone(self.zone).date()
+
+
+_HOW: Mapping[str, tuple[Say, Say]] = {
+    "elapsed": (Say.ELAPSED, Say.ELAPSED),
+    "same_day": (Say.SAME_DAY, Say.SAME_DAY),
+    "calendar_days": (Say.DAYS, Say.DAYS),
+    "calendar_days_with_cutoff": (Say.BEFORE_CUTOFF, Say.AFTER_CUTOFF),
+    "days_with_cutoff": (Say.BEFORE_CUTOFF, Say.AFTER_CUTOFF),
+    "working_days": (Say.WORKING_DAYS, Say.WORKING_DAYS),
+    "working_days_with_cutoff": (Say.WORKING_BEFORE_CUTOFF, Say.WORKING_AFTER_CUTOFF),
+    "by_clock": (Say.BY_CLOCK, Say.BY_CLOCK),
+    "office_hours": (Say.OFFICE_HOURS, Say.OFFICE_HOURS),
+    "until_discharge": (Say.UNTIL_DISCHARGE, Say.UNTIL_DISCHARGE),
+    "named_day": (Say.NAMED_DAY, Say.NAMED_DAY),
+}
+"""How each way is said; where a cut-off matters, before it and after it."""
 
 
 def _addressed(entry: Entry, party: str | None) -> bool:

@@ -50,6 +50,7 @@ class NoticeKind(StrEnum):
     SEEN = "seen"
     OBJECTION = "objection"
     FOLLOWED_UP = "followed-up"
+    BEYOND_CONTROL = "beyond-control"
 
 
 class Standing(StrEnum):

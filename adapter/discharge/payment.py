@@ -1,19 +1,27 @@
-"""Which days a municipality is charged for, and why, or why none.
+"""Which days a municipality is charged for, at what price, to whom it is owed, and why, or why not.
 
 A day is charged when it begins no earlier than the payment start and with every condition fulfilled, and
-ends before the day on which the municipality can receive, the notice is withdrawn, or the stay ends. Sweden
-only: act 2017:612 chapter 5.
+ends before the day on which the municipality can receive, the notice is withdrawn, or the stay ends. So the
+charged days are [start, end), in spans: one for each readiness. Where silence counts as no, it does so only
+while nobody waits for the last answer to be read.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise
 
 from adapter.discharge.agreement import Agreement
-from adapter.discharge.case import Case
+from adapter.discharge.case import Case, Entry
 from adapter.discharge.counting import first_second
-from adapter.discharge.deadlines import Occasion, Reading, Start, readings
-from adapter.discharge.notices import NoticeKind, local_date
+from adapter.discharge.deadlines import Counted, Ending, Occasion, Reading, Start, readinesses, readings
+from adapter.discharge.notices import AnswerValue, NoticeKind, local_date
+from adapter.discharge.rules import Amount, Payment
+from adapter.discharge.sentences import Say, Sentence
+
+PAYMENT_START = "payment-start"
+"""The kind of deadline from which days are charged."""
 
 _ENDS = (
     NoticeKind.READINESS_WITHDRAWN,
@@ -24,79 +32,278 @@ _ENDS = (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """What one payee is owed for a day; the amount is None where the price is not known."""
+
+    payee: str
+    amount: Decimal | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Day:
+    """One charged local date."""
+
+    date: date
+    number: int  # within its readiness, from 1
+    party: str | None  # the municipality that owes
+    parts: tuple[Part, ...]
+    currency: str
+    why: Sentence
+    contested: Sentence | None = None  # circumstances beyond the municipality's control are claimed
+
+    @property
+    def amount(self) -> Decimal | None:
+        """All parts together; None where one is not known."""
+        known = [part.amount for part in self.parts if part.amount is not None]
+        return sum(known, Decimal()) if len(known) == len(self.parts) else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Liability:
-    """The days that one readiness is charged for; `reason` says why, or why none."""
+    """What one readiness comes to; `reasons` say why, or why nothing."""
 
     party: str | None
     basis: str
     liable_from: date | None  # the first chargeable day, which may lie ahead
-    days: tuple[date, ...]
-    reason: str
+    days: tuple[Day, ...] = ()
+    withheld: tuple[date, ...] = ()  # they rest on silence while the last answer is not classified
+    reasons: tuple[Sentence, ...] = ()
+    remarks: tuple[Sentence, ...] = ()  # on the prices
 
 
 def liabilities(
     case: Case, agreement: Agreement, now: datetime, roles: Mapping[str, str] | None = None
 ) -> tuple[Liability, ...]:
-    """The charged days of each readiness up to the day of `now`, where the agreement has a payment start."""
-    return tuple(
-        _liability(reading, occasion, party, start)
-        for reading in readings(case, agreement, now, roles)
-        if reading.rule.kind == "payment-start"
-        for occasion in reading.occasions()
-        for party in reading.parties(occasion)
-        if (start := reading.start(occasion, party)) is not None
-    )
+    """The charged days of each readiness up to the day of `now`, in the order of the readinesses."""
+    made: dict[tuple[frozenset[str], str | None], Liability] = {}
+    without: dict[tuple[frozenset[str], str | None], Liability] = {}
+    for reading in readings(case, agreement, now, roles):
+        if reading.rule.kind != PAYMENT_START:
+            continue
+        for occasion in reading.occasions():
+            for party in reading.parties(occasion):
+                key = (occasion.ids, party)
+                span = _span(reading, occasion, party)
+                if span is not None:
+                    made[key] = span.liability()
+                else:
+                    without[key] = _nothing(reading, occasion, party)
+    found = without | made
+    covered = {ids for ids, _ in found}
+    if any(r.kind == PAYMENT_START for r in agreement.country.rules):
+        for occasion in readinesses(case):
+            if occasion.ids not in covered:
+                found[occasion.ids, None] = _uncovered(agreement, occasion)
+    order = {occasion.ids: number for number, occasion in enumerate(readinesses(case))}
+    return tuple(found[key] for key in sorted(found, key=lambda k: (order.get(k[0], 0), k[1] or "")))
 
 
-def _liability(reading: Reading, occasion: Occasion, party: str | None, start: Start) -> Liability:
-    base = reading.rule.count.due(start.at, reading.zone)
-    due, missing = reading.opening(occasion, party, base)
-    end = min(_ends(reading, occasion, party, due), default=None)
-    end_day = local_date(end[0], reading.zone) if end else None
-    first, until = local_date(due, reading.zone), local_date(reading.now, reading.zone)
-    days: tuple[date, ...] = ()
-    liable_from: date | None = None
-    if missing:
-        reason = "; ".join(f"{r.missing} ({r.basis})" for r in missing)
-    elif end and end_day and end_day <= first:
-        reason = f"{reading.why(end, end[0])}; the first chargeable day would have been {reading.day(due)}"
+def _span(reading: Reading, occasion: Occasion, party: str | None) -> "_Span | None":
+    begun = reading.begin(occasion, party)
+    if begun is None:
+        return None
+    found, start = begun
+    counted = found.counted(occasion, party, start)
+    return None if counted is None else _Span(found, occasion, party, start, counted)
+
+
+def _nothing(reading: Reading, occasion: Occasion, party: str | None) -> Liability:
+    """A readiness that the rule says nothing of: not received yet, or not in force."""
+    start = reading.start(occasion, party)
+    if start is None:
+        reason = Say.NOT_RECEIVED.of(basis=reading.rule.basis)
     else:
-        liable_from, reason = first, _counted(reading, start, base, due)
-        if end and end_day:
-            until, reason = min(until, end_day), f"{reason}; {reading.why(end, end[0])}"
-        days = tuple(_charged(reading, occasion, party, first, until))
-    return Liability(party=party, basis=reading.rule.basis, liable_from=liable_from, days=days, reason=reason)
+        reason = Say.NOT_IN_FORCE.of(country=reading.terms.name, day=reading.day(start.at))
+    return Liability(party=party, basis=reading.rule.basis, liable_from=None, reasons=(reason,))
 
 
-def _ends(
-    reading: Reading, occasion: Occasion, party: str | None, due: datetime
-) -> Iterator[tuple[datetime, str]]:
-    yield from reading.endings(_ENDS, occasion)
-    for telling in reading.rule.satisfied_by:
-        if telling.says is not None:
-            at = reading.settled_by(telling, occasion, party, due)
-            if at is not None:
-                yield at, "the municipality can receive"
+def _uncovered(agreement: Agreement, occasion: Occasion) -> Liability:
+    """No rule speaks of such a stay at all."""
+    day = local_date(occasion.entries[-1].at, agreement.zone)
+    reason = Say.NOT_IN_FORCE.of(country=agreement.name, day=day)
+    basis = agreement.country.payment.basis
+    return Liability(party=None, basis=basis, liable_from=None, reasons=(reason,))
 
 
-def _charged(
-    reading: Reading, occasion: Occasion, party: str | None, first: date, until: date
-) -> Iterator[date]:
-    """The days before `until` that begin with every condition still fulfilled."""
-    for number in range((until - first).days):
-        day = first + timedelta(days=number)
-        begins = first_second(day, reading.zone)
-        if all(reading.holds(r, occasion, party, begins) for r in reading.rule.requires):
-            yield day
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """The days of one readiness while they are counted."""
+
+    reading: Reading
+    occasion: Occasion
+    party: str | None
+    start: Start
+    counted: Counted
+
+    def liability(self) -> Liability:
+        reading = self.reading
+        due, missing = reading.opening(self.occasion, self.party, self.start, self.counted.due)
+        if missing:
+            return self._none(missing)
+        first = reading.day(due)
+        end = min(self._ends(due), key=lambda e: e.at, default=None)
+        end_day = reading.day(end.at) if end else None
+        if end and end_day and end_day <= first:
+            ended = Say.ONLY_CHARGED_FROM.of(ended=reading.why(end, end.at), day=first)
+            return self._none((ended,))
+        until = min(reading.day(reading.now), end_day) if end_day else reading.day(reading.now)
+        charged = list(self._days(first, until))
+        withheld, suspended = self._withheld(charged)
+        reasons = [*self._why(due), *self.counted.remarks]
+        if end:
+            reasons.append(reading.why(end, end.at))
+        if withheld and suspended:
+            reasons.append(Say.WITHHELD.of(number=len(withheld), reason=suspended))
+        days = tuple(
+            self._priced(day, number) for number, day in enumerate(charged, 1) if day not in withheld
+        )
+        reasons += [day.contested for day in days[:1] if day.contested]
+        reasons += self._changes(days)
+        return Liability(
+            party=self.party,
+            basis=reading.rule.basis,
+            liable_from=first,
+            days=days,
+            withheld=tuple(sorted(withheld)),
+            reasons=tuple(reasons),
+            remarks=self._about_prices(days),
+        )
+
+    def _none(self, reasons: tuple[Sentence, ...]) -> Liability:
+        basis = self.reading.rule.basis
+        return Liability(party=self.party, basis=basis, liable_from=None, reasons=reasons)
+
+    def _why(self, due: datetime) -> Iterator[Sentence]:
+        counted = self.counted.said
+        if counted.key == Say.SAME_DAY:
+            counted = Sentence(Say.FROM_DAY, counted.values)
+        if due > self.counted.due:
+            yield Say.CHARGED_FROM.of(counted=counted, day=self.reading.day(due))
+        else:
+            yield counted
+
+    def _ends(self, due: datetime) -> Iterator[Ending]:
+        yield from self.reading.endings(_ENDS, self.occasion)
+        for telling in self.reading.rule.satisfied_by:
+            if telling.says is not None:
+                at = self.reading.settled_by(telling, self.occasion, self.party, due)
+                if at is not None:
+                    stamp = self.reading.stamp(at)
+                    yield Ending(at, NoticeKind.ANSWER, Say.CAN_RECEIVE.of(at=stamp))
+
+    def _days(self, first: date, until: date) -> Iterator[date]:
+        """The days before `until` that begin with every condition still fulfilled."""
+        for number in range((until - first).days):
+            day = first + timedelta(days=number)
+            begins = max(first_second(day, self.reading.zone), self.start.at)
+            lacking = (
+                self.reading.lacks(r, self.occasion, self.party, begins) for r in self.reading.required
+            )
+            if not any(lack is not None for lack in lacking):
+                yield day
+
+    def _withheld(self, days: list[date]) -> tuple[frozenset[date], Sentence | None]:
+        """The days that nobody may charge while the last answer waits for a person to classify it.
+
+        A day stands where the municipality had expressly said no by its end and the unread answer came later.
+        """
+        suspended = self.reading.suspended(self.occasion, self.party)
+        if suspended is None:
+            return frozenset(), None
+        answers = self.reading.answers(self.occasion, self.party)
+        unread = self.reading.day(answers[-1].notice.sent_at)
+        noes = [self.reading.day(e.notice.sent_at) for e in answers if _says_no(e)]
+        stands = {day for day in days if day < unread and any(no <= day for no in noes)}
+        return frozenset(set(days) - stands), suspended
+
+    # --- price ---
+
+    def _priced(self, day: date, number: int) -> Day:
+        payment = self._payment(day)
+        prices = [(payee, payment.priced(day.year, number, payee)) for payee in payment.payees]
+        return Day(
+            date=day,
+            number=number,
+            party=self._responsible_on(day),
+            parts=tuple(Part(payee=p, amount=found.amount if found else None) for p, found in prices),
+            currency=payment.currency,
+            why=self._why_charged(day, number),
+            contested=self._contested(day),
+        )
+
+    def _payment(self, day: date) -> Payment:
+        parties = (self.reading.case.hospital, self._responsible_on(day))
+        return self.reading.terms.payment(parties, day)
+
+    def _why_charged(self, day: date, number: int) -> Sentence:
+        basis = self.reading.rule.basis
+        so_far = [
+            e
+            for e in self.reading.answers(self.occasion, self.party)
+            if self.reading.day(e.notice.sent_at) <= day
+        ]
+        if not so_far and self.reading.rule.suspended_by:
+            reason = Say.SILENCE.of(basis=basis)
+        elif so_far and so_far[-1].notice.answer is AnswerValue.CANNOT_RECEIVE:
+            reason = Say.CANNOT.of(basis=basis)
+        else:
+            reason = Say.WAITS.of(basis=basis)
+        return Say.DAY.of(number=number, day=self.reading.day(self.start.at), reason=reason)
+
+    def _contested(self, day: date) -> Sentence | None:
+        """The claim of circumstances beyond control that was made by the end of the day, if any."""
+        for e in self.reading.case.of(NoticeKind.BEYOND_CONTROL):
+            own = self.party in (None, e.notice.sender)
+            if own and self.reading.day(e.at) <= day:
+                return Say.CONTESTED.of(at=self.reading.stamp(e.at), basis=self.reading.rule.basis)
+        return None
+
+    def _responsible_on(self, day: date) -> str | None:
+        """Who owes that day: the municipality of the readiness, until another one becomes responsible."""
+        party = self.party
+        for at, successor in self._successions():
+            if self.reading.day(at) <= day:
+                party = successor
+        return party
+
+    def _successions(self) -> list[tuple[datetime, str]]:
+        changes = self.reading.case.of(NoticeKind.RESPONSIBLE_MUNICIPALITY_CHANGED)
+        named = ((e, self.reading.responsible(e)) for e in changes)
+        return [(e.at, party) for e, party in named if party is not None]
+
+    def _changes(self, days: tuple[Day, ...]) -> Iterator[Sentence]:
+        for before, day in pairwise(days):
+            if day.party != before.party:
+                yield Say.SPLIT.of(party=day.party, day=day.date)
+
+    def _about_prices(self, days: tuple[Day, ...]) -> tuple[Sentence, ...]:
+        """What a reader must know of the prices, once for each year and payee."""
+        made: dict[tuple[int, str, str], Sentence] = {}
+        for day in days:
+            payment = self._payment(day.date)
+            for payee in payment.payees:
+                found = payment.priced(day.date.year, day.number, payee)
+                remark = _about(found, day.date.year, payee, payment)
+                if remark is not None:
+                    made.setdefault((day.date.year, payee, found.basis if found else ""), remark)
+        return tuple(made.values())
 
 
-def _counted(reading: Reading, start: Start, base: datetime, due: datetime) -> str:
-    count, sent = reading.rule.count, start.at.astimezone(reading.zone)
-    days = (local_date(base, reading.zone) - sent.date()).days
-    cutoff = ""
-    if count.cutoff is not None:
-        cutoff = f", {'not after' if days == count.duration.days else 'after'} {count.cutoff}"
-    text = f"ready notice sent {reading.stamp(start.at)}{cutoff}, so day {days}: {reading.day(base)}"
-    if due > base:
-        text += f"; a condition was missing until then, so {reading.day(due)}"
-    return f"{text} ({reading.rule.basis})"
+def _says_no(entry: Entry) -> bool:
+    return entry.notice.answer in (AnswerValue.CANNOT_RECEIVE, AnswerValue.NOT_KNOWN)
+
+
+def _about(amount: Amount | None, year: int, payee: str, payment: Payment) -> Sentence | None:
+    match amount.confidence if amount is not None else None:
+        case None if len(payment.payees) > 1:
+            return Say.AMOUNT_UNKNOWN_TO.of(year=year, payee=payee)
+        case None:
+            return Say.AMOUNT_UNKNOWN.of(year=year)
+        case "S":
+            return Say.AMOUNT_SECOND_HAND.of(year=year, basis=amount.basis if amount else "")
+        case "K":
+            return Say.AMOUNT_UNCHECKED.of(year=year, basis=amount.basis if amount else "")
+        case "local":
+            return Say.AMOUNT_AGREED.of(year=year, basis=amount.basis if amount else "")
+        case _:
+            return None

@@ -7,15 +7,15 @@ in it is a ConfigurationError that names the event and the key. The described ca
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from adapter.discharge.agreement import ROLES, Agreement, agreement
-from adapter.discharge.case import Case, Evidence, Fact, Step, fold
-from adapter.discharge.deadlines import Deadline, deadlines
-from adapter.discharge.notices import AnswerValue, Notice, NoticeKind
-from adapter.discharge.payment import liabilities
+from adapter.discharge.agreement import Agreement, agreement
+from adapter.discharge.case import Evidence, Fact, Step, fold
+from adapter.discharge.explaining import explained, unpaid
+from adapter.discharge.notices import AnswerValue, Notice, NoticeKind, local_date
+from adapter.discharge.rules import ROLES
+from adapter.discharge.sentences import Say
 from adapter.errors import ConfigurationError
 
 Document = Mapping[str, Any]
@@ -43,6 +43,7 @@ _SENDERS = {
     NoticeKind.OPEN_CARE_AVAILABILITY: "open-care",
     NoticeKind.FIXED_CONTACT_NAMED: "open-care",
     NoticeKind.SIP_CALL: "fixed-care-contact",
+    NoticeKind.BEYOND_CONTROL: "municipality",
 }
 """Who sends a notice that names no sender; the hospital everything else."""
 
@@ -57,77 +58,27 @@ def explain(document: Document) -> dict[str, Any]:
     terms = _agreement(document)
     now = _instant(document, "now", "scenario")
     facts, roles = _facts(document)
+    _in_force(facts, terms)
     cases = fold(facts, terms.zone)
     if not cases:
-        payment = _unpaid(terms, [terms.payment.not_encoded or "nothing has happened"])
-        return {"deadlines": [], "payment": payment}
+        return {"deadlines": [], "payment": unpaid(terms, [Say.NOTHING_HAPPENED.of()])}
     (case,) = cases  # every event belongs to the one described stay
-    return {
-        "deadlines": [_shown(d) for d in deadlines(case, terms, now, roles)],
-        "payment": _payment(case, terms, now, roles),
-    }
+    return explained(case, terms, now, roles)
 
 
-def _shown(deadline: Deadline) -> dict[str, Any]:
-    return {
-        "kind": deadline.kind,
-        "actor": deadline.actor,
-        "party": deadline.party,
-        "due_at": deadline.due_at.isoformat(),
-        "state": deadline.state.value,
-        "basis": deadline.basis,
-        "confidence": deadline.confidence,
-        "since": deadline.since.isoformat(),
-        "settled_at": deadline.settled_at.isoformat() if deadline.settled_at else None,
-        "remind_at": deadline.remind_at.isoformat() if deadline.remind_at else None,
-        "reason": deadline.reason or None,
-    }
-
-
-def _unpaid(terms: Agreement, reasons: list[str], total: str | None = None) -> dict[str, Any]:
-    basis = terms.payment.basis
-    return {"liable_from": None, "days": [], "total": total, "basis": basis, "reasons": reasons}
-
-
-def _payment(case: Case, terms: Agreement, now: datetime, roles: Mapping[str, str]) -> dict[str, Any]:
-    payment = terms.payment
-    if payment.not_encoded is not None:
-        return _unpaid(terms, [payment.not_encoded])
-    found = liabilities(case, terms, now, roles)
-    if not found:
-        return _unpaid(terms, ["no ready notice has been sent"], "0")
-    days = sorted(day for liability in found for day in liability.days)
-    prices = [_price(terms, day) for day in days]
-    known = [price for price in prices if price is not None]
-    starts = [liability.liable_from for liability in found if liability.liable_from is not None]
-    return {
-        "liable_from": min(starts).isoformat() if starts else None,
-        "days": [
-            {
-                "date": day.isoformat(),
-                "amount": None if price is None else str(price),
-                "currency": payment.currency,
-            }
-            for day, price in zip(days, prices, strict=True)
-        ],
-        "total": str(sum(known, Decimal())) if len(known) == len(prices) else None,
-        "basis": payment.basis,
-        "reasons": [*(liability.reason for liability in found), *_about_prices(terms, days)],
-    }
-
-
-def _price(terms: Agreement, day: date) -> Decimal | None:
-    amount = terms.payment.amounts.get(day.year)
-    return amount.amount if amount else None
-
-
-def _about_prices(terms: Agreement, days: Iterable[date]) -> Iterable[str]:
-    for year in sorted({day.year for day in days}):
-        amount = terms.payment.amounts.get(year)
-        if amount is None:
-            yield f"the amount per day of {year} is not known here, so neither is the total"
-        elif amount.confidence != "Q":
-            yield f"the amount of {year} is from {amount.basis}, not from the regulation itself"
+def _in_force(facts: Iterable[Fact], terms: Agreement) -> None:
+    """A regime that has ended refuses what begins after its last day."""
+    country = terms.country
+    starting = {rule.trigger.notice for rule in country.rules}
+    for fact in facts:
+        if not isinstance(fact, Notice) or fact.kind not in starting or country.valid_to is None:
+            continue
+        day = local_date(fact.occurred, terms.zone)
+        if day > country.valid_to:
+            raise ConfigurationError(
+                f"agreement {country.name!r}: {country.ended}; nothing can start after {country.valid_to},"
+                f" and {fact.kind} is of {day}"
+            )
 
 
 # --- reading the document ---------------------------------------------------------------------------------

@@ -187,7 +187,9 @@ def test_a_municipal_acute_bed_gives_no_early_notice():
 def test_without_a_register_every_receiver_but_the_hospital_is_taken_for_a_municipality():
     made = agreement("norway")
     (case,) = fold([ADMITTED], made.zone)
-    assert [d.party for d in deadlines(case, made, at("01 09:00"))] == [LAERDAL]
+    found = deadlines(case, made, at("01 09:00"))
+    assert {d.party for d in found} == {LAERDAL}
+    assert {d.kind for d in found} == {"early-notice", "report-of-admission"}
 
 
 def test_the_receiver_need_not_be_known():
@@ -211,7 +213,7 @@ def test_no_11_at_once_is_two_hours_by_a_local_figure_that_says_so():
     made = answer(*ready("05 09:00", "05 10:00"))
     assert (made.actor, made.party, made.state) == ("municipality", LAERDAL, "open")
     assert (made.since, made.due_at, made.remind_at) == (at("05 10:00"), at("05 12:00"), at("05 11:00"))
-    assert (made.confidence, made.reason.startswith("PT2H is a local figure")) == ("local", True)
+    assert (made.confidence, made.reason.startswith("2 hours is a local figure")) == ("local", True)
 
 
 def test_no_11_how_soon_is_agreed_and_no_reminder_precedes_the_notice():
@@ -571,7 +573,7 @@ def test_se_5_2_the_responsible_municipality_pays_and_primary_care_does_not():
 def charged(*facts: Fact, now: str) -> list[int]:
     made = agreement("sweden")
     (case,) = fold([ADMITTED, *facts], made.zone)
-    return [day.day for found in liabilities(case, made, at(now), ROLES) for day in found.days]
+    return [day.date.day for found in liabilities(case, made, at(now), ROLES) for day in found.days]
 
 
 def test_se_5_4_days_are_charged_from_the_start_until_the_day_of_now():

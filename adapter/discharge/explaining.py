@@ -1,0 +1,115 @@
+"""A case explained: each deadline and each payment day with the sentence why, ready to be printed as JSON.
+
+Every sentence is said in English and in the language of the country whose rules hold.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from adapter.discharge.agreement import Agreement
+from adapter.discharge.case import Case
+from adapter.discharge.deadlines import Deadline, deadlines
+from adapter.discharge.payment import Day, Liability, liabilities
+from adapter.discharge.rules import Replaced
+from adapter.discharge.sentences import Say, Sentence, of_file
+from adapter.discharge.wording import ENGLISH, said
+
+Document = dict[str, Any]
+
+
+def explained(case: Case, terms: Agreement, now: datetime, roles: Mapping[str, str] | None) -> Document:
+    """The deadlines and the payment of a case as they stand at `now`."""
+    return {
+        "deadlines": [_deadline(d, terms) for d in deadlines(case, terms, now, roles)],
+        "payment": _payment(case, terms, now, roles),
+    }
+
+
+def unpaid(terms: Agreement, reasons: Iterable[Sentence]) -> Document:
+    """A payment that nothing has come to."""
+    return _paid(terms, [], reasons)
+
+
+def in_words(sentence: Sentence, terms: Agreement) -> dict[str, str]:
+    """The sentence by language: English, and the country's own where that is another."""
+    return {language: said(sentence, language) for language in languages(terms)}
+
+
+def languages(terms: Agreement) -> tuple[str, ...]:
+    """English first, then the country's own."""
+    own = terms.country.language
+    return (ENGLISH,) if own == ENGLISH else (ENGLISH, own)
+
+
+def _deadline(deadline: Deadline, terms: Agreement) -> Document:
+    return {
+        "kind": deadline.kind,
+        "actor": deadline.actor,
+        "party": deadline.party,
+        "due_at": deadline.due_at.isoformat(),
+        "state": deadline.state.value,
+        "basis": deadline.basis,
+        "confidence": deadline.confidence,
+        "since": deadline.since.isoformat(),
+        "settled_at": deadline.settled_at.isoformat() if deadline.settled_at else None,
+        "remind_at": deadline.remind_at.isoformat() if deadline.remind_at else None,
+        "reason": deadline.reason or None,
+        "why": [in_words(sentence, terms) for sentence in (deadline.counted, *deadline.remarks)],
+        "replaced": [_replaced(r) for r in deadline.replaced],
+    }
+
+
+def _replaced(replaced: Replaced) -> Document:
+    return {"agreement": replaced.agreement, "key": replaced.key, "was": replaced.was, "now": replaced.now}
+
+
+def _payment(case: Case, terms: Agreement, now: datetime, roles: Mapping[str, str] | None) -> Document:
+    found = liabilities(case, terms, now, roles)
+    if not found:
+        return unpaid(terms, [Say.NO_READY_NOTICE.of()])
+    reasons = [reason for liability in found for reason in liability.reasons]
+    remarks = dict.fromkeys(said(r) for liability in found for r in liability.remarks)
+    by_text = {said(r): r for liability in found for r in liability.remarks}
+    return _paid(terms, found, [*reasons, *(by_text[text] for text in remarks)])
+
+
+def _paid(terms: Agreement, found: Iterable[Liability], reasons: Iterable[Sentence]) -> Document:
+    payment = terms.country.payment
+    days = sorted((day for liability in found for day in liability.days), key=lambda day: day.date)
+    amounts = [day.amount for day in days]
+    known = [amount for amount in amounts if amount is not None]
+    starts = [liability.liable_from for liability in found if liability.liable_from is not None]
+    sentences = list(reasons)
+    if days and payment.note:
+        sentences.append(of_file(payment.note))
+    return {
+        "liable_from": min(starts).isoformat() if starts else None,
+        "days": [_day(day) for day in days],
+        "total": _money(sum(known, Decimal())) if len(known) == len(amounts) else None,
+        "basis": payment.basis,
+        "reasons": [said(sentence) for sentence in sentences],
+        "why": [in_words(sentence, terms) for sentence in sentences],
+        "charges": [_charge(day, terms) for day in days],
+    }
+
+
+def _day(day: Day) -> Document:
+    return {"date": day.date.isoformat(), "amount": _money(day.amount), "currency": day.currency}
+
+
+def _charge(day: Day, terms: Agreement) -> Document:
+    """Who owes whom what for a day, and why."""
+    why = [day.why, *([day.contested] if day.contested else [])]
+    return {
+        "date": day.date.isoformat(),
+        "debtor": day.party,
+        "parts": [{"payee": part.payee, "amount": _money(part.amount)} for part in day.parts],
+        "contested": day.contested is not None,
+        "why": [in_words(sentence, terms) for sentence in why],
+    }
+
+
+def _money(amount: Decimal | None) -> str | None:
+    return None if amount is None else f"{amount:f}"

@@ -1,0 +1,600 @@
+"""What a rule of the law is, as data: `rules/<country>.toml` is read into these records.
+
+A file holds durations, clock times, amounts, dates, actors, notices and paragraphs, and how well each is
+known. It names ways of counting (`counting.WAYS`) and has no expressions. Every error names file, key and
+reason.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, time, timedelta
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, TypeVar, cast
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from adapter.discharge.calendar import Calendar, country_code, day_off
+from adapter.discharge.counting import IN_DAYS, MAY_TAKE, TAKES, WAYS, Count, duration, iso
+from adapter.discharge.notices import NoticeKind
+from adapter.errors import ConfigurationError
+
+ACTORS = ("hospital", "municipality", "open-care", "fixed-care-contact", "gp")
+ROLES = ACTORS
+FLAGS = ("sip_needed", "psychiatric")
+SAYINGS = ("can-receive", "available", "unclassified")
+CONFIDENCES = ("Q", "S", "K", "local")
+LATE = ("allowed", "void")
+LANGUAGES = ("en", "nb", "sv", "da")
+
+T = TypeVar("T")
+
+
+class Time(StrEnum):
+    """Which of a notice's times counts."""
+
+    OCCURRED = "occurred"
+    SENT = "sent"
+    DELIVERED = "delivered"
+    ACCEPTED = "accepted"
+    SEEN = "seen"
+
+
+class PartyIs(StrEnum):
+    """What the party of a deadline must be to the notice that settles it."""
+
+    SENDER = "sender"
+    RECEIVER = "receiver"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trigger:
+    """What starts the count, and by which of its times."""
+
+    notice: NoticeKind
+    time: Time
+    only_if: str | None = None  # a flag of the notice
+    unless: str | None = None  # a flag of the notice
+    from_ready_day: bool = False  # not before the day that the notice names as ready
+    longest_stay: timedelta | None = None  # not after a stay that was no longer than this
+    placed: str | None = None  # only for a case on this pathway, or in this priority group
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Later:
+    """A later start, for a need that shows after the trigger; with a basis of its own."""
+
+    notice: NoticeKind
+    time: Time
+    basis: str
+    confidence: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Floor:
+    """Another notice's count, before whose end this one's cannot end."""
+
+    notice: NoticeKind
+    time: Time
+    count: Count
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Telling:
+    """A notice that settles or suspends a deadline, or that a liability presupposes."""
+
+    notices: tuple[NoticeKind, ...]
+    time: Time
+    by: tuple[str, ...] = ()  # roles of the sender; empty = anybody
+    party_is: PartyIs | None = None
+    says: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Requirement:
+    """What must have been told before a liability can begin; `missing` says so in words."""
+
+    name: str
+    telling: Telling
+    basis: str
+    missing: str
+    only_if: str | None = None
+    waived_by: tuple[NoticeKind, ...] = ()
+    enforced: bool = True  # False: only where an agreement asks for it
+    whenever: bool = False  # it may come after the day that is charged
+    deadline: str | None = None  # the kind of deadline by which it was to be told
+    late: str = "allowed"  # or void: told after that deadline, it makes nobody liable
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Replaced:
+    """A key of a rule for which an agreement has put another value."""
+
+    agreement: str
+    key: str
+    was: str
+    now: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rule:
+    """One deadline of the law: trigger, count, what settles it, what suspends it and what ends it."""
+
+    kind: str
+    variant: str | None = None  # tells rules of one kind apart
+    actor: str
+    basis: str
+    confidence: str  # Q, S, K or local
+    count: Count
+    trigger: Trigger
+    valid_from: date | None = None  # local day of the start, inclusive
+    valid_to: date | None = None  # inclusive
+    satisfied_by: tuple[Telling, ...] = ()
+    lapses: bool = False  # nothing satisfies it: it is over when its time is up
+    later: Later | None = None
+    floor: Floor | None = None
+    receivers_of: tuple[NoticeKind, ...] = ()  # one deadline for each receiver of these
+    roles: tuple[str, ...] = ()  # which receivers, where their role is known
+    responsible: str | None = None  # or one, for the party of this role that is responsible
+    voided_by: tuple[NoticeKind, ...] = ()  # if it comes before the time is up
+    closed_by: tuple[NoticeKind, ...] = ()  # whenever it comes
+    suspended_by: tuple[Telling, ...] = ()  # while the last answer says so, silence says nothing
+    requires: tuple[Requirement, ...] = ()
+    remind_before: timedelta
+    note: str | None = None  # what is unsettled, or whose figure it is
+    replaced: tuple[Replaced, ...] = ()  # by the agreement in force
+    raw: Mapping[str, Any] = field(default_factory=dict, hash=False, compare=False, repr=False)
+
+    def in_force(self, day: date) -> bool:
+        """Whether the rule holds for what starts on `day`."""
+        return (self.valid_from is None or self.valid_from <= day) and (
+            self.valid_to is None or day <= self.valid_to
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Amount:
+    """What a day costs in a year, to whom, and how well that is known."""
+
+    year: int
+    amount: Decimal
+    basis: str
+    confidence: str
+    payee: str
+    from_day: int = 1  # the first charged day of a readiness is 1
+    to_day: int | None = None
+
+    def covers(self, year: int, number: int) -> bool:
+        """Whether it is the price of charged day `number` in `year`."""
+        return self.year == year and self.from_day <= number <= (self.to_day or number)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Payment:
+    """What the payment of a country rests on."""
+
+    basis: str
+    currency: str
+    payees: tuple[str, ...]  # each is owed a part of each day
+    amounts: tuple[Amount, ...] = ()
+    note: str | None = None  # what a reader must know of the amounts
+
+    def priced(self, year: int, number: int, payee: str) -> Amount | None:
+        """The price of charged day `number`; the last one named stands, as agreements come last."""
+        found = [a for a in self.amounts if a.payee == payee and a.covers(year, number)]
+        return found[-1] if found else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Term:
+    """A name by which an agreement may replace one key of one kind of rule."""
+
+    name: str
+    rule: str
+    key: str  # dotted where it lies deeper
+    about: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Undated:
+    """A duty for which the law gives no time; it is listed for readers, and counts nothing."""
+
+    actor: str
+    duty: str
+    basis: str
+    confidence: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Country:
+    """The rules of one country, before any agreement."""
+
+    name: str
+    language: str
+    calendar: Calendar
+    rules: tuple[Rule, ...]
+    payment: Payment
+    terms: tuple[Term, ...] = ()
+    undated: tuple[Undated, ...] = ()
+    valid_to: date | None = None  # the last day on which anything can start
+    ended: str | None = None  # why
+
+
+# --- reading rule files -----------------------------------------------------------------------------------
+
+
+class Table:
+    """A table of a rule file while it is read: every key is asked for once, and none may be left over."""
+
+    def __init__(self, content: Any, where: str) -> None:
+        if not isinstance(content, Mapping):
+            raise ConfigurationError(f"{where}: must be a table")
+        self.content = dict(content)
+        self.where = where
+
+    def wrong(self, key: str, reason: str) -> ConfigurationError:
+        return ConfigurationError(f"{self.where}: {key}: {reason}")
+
+    def optional(self, key: str, type_: type[T]) -> T | None:
+        value = self.content.pop(key, None)
+        if value is None:
+            return None
+        if not isinstance(value, type_) or (isinstance(value, bool) and type_ is not bool):
+            raise self.wrong(key, f"must be {_SPOKEN[type_]}")
+        return value
+
+    def required(self, key: str, type_: type[T]) -> T:
+        value = self.optional(key, type_)
+        if value is None:
+            raise self.wrong(key, "is missing")
+        return value
+
+    def parsed(self, key: str, parse: Callable[[str], T]) -> T:
+        return self._parse(key, self.required(key, str), parse)
+
+    def parsed_if(self, key: str, parse: Callable[[str], T]) -> T | None:
+        return self.parsed(key, parse) if key in self.content else None
+
+    def all_parsed(self, key: str, parse: Callable[[str], T]) -> tuple[T, ...]:
+        return tuple(self._parse(key, text, parse) for text in self.optional(key, list) or [])
+
+    def day(self, key: str) -> date | None:
+        """A TOML date, or the text of one."""
+        value = self.content.get(key)
+        if isinstance(value, str):
+            return self.parsed(key, date.fromisoformat)
+        return self.optional(key, date)
+
+    def one_of(self, key: str, words: Iterable[str]) -> str:
+        return self._among(key, self.required(key, str), words)
+
+    def one_of_if(self, key: str, words: Iterable[str]) -> str | None:
+        return self.one_of(key, words) if key in self.content else None
+
+    def words(self, key: str, words: Iterable[str]) -> tuple[str, ...]:
+        allowed = tuple(words)
+        return tuple(self._among(key, value, allowed) for value in self.optional(key, list) or [])
+
+    def notices(self, key: str) -> tuple[NoticeKind, ...]:
+        return tuple(NoticeKind(word) for word in self.words(key, [kind.value for kind in NoticeKind]))
+
+    def notice(self) -> NoticeKind:
+        return NoticeKind(self.one_of("notice", [kind.value for kind in NoticeKind]))
+
+    def time(self) -> Time:
+        return Time(self.one_of("time", [which.value for which in Time]))
+
+    def table(self, key: str) -> "Table":
+        return Table(self.required(key, dict), f"{self.where}, {key}")
+
+    def table_if(self, key: str) -> "Table | None":
+        return self.table(key) if key in self.content else None
+
+    def tables(self, key: str) -> list["Table"]:
+        return [
+            Table(content, f"{self.where}, {key} {number}")
+            for number, content in enumerate(self.optional(key, list) or [], start=1)
+        ]
+
+    def done(self) -> None:
+        for key in self.content:
+            raise self.wrong(key, "is not a key of this table; is it misspelt?")
+
+    def _parse(self, key: str, text: Any, parse: Callable[[str], T]) -> T:
+        if not isinstance(text, str):
+            raise self.wrong(key, "must be text")
+        try:
+            return parse(text)
+        except (ValueError, InvalidOperation, ZoneInfoNotFoundError) as error:
+            said = f"{text!r} is no number" if isinstance(error, InvalidOperation) else str(error)
+            raise self.wrong(key, said) from error
+
+    def _among(self, key: str, value: Any, words: Iterable[str]) -> str:
+        if value not in words:
+            raise self.wrong(key, f"{value!r} is unknown; it may be: {', '.join(words)}")
+        return cast(str, value)
+
+
+_SPOKEN: dict[type, str] = {
+    str: "text",
+    int: "a whole number",
+    bool: "true or false",
+    list: "a list",
+    dict: "a table",
+    date: "a date, like 2024-03-01",
+}
+
+
+def read_country(top: Table) -> Country:
+    """The country that a rule file describes."""
+    holidays = top.parsed_if("holidays", country_code)
+    zone = top.parsed("zone", ZoneInfo)
+    made = Country(
+        name=top.required("country", str),
+        language=top.one_of_if("language", LANGUAGES) or "en",
+        calendar=Calendar(zone=zone, holidays_of=holidays, days_off=top.all_parsed("days_off", day_off)),
+        rules=_rules(top),
+        payment=_payment(top.table("payment")),
+        terms=tuple(_term(table) for table in top.tables("term")),
+        undated=tuple(_undated(table) for table in top.tables("undated")),
+        valid_to=top.day("valid_to"),
+        ended=top.optional("ended", str),
+    )
+    top.done()
+    kinds = {rule.kind for rule in made.rules}
+    for term in made.terms:
+        if term.rule not in kinds:
+            raise top.wrong("term", f"{term.name}: there is no rule of kind {term.rule!r}")
+    return made
+
+
+def _rules(top: Table) -> tuple[Rule, ...]:
+    """The rules in their order; one may begin as another (`like`) and say only what differs."""
+    made: list[Rule] = []
+    for table in top.tables("rule"):
+        like = table.optional("like", str)
+        if like is not None:
+            model = next((r for r in made if like in (r.variant, r.kind)), None)
+            if model is None:
+                raise table.wrong("like", f"no rule or variant {like!r} stands before this one")
+            table = Table(merged(model.raw, table.content, table.where), table.where)  # noqa: PLW2901  # the same rule, completed
+        made.append(read_rule(table))
+    return tuple(made)
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """`base` with the values of `over`: tables key by key, a list of named tables by name."""
+    result = dict(base)
+    for key, value in over.items():
+        old = result.get(key)
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            result[key] = merged(old, value, f"{where}, {key}")
+        elif isinstance(old, list) and isinstance(value, Mapping):
+            result[key] = _by_name(old, value, f"{where}, {key}")
+        elif value == "":
+            result.pop(key, None)  # a key that the model has and this rule has not
+        else:
+            result[key] = value
+    return result
+
+
+def _by_name(tables: list[Any], over: Mapping[str, Any], where: str) -> list[Any]:
+    names = [t.get("name") for t in tables if isinstance(t, Mapping)]
+    for name in over:
+        if name not in names:
+            known = ", ".join(str(n) for n in names if n) or "none with a name"
+            raise ConfigurationError(f"{where}: {name}: there is none of that name; there are: {known}")
+    return [
+        merged(t, over[t["name"]], f"{where}, {t['name']}") if t.get("name") in over else t for t in tables
+    ]
+
+
+def read_rule(table: Table) -> Rule:
+    """One rule of a file, or one that an agreement has changed."""
+    raw = dict(table.content)
+    kind = table.required("kind", str)
+    table.where = f"{table.where} ({kind})"
+    concerns = table.table_if("concerns") or Table({}, table.where)
+    made = Rule(
+        kind=kind,
+        variant=table.optional("variant", str),
+        actor=table.one_of("actor", ACTORS),
+        basis=table.required("basis", str),
+        confidence=table.one_of("confidence", CONFIDENCES),
+        count=_count(table),
+        trigger=_trigger(table.table("trigger")),
+        valid_from=table.day("valid_from"),
+        valid_to=table.day("valid_to"),
+        later=_later(table.table("later")) if "later" in table.content else None,
+        floor=_floor(table.table("floor")) if "floor" in table.content else None,
+        receivers_of=concerns.notices("receivers_of"),
+        roles=concerns.words("roles", ROLES),
+        responsible=concerns.one_of_if("responsible", ROLES),
+        satisfied_by=tuple(_satisfaction(t) for t in table.tables("satisfied_by")),
+        lapses=table.optional("lapses", bool) or False,
+        voided_by=table.notices("voided_by"),
+        closed_by=table.notices("closed_by"),
+        suspended_by=tuple(_satisfaction(t) for t in table.tables("suspended_by")),
+        requires=tuple(_requirement(t) for t in table.tables("requires")),
+        remind_before=table.parsed("remind_before", duration),
+        note=table.optional("note", str),
+        raw=MappingProxyType(raw),
+    )
+    concerns.done()
+    table.done()
+    if made.lapses == bool(made.satisfied_by):
+        said = "has no use where lapses is true" if made.lapses else "is missing"
+        raise table.wrong("satisfied_by", said)
+    if made.valid_from and made.valid_to and made.valid_to < made.valid_from:
+        raise table.wrong("valid_to", f"{made.valid_to} is before valid_from {made.valid_from}")
+    return made
+
+
+def _count(table: Table, key: str = "count") -> Count:
+    way = table.one_of(key, WAYS)
+    takes = (*TAKES[way], *MAY_TAKE.get(way, ()))
+    readers: dict[str, Callable[[str], Any]] = {
+        "duration": duration,
+        "cutoff": _clock,
+        "after_cutoff": duration,
+        "clock": _clock,
+        "opens": _clock,
+        "closes": _clock,
+    }
+    values: dict[str, Any] = {}
+    for name, parse in readers.items():
+        if name in table.content and name not in takes:
+            raise table.wrong(name, f"has no use in {way}")
+        if name in TAKES[way] and name not in table.content:
+            raise table.wrong(name, f"is missing, and {way} needs it")
+        if name in table.content:
+            values[name] = table.parsed(name, parse)
+    for name in ("duration", "after_cutoff"):
+        length = values.get(name)
+        if way in IN_DAYS and length is not None and length % timedelta(days=1):
+            raise table.wrong(name, f"{iso(length)} is not whole days, and {way} counts days")
+    if way == "office_hours" and values["opens"] >= values["closes"]:
+        raise table.wrong("closes", f"{values['closes']} is not later than opens {values['opens']}")
+    return Count(way=way, rolls=table.optional("rolls", bool) or False, **values)
+
+
+def _clock(text: str) -> time:
+    made = time.fromisoformat(text)
+    if made.tzinfo is not None:
+        raise ValueError("must be local, without an offset")
+    return made
+
+
+def _trigger(table: Table) -> Trigger:
+    made = Trigger(
+        notice=table.notice(),
+        time=table.time(),
+        only_if=table.one_of_if("only_if", FLAGS),
+        unless=table.one_of_if("unless", FLAGS),
+        from_ready_day=table.optional("from_ready_day", bool) or False,
+        longest_stay=table.parsed_if("longest_stay", duration),
+        placed=table.optional("placed", str),
+    )
+    table.done()
+    return made
+
+
+def _later(table: Table) -> Later:
+    made = Later(
+        notice=table.notice(),
+        time=table.time(),
+        basis=table.required("basis", str),
+        confidence=table.one_of("confidence", CONFIDENCES),
+    )
+    table.done()
+    return made
+
+
+def _floor(table: Table) -> Floor:
+    made = Floor(notice=table.notice(), time=table.time(), count=_count(table))
+    table.done()
+    return made
+
+
+def _telling(table: Table, notices: tuple[NoticeKind, ...]) -> Telling:
+    party_is = table.one_of_if("party_is", [which.value for which in PartyIs])
+    return Telling(
+        notices=notices,
+        time=table.time(),
+        by=table.words("by", ROLES),
+        party_is=PartyIs(party_is) if party_is else None,
+        says=table.one_of_if("says", SAYINGS),
+    )
+
+
+def _satisfaction(table: Table) -> Telling:
+    notices = table.notices("notices")
+    if not notices:
+        raise table.wrong("notices", "is missing")
+    made = _telling(table, notices)
+    table.done()
+    return made
+
+
+def _requirement(table: Table) -> Requirement:
+    made = Requirement(
+        name=table.required("name", str),
+        telling=_telling(table, (table.notice(),)),
+        basis=table.required("basis", str),
+        missing=table.required("missing", str),
+        only_if=table.one_of_if("only_if", FLAGS),
+        waived_by=table.notices("waived_by"),
+        enforced=_yes(table.optional("enforced", bool), True),
+        whenever=_yes(table.optional("whenever", bool), False),
+        deadline=table.optional("deadline", str),
+        late=table.one_of_if("late", LATE) or "allowed",
+    )
+    table.done()
+    if made.late == "void" and made.deadline is None:
+        raise table.wrong("late", "means nothing without the deadline that it is late for")
+    return made
+
+
+def _yes(value: bool | None, default: bool) -> bool:
+    return default if value is None else value
+
+
+def _payment(table: Table) -> Payment:
+    payees = table.optional("payees", list) or ["hospital"]
+    made = Payment(
+        basis=table.required("basis", str),
+        currency=table.required("currency", str),
+        payees=tuple(payees),
+        amounts=read_amounts(table.tables("amount"), tuple(payees)),
+        note=table.optional("note", str),
+    )
+    table.done()
+    return made
+
+
+def read_amounts(tables: Iterable[Table], payees: tuple[str, ...]) -> tuple[Amount, ...]:
+    """The prices of a rule file or of an agreement."""
+    made = []
+    for table in tables:
+        made.append(
+            Amount(
+                year=table.required("year", int),
+                amount=table.parsed("amount", _money),
+                basis=table.required("basis", str),
+                confidence=table.one_of_if("confidence", CONFIDENCES) or "local",
+                payee=table.one_of_if("payee", payees) or payees[0],
+                from_day=table.optional("from_day", int) or 1,
+                to_day=table.optional("to_day", int),
+            )
+        )
+        table.done()
+    return tuple(made)
+
+
+def _money(text: str) -> Decimal:
+    amount = Decimal(text)
+    if not amount.is_finite() or amount < 0 or amount != round(amount, 2):
+        raise ValueError(f"{text!r} is no amount; write it like 5745 or 120.50")
+    return amount
+
+
+def _term(table: Table) -> Term:
+    made = Term(
+        name=table.required("name", str),
+        rule=table.required("rule", str),
+        key=table.required("key", str),
+        about=table.required("about", str),
+    )
+    table.done()
+    return made
+
+
+def _undated(table: Table) -> Undated:
+    made = Undated(
+        actor=table.one_of("actor", ACTORS),
+        duty=table.required("duty", str),
+        basis=table.required("basis", str),
+        confidence=table.one_of("confidence", CONFIDENCES),
+    )
+    table.done()
+    return made

@@ -1,0 +1,114 @@
+"""Every sentence with which the rules explain themselves, as a key with parameters; `wording` says them.
+
+The key is the English text; the catalogs in `locales/` hold the other languages. A sentence is said whole:
+what stands in a place of it is a value or another sentence, and nothing is glued together.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A key of the catalogs, and what stands in its places.
+
+    A value may be text, a number, a date, a local instant, a clock time, a duration, a notice kind, or a
+    sentence of its own.
+    """
+
+    key: str
+    values: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+class Say(StrEnum):
+    """The sentences. `Say.WITHDRAWN.of(at=…)` makes one."""
+
+    # when something was
+    NOTICE_OCCURRED = "{notice} {at}"
+    NOTICE_SENT = "{notice} sent {at}"
+    NOTICE_DELIVERED = "{notice} delivered {at}"
+    NOTICE_ACCEPTED = "{notice} accepted by its receiver {at}"
+    NOTICE_SEEN = "{notice} seen by its receiver {at}"
+    NOTICE_READY_DAY = "{notice}, which names {day} as the day"
+
+    # how it is counted
+    ELAPSED = "{start}, and {length} later: {due} ({basis})"
+    SAME_DAY = "{start}, so by the end of that day: {day} ({basis})"
+    SAME_DAY_LATER = "{start}, and the day {length} later: {day} ({basis})"
+    DAYS = "{start}, so by the end of day {number}: {day} ({basis})"
+    BEFORE_CUTOFF = "{start}, not after {cutoff}, so day {number}: {day} ({basis})"
+    AFTER_CUTOFF = "{start}, after {cutoff}, so day {number}: {day} ({basis})"
+    WORKING_DAYS = "{start}, so by the end of working day {number}: {day} ({basis})"
+    WORKING_BEFORE_CUTOFF = "{start}, not after {cutoff}, so working day {number}: {day} ({basis})"
+    WORKING_AFTER_CUTOFF = "{start}, after {cutoff}, so working day {number}: {day} ({basis})"
+    BY_CLOCK = "{start}, so by {due} ({basis})"
+    OFFICE_HOURS = "{start}, and {length} of office hours later: {due} ({basis})"
+    UNTIL_DISCHARGE = "{start}, so before the discharge: {due} ({basis})"
+    NAMED_DAY = "{start}, and the day that it names: {day} ({basis})"
+    ROLLED = "the last day would be a day off, so it is the next working day"
+    FLOORED = "not before {day}, because of another notice: {start}"
+    LATER_NEED = "counted from the need identified {at}, after admission"
+    LATER_NEED_BESIDE = "counted from the need identified {at}, after admission; by {basis} the time from admission is up {due}"
+    ANNOUNCED = "only announced: asks for nothing before {day}"
+    LOCAL_FIGURE = "{length} is a local figure; {basis} gives none"
+    UNCERTAIN_FIGURE = "not checked against a source: {basis}; the region must confirm it"
+    REPLACED_LOCALLY = "by local terms, {key} is {now} instead of {was}"
+    REPLACED = "by the agreement {agreement}, {key} is {now} instead of {was}"
+
+    # what ended or suspended it
+    WITHDRAWN = "the ready notice was withdrawn {at}"
+    DISCHARGED = "the patient was discharged {at}"
+    DIED = "the patient died {at}"
+    LEFT = "the patient left against advice {at}"
+    NO_NEED = "there is no need of municipal services {at}"
+    SIP_DECLINED = "the patient declined a coordinated plan {at}"
+    INTERRUPTED = "the process was interrupted {at}"
+    READMITTED = "the patient was admitted again {at}"
+    ENDED = "{notice} {at}"
+    ENDED_LATE = "{ended}; it had been due {due}"
+    CAN_RECEIVE = "the municipality can receive {at}"
+    SUSPENDED = (
+        "the last answer, sent {at}, has not been classified: silence does not count until a person reads it"
+    )
+    MISSING = "{what} ({basis})"
+    TOO_LATE = "{what} in time: it was due {due} ({basis})"
+    CONDITION_FROM = "counted to {day}, but a condition was missing until {until}"
+
+    # payment
+    NO_READY_NOTICE = "no ready notice has been sent"
+    NOTHING_HAPPENED = "nothing has happened"
+    NOT_RECEIVED = "the ready notice has no positive receipt of the receiver, so it does not count ({basis})"
+    NOT_IN_FORCE = "no rule of {country} on payment was in force for this on {day}"
+    COUNTRY_ENDED = "{country}: {reason}; nothing can start after {day}"
+    ONLY_CHARGED_FROM = "{ended}; the first chargeable day would have been {day}"
+    CHARGED_FROM = "{counted}; a condition was missing until then, so {day}"
+    FROM_DAY = "{start}, so counted from that day: {day} ({basis})"
+    SILENCE = "the municipality has not answered, and silence counts as no ({basis})"
+    CANNOT = "the municipality said that it cannot receive the patient yet ({basis})"
+    WAITS = "the municipality has not said that it can receive the patient ({basis})"
+    WITHHELD = "{number} days are withheld, because they rest on silence: {reason}"
+    CONTESTED = (
+        "the municipality says that circumstances are beyond its control, {at} ({basis}): to be contested"
+    )
+    SPLIT = "{party} is responsible from {day}"
+    NO_MUNICIPALITY = "no municipality is named as responsible"
+    AMOUNT_UNKNOWN = "the amount per day of {year} is not known here, so neither is the total"
+    AMOUNT_UNKNOWN_TO = (
+        "the amount per day of {year} to the {payee} is not known here, so neither is the total"
+    )
+    AMOUNT_SECOND_HAND = "the amount of {year} is from {basis}, not from the regulation itself"
+    AMOUNT_UNCHECKED = "the amount of {year} is not checked against a source ({basis})"
+    AMOUNT_AGREED = "the amount of {year} is agreed: {basis}"
+    DAY = "day {number} from {day}: {reason}"
+    OVER = "over {at}"
+
+    def of(self, **values: Any) -> Sentence:
+        """The sentence with its places filled."""
+        return Sentence(self.value, values)
+
+
+def of_file(text: str) -> Sentence:
+    """A sentence that a rule file gives; its English text is its key as well."""
+    return Sentence(text)
