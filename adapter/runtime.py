@@ -24,6 +24,7 @@ from adapter.config import Region, Settings, load_region
 from adapter.discharge.agreement import Agreement, agreement
 from adapter.errors import ConfigurationError
 from adapter.inbox import Acceptance, Inbox
+from adapter.ledger import Ledger
 from adapter.messaging.delivery import Leased, Reply
 from adapter.messaging.register import Endpoint, Partner, Register
 from adapter.outbox import WEBHOOK, Outbox
@@ -93,6 +94,7 @@ class Stations:
     register: Register
     store: Store
     cases: Cases
+    ledger: Ledger
     outbox: Outbox
     inbox: Inbox
     clock: Callable[[], datetime]
@@ -149,6 +151,7 @@ def stations(
         register=register,
         store=store,
         cases=cases,
+        ledger=Ledger(cases=cases),
         outbox=outbox,
         inbox=inbox,
         clock=clock,

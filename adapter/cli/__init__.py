@@ -5,11 +5,11 @@ standard error. Exit status: 0 done, 1 something was refused, quarantined or fou
 or the configuration is wrong.
 """
 
-from adapter.cli import running, messages, looking, acting, keeping  # noqa: I001  # the order of the help
+from adapter.cli import running, messages, looking, acting, paying, keeping  # noqa: I001  # the order of the help
 from adapter.cli.frame import app, say
 from adapter.errors import AdapterError, ConfigurationError, NotFound
 
-__all__ = ["acting", "app", "keeping", "looking", "main", "messages", "running"]
+__all__ = ["acting", "app", "keeping", "looking", "main", "messages", "paying", "running"]
 
 
 def main() -> None:

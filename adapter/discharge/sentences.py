@@ -50,7 +50,10 @@ class Say(StrEnum):
     ROLLED = "the last day would be a day off, so it is the next working day"
     FLOORED = "not before {day}, because of another notice: {start}"
     LATER_NEED = "counted from the need identified {at}, after admission"
-    LATER_NEED_BESIDE = "counted from the need identified {at}, after admission; by {basis} the time from admission is up {due}"
+    LATER_NEED_BESIDE = (
+        "counted from the need identified {at}, after admission; "
+        "by {basis} the time from admission is up {due}"
+    )
     ANNOUNCED = "only announced: asks for nothing before {day}"
     LOCAL_FIGURE = "{length} is a local figure; {basis} gives none"
     UNCERTAIN_FIGURE = "not checked against a source: {basis}; the region must confirm it"

@@ -329,3 +329,30 @@ mailbox_seen = Table(
     Column("key", Text, primary_key=True),
     Column("at", Instant, nullable=False),
 )
+
+ledger_month = Table(
+    "ledger_month",
+    metadata,
+    Column("month", Text, primary_key=True),  # 2024-03
+    Column("closed_at", Instant, nullable=False),
+    Column("closed_by", Text),
+)
+
+ledger_entry = Table(
+    "ledger_entry",
+    metadata,
+    _id(),
+    Column("month", Text, nullable=False),  # in whose closing it was booked; never changed afterwards
+    Column("case_id", _Id, nullable=False),
+    Column("day", Date, nullable=False),
+    Column("debtor", Text, nullable=False),
+    Column("payee", Text, nullable=False),
+    Column("amount", Text),  # a decimal; NULL while no price is known
+    Column("currency", Text, nullable=False),
+    Column("kind", Text, nullable=False),  # charge, reversal
+    Column("state", Text, nullable=False),  # open, disputed, upheld, waived
+    Column("reverses", _Id),
+    Column("why", Text, nullable=False),
+    Index("ledger_entry_month", "month"),
+    Index("ledger_entry_case", "case_id"),
+)

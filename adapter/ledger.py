@@ -1,0 +1,109 @@
+"""The ledger of a region: a statement a month, frozen when the month is closed.
+
+An open month is worked out anew each time. Closing books its days, and what has changed since in the days of
+months that were closed before: a reversal and a new entry, in the statement of the month that is closed now.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import Connection
+
+from adapter.cases import Cases
+from adapter.discharge.ledger import Entry, EntryKind, EntryState, Total, corrections, entries, totals
+from adapter.discharge.payment import liabilities
+from adapter.errors import NotFound
+from adapter.store import cases as case_rows
+from adapter.store import ledger as rows
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Statement:
+    """What is owed for a month, as it was booked or as it would be booked now."""
+
+    month: str
+    closed_at: datetime | None
+    lines: tuple[Entry, ...]
+
+    @property
+    def totals(self) -> list[Total]:
+        """By municipality and payee: the sums of the lines."""
+        return totals(self.lines)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ledger:
+    """The payments of a region's cases."""
+
+    cases: Cases
+
+    def statement(self, tx: Connection, month: str, now: datetime) -> Statement:
+        """The statement of a month (2024-03): as it was booked, or as it stands now."""
+        closed = rows.closed(tx)
+        if month in closed:
+            return Statement(month=month, closed_at=closed[month], lines=tuple(rows.of_month(tx, month)))
+        return Statement(month=month, closed_at=None, lines=tuple(self._open(tx, month, set(closed), now)))
+
+    def close(self, tx: Connection, month: str, now: datetime, *, by: str | None) -> Statement:
+        """Book a month that is over. NotFound where it is closed already, or is not over yet."""
+        if month in rows.closed(tx):
+            raise NotFound(f"{month} is closed already; what has changed since is booked with a later month")
+        _, last = bounds(month)
+        if now.astimezone(self.cases.agreement.zone).date() <= last:
+            raise NotFound(f"{month} is not over yet; close it when its last day has ended")
+        made = self.statement(tx, month, now)
+        rows.close(tx, month, made.lines, now, by)
+        case_rows.note(tx, at=now, subject=f"month {month}", what="closed", case_id=None, by=by)
+        return self.statement(tx, month, now)
+
+    def settle(
+        self, tx: Connection, entry_id: int, state: EntryState, now: datetime, *, by: str | None, why: str
+    ) -> Entry:
+        """Dispute, uphold or waive a booked charge; waiving is booked as a reversal with the next closing."""
+        found = rows.entry(tx, entry_id)
+        if found is None or found.kind is not EntryKind.CHARGE:
+            raise NotFound(
+                f"there is no booked charge {entry_id}; `discharge-adapter payments --month` lists them"
+            )
+        if any(e.reverses == entry_id for e in rows.of_case(tx, found.case_id)):
+            raise NotFound(
+                f"charge {entry_id} has been reversed already: nothing stands that could be settled"
+            )
+        rows.settle(tx, entry_id, state)
+        what = f"charge {entry_id} {state.value}: {why}"
+        case_rows.note(tx, at=now, subject=f"charge {entry_id}", what=what, case_id=found.case_id, by=by)
+        return replace(found, state=state)
+
+    def _open(self, tx: Connection, month: str, closed: set[str], now: datetime) -> Iterator[Entry]:
+        """The month's own days, and what has changed in the days of the closed months."""
+        _, last = bounds(month)
+        wanted = {month, *closed}
+        lines: list[Entry] = []
+        for case_id, patient in rows.concerned(tx, last + timedelta(days=1)):
+            computed = [e for e in self._computed(tx, case_id, patient, now) if month_of(e.day) in wanted]
+            booked = [replace(e, case_id=case_id) for e in rows.of_case(tx, case_id)]
+            if computed or booked:
+                lines += corrections(booked, computed)
+        yield from sorted(lines, key=lambda e: (e.debtor, e.day, e.case_id, e.payee, e.kind.value))
+
+    def _computed(self, tx: Connection, case_id: int, patient: str, now: datetime) -> list[Entry]:
+        agreement, roles = self.cases.agreement, self.cases.roles
+        return [
+            entry
+            for found, case in self.cases.folded(tx, patient)
+            if found == case_id
+            for entry in entries(case_id, liabilities(case, agreement, now, roles))
+        ]
+
+
+def bounds(month: str) -> tuple[date, date]:
+    """The first and the last day of a month; ValueError where it is none."""
+    first = date.fromisoformat(f"{month}-01")
+    following = (first + timedelta(days=31)).replace(day=1)
+    return first, following - timedelta(days=1)
+
+
+def month_of(day: date) -> str:
+    """The month of a day, as statements name it."""
+    return f"{day:%Y-%m}"

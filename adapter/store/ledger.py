@@ -1,0 +1,105 @@
+"""The ledger's rows: what was booked when a month was closed. Only an entry's state changes afterwards."""
+
+from collections.abc import Iterable
+from datetime import date, datetime
+from decimal import Decimal
+
+from sqlalchemy import Connection, insert, or_, select, update
+
+from adapter.discharge.ledger import Entry, EntryKind, EntryState
+from adapter.store.statements import Row, found
+from adapter.store.tables import case, deadline, ledger_entry, ledger_month
+
+
+def closed(tx: Connection) -> dict[str, datetime]:
+    """The closed months, each with the instant of its closing."""
+    rows = tx.execute(select(ledger_month.c.month, ledger_month.c.closed_at).order_by(ledger_month.c.month))
+    return {row[0]: row[1] for row in rows}
+
+
+def close(tx: Connection, month: str, lines: Iterable[Entry], now: datetime, by: str | None) -> None:
+    """Book the lines and close the month."""
+    tx.execute(insert(ledger_month).values(month=month, closed_at=now, closed_by=by))
+    for line in lines:
+        tx.execute(insert(ledger_entry).values(month=month, **_values(line)))
+
+
+def of_month(tx: Connection, month: str) -> list[Entry]:
+    """What was booked when that month was closed."""
+    return _entries(tx, ledger_entry.c.month == month)
+
+
+def of_case(tx: Connection, case_id: int) -> list[Entry]:
+    """Everything booked for a case, under its own id or an alias of it."""
+    return _entries(tx, ledger_entry.c.case_id.in_(_ids(tx, case_id)))
+
+
+def entry(tx: Connection, entry_id: int) -> Entry | None:
+    """One entry."""
+    listed = _entries(tx, ledger_entry.c.id == entry_id)
+    return listed[0] if listed else None
+
+
+def settle(tx: Connection, entry_id: int, state: EntryState) -> None:
+    """Where the parties stand on an entry."""
+    tx.execute(update(ledger_entry).where(ledger_entry.c.id == entry_id).values(state=state.value))
+
+
+def concerned(tx: Connection, until: date) -> list[tuple[int, str]]:
+    """The cases for which something may be owed before `until`, and those booked already: (id, patient)."""
+    may_owe = select(deadline.c.case_id).where(
+        deadline.c.kind == "payment-start", deadline.c.state.in_(("open", "missed", "met-late"))
+    )
+    booked = select(ledger_entry.c.case_id)
+    into = select(case.c.merged_into).where(case.c.id.in_(booked), case.c.merged_into.is_not(None))
+    query = select(case.c.id, case.c.patient).where(
+        case.c.merged_into.is_(None),
+        or_(case.c.id.in_(may_owe), case.c.id.in_(booked), case.c.id.in_(into)),
+    )
+    return [(row[0], row[1]) for row in tx.execute(query.order_by(case.c.id))]
+
+
+def _ids(tx: Connection, case_id: int) -> list[int]:
+    """The id of a case and every alias of it."""
+    ids, new = [case_id], [case_id]
+    while new:
+        new = list(tx.execute(select(case.c.id).where(case.c.merged_into.in_(new))).scalars())
+        new = [one for one in new if one not in ids]
+        ids += new
+    return ids
+
+
+def _entries(tx: Connection, condition: object) -> list[Entry]:
+    query = select(ledger_entry).where(condition).order_by(ledger_entry.c.id)  # type: ignore[arg-type]  # a clause
+    return [_entry(row) for row in found(tx, query)]
+
+
+def _entry(row: Row) -> Entry:
+    return Entry(
+        id=row["id"],
+        case_id=row["case_id"],
+        day=row["day"],
+        debtor=row["debtor"],
+        payee=row["payee"],
+        amount=None if row["amount"] is None else Decimal(row["amount"]),
+        currency=row["currency"],
+        kind=EntryKind(row["kind"]),
+        state=EntryState(row["state"]),
+        reverses=row["reverses"],
+        why=row["why"],
+    )
+
+
+def _values(line: Entry) -> dict[str, object]:
+    return {
+        "case_id": line.case_id,
+        "day": line.day,
+        "debtor": line.debtor,
+        "payee": line.payee,
+        "amount": None if line.amount is None else f"{line.amount:f}",
+        "currency": line.currency,
+        "kind": line.kind.value,
+        "state": line.state.value,
+        "reverses": line.reverses,
+        "why": line.why,
+    }

@@ -1,0 +1,150 @@
+"""A month's statement over both stores: worked out while it is open, frozen when it is closed."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from adapter.discharge.ledger import EntryState
+from adapter.discharge.notices import AnswerValue, NoticeKind, Standing
+from adapter.errors import NotFound
+from adapter.ledger import Statement, bounds
+from adapter.store import tables
+from tests.conftest import StandingClock
+from tests.stage import Stage, answering, stage
+
+K = NoticeKind
+
+
+@pytest.fixture
+def play(store_url: str, clock: StandingClock) -> Iterator[Stage]:
+    """A patient whom Sogndal has known of since the admission, and who is ready; the receipts are there."""
+    made = stage(store_url, clock)
+    made.post.answer = answering(clock)
+    for kind in (K.ADMITTED, K.CARE_NEEDS, K.READY_FOR_DISCHARGE):
+        tell(made, kind)
+        clock.forward(hours=1)
+    yield made
+    made.close()
+
+
+def tell(play: Stage, kind: NoticeKind, **more: object) -> str:
+    content = play.message(kind, **more)
+    done = play.receive(content)
+    assert done.outcome == "accepted"
+    play.deliver()
+    return str(play.rows(tables.message)[-1]["message_id"])
+
+
+def answered(play: Stage, value: AnswerValue = AnswerValue.CAN_RECEIVE) -> None:
+    tell(play, K.ANSWER, sender="sogndal", receivers=("laerdal-sjukehus",), answer=value)
+
+
+def statement(play: Stage, month: str = "2014-03") -> Statement:
+    return play.write(lambda tx: play.built.ledger.statement(tx, month, play.clock()))
+
+
+def close(play: Stage, month: str = "2014-03") -> Statement:
+    return play.write(lambda tx: play.built.ledger.close(tx, month, play.clock(), by="Kari"))
+
+
+def days(made: Statement) -> list[tuple[int, str]]:
+    return [(line.day.day, line.kind.value) for line in made.lines]
+
+
+def test_an_open_month_is_worked_out_anew_each_time(play: Stage, clock: StandingClock):
+    assert days(statement(play)) == []
+    clock.forward(days=2)
+    made = statement(play)
+    assert days(made) == [(3, "charge"), (4, "charge")]
+    assert [(t.debtor, t.payee, t.days, t.amount) for t in made.totals] == [
+        ("sogndal", "hospital", 2, Decimal(8510))
+    ]
+    answered(play)
+    clock.forward(days=3)
+    assert days(statement(play)) == [(3, "charge"), (4, "charge")]
+    assert play.rows(tables.ledger_entry) == []
+
+
+def test_a_month_is_closed_when_it_is_over_and_only_once(play: Stage, clock: StandingClock):
+    with pytest.raises(NotFound, match="not over yet"):
+        close(play)
+    clock.forward(days=29)
+    made = close(play)
+    assert made.closed_at == clock()
+    assert len(made.lines) == 29
+    assert {line.id for line in made.lines} == set(range(1, 30))
+    with pytest.raises(NotFound, match="closed already"):
+        close(play)
+
+
+def test_a_late_message_changes_a_closed_month_by_a_reversal_in_the_next(play: Stage, clock: StandingClock):
+    ready = play.rows(tables.message, type="ready-for-discharge")[0]["message_id"]
+    clock.forward(days=2)
+    answered(play)
+    clock.forward(days=35)
+    frozen = close(play)
+    assert days(frozen) == [(3, "charge"), (4, "charge")]
+    tell(play, K.READY_FOR_DISCHARGE, standing=Standing.CANCELLATION, refers_to=ready)
+    assert statement(play).lines == frozen.lines
+    april = statement(play, "2014-04")
+    assert [(line.day.month, line.day.day, line.kind.value) for line in april.lines] == [
+        (3, 3, "reversal"),
+        (3, 4, "reversal"),
+    ]
+    assert [(t.days, t.amount) for t in april.totals] == [(-2, Decimal(-8510))]
+    clock.forward(days=30)
+    close(play, "2014-04")
+    assert statement(play, "2014-05").lines == ()
+
+
+def test_a_waived_charge_is_reversed_with_the_next_month(play: Stage, clock: StandingClock):
+    clock.forward(days=2)
+    answered(play)
+    clock.forward(days=35)
+    first = close(play).lines[0]
+    assert first.id is not None
+    number = first.id
+
+    def settle(state: EntryState) -> None:
+        play.write(
+            lambda tx: play.built.ledger.settle(tx, number, state, play.clock(), by="Kari", why="fire")
+        )
+
+    settle(EntryState.DISPUTED)
+    assert statement(play, "2014-04").lines == ()
+    settle(EntryState.WAIVED)
+    (reversal,) = statement(play, "2014-04").lines
+    assert (reversal.reverses, reversal.amount) == (number, Decimal(-4255))
+    clock.forward(days=30)
+    close(play, "2014-04")
+    with pytest.raises(NotFound, match="reversed already"):
+        settle(EntryState.UPHELD)
+    noted = [row["what"] for row in play.rows(tables.history) if row["subject"] == f"charge {number}"]
+    assert noted == [f"charge {number} disputed: fire", f"charge {number} waived: fire"]
+
+
+def test_what_is_not_booked_cannot_be_settled(play: Stage):
+    with pytest.raises(NotFound, match="no booked charge 7"):
+        play.write(
+            lambda tx: play.built.ledger.settle(
+                tx, 7, EntryState.WAIVED, play.clock(), by=None, why="a mistake"
+            )
+        )
+
+
+def test_an_answer_that_nobody_has_classified_keeps_the_days_out(play: Stage, clock: StandingClock):
+    clock.forward(days=1)
+    answered(play, AnswerValue.UNCLASSIFIED)
+    clock.forward(days=3)
+    assert statement(play).lines == ()
+    answered(play, AnswerValue.CANNOT_RECEIVE)
+    assert [day for day, _ in days(statement(play))] == [3, 4, 5, 6]
+
+
+@pytest.mark.parametrize(("month", "last"), [("2014-02", 28), ("2024-02", 29), ("2014-12", 31)])
+def test_a_month_has_its_bounds(month, last):
+    first, end = bounds(month)
+    assert (first.day, end.day) == (1, last)
+    assert end - first == timedelta(days=last - 1)
