@@ -385,7 +385,8 @@ class Reading:
         planned = self.case.planned_discharge
         leaves = self.case.discharged_at or (last_second(planned, self.zone) if planned else None)
         calendar = self.terms.calendar(self._between(party), local_date(at, self.zone))
-        return Ground(calendar=calendar, leaves_at=leaves)
+        named = (e.notice.follow_up for e in reversed(occasion.entries) if e.notice.follow_up is not None)
+        return Ground(calendar=calendar, leaves_at=leaves, named_day=next(named, None))
 
     def counted(self, occasion: Occasion, party: str | None, start: Start) -> Counted | None:
         ground = self.ground(occasion, party, start.at)
@@ -463,12 +464,19 @@ class Reading:
 
         return [e for e in self._tellings(telling, party) if belongs(e) and own(e)]
 
-    def _settled(self, occasion: Occasion, party: str | None, due: datetime | None) -> datetime | None:
-        times = (self.settled_by(t, occasion, party, due) for t in self.rule.satisfied_by)
+    def _settled(
+        self, occasion: Occasion, party: str | None, due: datetime | None, since: datetime | None = None
+    ) -> datetime | None:
+        times = (self.settled_by(t, occasion, party, due, since) for t in self.rule.satisfied_by)
         return min((at for at in times if at is not None), default=None)
 
     def settled_by(
-        self, telling: Telling, occasion: Occasion, party: str | None, due: datetime | None
+        self,
+        telling: Telling,
+        occasion: Occasion,
+        party: str | None,
+        due: datetime | None,
+        since: datetime | None = None,
     ) -> datetime | None:
         if NoticeKind.ANSWER not in telling.notices:
             found = self._tellings(telling, party)
@@ -477,7 +485,8 @@ class Reading:
         if telling.says == AnswerValue.CAN_RECEIVE:
             return self._can_receive(found, due)
         times = (self._when(e, telling.time, party) for e in found)
-        return min((at for at in times if at is not None), default=None)
+        counts = (at for at in times if at is not None and not (telling.after and since and at < since))
+        return min(counts, default=None)
 
     def _can_receive(self, answers: list[Entry], due: datetime | None) -> datetime | None:
         """When the municipality can receive: `due` or before, or the first time after it.
@@ -629,7 +638,7 @@ class Reading:
     def _deadline(self, occasion: Occasion, party: str | None, start: Start, counted: Counted) -> Deadline:
         base = counted.due
         due, missing = self.opening(occasion, party, start, base)
-        settled = self._settled(occasion, party, due)
+        settled = self._settled(occasion, party, due, start.at)
         ended = self._ended(occasion, start, due)
         if settled is not None and not (settled <= self.now or in_time(settled, due)):
             settled = None  # a day to receive on that has not come yet

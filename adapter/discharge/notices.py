@@ -104,6 +104,7 @@ class Notice:
     refers_to: str | None = None  # message id of the notice that this one corrects, cancels or answers
     reserved: bool = False  # ForbeholdOmVideresending: only the addressed receiver may have it
     text: str | None = None
+    follow_up: date | None = None  # the day that the message itself names for a follow-up
 
     def __post_init__(self) -> None:
         for moment in (self.sent_at, self.occurred, self.admitted, self.ready):

@@ -88,6 +88,7 @@ class Telling:
     by: tuple[str, ...] = ()  # roles of the sender; empty = anybody
     party_is: PartyIs | None = None
     says: str | None = None
+    after: bool = False  # only what happens after the start
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -504,6 +505,7 @@ def _telling(table: Table, notices: tuple[NoticeKind, ...]) -> Telling:
         by=table.words("by", ROLES),
         party_is=PartyIs(party_is) if party_is else None,
         says=table.one_of_if("says", SAYINGS),
+        after=_yes(table.optional("after", bool), False),
     )
 
 

@@ -34,7 +34,8 @@ _OF_KIND = {
     "sip_needed": NoticeKind.READY_FOR_DISCHARGE,
     "psychiatric": NoticeKind.READY_FOR_DISCHARGE,
 }
-_KEYS = ("kind", *_TIMES, *_PARTIES, *_OF_KIND, "planned_discharge")
+_NAMES_A_DAY = (NoticeKind.DISCHARGE_REPORT, NoticeKind.DISCHARGE_SUMMARY, NoticeKind.CARE_PLAN)
+_KEYS = ("kind", *_TIMES, *_PARTIES, *_OF_KIND, "planned_discharge", "follow_up")
 _SENDERS = {
     NoticeKind.ANSWER: "municipality",
     NoticeKind.REPORT_OF_ADMISSION: "municipality",
@@ -169,6 +170,7 @@ class _Event:
             estimate=bool(self._flag("estimate")),
             sip_needed=bool(self._flag("sip_needed")),
             psychiatric=bool(self._flag("psychiatric")),
+            follow_up=self._day("follow_up"),
         )
 
     def _check_keys(self, kind: NoticeKind) -> None:
@@ -176,6 +178,9 @@ class _Event:
         for key, of_kind in _OF_KIND.items():
             if key in self.content and kind is not of_kind:
                 raise ConfigurationError(f"{self.where}: {key}: belongs to {of_kind}, not to {kind}")
+        if "follow_up" in self.content and kind not in _NAMES_A_DAY:
+            named = ", ".join(_NAMES_A_DAY)
+            raise ConfigurationError(f"{self.where}: follow_up: belongs to {named}, not to {kind}")
         if "sender" in self.content and "by" in self.content:
             raise ConfigurationError(f"{self.where}: by: says the same as sender; leave one out")
 

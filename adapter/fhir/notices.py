@@ -12,7 +12,7 @@ from html import unescape
 from re import sub
 from typing import Any
 
-from adapter.discharge.notices import AnswerValue, Moment, Notice, NoticeKind, Standing
+from adapter.discharge.notices import AnswerValue, Moment, Notice, NoticeKind, Standing, local_date
 from adapter.errors import Refused
 from adapter.fhir.bundles import (
     ANSWER_SYSTEM,
@@ -36,13 +36,23 @@ from adapter.fhir.bundles import (
     organization,
     pairs,
     reference,
+    resources,
     with_extension,
 )
-from adapter.fhir.parts import ENDED, TASK_STATUS, encounter_of, focus_of, patient_of, practitioner_of
+from adapter.fhir.parts import (
+    ENDED,
+    TASK_STATUS,
+    check_up_of,
+    encounter_of,
+    focus_of,
+    patient_of,
+    practitioner_of,
+)
 from adapter.messaging.envelope import Address
 
 K = NoticeKind
 
+_NOT_ASKED = ("revoked", "entered-in-error", "completed")
 _NAMESPACE = uuid.UUID("6d1d9a2c-6f43-5a56-9f0e-0d4c7e3f2b11")
 
 
@@ -91,6 +101,9 @@ def message_bundle(
     parts = [head, patient, encounter]
     if focus is not encounter:
         parts.append(focus)
+    check_up = check_up_of(notice, patient, new_id("check-up"))
+    if check_up is not None:
+        parts.append(check_up)
     return {
         "resourceType": "Bundle",
         "id": transmission_id,
@@ -179,7 +192,21 @@ def notice_in(bundle: Bundle, *, zone: tzinfo) -> Notice:
         refers_to=extension(head, "refers-to"),
         reserved=bool(extension(head, "reserved")),
         text=plain_text(focus),
+        follow_up=_follow_up(bundle, zone),
     )
+
+
+def _follow_up(bundle: Bundle, zone: tzinfo) -> date | None:
+    """The first day for which a ServiceRequest that still stands asks for a follow-up."""
+    days = []
+    for resource in resources(bundle):
+        if resource.get("resourceType") != "ServiceRequest" or resource.get("status") in _NOT_ASKED:
+            continue
+        at = resource.get("occurrenceDateTime") or (resource.get("occurrencePeriod") or {}).get("start")
+        found = moment(at, zone)
+        if found is not None:
+            days.append(local_date(found, zone))
+    return min(days, default=None)
 
 
 def event_kind(head: Resource) -> NoticeKind:

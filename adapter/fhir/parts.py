@@ -57,6 +57,7 @@ FOCUS: dict[NoticeKind, str] = {
     K.SEEN: "Communication",
     K.OBJECTION: "Communication",
     K.FOLLOWED_UP: "Task",
+    K.BEYOND_CONTROL: "Communication",
 }
 """The resource that a notice of each kind is about; every message carries the Encounter besides."""
 
@@ -97,6 +98,20 @@ def patient_of(notice: Notice, subject: Subject, resource_id: str) -> Resource:
     if notice.kind is K.DECEASED and notice.standing is not Standing.CANCELLATION:
         patient["deceasedDateTime"] = instant_text(notice.occurred)
     return patient
+
+
+def check_up_of(notice: Notice, patient: Resource, resource_id: str) -> Resource | None:
+    """The appointment that the message itself makes for a follow-up, if it makes one."""
+    if notice.follow_up is None:
+        return None
+    return {
+        "resourceType": "ServiceRequest",
+        "id": resource_id,
+        "status": "active",
+        "intent": "plan",
+        "subject": reference(patient),
+        "occurrenceDateTime": notice.follow_up.isoformat(),
+    }
 
 
 def practitioner_of(clinician: Clinician, resource_id: str) -> Resource:

@@ -203,6 +203,7 @@ FROM_MUNICIPALITY = frozenset(
         K.SEEN,
         K.OBJECTION,
         K.FOLLOWED_UP,
+        K.BEYOND_CONTROL,
     )
 )
 _WINTER = timezone(timedelta(hours=1))

@@ -328,3 +328,49 @@ def test_the_docs_name_every_key_of_an_event():
 
     for key in _KEYS:
         assert f"`{key}`" in DOCS, key
+
+
+# --- follow-ups ---------------------------------------------------------------------------------------------
+
+HOME = [
+    told("admitted", "2024-03-01T08:00:00+01:00"),
+    told("discharged", "2024-03-05T12:00:00+01:00"),
+    told("discharge-report", "2024-03-05T13:00:00+01:00", follow_up="2024-03-12"),
+]
+
+
+def test_a_check_up_that_the_report_names_is_due_by_the_end_of_that_day():
+    made = deadline(case("norway", "2024-03-06T09:00:00+01:00", *HOME), "follow-up-check-up")
+    assert (made["due_at"], made["state"]) == ("2024-03-12T23:59:59+01:00", "open")
+    assert made["why"][0]["nb"].startswith("utskrivningsrapport sendt tirsdag 2024-03-05 13:00:00, og dagen")
+
+
+@pytest.mark.parametrize(
+    ("at", "state"),
+    [
+        ("2024-03-12T23:59:59+01:00", "met"),
+        ("2024-03-13T00:00:00+01:00", "met-late"),
+        ("2024-03-05T12:30:00+01:00", "missed"),  # before the report: it was another one's
+    ],
+)
+def test_a_check_up_is_met_by_a_follow_up_after_the_report(at, state):
+    done = told("followed-up", at, sender="municipality")
+    explained = case("norway", "2024-03-20T09:00:00+01:00", *HOME, done)
+    assert deadline(explained, "follow-up-check-up")["state"] == state
+
+
+def test_after_a_death_no_follow_up_is_asked_for():
+    explained = case(
+        "norway", "2024-03-20T09:00:00+01:00", *HOME, told("deceased", "2024-03-08T09:00:00+01:00")
+    )
+    made = deadline(explained, "follow-up-check-up")
+    assert (made["state"], made["remind_at"]) == ("void", None)
+
+
+def test_a_follow_up_day_belongs_to_what_can_name_one():
+    with pytest.raises(ConfigurationError, match=r"events\[0\]: follow_up: belongs to discharge-report"):
+        case(
+            "norway",
+            "2024-03-06T09:00:00+01:00",
+            told("admitted", "2024-03-01T08:00:00+01:00", follow_up="2024-03-12"),
+        )

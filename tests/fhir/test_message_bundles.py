@@ -120,3 +120,24 @@ def test_a_time_without_offset_is_the_hospitals():
     bundle = example(NoticeKind.ADMITTED)
     bundle["timestamp"] = "2014-11-03T10:00:00"
     assert notice_in(bundle, zone=UTC).sent_at == datetime(2014, 11, 3, 10, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "kind", [NoticeKind.DISCHARGE_REPORT, NoticeKind.DISCHARGE_SUMMARY, NoticeKind.CARE_PLAN]
+)
+def test_the_day_of_a_check_up_is_a_service_request_and_reads_back(kind):
+    notice = replace(example_notice(kind), follow_up=date(2014, 11, 20))
+    bundle = told(notice)
+    validate(bundle)
+    assert notice_in(bundle, zone=UTC).follow_up == date(2014, 11, 20)
+
+
+def test_of_several_check_ups_the_first_that_still_stands_counts():
+    bundle = told(replace(example_notice(NoticeKind.DISCHARGE_REPORT), follow_up=date(2014, 11, 20)))
+    request = next(e for e in bundle["entry"] if e["resource"]["resourceType"] == "ServiceRequest")
+    for number, (status, day) in enumerate(
+        [("revoked", "2014-11-10"), ("active", "2014-11-14T09:00:00+01:00")]
+    ):
+        other = {**request["resource"], "id": f"r{number}", "status": status, "occurrenceDateTime": day}
+        bundle["entry"].append({"fullUrl": f"urn:uuid:r{number}", "resource": other})
+    assert notice_in(bundle, zone=UTC).follow_up == date(2014, 11, 14)
