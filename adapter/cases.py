@@ -158,7 +158,7 @@ def next_look(d: Deadline, reminded_at: datetime | None, fired_at: datetime | No
     """When the clock must look at a deadline again: to remind, or when it is due; None when never."""
     if d.state == "open":
         return d.remind_at if d.remind_at is not None and reminded_at is None else d.due_at
-    return d.due_at if d.state == "missed" and fired_at is None else None
+    return d.due_at if d.state == "missed" and fired_at is None and not d.quiet else None
 
 
 def _deadline_row(d: Deadline, reminded_at: datetime | None, fired_at: datetime | None) -> dict[str, Any]:

@@ -299,11 +299,11 @@ def test_an_early_notice_is_met_by_the_receipt_of_its_receiver(play: Stage, cloc
     learn = play.built.cases.learn
     facts: list[Fact] = [notice(K.ADMITTED, 0, "in"), needs]
     play.write(lambda tx: learn(tx, "P1", [(f, None) for f in facts], clock.forward(hours=2)))
-    (row,) = play.rows(tables.deadline)
+    (row,) = play.rows(tables.deadline, kind="early-notice")
     assert (row["state"], row["due_at"]) == ("open", START + timedelta(hours=24))
     accepted = evidence(Step.ACCEPTED, needs, 3)
     play.write(lambda tx: learn(tx, "P1", [(accepted, None)], clock.forward(hours=2)))
-    (row,) = play.rows(tables.deadline)
+    (row,) = play.rows(tables.deadline, kind="early-notice")
     assert (row["state"], row["settled_at"], row["next_at"]) == ("met", START + timedelta(hours=3), None)
 
 

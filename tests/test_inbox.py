@@ -62,7 +62,10 @@ def test_everything_that_follows_from_a_message_is_there_at_once(play: Stage):
     assert (row["size"], row["case_id"]) == (len(content), done.case_id)
     assert [(f["kind"], f["message_row"]) for f in play.rows(tables.fact)] == [("admitted", row["id"])]
     assert [c["state"] for c in play.rows(tables.case)] == ["admitted"]
-    assert [(d["kind"], d["state"]) for d in play.rows(tables.deadline)] == [("early-notice", "open")]
+    assert [(d["kind"], d["state"]) for d in play.rows(tables.deadline)] == [
+        ("early-notice", "open"),
+        ("report-of-admission", "open"),
+    ]
     assert [(d["party"], d["state"]) for d in play.rows(tables.delivery)] == [("sogndal", "waiting")]
     with play.built.store.read() as connection:
         assert messages.content(connection, row["acknowledgement"]) == done.acknowledgement
@@ -327,7 +330,7 @@ def test_for_a_board_of_ours_storing_is_the_receipt(store_url: str, clock: Stand
     assert said(done.acknowledgement) == "ok"
     steps = [f["kind"] for f in play.rows(tables.fact)]
     assert sorted(steps) == ["accepted", "delivered", "ready-for-discharge"]
-    assert [d["kind"] for d in play.rows(tables.deadline)] == ["answer"]
+    assert [d["kind"] for d in play.rows(tables.deadline)] == ["answer", "payment-start"]
     assert play.rows(tables.delivery) == []
     play.close()
 

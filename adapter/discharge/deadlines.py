@@ -53,6 +53,7 @@ class Deadline:
     since: datetime  # the instant that started it
     settled_at: datetime | None = None  # when it was met, or when what ended it came
     remind_at: datetime | None = None  # only while open
+    quiet: bool = False  # nobody is alarmed when it is missed
     counted: Sentence  # how the law counts it
     remarks: tuple[Sentence, ...] = ()  # why void, blocked, suspended or counted from elsewhere
     replaced: tuple[Replaced, ...] = ()  # what an agreement has put in place of the rule's own values
@@ -665,6 +666,7 @@ class Reading:
             since=local(start.at, self.zone),
             settled_at=local(at, self.zone) if at is not None else None,
             remind_at=self._remind_at(start, due) if state is DeadlineState.OPEN else None,
+            quiet=self.rule.quiet,
             counted=counted.said,
             remarks=tuple(remarks),
             replaced=self.rule.replaced,
@@ -700,7 +702,7 @@ class Reading:
         return made
 
     def _remind_at(self, start: Start, due: datetime) -> datetime | None:
-        if self.rule.lapses:
+        if self.rule.lapses or self.rule.quiet:
             return None
         return local(max(start.at, due.astimezone(UTC) - self.rule.remind_before), self.zone)
 

@@ -78,7 +78,7 @@ def _rule(rule: Rule) -> Iterator[str]:
         ("Ended, before its time is up, by", _kinds(rule.voided_by)),
         ("Silence says nothing while", _listed(map(_telling, rule.suspended_by), "or")),
         ("In force", _validity(rule)),
-        ("Reminder", f"{_length(rule.remind_before)} before" if not rule.lapses else ""),
+        ("Reminder", _reminder(rule)),
         ("Source", f"{rule.basis}: {_CONFIDENCE[rule.confidence]}"),
         ("Note", rule.note or ""),
     ]
@@ -94,6 +94,12 @@ def _rule(rule: Rule) -> Iterator[str]:
     for required in rule.requires:
         yield f"| Only if | {_requirement(required)} |"
     yield ""
+
+
+def _reminder(rule: Rule) -> str:
+    if rule.lapses:
+        return ""
+    return "none, and no alarm: it is only shown" if rule.quiet else f"{_length(rule.remind_before)} before"
 
 
 def _trigger(rule: Rule) -> str:

@@ -132,6 +132,7 @@ class Rule:
     valid_to: date | None = None  # inclusive
     satisfied_by: tuple[Telling, ...] = ()
     lapses: bool = False  # nothing satisfies it: it is over when its time is up
+    quiet: bool = False  # shown, but nobody is alarmed: a goal, or what goes by ways we do not see
     later: Later | None = None
     floor: Floor | None = None
     receivers_of: tuple[NoticeKind, ...] = ()  # one deadline for each receiver of these
@@ -413,6 +414,7 @@ def read_rule(table: Table) -> Rule:
         responsible=concerns.one_of_if("responsible", ROLES),
         satisfied_by=tuple(_satisfaction(t) for t in table.tables("satisfied_by")),
         lapses=table.optional("lapses", bool) or False,
+        quiet=table.optional("quiet", bool) or False,
         voided_by=table.notices("voided_by"),
         closed_by=table.notices("closed_by"),
         suspended_by=tuple(_satisfaction(t) for t in table.tables("suspended_by")),

@@ -70,7 +70,7 @@ class Deadlines:
         due = f"{found['due_at'].isoformat(timespec='minutes')} ({found['basis']})"
         if found["state"] == "open":
             self._remind(tx, found, subject, f"{what} is due at {due}", now)
-        elif found["state"] == "missed" and found["fired_at"] is None:
+        elif found["state"] == "missed" and found["fired_at"] is None and found["next_at"] is not None:
             if rows.change_deadline(tx, found["id"], "missed", fired_at=now, next_at=None):
                 self.outbox.all_clear(tx, "deadline-near", subject, now)
                 self._tell(tx, found, "deadline-missed", subject, f"{what} was due at {due}", "missed", now)

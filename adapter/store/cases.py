@@ -7,7 +7,20 @@ from functools import cache
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Update, bindparam, delete, func, insert, not_, or_, select, text, update
+from sqlalchemy import (
+    Connection,
+    Update,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    text,
+    update,
+)
 
 from adapter.discharge.case import Case, Evidence, Fact, Step
 from adapter.discharge.notices import AnswerValue, Notice, NoticeKind, Standing
@@ -15,7 +28,7 @@ from adapter.store import statements
 from adapter.store.statements import Row, added, found
 from adapter.store.tables import case, deadline, fact, history, message
 
-_MOMENTS = ("sent_at", "occurred", "admitted", "ready", "planned_discharge", "receive_from")
+_MOMENTS = ("sent_at", "occurred", "admitted", "ready", "planned_discharge", "receive_from", "follow_up")
 _DEFAULTS = {f.name: f.default for f in fields(Notice)}
 
 
@@ -24,6 +37,8 @@ _facts = (
     .where(fact.c.patient == bindparam("patient"))
     .order_by(fact.c.id)
 )
+only_shown = and_(deadline.c.state == "missed", deadline.c.fired_at.is_(None), deadline.c.next_at.is_(None))
+"""A deadline that is missed and of which nobody is alarmed: a goal, or what goes by ways we do not see."""
 _told = (
     select(func.count())
     .select_from(fact.join(message, message.c.id == fact.c.message_row))
@@ -224,7 +239,7 @@ def all_deadlines(tx: Connection, *, overdue: bool, now: datetime, limit: int = 
         .limit(limit)
     )
     if overdue:
-        query = query.where(deadline.c.due_at < now)
+        query = query.where(deadline.c.due_at < now, not_(only_shown))
     return found(tx, query)
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, func, not_, select, text
 
+from adapter.store.cases import only_shown
 from adapter.store.statements import Row, found
 from adapter.store.tables import attempt, case, deadline, delivery
 
@@ -106,7 +107,7 @@ def cases_by_state(tx: Connection) -> dict[str, int]:
 
 def deadlines_behind(tx: Connection, now: datetime, limit: int) -> tuple[list[Row], int]:
     """Deadlines past due and not met, the latest first, and how many there are in all."""
-    past = (deadline.c.state.in_(("open", "missed")), deadline.c.due_at < now)
+    past = (deadline.c.state.in_(("open", "missed")), deadline.c.due_at < now, not_(only_shown))
     count = tx.execute(select(func.count()).select_from(deadline).where(*past)).scalar_one()
     query = _with_case().where(*past).order_by(deadline.c.due_at.desc(), deadline.c.id).limit(limit)
     return found(tx, query), count

@@ -10,7 +10,7 @@ from adapter.discharge.notices import NoticeKind
 from adapter.scheduler.clockwork import Clockwork
 from adapter.scheduler.deadlines import Deadlines
 from adapter.store import cases as case_rows
-from adapter.store import tables
+from adapter.store import overview, tables
 from tests.conftest import StandingClock
 from tests.stage import TORBJORN, Stage, answering, stage
 
@@ -48,11 +48,11 @@ def test_a_reminder_then_one_alarm_then_silence(play: Stage, clock: StandingCloc
     assert (law(play)(), open_alarms(play)) == (1, ["deadline-near"])
     assert (law(play)(), open_alarms(play)) == (0, ["deadline-near"])
     clock.forward(hours=12, seconds=1)
-    assert (law(play)(), open_alarms(play)) == (1, ["deadline-missed"])
+    assert (law(play)(), open_alarms(play)) == (2, ["deadline-missed"])
     clock.forward(days=3)
     assert law(play)() == 0
     assert [h["what"] for h in play.rows(tables.history)] == ["reminded", "missed"]
-    (row,) = play.rows(tables.deadline)
+    (row,) = play.rows(tables.deadline, kind="early-notice")
     assert (row["state"], row["next_at"]) == ("missed", None)
     assert "§ 8" in play.rows(tables.alarm)[0]["text"]
 
@@ -68,8 +68,23 @@ def test_a_deadline_met_late_ends_its_alarm(play: Stage, clock: StandingClock):
     play.deliver()
     assert law(play)() == 1
     assert open_alarms(play) == []
-    assert [d["state"] for d in play.rows(tables.deadline)] == ["met-late"]
+    assert [d["state"] for d in play.rows(tables.deadline, kind="early-notice")] == ["met-late"]
     assert law(play)() == 0
+
+
+def test_what_is_only_shown_reminds_and_alarms_nobody(play: Stage, clock: StandingClock):
+    """The report of admission mostly goes by ways that we do not see; its time is told, not shouted."""
+    play.receive(play.message(ADMITTED))
+    play.receive(play.message(NEEDS))
+    play.post.answer = answering(clock)
+    play.deliver()
+    play.deliver()
+    clock.forward(hours=25)
+    law(play)()
+    (row,) = play.rows(tables.deadline, kind="report-of-admission")
+    assert (row["state"], row["next_at"], open_alarms(play)) == ("missed", None, [])
+    with play.built.store.read() as connection:
+        assert overview.deadlines_behind(connection, clock(), 10) == ([], 0)
 
 
 def test_a_deadline_met_in_time_never_fires(play: Stage, clock: StandingClock):
@@ -79,7 +94,7 @@ def test_a_deadline_met_in_time_never_fires(play: Stage, clock: StandingClock):
     play.deliver()
     play.deliver()
     clock.forward(days=2)
-    assert (law(play)(), play.rows(tables.alarm)) == (0, [])
+    assert (law(play)(), play.rows(tables.alarm)) == (1, [])
 
 
 def test_a_missed_deadline_that_the_facts_take_back_is_open_again(play: Stage, clock: StandingClock):
@@ -95,7 +110,7 @@ def test_a_missed_deadline_that_the_facts_take_back_is_open_again(play: Stage, c
         )
     )
     law(play)()
-    open_now = play.rows(tables.deadline, state="open")
+    open_now = play.rows(tables.deadline, state="open", kind="early-notice")
     assert open_alarms(play) == []
     assert [d["next_at"] > clock() for d in open_now] == [True]
     clock.forward(hours=24)
@@ -136,8 +151,8 @@ def test_a_bad_row_is_put_off_and_starves_nobody(play: Stage, clock: StandingClo
         lambda tx: tx.execute(tables.fact.update().where(tables.fact.c.id == 1).values(body="not a fact"))
     )
     clock.forward(hours=25)
-    assert law(play)() == 2
-    assert sorted(open_alarms(play)) == ["deadline-missed", "deadline-unknown"]
+    assert law(play)() == 4
+    assert sorted(open_alarms(play)) == ["deadline-missed", "deadline-unknown", "deadline-unknown"]
     assert law(play)() == 0
     play.write(lambda tx: tx.execute(tables.fact.update().where(tables.fact.c.id == 1).values(body=good)))
     clock.forward(hours=1)
