@@ -31,6 +31,7 @@ from adapter.transport.fhir_rest import is_duplicate
 
 WEBHOOK = "alarm-webhook"
 RECEIPT = "receipt"
+RELAYED = "relayed"
 ALARM = "alarm"
 _NOTICES = frozenset(kind.value for kind in NoticeKind)
 
@@ -67,6 +68,7 @@ class Parcel:
     expects_receipt: bool = True
     hold_until: datetime | None = None
     original: int | None = None
+    thread: str | None = None  # the conversation of what is relayed unread, where no case is known
 
     @property
     def lane(self) -> str:
@@ -75,6 +77,8 @@ class Parcel:
             return f"{self.case_id}:{self.party}"
         if self.kind == ALARM:
             return self.message_id.rsplit("-", 1)[0]  # its end never overtakes its start
+        if self.thread is not None:
+            return f"{self.kind}:{self.thread}:{self.party}"
         return f"{self.kind}:{self.message_id}:{self.party}"
 
 

@@ -422,6 +422,23 @@ def test_taken_over_by_a_station_on_the_way_is_no_receipt(play: Stage, clock: St
     assert row["receipt_due_at"] == clock() + timedelta(minutes=30)
 
 
+def test_a_receipt_in_the_response_that_somebody_else_gives_settles_nothing(
+    play: Stage, clock: StandingClock
+):
+    tell(play, READY)
+    honest = answering(clock)
+
+    def as_luster(message, endpoint):
+        reply = honest(message, endpoint)
+        return replace(reply, body=reply.body.replace(b"814355", b"814354"))
+
+    play.post.answer = as_luster
+    play.deliver()
+    row = play.delivery()
+    assert (row["state"], row["accepted_at"]) == ("sent", None)
+    assert [m["code"] for m in play.rows(tables.message) if m["outcome"] == "quarantined"] == ["odd-answer"]
+
+
 def test_a_receipt_that_contradicts_the_first_is_an_alarm_and_the_first_stands(
     play: Stage, clock: StandingClock
 ):

@@ -49,7 +49,7 @@ def _receive(built: "Stations", name: str) -> "Acceptance":
     """One file through the inbox; what is over the limit is not read on."""
     import hashlib
 
-    from adapter.inbox import HEAD_KEPT, Incoming
+    from adapter.incoming import HEAD_KEPT, Incoming
 
     most = built.settings.max_message_bytes
     with sys.stdin.buffer if name == "-" else _open(name) as source:

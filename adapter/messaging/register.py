@@ -132,6 +132,12 @@ class Register:
                     return living
         return self._stranger(address) if self.open and address.identifiers else None
 
+    def known_at(self, address: Address, day: date) -> tuple[Party, ...]:
+        """Every party that one of the address's identifiers belongs to on `day`."""
+        found = (p for i in address.identifiers for p in self._by_identifier.get(i, ()))
+        living = (self.living(party, day) for party in found)
+        return tuple({party.id: party for party in living if party is not None}.values())
+
     def living(self, party: Party, day: date) -> Party | None:
         """`party` if it exists on `day`, else the first of its successors that does."""
         seen: set[str] = set()

@@ -14,7 +14,8 @@ import structlog
 from sqlalchemy import Connection
 
 from adapter.errors import AdapterError
-from adapter.inbox import Inbox, Incoming, Prepared
+from adapter.inbox import Inbox
+from adapter.incoming import Incoming, Prepared
 from adapter.messaging.delivery import Leased, Reply
 from adapter.outbox import WEBHOOK, Outbox
 from adapter.store import Store
@@ -158,7 +159,12 @@ class Deliverer:
             incoming = Incoming(content=reply.body, content_type=reply.content_type, channel="reply")
             answer = self._inbox.read(incoming)
         said = answer.reading.acknowledgement if answer is not None and answer.reading else None
-        receipted = said is not None and said.original_id == item.message_id
+        receipted = (
+            said is not None
+            and said.original_id == item.message_id
+            and answer is not None
+            and self._inbox.speaks_for(answer, item)
+        )
 
         def unit(tx: Connection) -> None:
             now = self._clock()

@@ -8,7 +8,8 @@ import structlog
 from sqlalchemy import Connection
 
 from adapter.errors import MailboxError
-from adapter.inbox import Acceptance, Inbox, Incoming
+from adapter.inbox import Acceptance, Inbox
+from adapter.incoming import Incoming
 from adapter.messaging.register import Partner
 from adapter.store import Store, mailboxes
 from adapter.transport import CURSOR, Mailbox

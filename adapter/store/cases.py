@@ -27,7 +27,11 @@ _facts = (
 _told = (
     select(func.count())
     .select_from(fact.join(message, message.c.id == fact.c.message_row))
-    .where(fact.c.patient == bindparam("patient"), message.c.received_at > bindparam("since"))
+    .where(
+        fact.c.patient == bindparam("patient"),
+        message.c.sender == bindparam("sender"),
+        message.c.received_at > bindparam("since"),
+    )
 )
 _lock = text("SELECT pg_advisory_xact_lock(:number)")
 _case = select(case).where(case.c.id == bindparam("row"))
@@ -88,9 +92,9 @@ def facts(tx: Connection, patient: str) -> list[tuple[int, int, Fact]]:
     return [(row["id"], row["case_id"], fact_of(row["kind"], row["body"])) for row in known]
 
 
-def told_since(tx: Connection, patient: str, since: datetime) -> int:
-    """How many notices about a patient have come in after that instant."""
-    told: int = statements.value(tx, _told, patient=patient, since=since)
+def told_since(tx: Connection, patient: str, sender: str, since: datetime) -> int:
+    """How many notices about a patient a sender has told after that instant."""
+    told: int = statements.value(tx, _told, patient=patient, sender=sender, since=since)
     return told
 
 

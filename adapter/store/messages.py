@@ -14,6 +14,7 @@ from adapter.store.tables import delivery, message, payload, setting
 
 _known = select(
     message.c.id, message.c.outcome, message.c.reason, message.c.case_id, message.c.payload,
+    message.c.content_type,
     message.c.acknowledgement, message.c.acknowledgement_type,
 ).where(message.c.sender == bindparam("sender"), message.c.message_id == bindparam("message_id"))  # fmt: skip
 _transmission = select(message.c.message_id).where(

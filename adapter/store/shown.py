@@ -155,6 +155,7 @@ def held(row: Row) -> Document:
         "message_id": row["message_id"],
         "size": row["size"],
         "sha256": (row["sha256"] or row["payload"] or b"").hex() or None,
+        "sha256_of": "head" if row["code"] == "too-long" and row["sha256"] is None else "whole",
         "releasable": row["outcome"] == "quarantined",
     }
 

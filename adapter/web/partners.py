@@ -18,7 +18,8 @@ from starlette.routing import Route
 
 from adapter.errors import StoreError
 from adapter.fhir.wire import JSON, XML, operation_outcome
-from adapter.inbox import HEAD_KEPT, Acceptance, Inbox, Incoming, Prepared
+from adapter.inbox import Acceptance, Inbox
+from adapter.incoming import HEAD_KEPT, Incoming, Prepared
 from adapter.web.signing_in import Doorkeeper
 
 log = structlog.get_logger("partners")
@@ -126,8 +127,11 @@ def _answer(done: Acceptance, request: Request) -> Response:
         status = _BY_CODE.get(done.code or "", status if done.dialect is not None else 400)
     if done.acknowledgement is not None:
         return Response(done.acknowledgement, status_code=status, media_type=done.acknowledgement_type)
-    if done.outcome == "accepted":
+    if done.outcome == "accepted" and done.receipt:
         return Response(status_code=200)  # a receipt is not receipted
+    if done.outcome == "accepted":
+        words = "stored, and passed on; the receiver's own receipt will follow as a message"
+        return _outcome(200, "informational", done.reason or words, request, severity="information")
     if status == 202:
         return _outcome(status, "incomplete", done.reason or "", request, severity="warning")
     if again:

@@ -18,7 +18,7 @@ from adapter.discharge.notices import NoticeKind
 from adapter.errors import StoreError
 from adapter.fhir import wire
 from adapter.fhir.bundles import header
-from adapter.inbox import HEAD_KEPT
+from adapter.incoming import HEAD_KEPT
 from adapter.store import messages
 from adapter.web.signing_in import Doorkeeper
 from tests.conftest import StandingClock
