@@ -26,8 +26,8 @@ log = structlog.get_logger("partners")
 
 ADDRESS = "/fhir/$process-message"
 
-BODY_WITHIN = 120.0
-"""Seconds for the whole of a message to come; else slow peers would hold connections and memory."""
+BODY_WITHIN = 900.0
+"""Seconds for the whole of a message to come; how slowly it may do so is bounded in `app`."""
 
 STATUS = {"accepted": 200, "released": 200, "quarantined": 202, "refused": 422}
 _BY_CODE = {"forbidden": 403, "too-long": 413}
