@@ -8,6 +8,8 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from math import ceil
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -25,7 +27,7 @@ from adapter.messaging.register import Register
 from adapter.store import Store
 from adapter.store import alarms as alarm_rows
 from adapter.web import views
-from adapter.web.signing_in import Doorkeeper
+from adapter.web.signing_in import ASK, Doorkeeper
 from adapter.web.views import Look, View
 from adapter.web.wording import Wording
 
@@ -99,7 +101,7 @@ class Pages:
 
     def _page(self, view: Callable[[Look], View]) -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:
-            return await run_in_threadpool(self._guarded, request, lambda: self._shown(request, view))
+            return await self._signed_in(request, lambda: self._shown(request, view))
 
         return answer
 
@@ -107,7 +109,7 @@ class Pages:
         def missing() -> Response:
             raise NotFound("There is no page at this address.")
 
-        return await run_in_threadpool(self._guarded, request, missing)
+        return await self._signed_in(request, missing)
 
     async def _style(self, _: Request) -> Response:
         return Response(_STYLE, media_type="text/css", headers=HEADERS | _KEPT)
@@ -122,7 +124,7 @@ class Pages:
         except ClientDisconnect:
             return Response(status_code=400)
         number = (form or {}).get("number", [""])[0].strip()
-        return await run_in_threadpool(self._guarded, request, lambda: self._found(request, number))
+        return await self._signed_in(request, lambda: self._found(request, number))
 
     def _found(self, request: Request, number: str) -> Response:
         if not 4 < len(number) <= _LONGEST_NUMBER:
@@ -133,16 +135,28 @@ class Pages:
             patient = views.patient_of(tx, self.inbox.pseudonym_key, number)
         return RedirectResponse(f"/deliveries?patient={patient}", status_code=303)
 
+    async def _signed_in(self, request: Request, make: Callable[[], Response]) -> Response:
+        """The answer to somebody who has signed in; until then the request takes no thread of the pool's."""
+        person = await self.doorkeeper.person(request)
+        if person.name is None:
+            make = partial(self._unknown, request, person.wait)
+        return await run_in_threadpool(self._guarded, request, make)
+
+    def _unknown(self, request: Request, wait: float) -> Response:
+        if wait > 0:
+            text = f"There were too many attempts to sign in. Try again in {ceil(wait)} s."
+            response = self._problem(request, 429, "Wait a moment", text, signed_in=False)
+            response.headers["Retry-After"] = str(ceil(wait))
+            return response
+        text = "Sign in with your name and password."
+        response = self._problem(request, 401, "Sign in", text, signed_in=False)
+        response.headers["WWW-Authenticate"] = ASK
+        return response
+
     def _guarded(self, request: Request, make: Callable[[], Response]) -> Response:
-        """The answer to somebody who has signed in; whatever fails is told without anybody's data."""
+        """The answer; whatever fails is told without anybody's data."""
         try:
-            if self.doorkeeper.person(request) is None:
-                response = self._problem(
-                    request, 401, "Sign in", "Sign in with your name and password.", signed_in=False
-                )
-                response.headers["WWW-Authenticate"] = 'Basic realm="discharge adapter", charset="UTF-8"'
-            else:
-                response = make()
+            response = make()
         except NotFound as error:
             response = self._problem(request, 404, "Not found", str(error))
         except StoreError as error:

@@ -1,5 +1,6 @@
 """`POST /fhir/$process-message` over real HTTP: answered after the commit, in the sender's own format."""
 
+import asyncio
 import hashlib
 import socket
 import threading
@@ -365,4 +366,4 @@ def test_only_post_is_answered_there(door):
 
 def test_a_doorkeeper_without_operators_lets_the_operator_in(door):
     keeper = Doorkeeper(register=door.stage.built.register, operators={})
-    assert keeper.person(None) == "operator"
+    assert asyncio.run(keeper.person(None)).name == "operator"
