@@ -152,6 +152,15 @@ class Doorkeeper:
         return Passwords(self.operators)
 
 
+def from_another_site(request: Request) -> bool:
+    """Whether a browser sends this for a page that is not ours; programs say nothing of it."""
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site not in ("same-origin", "none")
+    origin = request.headers.get("origin")
+    return origin is not None and origin.partition("://")[2] != request.headers.get("host")
+
+
 def hash_password(password: str) -> str:
     """A salted scrypt hash, as the settings file keeps it."""
     salt = secrets.token_bytes(16)
