@@ -130,6 +130,7 @@ class Settings(BaseSettings):
     alarm_webhook: str | None = None
     alarm_webhook_token: str | None = Field(default=None, repr=False)
     operators: tuple[Operator, ...] = ()
+    metrics_sign_in: bool = False  # whether /metrics is for operators only
     directory_mailboxes: tuple[DirectoryMailboxSettings, ...] = ()
     fhir_mailboxes: tuple[FhirMailboxSettings, ...] = ()
     retry: RetrySettings = RetrySettings()

@@ -336,9 +336,8 @@ class Adapter:
         hosts = ["127.0.0.1", "localhost", "[::1]", settings.host]
         if not settings.loopback:
             hosts = ["*"]  # behind a name of the operator's choosing; everybody must sign in there
-        return application(
-            [*door.routes(), *health.routes(built.store, self.metrics), *shown.routes()], hosts=hosts
-        )
+        watched = health.routes(built.store, self.metrics, doorkeeper if settings.metrics_sign_in else None)
+        return application([*door.routes(), *watched, *shown.routes()], hosts=hosts)
 
     def start(self) -> str | None:
         """Start what the role asks for; returns the address to open, None for a worker."""

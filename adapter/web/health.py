@@ -1,8 +1,10 @@
 """For machines that watch: `/healthz` (alive), `/readyz` (the store answers), `/metrics` (Prometheus).
 
-Labels are endpoints, states, kinds and outcomes; never a person, a case or a message id.
+Labels are endpoints, states, kinds and outcomes; never a person, a case or a message id. All are open,
+but for the metrics where the settings want an operator to sign in.
 """
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 
@@ -17,6 +19,7 @@ from adapter.inbox import Acceptance
 from adapter.messaging.delivery import Leased, Reply
 from adapter.store import Store, alarms, deliveries
 from adapter.store import cases as case_rows
+from adapter.web.signing_in import ASK, Doorkeeper
 
 
 class Metrics:
@@ -86,8 +89,9 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-def routes(store: Store, metrics: Metrics) -> list[Route]:
-    """The three addresses."""
+def routes(store: Store, metrics: Metrics, doorkeeper: Doorkeeper | None = None) -> list[Route]:
+    """The three addresses; a doorkeeper lets only operators see the metrics."""
+    one = asyncio.Semaphore(1)  # a scrape reads the store, and anybody may ask for it
 
     async def healthz(_: Request) -> Response:
         return PlainTextResponse("alive\n")
@@ -99,9 +103,12 @@ def routes(store: Store, metrics: Metrics) -> list[Route]:
             return PlainTextResponse(f"not ready: {error}\n", status_code=503)
         return PlainTextResponse("ready\n")
 
-    async def scrape(_: Request) -> Response:
+    async def scrape(request: Request) -> Response:
+        if doorkeeper is not None and (await doorkeeper.person(request)).name is None:
+            return PlainTextResponse("sign in\n", status_code=401, headers={"WWW-Authenticate": ASK})
         try:
-            body = await run_in_threadpool(metrics.text)
+            async with one:
+                body = await run_in_threadpool(metrics.text)
         except AdapterError as error:
             return PlainTextResponse(f"# not available: {error}\n", status_code=503)
         return Response(body, media_type="text/plain; version=0.0.4")

@@ -132,3 +132,14 @@ def test_guessing_holds_up_neither_messages_nor_health_nor_who_has_signed_in(gua
         assert guarded.post("/fhir/$process-message", data=content, headers=headers).status_code == 200
         assert sign_in(guarded, *MARTA) == 200
         assert time.monotonic() - began < 3
+
+
+def test_health_is_open_and_so_are_the_metrics_unless_an_operator_must_sign_in(tmp_path, hashes):
+    (tmp_path / "closed").mkdir()
+    for folder, closed in ((tmp_path, False), (tmp_path / "closed", True)):
+        with site(folder, StandingClock(), operators=hashes, metrics_sign_in=closed) as found:
+            assert found.get("/healthz").status_code == found.get("/readyz").status_code == 200
+            answer = found.get("/metrics")
+            assert answer.status_code == (401 if closed else 200)
+            assert ("WWW-Authenticate" in answer.headers) == closed
+            assert found.get("/metrics", auth=MARTA).status_code == 200
