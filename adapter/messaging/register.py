@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import StrEnum
 
-from adapter.messaging.envelope import HER, Address
+from adapter.messaging.envelope import HER, Address, impersonal
 
 
 class Side(StrEnum):
@@ -168,9 +168,10 @@ class Register:
     def _stranger(address: Address) -> Party:
         system, value = address.identifiers[-1]
         short = "her" if system == HER else system.rsplit(":", 1)[-1].rsplit("/", 1)[-1]
+        short, shown = impersonal("", short), impersonal(system, value)  # they get into logs and addresses
         return Party(
-            id=f"{short}-{value}",
-            name=address.name or f"{short} {value}",
+            id=f"{short}-{shown}",
+            name=address.name or f"{short} {shown}",
             kind="unknown",
             side=Side.OURS,
             identifiers=address.identifiers,
