@@ -100,6 +100,9 @@ class _Guarded(HttpToolsProtocol):
             extensions: dict[str, Any] = self.scope.setdefault("extensions", {})
             extensions["tls"] = {"client_certificate": certificate}
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """The request is answered as it is; the parent would advise to install what could upgrade it."""
+
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._body is None:  # a trailer is no part of the head, and nothing here asks for one
             super().on_header(name, value)

@@ -201,16 +201,20 @@ class Partners:
         return self._answers[self.delivered % len(self._answers)]
 
     def _search(self, request: Request) -> Response:
-        self.polled += 1
+        for held in self._holds:
+            if request.path.endswith(held["id"]):
+                return Response(orjson.dumps(held), content_type="application/fhir+json")
+        self.polled += request.path.endswith("/Bundle")
         if not request.path.endswith("/Bundle"):
-            return Response(self._planted("a poll that fails"), status=500 if self.polled % 2 else 404)
+            return Response(self._planted("a poll that fails"), status=404)
         url = request.url_root
         entries = [
             {"fullUrl": f"{url}poll/Bundle/{b['id']}", "resource": b, "search": {"mode": "match"}}
             for b in self._holds
         ]
         page = {"resourceType": "Bundle", "type": "searchset", "entry": entries}
-        page["link"] = [{"relation": "next", "url": f"http://[{self._planted('the next page')}"}]
+        if self.polled % 2:
+            page["link"] = [{"relation": "next", "url": f"http://[{self._planted('the next page')}"}]
         return Response(orjson.dumps(page), content_type="application/fhir+json")
 
 
@@ -289,8 +293,10 @@ def test_no_log_line_and_no_metric_of_a_region_identifies_anybody(
         (share / "failed").rename(share / "failed-before")
         (share / "failed").symlink_to("/tmp")
         put(share, f"{planted('a file that cannot be moved')}.xml", f"<b{NAMES[1]}")
-        assert waited(lambda: partners.delivered >= 3 and partners.polled >= 4)
-        time.sleep(1.5)
+        assert waited(lambda: partners.delivered >= 3 and partners.polled >= 2)
+        assert waited(lambda: made.number("SELECT count(*) FROM message WHERE channel = 'poll'") >= 2)
+        assert waited(lambda: "failed/ is a link" in made.log())
+        assert made.number("SELECT count(*) FROM message WHERE channel = 'directory'") >= 4
         metrics = requests.get(base + "/metrics", timeout=10).text
         assert made.adapter is not None
         made.adapter.send_signal(signal.SIGTERM)
