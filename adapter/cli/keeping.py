@@ -52,7 +52,7 @@ def check(
         ]
         if journal:
             with built.store.read() as connection:
-                findings += journals.findings(connection)
+                findings += journals.findings(connection, built.agreement, built.cases.roles)
     if as_json:
         print_json({"findings": findings})
     for finding in () if as_json else findings:

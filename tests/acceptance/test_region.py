@@ -58,7 +58,8 @@ def live_through(folder: Path, *, patients: int, seed: int, faults: str, store: 
     finally:
         simulated.stop()
         with built.store.read() as connection:
-            wrong = journal.findings(connection)
+            wrong = journal.findings(connection, built.agreement, built.cases.roles)
+        with built.store.read() as connection:
             count = len(cases.listed(connection))
             sent = deliveries.listed(connection, limit=10_000)
         adapter.stop()
