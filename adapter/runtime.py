@@ -13,7 +13,7 @@ import threading
 import traceback
 import uuid
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -24,6 +24,7 @@ import structlog
 
 from adapter.cases import Cases
 from adapter.config import Region, Settings, load_region
+from adapter.config.soundness import contradictions, missing_folders, unreadable_files
 from adapter.discharge.agreement import Agreement, agreement
 from adapter.errors import ConfigurationError
 from adapter.inbox import Acceptance, Inbox
@@ -164,6 +165,7 @@ def stations(
         say(EVALUATION)
     law = _agreement(settings, region)
     register = region.register_ if region is not None else Register(open=True)
+    _refuse(contradictions(settings, register))
     store = Store(settings.store)
     if store.embedded or current(store) is None:
         migrate(store)
@@ -202,6 +204,27 @@ def stations(
         inbox=inbox,
         clock=clock,
     )
+
+
+def findings(settings: Settings, region: Region | None) -> list[str]:
+    """What is wrong with the configuration and its files, as `check` tells it."""
+    register = region.register_ if region is not None else Register(open=True)
+    found = []
+    for ask in (
+        lambda: _agreement(settings, region),
+        lambda: check_exposure(settings, register),
+        lambda: check_tls(settings),
+    ):
+        try:
+            ask()
+        except ConfigurationError as error:
+            found.append(str(error))
+    return [
+        *found,
+        *contradictions(settings, register),
+        *unreadable_files(settings, register),
+        *missing_folders(settings, register),
+    ]
 
 
 def _agreement(settings: Settings, region: Region | None) -> Agreement:
@@ -325,7 +348,7 @@ class Adapter:
                     name=folder.name,
                     channel="directory",
                     mailbox=DirectoryMailbox(folder.name, folder.address, largest=settings.max_message_bytes),
-                    partner=_partner(built.register, folder.partner, folder.name),
+                    partner=_partner(built.register, folder.partner),
                 ),
             )
         for server in settings.fhir_mailboxes:
@@ -350,7 +373,7 @@ class Adapter:
                         overlap=server.overlap,
                         largest=settings.max_message_bytes,
                     ),
-                    partner=_partner(built.register, server.partner, server.name),
+                    partner=_partner(built.register, server.partner),
                 ),
             )
         return jobs
@@ -392,6 +415,7 @@ class Adapter:
         """Start what the role asks for; returns the address to open, None for a worker."""
         check_exposure(self.built.settings, self.built.register)
         check_tls(self.built.settings)
+        _refuse(unreadable_files(self.built.settings, self.built.register))
         if self.deliverer is not None and self.clockwork is not None:
             self.built.store.write(lambda tx: self.built.outbox.find_endpoints(tx, self.built.clock()))
             self.deliverer.start()
@@ -476,6 +500,11 @@ def log_acceptance(done: Acceptance, **more: object) -> None:
     )
 
 
+def _refuse(findings: Sequence[str]) -> None:
+    if findings:
+        raise ConfigurationError("\n".join(findings))
+
+
 def check_tls(settings: Settings) -> None:
     """Half a TLS configuration is none; say which half is missing before anything listens."""
     pair = (("tls_certificate", settings.tls_certificate), ("tls_key", settings.tls_key))
@@ -515,10 +544,5 @@ def _speakers_at(register: Register, endpoint: Endpoint) -> Partner:
     return Partner(name=endpoint.name, parties=parties)
 
 
-def _partner(register: Register, name: str | None, mailbox: str) -> Partner | None:
-    if name is None:
-        return None
-    found = next((p for p in register.partners if p.name == name), None)
-    if found is None:
-        raise ConfigurationError(f"mailbox {mailbox!r}: the region file has no [[partner]] called {name!r}")
-    return found
+def _partner(register: Register, name: str | None) -> Partner | None:
+    return next((p for p in register.partners if p.name == name), None)
