@@ -31,7 +31,7 @@ from adapter.inbox import Acceptance, Inbox
 from adapter.messaging.delivery import Leased, Reply
 from adapter.messaging.register import Endpoint, Partner, Register
 from adapter.outbox import WEBHOOK, Outbox
-from adapter.store import Store, messages
+from adapter.store import MADE_BY, Store, messages, must_exist
 from adapter.store.migrations import current, migrate
 from adapter.transport import Transport
 from adapter.transport.directory import Directory, DirectoryMailbox
@@ -154,8 +154,11 @@ def stations(
     region: Region | None = None,
     clock: Callable[[], datetime] = now,
     say: Callable[[str], None] | None = None,
+    create: bool = True,
 ) -> Stations:
     """Build the stations over the configured store; an empty or older embedded store is migrated first.
+
+    Without `create` a store that is not there, or is empty, is a ConfigurationError.
 
     `region` replaces the region file's, for the simulated region. `say` is told once about evaluation mode.
     """
@@ -166,11 +169,7 @@ def stations(
     law = _agreement(settings, region)
     register = region.register_ if region is not None else Register(open=True)
     _refuse(contradictions(settings, register))
-    store = Store(settings.store)
-    if store.embedded or current(store) is None:
-        migrate(store)
-    else:
-        store.ready()
+    store = _store(settings.store, create=create)
     key = _pseudonym_key(settings, store)
     cases = Cases(agreement=law, roles={p.id: p.kind for p in register.parties})
     webhook = _webhook(settings)
@@ -204,6 +203,22 @@ def stations(
         inbox=inbox,
         clock=clock,
     )
+
+
+def _store(url: str, *, create: bool) -> Store:
+    """The store, of this program's version."""
+    if not create:
+        must_exist(url)
+    store = Store(url)
+    version = current(store)
+    if version is None and not create:
+        store.close()
+        raise ConfigurationError(f"there is nothing of ours in the store that the settings name; {MADE_BY}")
+    if store.embedded or version is None:
+        migrate(store)
+    else:
+        store.ready()
+    return store
 
 
 def findings(settings: Settings, region: Region | None) -> list[str]:

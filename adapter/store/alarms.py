@@ -56,7 +56,7 @@ def seen(tx: Connection, alarm_id: int, by: str) -> bool:
     return tx.execute(update(alarm).where(alarm.c.id == alarm_id).values(seen_by=by)).rowcount == 1
 
 
-def listed(tx: Connection, *, open_only: bool = False, limit: int = 500) -> list[Row]:
+def listed(tx: Connection, *, open_only: bool = False, limit: int | None = 500) -> list[Row]:
     """Alarms: the open ones first, then the newest."""
     query = select(alarm).order_by(alarm.c.until.is_not(None), alarm.c.id.desc()).limit(limit)
     if open_only:

@@ -162,7 +162,7 @@ def get(tx: Connection, case_id: int) -> Row | None:
     return row
 
 
-def listed(tx: Connection, *, patient: str | None = None, limit: int = 500) -> list[Row]:
+def listed(tx: Connection, *, patient: str | None = None, limit: int | None = 500) -> list[Row]:
     """Cases, the latest change first; merged ones are not listed."""
     query = (
         select(case).where(case.c.merged_into.is_(None)).order_by(case.c.updated_at.desc(), case.c.id.desc())
@@ -218,7 +218,7 @@ def due(tx: Connection, now: datetime, limit: int) -> list[Row]:
     return found(tx, query)
 
 
-def all_deadlines(tx: Connection, *, overdue: bool, now: datetime, limit: int = 1000) -> list[Row]:
+def all_deadlines(tx: Connection, *, overdue: bool, now: datetime, limit: int | None = 1000) -> list[Row]:
     """Open and missed deadlines with their case, the most urgent first."""
     query = (
         select(deadline, case.c.patient, case.c.hospital, case.c.municipality)

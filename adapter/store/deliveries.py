@@ -187,10 +187,17 @@ def receipted(tx: Connection, receipt_id: str, party: str) -> bool:
     return statements.row(tx, _receipted, sent_id=receipt_id, to=party) is not None
 
 
+TOGETHER = 5000
+"""Ids in one query: an engine takes only so many parameters."""
+
+
 def attempts(tx: Connection, ids: Sequence[int]) -> list[Row]:
-    """The attempts of some deliveries, in order."""
-    query = select(attempt).where(attempt.c.delivery_id.in_(ids)).order_by(attempt.c.id)
-    return found(tx, query)
+    """The attempts of some deliveries, those of each in order."""
+    rows: list[Row] = []
+    for start in range(0, len(ids), TOGETHER):
+        some = attempt.c.delivery_id.in_(ids[start : start + TOGETHER])
+        rows += found(tx, select(attempt).where(some).order_by(attempt.c.id))
+    return rows
 
 
 def listed(
@@ -200,7 +207,7 @@ def listed(
     party: str | None = None,
     case_ids: Sequence[int] | None = None,
     message_row: int | None = None,
-    limit: int = 500,
+    limit: int | None = 500,
     before: int | None = None,
 ) -> list[Row]:
     """Deliveries, the newest first; `before` is the id at which the page above ended."""

@@ -81,7 +81,7 @@ def get(tx: Connection, row: int) -> Row | None:
     return statements.row(tx, _one, row=row)
 
 
-def held(tx: Connection, limit: int = 500) -> list[Row]:
+def held(tx: Connection, limit: int | None = 500) -> list[Row]:
     """What is in quarantine or was refused, newest first."""
     query = (
         select(message)
