@@ -11,7 +11,8 @@ import typer
 
 from adapter.cli.frame import By, Ids, Json, app, did, listed_ids, opened, show
 from adapter.cli.looking import endpoints_app
-from adapter.errors import NotFound
+from adapter.errors import ConfigurationError, NotFound
+from adapter.messaging.register import ReceiptWhen, Side
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -76,12 +77,42 @@ def reissue(
         if to is not None and built.register.party(to) is None:
             known = ", ".join(p.id for p in built.register.parties) or "none, without a region file"
             raise NotFound(f"--to {to}: there is no such party; known: {known}")
+        if to is not None:
+            _refuse_receiver(built, ids, to)
         new = _each(built, ids, partial(built.inbox.reissue, now=built.clock(), to=to, by=by))
     did(
         {"reissued": dict(zip(map(str, ids), new, strict=True))},
         as_json,
         f"new deliveries: {listed_ids(new)}",
     )
+
+
+def _refuse_receiver(built: "Stations", ids: Sequence[int], to: str) -> None:
+    """Where a party has no way to get a message, or sent it itself; said before anything is closed."""
+    party = built.register.party(to)
+    assert party is not None
+    unread = built.region is not None and to in built.region.unread
+    board = party.side is Side.OURS and party.receipt is ReceiptWhen.STORED and not unread
+    if built.register.endpoint_of(party) is None and not board:
+        raise ConfigurationError(
+            f"--to {to}: has no endpoint, and nobody has said that its board is its system; in the region "
+            'file name its endpoint, or write receipt = "stored", or choose another party'
+        )
+    with built.store.read() as connection:
+        own = [one for one in ids if _sender(connection, one) == to]
+    if own:
+        raise ConfigurationError(
+            f"--to {to}: sent delivery {listed_ids(own)} itself; name the party that is to have it"
+        )
+
+
+def _sender(connection: "Connection", delivery_id: int) -> str | None:
+    """Who sent the message of a delivery; None where there is none."""
+    from adapter.store import deliveries, messages
+
+    row = deliveries.get(connection, delivery_id)
+    message = messages.get(connection, row["message_row"]) if row and row["message_row"] else None
+    return message["sender"] if message else None
 
 
 @app.command(name="give-up", rich_help_panel=PANEL)

@@ -1,13 +1,20 @@
 """Looking: what is in the store, as `store.shown` tells it."""
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adapter.cli.frame import Id, Json, app, opened, print_json, show, table
+from adapter.cli.frame import Id, Json, Limit, app, opened, print_json, say, show, table
 from adapter.errors import ConfigurationError, NotFound
 
+if TYPE_CHECKING:
+    from adapter.store.statements import Row
+
 PANEL = "Look"
+
+SHOWN = {"cases": 500, "alarms": 500, "quarantine": 500, "deadlines": 1000, "deliveries": 5000}
+"""How long a table gets at most where `--limit` says nothing."""
 
 endpoints_app = typer.Typer(
     help="Where messages are sent, and how each place is.", invoke_without_command=True
@@ -15,19 +22,34 @@ endpoints_app = typer.Typer(
 app.add_typer(endpoints_app, name="endpoints", rich_help_panel=PANEL)
 
 
+def _found(
+    query: "Callable[[int | None], list[Row]]", what: str, limit: int | None, as_json: bool
+) -> "list[Row]":
+    """The rows of a list; a table that is cut off says so, a document is whole unless `--limit` is given."""
+    most = limit if limit is not None or as_json else SHOWN[what]
+    if most is None:
+        return query(None)
+    rows = query(most + 1)
+    if len(rows) > most and not as_json:
+        say(f"only the first {most} are shown; --limit N shows more, --json all")
+    return rows[:most]
+
+
 @app.command(rich_help_panel=PANEL)
-def cases(as_json: Json = False) -> None:
+def cases(limit: Limit = None, as_json: Json = False) -> None:
     """Every case, the latest change first."""
     from adapter.store import cases as rows
     from adapter.store import shown
 
     with opened() as built, built.store.read() as connection:
-        listed = [shown.case(connection, row) for row in rows.listed(connection)]
+        found = _found(lambda most: rows.listed(connection, limit=most), "cases", limit, as_json)
+        listed = [shown.case(connection, row) for row in found]
     show(
         listed,
         as_json,
         "Cases",
         ("id", "patient", "hospital", "municipality", "state", "ready_at", "discharged_at"),
+        built.agreement.zone,
     )
 
 
@@ -45,10 +67,12 @@ def case(case_id: Id, as_json: Json = False) -> None:
     if as_json:
         print_json(document)
         return
-    table("Case", ("id", "patient", "hospital", "municipality", "state", "admitted_at"), [document])
-    table("Notices", ("occurred", "kind", "standing", "sender", "sent_at"), document["notices"])
-    table("Deadlines", ("kind", "actor", "due_at", "state", "basis"), document["deadlines"])
-    table("Deliveries", ("id", "kind", "party", "state", "sent_at", "accepted_at"), document["deliveries"])
+    zone = built.agreement.zone
+    table("Case", ("id", "patient", "hospital", "municipality", "state", "admitted_at"), [document], zone)
+    table("Notices", ("occurred", "kind", "standing", "sender", "sent_at"), document["notices"], zone)
+    table("Deadlines", ("kind", "actor", "due_at", "state", "basis"), document["deadlines"], zone)
+    columns = ("id", "kind", "party", "state", "sent_at", "accepted_at")
+    table("Deliveries", columns, document["deliveries"], zone)
 
 
 @app.command(rich_help_panel=PANEL)
@@ -56,6 +80,7 @@ def deliveries(
     state: Annotated[
         str | None, typer.Option(help="waiting, leased, sent, acknowledged, refused, given-up")
     ] = None,
+    limit: Limit = None,
     as_json: Json = False,
 ) -> None:
     """The delivery log, the newest first."""
@@ -67,9 +92,12 @@ def deliveries(
     if state is not None and state not in states:
         raise ConfigurationError(f"--state {state}: write one of {', '.join(states)}")
     with opened() as built, built.store.read() as connection:
-        listed = shown.deliveries(connection, rows.listed(connection, state=state, limit=5000))
+        found = _found(
+            lambda most: rows.listed(connection, state=state, limit=most), "deliveries", limit, as_json
+        )
+        listed = shown.deliveries(connection, found)
     columns = ("id", "case", "kind", "party", "state", "next_attempt_at", "error")
-    show(listed, as_json, "Deliveries", columns)
+    show(listed, as_json, "Deliveries", columns, built.agreement.zone)
 
 
 @app.command(rich_help_panel=PANEL)
@@ -90,38 +118,43 @@ def delivery(delivery_id: Id, as_json: Json = False) -> None:
         "Delivery",
         ("id", "case", "kind", "party", "state", "sent_at", "delivered_at", "accepted_at"),
         [document],
+        built.agreement.zone,
     )
-    table("Attempts", ("at", "trigger", "status", "outcome", "ms", "error"), document["attempts"])
+    columns = ("at", "trigger", "status", "outcome", "ms", "error")
+    table("Attempts", columns, document["attempts"], built.agreement.zone)
 
 
 @app.command(rich_help_panel=PANEL)
-def quarantine(as_json: Json = False) -> None:
+def quarantine(limit: Limit = None, as_json: Json = False) -> None:
     """What is held without a receipt, and what was refused, each with its reason."""
     from adapter.store import messages as rows
     from adapter.store import shown
 
     with opened() as built, built.store.read() as connection:
-        listed = [shown.held(row) for row in rows.held(connection)]
-    show(
-        listed, as_json, "Held messages", ("id", "outcome", "received_at", "sender", "type", "code", "reason")
-    )
+        found = _found(lambda most: rows.held(connection, most), "quarantine", limit, as_json)
+        listed = [shown.held(row) for row in found]
+    columns = ("id", "outcome", "received_at", "sender", "type", "code", "reason")
+    show(listed, as_json, "Held messages", columns, built.agreement.zone)
 
 
 @app.command(rich_help_panel=PANEL)
-def alarms(as_json: Json = False) -> None:
+def alarms(limit: Limit = None, as_json: Json = False) -> None:
     """Alarms, those that are on first."""
     from adapter.store import alarms as rows
     from adapter.store import shown
 
     with opened() as built, built.store.read() as connection:
-        listed = [shown.alarm(row) for row in rows.listed(connection)]
-    show(listed, as_json, "Alarms", ("id", "kind", "subject", "text", "since", "until", "seen_by"))
+        found = _found(lambda most: rows.listed(connection, limit=most), "alarms", limit, as_json)
+        listed = [shown.alarm(row) for row in found]
+    columns = ("id", "kind", "subject", "text", "since", "until", "seen_by")
+    show(listed, as_json, "Alarms", columns, built.agreement.zone)
 
 
 @app.command(rich_help_panel=PANEL)
 def deadlines(
     *,
     overdue: Annotated[bool, typer.Option("--overdue", help="Only those past due.")] = False,
+    limit: Limit = None,
     as_json: Json = False,
 ) -> None:
     """Deadlines that are open or were missed, the most urgent first."""
@@ -129,9 +162,15 @@ def deadlines(
     from adapter.store import shown
 
     with opened() as built, built.store.read() as connection:
-        found = rows.all_deadlines(connection, overdue=overdue, now=built.clock())
+        found = _found(
+            lambda most: rows.all_deadlines(connection, overdue=overdue, now=built.clock(), limit=most),
+            "deadlines",
+            limit,
+            as_json,
+        )
         listed = [shown.deadline(row) for row in found]
-    show(listed, as_json, "Deadlines", ("id", "case", "kind", "actor", "party", "due_at", "state", "basis"))
+    columns = ("id", "case", "kind", "actor", "party", "due_at", "state", "basis")
+    show(listed, as_json, "Deadlines", columns, built.agreement.zone)
 
 
 @endpoints_app.callback()
@@ -162,4 +201,4 @@ def endpoints(context: typer.Context, as_json: Json = False) -> None:
             for e in built.register.endpoints
         ]
     columns = ("name", "dialect", "health", "waiting", "unreceipted", "last_attempt", "last_error")
-    show(listed, as_json, "Endpoints", columns)
+    show(listed, as_json, "Endpoints", columns, built.agreement.zone)
