@@ -741,6 +741,18 @@ def test_run_refuses_to_be_reachable_while_nobody_must_sign_in(shell: Shell) -> 
     assert "no partner" not in done.said
 
 
+def test_run_does_not_start_with_a_ca_bundle_that_cannot_be_read(shell: Shell) -> None:
+    shell.with_region()
+    with (shell.folder / "region.toml").open("r+") as region:
+        text = region.read().replace('dialect = "fhir"', 'dialect = "fhir"\ntrust = "nowhere.pem"', 1)
+        region.seek(0)
+        region.write(text)
+    done = shell("run", "--port", 0)
+    assert (done.status, done.out) == (2, b"")
+    assert done.said == "discharge-adapter: endpoint laerdal: trust: the file nowhere.pem cannot be read\n"
+    assert shell("cases").status == 0  # whoever only looks needs no certificate
+
+
 def test_run_says_so_where_the_port_is_taken(shell: Shell) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
