@@ -1,5 +1,6 @@
 """Looking: what is in the store, as `store.shown` tells it."""
 
+from datetime import datetime, tzinfo
 from typing import Annotated, Any
 
 import typer
@@ -24,7 +25,7 @@ def cases(as_json: Json = False) -> None:
     with opened() as built, built.store.read() as connection:
         listed = [shown.case(connection, row) for row in rows.listed(connection)]
     show(
-        listed,
+        listed if as_json else [_in_days(document, built.agreement.zone) for document in listed],
         as_json,
         "Cases",
         ("id", "patient", "hospital", "municipality", "state", "ready_at", "discharged_at"),
@@ -45,10 +46,23 @@ def case(case_id: Id, as_json: Json = False) -> None:
     if as_json:
         print_json(document)
         return
-    table("Case", ("id", "patient", "hospital", "municipality", "state", "admitted_at"), [document])
+    table(
+        "Case",
+        ("id", "patient", "hospital", "municipality", "state", "admitted_at"),
+        [_in_days(document, built.agreement.zone)],
+    )
     table("Notices", ("occurred", "kind", "standing", "sender", "sent_at"), document["notices"])
     table("Deadlines", ("kind", "actor", "due_at", "state", "basis"), document["deadlines"])
     table("Deliveries", ("id", "kind", "party", "state", "sent_at", "accepted_at"), document["deliveries"])
+
+
+def _in_days(case: dict[str, Any], zone: tzinfo) -> dict[str, Any]:
+    """A case for a table: a moment told as a day is that day where the hospital is."""
+    days = {
+        name: datetime.fromisoformat(case[name]).astimezone(zone).date().isoformat()
+        for name in case["day_only"]
+    }
+    return case | days
 
 
 @app.command(rich_help_panel=PANEL)

@@ -125,6 +125,7 @@ def row_of(known: Case) -> dict[str, Any]:
         "ready_at": known.ready_at,
         "discharged_at": known.discharged_at,
         "planned_discharge": known.planned_discharge,
+        "day_only": ",".join(known.day_only) or None,
     }
 
 

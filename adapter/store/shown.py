@@ -26,8 +26,8 @@ def when(moment: datetime | date | None) -> str | None:
     return moment.isoformat() if moment is not None else None
 
 
-def case(tx: Connection, row: Row) -> Document:
-    """A case with its notices, deadlines and deliveries."""
+def case_line(row: Row) -> Document:
+    """A case in one line: who, where, since when."""
     return {
         "id": row["id"],
         "patient": row["patient"],
@@ -37,8 +37,15 @@ def case(tx: Connection, row: Row) -> Document:
         "admitted_at": when(row["admitted_at"]),
         "ready_at": when(row["ready_at"]),
         "discharged_at": when(row["discharged_at"]),
+        "day_only": row["day_only"].split(",") if row["day_only"] else [],
         "planned_discharge": when(row["planned_discharge"]),
         "updated_at": when(row["updated_at"]),
+    }
+
+
+def case(tx: Connection, row: Row) -> Document:
+    """A case with its notices, deadlines and deliveries."""
+    return case_line(row) | {
         "notices": _notices(tx, row),
         "deadlines": [deadline(d) for d in case_rows.deadlines(tx, row["id"])],
         "deliveries": deliveries(tx, delivery_rows.listed(tx, case_ids=[row["id"]])),

@@ -144,6 +144,7 @@ case = Table(
     Column("ready_at", Instant),
     Column("discharged_at", Instant),
     Column("planned_discharge", Date),
+    Column("day_only", Text),  # which of admitted_at, ready_at, discharged_at were told as a day, with commas
     Column("updated_at", Instant, nullable=False),
     Column("merged_into", _Id),  # an id is given once; after a merge it is an alias
     Index("case_patient", "patient"),

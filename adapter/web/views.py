@@ -96,7 +96,7 @@ def overview(look: Look) -> View:
         "tiles": shown_tiles,
         "summary": summary(shown_tiles),
         "states": counted.cases_by_state(tx),
-        "cases": [_case_line(row) for row in case_rows.listed(tx, limit=8)],
+        "cases": [shown.case_line(row) for row in case_rows.listed(tx, limit=8)],
         "deliveries": shown.deliveries(tx, delivery_rows.listed(tx, limit=8)),
         "overdue": counted.deadlines_behind(tx, look.now, 1)[1],
         "held": sum(1 for m in message_rows.held(tx, LONGEST) if m["outcome"] == "quarantined"),
@@ -302,14 +302,12 @@ def cases(look: Look) -> View:
     patient = look.query.get("patient") or None
     known = patient is None or _pseudonym(patient) is not None
     rows = case_rows.listed(look.tx, patient=patient, limit=LONGEST) if known else []
-    values = {"cases": [_case_line(row) for row in rows], "patient": _pseudonym(patient), "most": LONGEST}
+    values = {
+        "cases": [shown.case_line(row) for row in rows],
+        "patient": _pseudonym(patient),
+        "most": LONGEST,
+    }
     return View(template="cases.html", title="Cases", values=values)
-
-
-def _case_line(row: Row) -> dict[str, Any]:
-    words = ("id", "patient", "hospital", "municipality", "state")
-    moments = ("admitted_at", "ready_at", "discharged_at", "planned_discharge", "updated_at")
-    return {name: row[name] for name in words} | {name: shown.when(row[name]) for name in moments}
 
 
 def case(look: Look) -> View:

@@ -103,6 +103,13 @@ class Wording:
             return f"{self._day(here)}, {here:%H:%M:%S}" if seconds else f"{self._day(here)}, {here:%H:%M}"
         return self._day(moment)
 
+    def moment(self, case: Document, name: str) -> Told:
+        """A moment of a case: the local day where its message told no time of day."""
+        moment = read(case[name])
+        if isinstance(moment, datetime) and name in case["day_only"]:
+            return moment.astimezone(self.zone).date()
+        return moment
+
     def weekday(self, told: Told) -> str:
         """The local day with its weekday, as `Mon 3 Mar 2014`."""
         moment = read(told)

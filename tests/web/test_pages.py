@@ -3,7 +3,7 @@
 import base64
 import re
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -308,6 +308,21 @@ def test_a_case_tells_its_story_in_order_with_evidence_and_basis(living):
     assert "forskrift 2011-11-18 nr 1115 § 8" in told[-1]
     due = words(tree.xpath("//tbody/tr")[0])
     assert due.startswith("Early notice · 23 h 56 min left Tue 4 Mar, 10:00 Hospital for Sogndal kommune")
+
+
+def test_what_is_told_as_a_day_never_gets_the_clock_time_of_its_sending(tmp_path):
+    clock = StandingClock(datetime(2014, 9, 18, 8, 10, tzinfo=OSLO))
+    with site(tmp_path, clock) as found:
+        stage = found.stage
+        stage.receive(stage.message(NoticeKind.ADMITTED))
+        clock.forward(days=1)
+        stage.receive(stage.message(NoticeKind.READY_FOR_DISCHARGE, ready=date(2014, 9, 19)))
+        clock.forward(days=1)
+        stage.receive(stage.message(NoticeKind.DECEASED, occurred=date(2014, 9, 20)))
+        steps = [words(step) for step in page(found.get("/cases/1")).xpath("//ol[@class='steps']/li")]
+        assert steps == ["Admitted 18 Sep, 08:10 2 days ago", "Ready 19 Sep", "Died 20 Sep"]
+        for path in ("/", "/cases"):
+            assert "18 Sep, 08:10 2 days ago 19 Sep 20 Sep" in rows(found.get(path))[0]
 
 
 def test_a_case_that_was_merged_leads_to_the_one_it_is_now(tmp_path):
