@@ -38,6 +38,8 @@ from adapter.store.statements import Row
 HEAD_KEPT = 64 * 1024
 """What is kept of a message over the size limit: its first bytes, its hash and its size."""
 
+STORED_HERE = "stored for its board"
+"""Where we know it from that a party whose board is its system has received: we have stored it."""
 
 MOST_A_DAY = 200
 """Notices about one patient that are taken within 24 hours; a real stay has a few dozen in all."""
@@ -708,7 +710,7 @@ def _on_storing(notice: Notice, party: Party, now: datetime) -> list[Evidence]:
             sender=notice.sender,
             party=party.id,
             at=now,
-            source="stored for its board",
+            source=STORED_HERE,
         )
         for step in (Step.DELIVERED, Step.ACCEPTED)
     ]

@@ -81,6 +81,8 @@ STEPS = {
     "refused": Mark(words="Refused by", level="bad"),
     "seen": Mark(words="Seen by", level="good"),
 }
+STORED = Mark(words="Stored here for", level="plain")
+"""The receipt of a party whose board is its system: ours to give, and no word of a system of its own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

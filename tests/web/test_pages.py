@@ -15,11 +15,12 @@ from adapter.cases import pseudonym
 from adapter.config import Operator
 from adapter.discharge.notices import NoticeKind
 from adapter.fhir.bundles import CPR, DNR, PERSONNUMMER
+from adapter.messaging.register import ReceiptWhen
 from adapter.store import alarms, deliveries
 from adapter.web.pages import HEADERS, PAGES
 from adapter.web.signing_in import hash_password
 from tests.conftest import OSLO, StandingClock
-from tests.stage import SYNNOVE, failing
+from tests.stage import SYNNOVE, altered, failing, region
 
 from .conftest import SCRIPT, receipting, site
 
@@ -323,6 +324,18 @@ def test_what_is_told_as_a_day_never_gets_the_clock_time_of_its_sending(tmp_path
         assert steps == ["Admitted 18 Sep, 08:10 2 days ago", "Ready 19 Sep", "Died 20 Sep"]
         for path in ("/", "/cases"):
             assert "18 Sep, 08:10 2 days ago 19 Sep 20 Sep" in rows(found.get(path))[0]
+
+
+def test_what_is_stored_for_a_board_does_not_stand_against_a_failed_delivery(tmp_path):
+    with site(tmp_path, StandingClock(), of=altered(region(), "luster", receipt=ReceiptWhen.STORED)) as found:
+        stage = found.stage
+        stage.receive(stage.message(NoticeKind.ADMITTED, receivers=("luster",)))
+        stage.post.answer = failing(400, error="HTTP 400")
+        stage.deliver()
+        proofs = [words(proof) for proof in page(found.get("/cases/1")).xpath("//ul[@class='evidence']/li")]
+        assert proofs == ["· Stored here for Luster kommune, 3 Mar, 10:00:00"]
+        assert "Given up" in found.get("/cases/1").text
+        assert "Accepted by" not in found.get("/cases/1").text
 
 
 def test_a_case_that_was_merged_leads_to_the_one_it_is_now(tmp_path):
