@@ -26,7 +26,7 @@ from adapter.store import messages as message_rows
 from adapter.store import overview as counted
 from adapter.store import shown
 from adapter.store.statements import Row
-from adapter.web.overview import summary, tiles
+from adapter.web.overview import Unsettled, summary, tiles
 from adapter.web.pretty import pretty
 from adapter.web.timeline import timeline
 from adapter.web.wording import TO_DO, Wording, place
@@ -92,14 +92,19 @@ def overview(look: Look) -> View:
         delivered=counted.last_delivered(tx),
         paused=delivery_rows.pauses(tx),
     )
+    unsettled = Unsettled(
+        alarms=sum(alarm_rows.counts(tx).values()),
+        overdue=counted.deadlines_behind(tx, look.now, 1)[1],
+        held=sum(1 for m in message_rows.held(tx, LONGEST) if m["outcome"] == "quarantined"),
+    )
     values = {
         "tiles": shown_tiles,
-        "summary": summary(shown_tiles),
+        "summary": summary(shown_tiles, unsettled),
         "states": counted.cases_by_state(tx),
         "cases": [shown.case_line(row) for row in case_rows.listed(tx, limit=8)],
         "deliveries": shown.deliveries(tx, delivery_rows.listed(tx, limit=8)),
-        "overdue": counted.deadlines_behind(tx, look.now, 1)[1],
-        "held": sum(1 for m in message_rows.held(tx, LONGEST) if m["outcome"] == "quarantined"),
+        "overdue": unsettled.overdue,
+        "held": unsettled.held,
         "still": "still" in look.query,
     }
     return View(template="overview.html", title="Overview", values=values)

@@ -191,8 +191,12 @@ class Wording:
         state = shown["state"]
         words = DELIVERY_STATES.get(state, self.kind(state))
         if state == "waiting":
+            if shown["next_attempt_at"] is None and shown["endpoint"] is None:
+                return Mark(
+                    words="Waiting: no endpoint configured", level="plain" if self.register.open else "warn"
+                )
             if shown["next_attempt_at"] is None:
-                return Mark(words="Waits for a person", level="warn")
+                return Mark(words="Waiting for a person", level="warn")
             if shown["error"]:
                 return Mark(words="Failed, will be tried again", level="warn")
             return Mark(words="Waiting its turn", level="busy")

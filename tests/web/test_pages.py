@@ -143,6 +143,41 @@ def test_a_municipality_that_is_back_is_seen_catching_up(tmp_path):
         assert "Every party is being reached, and nothing stands still." in found.get("/").text
 
 
+def summary_of(found) -> str:
+    return words(page(found.get("/")).xpath("//*[contains(@class, 'summary')]")[0])
+
+
+def test_all_is_well_only_while_nothing_waits_for_a_person(tmp_path):
+    clock = StandingClock(datetime(2014, 3, 3, 10, 0, tzinfo=OSLO))
+    with site(tmp_path, clock) as found:
+        stage = found.stage
+        stage.receive(stage.message(NoticeKind.ADMITTED))
+        stage.post.answer = receipting
+        stage.deliver()
+        assert summary_of(found) == "✓ Every party is being reached, and nothing stands still."
+        clock.forward(hours=25)
+        assert summary_of(found) == "! To be seen to by a person: 1 overdue deadline."
+
+        def unit(tx):
+            for number in (1, 2):
+                alarms.start(tx, kind="mailbox", subject=f"mailbox {number}", text="unread", now=clock())
+
+        stage.write(unit)
+        assert summary_of(found) == "! To be seen to by a person: 2 open alarms and 1 overdue deadline."
+
+
+def test_in_evaluation_nothing_waits_for_a_person_only_because_no_endpoint_is_there(tmp_path):
+    sample = (Path(__file__).parents[2] / "fixtures" / "fhir" / "care-needs" / "message.json").read_bytes()
+    clock = StandingClock(datetime(2026, 11, 20, 10, 0, tzinfo=OSLO))
+    with site(tmp_path, clock, evaluation=True) as found:
+        assert found.stage.receive(sample).outcome == "accepted"
+        assert "· Waiting: no endpoint configured" in rows(found.get("/deliveries"))[0]
+        assert summary_of(found) == (
+            "✓ All is well. 1 message would be sent on if an endpoint were configured."
+        )
+        assert "for a person" not in found.get("/").text
+
+
 def test_the_overview_looks_again_by_itself_until_it_is_told_not_to(living):
     assert page(living.get("/")).xpath("//meta[@http-equiv='refresh']/@content") == ["5"]
     still = page(living.get("/?still=1"))
