@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from adapter.cases import Cases
 from adapter.discharge.case import Evidence, Fact, Step
-from adapter.discharge.notices import NoticeKind
+from adapter.discharge.notices import NoticeKind, spoken
 from adapter.errors import NotFound
 from adapter.mappings.known import named
 from adapter.messaging.acknowledgement import Acknowledgement, Status
@@ -313,7 +313,7 @@ class Outbox:
             tx,
             kind="refused" if row["state"] == DeliveryState.REFUSED.value else "given-up",
             subject=f"delivery {delivery_id}",
-            text=f"{row['kind']} to {row['party']} was not delivered: {reason}",
+            text=f"{spoken(row['kind'])} to {self.register.name(row['party'])} was not delivered: {reason}",
             now=now,
             case_id=row["case_id"],
             post=row["kind"] != ALARM,
@@ -344,7 +344,8 @@ class Outbox:
                     tx,
                     kind="contradicting-receipt",
                     subject=f"delivery {delivery_id}",
-                    text=f"{row['party']} first said {before}, now {said.status}; the first stands",
+                    text=f"{self.register.name(row['party'])} first said {before}, now {said.status}; "
+                    "the first stands",
                     now=now,
                     case_id=row["case_id"],
                 )
@@ -463,7 +464,8 @@ class Outbox:
                 tx,
                 kind="receipt-missing",
                 subject=f"delivery {row['id']}",
-                text=f"{row['party']} has given no receipt for {row['kind']}; {what_now}",
+                text=f"{self.register.name(row['party'])} has given no receipt for {spoken(row['kind'])}; "
+                f"{what_now}",
                 now=now,
                 case_id=row["case_id"],
             )

@@ -434,6 +434,18 @@ def test_a_receipt_that_contradicts_the_first_is_an_alarm_and_the_first_stands(
     assert "refused" not in [f["kind"] for f in play.rows(tables.fact)]
 
 
+def test_alarms_name_the_receiver_and_the_notice_as_people_do(play: Stage, clock: StandingClock):
+    tell(play, READY)
+    play.deliver()
+    clock.forward(minutes=31)
+    play.write(lambda tx: play.outbox.missing_receipts(tx, clock()))
+    play.post.answer = failing(400)
+    play.deliver()
+    missing, undelivered = (alarm["text"] for alarm in play.rows(tables.alarm))
+    assert missing.startswith("Sogndal kommune has given no receipt for ready for discharge; ")
+    assert undelivered.startswith("ready for discharge to Sogndal kommune was not delivered: ")
+
+
 def test_a_receipt_that_does_not_come_is_an_alarm_and_two_resends_then_none(
     play: Stage, clock: StandingClock
 ):

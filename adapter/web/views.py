@@ -154,7 +154,9 @@ def alarms(look: Look) -> View:
 
 def alarm_line(row: Row) -> dict[str, Any]:
     """An alarm with the page about its subject."""
-    return shown.alarm(row) | {"href": place(row["subject"], row["case_id"])}
+    href = place(row["subject"], row["case_id"])
+    about = f"case {row['case_id']}" if href == f"/cases/{row['case_id']}" else row["subject"]
+    return shown.alarm(row) | {"href": href, "about": about}
 
 
 def deadlines(look: Look) -> View:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Any
 
+from adapter.discharge.notices import spoken
 from adapter.messaging.register import Register
 
 Document = Mapping[str, Any]
@@ -17,7 +18,6 @@ Told = datetime | date | str | None
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_SPELT = {"sip": "SIP", "gp": "GP", "fhir": "FHIR", "plo": "PLO", "http": "HTTP"}
 
 
 SIGNS = {"good": "✓", "plain": "·", "busy": "→", "warn": "!", "bad": "✕"}
@@ -158,14 +158,13 @@ class Wording:
         """The name of a party; its id where the register has none."""
         if party_id is None:
             return "–"
-        found = self.register.party(party_id)
-        return found.name if found is not None else party_id
+        return self.register.name(party_id)
 
     def kind(self, word: str | None) -> str:
         """A word of the field as a heading: `ready-for-discharge` is `Ready for discharge`."""
         if not word:
             return "–"
-        text = " ".join(_SPELT.get(part, part) for part in word.split("-"))
+        text = spoken(word)
         return text[:1].upper() + text[1:]
 
     def sentence(self, text: str | None) -> str:

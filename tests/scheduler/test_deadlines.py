@@ -54,7 +54,16 @@ def test_a_reminder_then_one_alarm_then_silence(play: Stage, clock: StandingCloc
     assert [h["what"] for h in play.rows(tables.history)] == ["reminded", "missed"]
     (row,) = play.rows(tables.deadline)
     assert (row["state"], row["next_at"]) == ("missed", None)
-    assert "§ 8" in play.rows(tables.alarm)[0]["text"]
+
+
+def test_an_alarm_names_parties_and_tells_the_hospitals_time(play: Stage, clock: StandingClock):
+    play.receive(play.message(ADMITTED))
+    clock.forward(hours=25)
+    law(play)()
+    assert play.rows(tables.alarm)[0]["text"] == (
+        "early notice by Lærdal sjukehus for Sogndal kommune was due 2014-03-04 10:00 "
+        "(Europe/Oslo; forskrift 2011-11-18 nr 1115 § 8)"
+    )
 
 
 def test_a_deadline_met_late_ends_its_alarm(play: Stage, clock: StandingClock):
