@@ -426,7 +426,9 @@ class Inbox:
         if row is None:
             row = messages.add(tx, values | {"outcome": "accepted"})
         else:
-            messages.change(tx, row, outcome="released", sender=sender.id)
+            messages.change(
+                tx, row, outcome="released", sender=sender.id, standing=prepared.notice.standing.value
+            )
         learned: list[tuple[Fact, int | None]] = [(notice, row)]
         for route in routes:
             if route.receipted_on_storing:
@@ -736,6 +738,7 @@ def _message_row(tx: Connection, prepared: Prepared, sender: Party | None, now: 
             "transmission_id": envelope.transmission_id,
             "dialect": envelope.dialect,
             "type": envelope.type,
+            "standing": prepared.notice.standing.value if prepared.notice is not None else None,
             "sent_at": envelope.sent_at,
             "content_type": envelope.content_type,
         }

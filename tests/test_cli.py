@@ -344,6 +344,14 @@ def test_the_delivery_log_is_filtered_by_state(shell: Shell) -> None:
     assert shell("deliveries", "--state", "sent", "--json").json == []
 
 
+def test_the_log_and_the_case_tell_a_cancellation_from_what_it_cancels(shell: Shell) -> None:
+    home = PLO / "death-at-home"
+    shell("receive", home / "death.plo-1.6.xml", home / "death-cancelled.plo-1.6.xml")
+    assert [d["standing"] for d in shell("deliveries", "--json").json] == ["cancellation", "new"]
+    for command in (("deliveries",), ("case", 1), ("delivery", 2)):
+        assert b"cancellation" in shell(*command).out
+
+
 def test_deadlines_may_be_only_those_overdue(shell: Shell) -> None:
     shell("receive", ADMITTED, READY)
     assert [d["kind"] for d in shell("deadlines", "--json").json] == ["early-notice", "answer"]

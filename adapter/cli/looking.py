@@ -53,7 +53,11 @@ def case(case_id: Id, as_json: Json = False) -> None:
     )
     table("Notices", ("occurred", "kind", "standing", "sender", "sent_at"), document["notices"])
     table("Deadlines", ("kind", "actor", "due_at", "state", "basis"), document["deadlines"])
-    table("Deliveries", ("id", "kind", "party", "state", "sent_at", "accepted_at"), document["deliveries"])
+    table(
+        "Deliveries",
+        ("id", "standing", "kind", "party", "state", "sent_at", "accepted_at"),
+        document["deliveries"],
+    )
 
 
 def _in_days(case: dict[str, Any], zone: tzinfo) -> dict[str, Any]:
@@ -82,7 +86,7 @@ def deliveries(
         raise ConfigurationError(f"--state {state}: write one of {', '.join(states)}")
     with opened() as built, built.store.read() as connection:
         listed = shown.deliveries(connection, rows.listed(connection, state=state, limit=5000))
-    columns = ("id", "case", "kind", "party", "state", "next_attempt_at", "error")
+    columns = ("id", "case", "standing", "kind", "party", "state", "next_attempt_at", "error")
     show(listed, as_json, "Deliveries", columns)
 
 
@@ -102,7 +106,7 @@ def delivery(delivery_id: Id, as_json: Json = False) -> None:
         return
     table(
         "Delivery",
-        ("id", "case", "kind", "party", "state", "sent_at", "delivered_at", "accepted_at"),
+        ("id", "case", "standing", "kind", "party", "state", "sent_at", "delivered_at", "accepted_at"),
         [document],
     )
     table("Attempts", ("at", "trigger", "status", "outcome", "ms", "error"), document["attempts"])

@@ -120,7 +120,16 @@ def deliveries(tx: Connection, rows: Sequence[Row]) -> list[Document]:
                 "error": t["error"],
             }
         )
-    return [_delivery(row, tries.get(row["id"], [])) for row in rows]
+    notices = {row["message_row"] for row in rows if row["kind"] not in _NO_NOTICE and row["message_row"]}
+    standings = message_rows.standings(tx, notices) if notices else {}
+    return [
+        _delivery(row, tries.get(row["id"], []))
+        | {"standing": standings.get(row["message_row"]) if row["kind"] not in _NO_NOTICE else None}
+        for row in rows
+    ]
+
+
+_NO_NOTICE = frozenset(("receipt", "alarm"))
 
 
 def _delivery(row: Row, tries: Iterable[Document]) -> Document:
@@ -159,6 +168,7 @@ def held(row: Row) -> Document:
         "sender": row["sender"],
         "dialect": row["dialect"],
         "type": row["type"],
+        "standing": row["standing"],
         "message_id": row["message_id"],
         "size": row["size"],
         "sha256": (row["sha256"] or row["payload"] or b"").hex() or None,

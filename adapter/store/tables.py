@@ -98,6 +98,7 @@ message = Table(
     Column("transmission_id", Text),
     Column("dialect", Text),
     Column("type", Text),
+    Column("standing", Text),  # of its notice: new, correction, cancellation; NULL where it has none
     Column("sent_at", Instant),
     Column("content_type", Text),
     Column("payload", LargeBinary(32)),

@@ -133,7 +133,7 @@ def _delivery(delivery: Document, say: Wording) -> Event:
         at=_at(delivery["created_at"]),
         told=delivery["created_at"],
         what="delivery",
-        title=f"{say.kind(delivery['kind'])} to {say.party(delivery['party'])}",
+        title=f"{say.notice(delivery)} to {say.party(delivery['party'])}",
         mark=say.delivery(delivery),
         lines=tuple(lines),
         href=f"/deliveries/{delivery['id']}",

@@ -167,6 +167,12 @@ class Wording:
         text = spoken(word)
         return text[:1].upper() + text[1:]
 
+    def notice(self, shown: Document, word: str = "kind") -> str:
+        """What a delivery or message carries; what takes back or corrects is never taken for the notice."""
+        kind = self.kind(shown[word])
+        standing = shown["standing"]
+        return f"{self.kind(standing)} of: {kind}" if standing in ("correction", "cancellation") else kind
+
     def sentence(self, text: str | None) -> str:
         """A reason as the store keeps it, begun with a capital."""
         return f"{text[:1].upper()}{text[1:]}" if text else "–"

@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from adapter.cases import pseudonym
 from adapter.config import Operator
-from adapter.discharge.notices import NoticeKind
+from adapter.discharge.notices import NoticeKind, Standing
 from adapter.fhir.bundles import CPR, DNR, PERSONNUMMER
 from adapter.messaging.register import ReceiptWhen
 from adapter.store import alarms, deliveries
@@ -371,6 +371,31 @@ def test_what_is_stored_for_a_board_does_not_stand_against_a_failed_delivery(tmp
         assert proofs == ["· Stored here for Luster kommune, 3 Mar, 10:00:00"]
         assert "Given up" in found.get("/cases/1").text
         assert "Accepted by" not in found.get("/cases/1").text
+
+
+def test_a_cancellation_is_never_taken_for_what_it_cancels(tmp_path):
+    first = "7f6c2a86-0b52-4a8e-9d34-8f1f5b0f2a11"
+    with site(tmp_path, StandingClock()) as found:
+        stage = found.stage
+        stage.receive(stage.message(NoticeKind.ADMITTED, message_id=first))
+        for standing in (Standing.CORRECTION, Standing.CANCELLATION):
+            stage.clock.forward(minutes=1)
+            stage.receive(stage.message(NoticeKind.ADMITTED, standing=standing, refers_to=first))
+        told = ["Cancellation of: Admitted", "Correction of: Admitted", "Admitted"]
+        for path in ("/", "/deliveries"):
+            listed = page(found.get(path)).xpath(
+                "//table[caption[contains(text(), 'Deliver')]]/tbody/tr/td[1]"
+            )
+            assert [words(cell) for cell in listed] == told
+        for number, title in enumerate(reversed(told), start=1):
+            assert words(page(found.get(f"/deliveries/{number}")).find(".//h1")).endswith(
+                f": {title} to Sogndal kommune"
+            )
+            assert f"Message {number}: {title.split(':')[0]}" in words(
+                page(found.get(f"/messages/{number}")).find(".//h1")
+            )
+        titles = [words(t) for t in page(found.get("/cases/1")).xpath("//li[@class='delivery']//h3")]
+        assert [title.split(" to ")[0] for title in titles] == [f"Delivery {t}" for t in reversed(told)]
 
 
 def test_a_case_that_was_merged_leads_to_the_one_it_is_now(tmp_path):
