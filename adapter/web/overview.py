@@ -10,7 +10,7 @@ from datetime import date, datetime
 from adapter.messaging.register import Endpoint, Party, Register, Side
 from adapter.store.overview import Queue
 from adapter.store.statements import Row
-from adapter.web.wording import Mark
+from adapter.web.wording import FOLDER, Mark
 
 NOTHING = Queue()
 
@@ -103,6 +103,8 @@ def _mark(
         return Mark(words="Receipt awaited", level="busy")
     if last is None:
         return Mark(words="Nothing sent yet", level="plain")
+    if endpoint.transport == "directory":
+        return FOLDER
     return Mark(words="Receiving", level="good")
 
 

@@ -74,6 +74,9 @@ HEALTH = {
     "paused": Mark(words="Paused", level="warn"),
     "unused": Mark(words="Nothing sent yet", level="plain"),
 }
+FOLDER = Mark(words="Files are put in its folder", level="good")
+"""An endpoint that is a folder: that something is received there is for receipts to say."""
+
 STEPS = {
     "sent": Mark(words="Sent to", level="plain"),
     "delivered": Mark(words="Delivered to", level="plain"),
@@ -214,12 +217,21 @@ class Wording:
         """What became of a message or an attempt."""
         return OUTCOMES.get(outcome, Mark(words=self.kind(outcome)))
 
+    def attempt(self, shown: Document) -> Mark:
+        """What became of a try. A file in a folder is not delivered: nobody has said that they hold it."""
+        if shown["outcome"] == "sent" and shown["status"] is None:
+            return Mark(words="Put in the folder", level="plain")
+        return self.outcome(shown["outcome"])
+
     def deadline(self, state: str) -> Mark:
         """How a deadline stands."""
         return DEADLINE_STATES.get(state, Mark(words=self.kind(state)))
 
-    def health(self, health: str) -> Mark:
+    def health(self, shown: Document) -> Mark:
         """How an endpoint does."""
+        health = shown["health"]
+        if health == "ok" and shown["transport"] == "directory":
+            return FOLDER
         return HEALTH.get(health, Mark(words=self.kind(health)))
 
     def step(self, step: str) -> Mark:

@@ -15,6 +15,7 @@ from adapter.cases import pseudonym
 from adapter.config import Operator
 from adapter.discharge.notices import NoticeKind, Standing
 from adapter.fhir.bundles import CPR, DNR, PERSONNUMMER
+from adapter.messaging.delivery import Reply
 from adapter.messaging.register import ReceiptWhen
 from adapter.store import alarms, deliveries
 from adapter.web.pages import HEADERS, PAGES
@@ -262,6 +263,18 @@ def test_a_delivery_in_another_dialect_shows_both_sides(living):
     sent, received = (words(body) for body in tree.xpath("//pre"))
     assert sent.startswith('<?xml version="1.0"') and "LOG_INNLAGT" in sent
     assert received.startswith("{") and '"resourceType": "Bundle"' in received
+
+
+def test_a_file_in_a_folder_is_not_said_to_be_taken(tmp_path):
+    with site(tmp_path, StandingClock()) as found:
+        stage = found.stage
+        stage.receive(stage.message(NoticeKind.ADMITTED, receivers=("aardal",)))
+        stage.post.answer = lambda _message, _endpoint: Reply(taken=True, delivered=False, ms=0.4)
+        stage.deliver()
+        tree = page(found.get("/deliveries/1"))
+        assert "· Put in the folder –" in words(tree.xpath("//tbody/tr")[0])
+        assert [words(step) for step in tree.xpath("//ol[@class='steps']/li")][2] == "Delivered –"
+        assert "✓ Files are put in its folder" in rows(found.get("/endpoints"))[0]
 
 
 def test_a_failed_delivery_says_what_can_be_done(living):
