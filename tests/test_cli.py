@@ -342,6 +342,7 @@ def test_the_delivery_log_is_filtered_by_state(shell: Shell) -> None:
     assert waiting == shell("delivery", waiting["id"], "--json").json
     assert waiting["error"] == "no endpoint is configured for this party"
     assert shell("deliveries", "--state", "sent", "--json").json == []
+    assert shell("deliveries", "--awaiting", "--json").json == []
 
 
 def test_the_log_and_the_case_tell_a_cancellation_from_what_it_cancels(shell: Shell) -> None:

@@ -74,6 +74,10 @@ def deliveries(
     state: Annotated[
         str | None, typer.Option(help="waiting, leased, sent, acknowledged, refused, given-up")
     ] = None,
+    *,
+    awaiting: Annotated[
+        bool, typer.Option("--awaiting", help="Only those whose receipt is awaited.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """The delivery log, the newest first."""
@@ -85,7 +89,8 @@ def deliveries(
     if state is not None and state not in states:
         raise ConfigurationError(f"--state {state}: write one of {', '.join(states)}")
     with opened() as built, built.store.read() as connection:
-        listed = shown.deliveries(connection, rows.listed(connection, state=state, limit=5000))
+        found = rows.listed(connection, state=state, awaiting=awaiting, limit=5000)
+        listed = shown.deliveries(connection, found)
     columns = ("id", "case", "standing", "kind", "party", "state", "next_attempt_at", "error")
     show(listed, as_json, "Deliveries", columns)
 

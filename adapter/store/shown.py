@@ -148,6 +148,7 @@ def _delivery(row: Row, tries: Iterable[Document]) -> Document:
         "sent_at": when(row["sent_at"]),
         "delivered_at": when(row["delivered_at"]),
         "accepted_at": when(row["accepted_at"]),
+        "expects_receipt": bool(row["expects_receipt"]),
         "receipt_due_at": when(row["receipt_due_at"]),
         "error": row["error"],
         "reissue_of": row["original"],

@@ -184,17 +184,25 @@ def deliveries(look: Look) -> View:
     parties = sorted({p.id for p in look.register.parties} | seen)
     state = _known(query.get("state"), states, "The state is not one of those in the list.", notes)
     party = _known(query.get("party"), parties, "The party is not one of those in the list.", notes)
+    awaiting = _known(query.get("awaiting"), ["1"], "In the address awaiting is 1, or left out.", notes)
     case_ids = _case_ids(look, query.get("case"), query.get("patient"), notes)
     before = look.number(query.get("before"))
     rows = (
         []
         if notes
         else delivery_rows.listed(
-            look.tx, state=state, party=party, case_ids=case_ids, limit=PAGE + 1, before=before
+            look.tx,
+            state=state,
+            awaiting=awaiting is not None,
+            party=party,
+            case_ids=case_ids,
+            limit=PAGE + 1,
+            before=before,
         )
     )
     kept = {
         "state": state,
+        "awaiting": awaiting,
         "party": party,
         "case": look.number(query.get("case")) if not notes else None,
         "patient": _pseudonym(query.get("patient")),
@@ -268,7 +276,6 @@ def delivery(look: Look) -> View:
     unaltered = told is not None and told["payload"] == row["payload"]
     values = {
         "delivery": shown.deliveries(tx, [row])[0],
-        "expects_receipt": bool(row["expects_receipt"]),
         "as_sent": pretty(as_sent) if as_sent is not None else None,
         "told": shown.held(told) if told is not None else None,
         "as_received": None if unaltered or told is None else _body(tx, told["payload"]),

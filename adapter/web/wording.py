@@ -208,7 +208,9 @@ class Wording:
             if shown["error"]:
                 return Mark(words="Failed, will be tried again", level="warn")
             return Mark(words="Waiting its turn", level="busy")
-        if state == "sent" and shown["receipt_due_at"] is not None:
+        if state == "sent" and shown["expects_receipt"]:
+            if shown["receipt_due_at"] is None:
+                return Mark(words="Sent, receipt missing", level="warn")
             return Mark(words="Sent, receipt awaited", level="busy")
         levels = {"leased": "busy", "acknowledged": "good", "sent": "good"}
         return Mark(words=words, level=levels.get(state, "bad"))

@@ -49,6 +49,13 @@ def test_a_waiting_delivery_says_what_it_waits_for():
     assert SAY.delivery(waiting(next_attempt_at=None)).words == "Waiting for a person"
 
 
+def test_what_is_sent_says_whether_its_receipt_is_awaited_missing_or_not_expected():
+    sent = waiting(state="sent", expects_receipt=True)
+    assert SAY.delivery(sent | {"receipt_due_at": "2014-03-03T09:30:00Z"}).words == "Sent, receipt awaited"
+    assert SAY.delivery(sent).words == "Sent, receipt missing"
+    assert SAY.delivery(sent | {"expects_receipt": False}).words == "Sent"
+
+
 def test_want_of_an_endpoint_is_no_warning_in_evaluation_where_there_are_none():
     found = SAY.delivery(waiting(next_attempt_at=None, endpoint=None))
     assert (found.words, found.level) == ("Waiting: no endpoint configured", "warn")
