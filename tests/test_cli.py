@@ -13,7 +13,9 @@ import subprocess
 import sys
 import time
 import traceback
+from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,12 +27,14 @@ import structlog
 from lxml import etree
 
 from adapter.cli import main
+from adapter.store import Store, alarms
 
 ROOT = Path(__file__).parent.parent
 FIXTURES = ROOT / "fixtures"
 PLO = FIXTURES / "plo"
 REGION = FIXTURES / "regions" / "indre-sogn.toml"
 ALONE = FIXTURES / "regions" / "laerdal-alone.toml"
+AT = datetime(2014, 3, 5, 9, 0, tzinfo=UTC)
 SAMPLES = os.environ.get("DISCHARGE_ADAPTER_SAMPLES")
 ADMITTED = PLO / "home-with-help" / "admitted.plo-1.6.xml"
 READY = PLO / "home-with-help" / "ready.plo-1.6.xml"
@@ -391,6 +395,28 @@ def test_an_endpoint_is_paused_and_resumed(shell: Shell) -> None:
     assert shell("endpoints", "--json").json[0]["health"] == "unused"
 
 
+def test_an_alarm_is_seen_and_a_missed_deadline_told_to_be_dealt_with(shell: Shell) -> None:
+    shell("receive", ADMITTED)
+    with closing(Store(f"sqlite:///{shell.folder}/discharge-adapter.db")) as store:
+        store.write(
+            lambda tx: alarms.start(
+                tx, kind="deadline-missed", subject="deadline 1", text="late", now=AT, case_id=1
+            )
+        )
+    assert shell("alarms", "seen", 1, "--by", "Solveig", "--json").json == {"seen": [1]}
+    (alarm,) = shell("alarms", "--json").json
+    assert (alarm["seen_by"], alarm["until"]) == ("Solveig", None)
+    assert len(shell("deadlines", "--overdue", "--json").json) == 1
+    done = shell("alarms", "close", 1, "--by", "Solveig", "--why", "told by telephone", "--json")
+    assert done.json == {"closed": 1}
+    (alarm,) = shell("alarms", "--json").json
+    assert (alarm["closed_by"], alarm["why"], alarm["until"] is not None) == (
+        "Solveig", "told by telephone", True,
+    )  # fmt: skip
+    assert shell("deadlines", "--overdue", "--json").json == []
+    assert "over already" in shell("alarms", "seen", 1).said
+
+
 def test_a_delivery_is_resent_reissued_and_given_up(shell: Shell) -> None:
     shell.with_region()
     shell("receive", ADMITTED)
@@ -438,6 +464,8 @@ UNKNOWN = [
     (["reissue", "99", "--to", "mars"], "--to mars: there is no such party"),
     (["release", "99"], "there is no message 99"),
     (["endpoints", "pause", "mars"], "there is no endpoint 'mars'"),
+    (["alarms", "seen", "99"], "there is no alarm 99"),
+    (["alarms", "close", "99", "--by", "Solveig"], "--why"),
     (["case", "x"], "ID"),
     (["case", "99999999999999999999"], "ID"),
     (["deliveries", "--state", "lost"], "write one of waiting, leased"),

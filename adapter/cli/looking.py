@@ -13,6 +13,8 @@ PANEL = "Look"
 endpoints_app = typer.Typer(
     help="Where messages are sent, and how each place is.", invoke_without_command=True
 )
+alarms_app = typer.Typer(help="What needs a person, and who has dealt with it.", invoke_without_command=True)
+app.add_typer(alarms_app, name="alarms", rich_help_panel=PANEL)
 app.add_typer(endpoints_app, name="endpoints", rich_help_panel=PANEL)
 
 
@@ -130,9 +132,11 @@ def quarantine(as_json: Json = False) -> None:
     )
 
 
-@app.command(rich_help_panel=PANEL)
-def alarms(as_json: Json = False) -> None:
+@alarms_app.callback()
+def alarms(context: typer.Context, as_json: Json = False) -> None:
     """Alarms, those that are on first."""
+    if context.invoked_subcommand is not None:
+        return
     from adapter.store import alarms as rows
     from adapter.store import shown
 

@@ -110,8 +110,8 @@ def cases_by_state(tx: Connection) -> dict[str, int]:
 
 
 def deadlines_behind(tx: Connection, now: datetime, limit: int) -> tuple[list[Row], int]:
-    """Deadlines past due and not met, the latest first, and how many there are in all."""
-    past = (deadline.c.state.in_(("open", "missed")), deadline.c.due_at < now)
+    """Deadlines past due, not met and not dealt with by hand, the latest first, and how many in all."""
+    past = (deadline.c.state.in_(("open", "missed")), deadline.c.due_at < now, deadline.c.noted_at.is_(None))
     count = tx.execute(select(func.count()).select_from(deadline).where(*past)).scalar_one()
     query = _with_case().where(*past).order_by(deadline.c.due_at.desc(), deadline.c.id).limit(limit)
     return found(tx, query), count

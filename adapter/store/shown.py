@@ -103,6 +103,7 @@ def deadline(row: Row) -> Document:
         "reason": row["reason"] or None,
         "settled_at": when(row["settled_at"]),
         "reminded_at": when(row["reminded_at"]),
+        "noted_at": when(row["noted_at"]),
     }
 
 
@@ -187,6 +188,9 @@ def alarm(row: Row) -> Document:
         "since": when(row["since"]),
         "until": when(row["until"]),
         "seen_by": row["seen_by"],
+        "seen_at": when(row["seen_at"]),
+        "closed_by": row["closed_by"],
+        "why": row["why"],
         "case": row["case_id"],
     }
 

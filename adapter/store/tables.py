@@ -180,6 +180,7 @@ deadline = Table(
     Column("remind_at", Instant),
     Column("reminded_at", Instant),
     Column("fired_at", Instant),
+    Column("noted_at", Instant),  # when a person recorded what was done about its being missed
     Column("next_at", Instant),  # when the clock must look again; NULL when it never need
     Index("deadline_case", "case_id"),
     Index(
@@ -304,6 +305,9 @@ alarm = Table(
     Column("since", Instant, nullable=False),
     Column("until", Instant),
     Column("seen_by", Text),
+    Column("seen_at", Instant),
+    Column("closed_by", Text),  # where a person has ended it by telling what was done
+    Column("why", Text),  # what was done
     Column("case_id", _Id),
     Index(
         "alarm_open",

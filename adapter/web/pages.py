@@ -5,6 +5,7 @@ browser is told to run, frame, remember and pass on nothing. Where operators are
 """
 
 import hashlib
+import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,7 @@ from urllib.parse import parse_qs
 
 import structlog
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -74,6 +76,14 @@ _templates = Environment(
 )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Said:
+    """Who acts, and what was done as far as the form asks for it."""
+
+    by: str
+    why: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pages:
     """The pages over one store."""
@@ -91,6 +101,8 @@ class Pages:
             Route("/static/pages.css", self._style),
             Route("/favicon.ico", self._icon),
             Route("/deliveries/search", self._search, methods=["POST"]),
+            Route("/alarms/{id}/seen", self._action(self._seen), methods=["POST"]),
+            Route("/alarms/{id}/close", self._action(self._close), methods=["POST"]),
             *(Route(path, self._page(view)) for path, view in PAGES.items()),
             Route("/{rest:path}", self._elsewhere),
         ]
@@ -133,10 +145,65 @@ class Pages:
             patient = views.patient_of(tx, self.inbox.pseudonym_key, number)
         return RedirectResponse(f"/deliveries?patient={patient}", status_code=303)
 
+    # --- acting ---
+
+    def _action(self, act: Callable[[Connection, int, Said], None]) -> Callable[[Request], Any]:
+        """A form by which a person does something about an alarm; back to the alarms when it is done."""
+
+        async def answer(request: Request) -> Response:
+            try:
+                form = await _form(request) or {}
+            except ClientDisconnect:
+                return Response(status_code=400)
+            return await run_in_threadpool(
+                self._guarded, request, lambda: self._acted(request, {n: v[0] for n, v in form.items()}, act)
+            )
+
+        return answer
+
+    def _acted(
+        self, request: Request, form: Mapping[str, str], act: Callable[[Connection, int, Said], None]
+    ) -> Response:
+        if not self._from_here(request, form.get("token", "")):
+            return self._problem(
+                request,
+                403,
+                "Not from this page",
+                "Go back, load the page again, and press the button there.",
+            )
+        by = request.state.person if self.doorkeeper.operators else form.get("by", "").strip()
+        said = Said(by=by, why=form.get("why", "").strip())
+        alarm_id = views.number(request.path_params["id"])
+        if alarm_id is None:
+            raise NotFound("An alarm has a number.")
+        if not by or (act == self._close and not said.why):
+            return self._problem(request, 400, "Something is missing", "Say who you are and what was done.")
+        self.store.write(lambda tx: act(tx, alarm_id, said))
+        return RedirectResponse("/alarms", status_code=303)
+
+    def _seen(self, tx: Connection, alarm_id: int, said: Said) -> None:
+        self.inbox.outbox.see_alarm(tx, alarm_id, self.clock(), by=said.by)
+
+    def _close(self, tx: Connection, alarm_id: int, said: Said) -> None:
+        self.inbox.outbox.close_alarm(tx, alarm_id, self.clock(), by=said.by, why=said.why)
+
+    def _from_here(self, request: Request, token: str) -> bool:
+        """Whether a form is one of ours: another site can have the browser send one, but knows no token."""
+        site = request.headers.get("sec-fetch-site", "same-origin")
+        ours = hmac.compare_digest(token.encode(), self._token(request).encode())
+        return ours and site in ("same-origin", "none")
+
+    def _token(self, request: Request) -> str:
+        person = getattr(request.state, "person", None) or ""
+        return hmac.new(self.inbox.pseudonym_key, f"form of {person}".encode(), "sha256").hexdigest()
+
+    # --- guarding ---
+
     def _guarded(self, request: Request, make: Callable[[], Response]) -> Response:
         """The answer to somebody who has signed in; whatever fails is told without anybody's data."""
         try:
-            if self.doorkeeper.person(request) is None:
+            request.state.person = self.doorkeeper.person(request)
+            if request.state.person is None:
                 response = self._problem(
                     request, 401, "Sign in", "Sign in with your name and password.", signed_in=False
                 )
@@ -176,7 +243,10 @@ class Pages:
                 )
             )
             open_alarms = alarm_rows.counts(tx)
-            newest = [views.alarm_line(row) for row in alarm_rows.listed(tx, open_only=True, limit=3)]
+            newest = [
+                views.alarm_line(row)
+                for row in alarm_rows.listed(tx, open_only=True, unseen_only=True, limit=3)
+            ]
         if made.elsewhere is not None:
             return RedirectResponse(made.elsewhere, status_code=307)
         frame = {"open": sum(open_alarms.values()), "newest": newest}
@@ -207,6 +277,8 @@ class Pages:
             frame=frame,
             region=self.region,
             section=section,
+            token=self._token(request),
+            nameless=not self.doorkeeper.operators,
             style=f"/static/pages.css?v={_STYLE_VERSION}",
         )
         return HTMLResponse(text)

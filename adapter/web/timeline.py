@@ -110,6 +110,8 @@ def _deadline(deadline: Document, say: Wording) -> Event:
         lines.append(f"{say.sentence(deadline['reason'])}.")
     if deadline["settled_at"] is not None:
         lines.append(f"Settled {say.local(deadline['settled_at'])}.")
+    elif deadline["noted_at"] is not None:
+        lines.append(f"What was done was recorded {say.local(deadline['noted_at'])}.")
     elif deadline["state"] in ("open", "missed"):
         lines.append(f"{say.left(deadline['due_at'])}.")
     return Event(

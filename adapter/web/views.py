@@ -19,6 +19,7 @@ from adapter.fhir.bundles import NATIONAL_IDENTIFIERS, Subject
 from adapter.inbox import Inbox
 from adapter.messaging.delivery import DeliveryState
 from adapter.messaging.register import Register
+from adapter.outbox import BY_HAND
 from adapter.store import alarms as alarm_rows
 from adapter.store import cases as case_rows
 from adapter.store import deliveries as delivery_rows
@@ -51,6 +52,13 @@ class View:
     elsewhere: str | None = None
 
 
+def number(text: str | None) -> int | None:
+    """A row number out of an address; None where it cannot be one."""
+    if text is None or not (text.isascii() and text.isdigit()) or len(text) > 19:
+        return None
+    return value if (value := int(text)) <= _LARGEST_ID else None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Look:
     """One look at the store: what was asked for, when, and with what to find it."""
@@ -63,15 +71,9 @@ class Look:
     now: datetime
     say: Wording
 
-    def number(self, text: str | None) -> int | None:
-        """A row number out of an address; None where it cannot be one."""
-        if text is None or not (text.isascii() and text.isdigit()) or len(text) > 19:
-            return None
-        return value if (value := int(text)) <= _LARGEST_ID else None
-
     def row(self, what: str) -> int:
         """The row number in the path; NotFound where it cannot be one."""
-        found = self.number(self.path["id"])
+        found = number(self.path["id"])
         if found is None:
             raise NotFound(f"A {what} has a number, as in /{self.say.plural(what)}/17.")
         return found
@@ -149,7 +151,11 @@ def _parties_at(register: Register, endpoint: str) -> list[str]:
 def alarms(look: Look) -> View:
     """`/alarms`: what needs a person, open ones first."""
     documents = [alarm_line(row) for row in alarm_rows.listed(look.tx, limit=LONGEST)]
-    return View(template="alarms.html", title="Alarms", values={"alarms": documents, "to_do": TO_DO})
+    return View(
+        template="alarms.html",
+        title="Alarms",
+        values={"alarms": documents, "to_do": TO_DO, "by_hand": BY_HAND},
+    )
 
 
 def alarm_line(row: Row) -> dict[str, Any]:
@@ -186,7 +192,7 @@ def deliveries(look: Look) -> View:
     party = _known(query.get("party"), parties, "The party is not one of those in the list.", notes)
     awaiting = _known(query.get("awaiting"), ["1"], "In the address awaiting is 1, or left out.", notes)
     case_ids = _case_ids(look, query.get("case"), query.get("patient"), notes)
-    before = look.number(query.get("before"))
+    before = number(query.get("before"))
     rows = (
         []
         if notes
@@ -204,7 +210,7 @@ def deliveries(look: Look) -> View:
         "state": state,
         "awaiting": awaiting,
         "party": party,
-        "case": look.number(query.get("case")) if not notes else None,
+        "case": number(query.get("case")) if not notes else None,
         "patient": _pseudonym(query.get("patient")),
     }
     values = {
@@ -230,8 +236,8 @@ def _case_ids(look: Look, case: str | None, patient: str | None, notes: list[str
     """The cases that the filters name; None where they name none, so that all are meant."""
     found: set[int] | None = None
     if case is not None:
-        number = look.number(case)
-        row = case_rows.get(look.tx, number) if number is not None else None
+        wanted = number(case)
+        row = case_rows.get(look.tx, wanted) if wanted is not None else None
         if row is None:
             notes.append("There is no such case; a case has a number, as in the list of cases.")
         found = {row["id"]} if row is not None else set()
@@ -335,7 +341,7 @@ def case(look: Look) -> View:
     values = {
         "case": known,
         "events": timeline(known, case_rows.notes(look.tx, row["id"]), look.say),
-        "ahead": [d for d in known["deadlines"] if d["state"] in ("open", "missed")],
+        "ahead": [d for d in known["deadlines"] if d["state"] in ("open", "missed") and not d["noted_at"]],
     }
     return View(template="case.html", title=f"Case {row['id']}", values=values, elsewhere=elsewhere)
 

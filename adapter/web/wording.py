@@ -280,7 +280,7 @@ TO_DO = {
     "receipt-missing": "Telephone the receiver; then resend it or give it up.",
     "contradicting-receipt": "Ask the receiver which of the two holds; the first stands here.",
     "deadline-near": "Do what is due, or tell who must.",
-    "deadline-missed": "Do what was due, or record why not.",
+    "deadline-missed": "Do what was due, or say why not, and record it here.",
     "deadline-unknown": "It is tried again in an hour; if it stays, look at the case and its notices.",
     "mailbox": "Look at the mailbox's address and credentials; nothing is lost, it is read again.",
     "not-synthetic": "Feed only synthetic patients for evaluation; delete this store when you are done.",

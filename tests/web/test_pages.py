@@ -17,6 +17,7 @@ from adapter.discharge.notices import NoticeKind, Standing
 from adapter.fhir.bundles import CPR, DNR, PERSONNUMMER
 from adapter.messaging.delivery import Reply
 from adapter.messaging.register import ReceiptWhen
+from adapter.scheduler.deadlines import Deadlines
 from adapter.store import alarms, deliveries
 from adapter.web.pages import HEADERS, PAGES
 from adapter.web.signing_in import hash_password
@@ -485,6 +486,91 @@ def test_overdue_deadlines_come_first_and_say_so_in_words(tmp_path):
         assert [words(h) for h in tree.xpath("//h2")] == ["Overdue", "To come"]
         assert "Early notice ! 2 h overdue" in words(tree.xpath("//tbody/tr")[0])
         assert "1 deadline overdue" in words(page(found.get("/")).xpath("//ul[@class='figures']")[0])
+
+
+# --- acting on alarms -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def missed(tmp_path):
+    """Lærdal sjukehus has missed the early notice."""
+    clock = StandingClock(datetime(2014, 3, 3, 10, 0, tzinfo=OSLO))
+    with site(tmp_path, clock) as found:
+        found.stage.receive(found.stage.message(NoticeKind.ADMITTED))
+        clock.forward(hours=25)
+        built = found.stage.built
+        Deadlines(
+            store=built.store, cases=built.cases, outbox=built.outbox, register=built.register, clock=clock
+        )()
+        yield found
+
+
+def form_of(found, action: str) -> dict[str, str]:
+    """The hidden fields of the form that does `action` to the first alarm."""
+    form = page(found.get("/alarms")).xpath(f"//form[@action='/alarms/1/{action}']")[0]
+    return {field.get("name"): field.get("value") for field in form.xpath(".//input[@type='hidden']")}
+
+
+def test_a_seen_alarm_leaves_the_top_of_the_pages_and_stays_in_the_list(missed):
+    assert page(missed.get("/cases")).xpath("//aside")
+    answer = missed.post("/alarms/1/seen", data=form_of(missed, "seen") | {"by": "Marta"})
+    assert answer.url.endswith("/alarms")
+    assert "! Open, seen" in rows(answer)[0]
+    assert rows(answer)[0].endswith("Marta 4 Mar, 11:00")
+    cases = page(missed.get("/cases"))
+    assert not cases.xpath("//aside")
+    assert words(cases.xpath("//*[contains(@class, 'alarm-count')]")[0]) == "1 open alarm"
+
+
+def test_recording_what_was_done_ends_the_alarm_of_a_missed_deadline(missed):
+    assert "1 overdue deadline" in summary_of(missed)
+    said = {"by": "Marta", "why": "told by telephone"}
+    answer = missed.post("/alarms/1/close", data=form_of(missed, "close") | said)
+    assert "✓ Over" in rows(answer)[0]
+    assert "Recorded by Marta: told by telephone" in rows(answer)[0]
+    assert rows(missed.get("/deadlines")) == []
+    told = words(page(missed.get("/cases/1")).xpath("//li[@class='note'][last()]")[0])
+    assert "Deadline 1 early notice: recorded by hand: told by telephone By Marta." in told
+    assert "To be seen to" not in summary_of(missed)
+
+
+@pytest.mark.parametrize("action", ["seen", "close"])
+def test_another_site_cannot_press_a_button_here(missed, action):
+    fields = {"by": "Marta", "why": "x"}
+    assert missed.post(f"/alarms/1/{action}", data=fields).status_code == 403
+    assert missed.post(f"/alarms/1/{action}", data=fields | {"token": "0" * 64}).status_code == 403
+    genuine = form_of(missed, action) | fields
+    crossed = missed.post(f"/alarms/1/{action}", data=genuine, headers={"Sec-Fetch-Site": "cross-site"})
+    assert crossed.status_code == 403
+    assert "Open" in rows(missed.get("/alarms"))[0] and "Open, seen" not in rows(missed.get("/alarms"))[0]
+
+
+@pytest.mark.parametrize(
+    ("path", "said", "status"),
+    [
+        ("/alarms/1/seen", {}, 400),
+        ("/alarms/1/close", {"by": "Marta"}, 400),
+        ("/alarms/1/close", {"why": "told"}, 400),
+        ("/alarms/99/seen", {"by": "Marta"}, 404),
+        (f"/alarms/{'9' * 30}/seen", {"by": "Marta"}, 404),
+    ],
+)
+def test_an_action_that_lacks_something_does_nothing(missed, path, said, status):
+    assert missed.post(path, data=form_of(missed, "seen") | said).status_code == status
+    assert "! Open " in rows(missed.get("/alarms"))[0]
+
+
+def test_who_has_signed_in_is_who_has_seen_it_whatever_the_form_says(guarded):
+    stage = guarded.stage
+    stage.write(
+        lambda tx: alarms.start(tx, kind="mailbox", subject="mailbox a", text="gone", now=stage.clock())
+    )
+    marta = basic("marta", "fjord og fjell")
+    assert guarded.post("/alarms/1/seen", data={"by": "Solveig"}).status_code == 401
+    form = page(guarded.get("/alarms", headers=marta)).xpath("//form")[0]
+    assert not form.xpath(".//input[@name='by']")
+    fields = {"by": "Solveig", "token": form.xpath(".//input[@name='token']/@value")[0]}
+    assert "marta 3 Mar, 10:00" in rows(guarded.post("/alarms/1/seen", data=fields, headers=marta))[0]
 
 
 def test_endpoints_show_their_health_and_what_waits(living):

@@ -4,6 +4,8 @@ import orjson
 import sqlalchemy as sa
 from alembic import op
 
+from adapter.store.tables import Instant
+
 revision = "0002"
 down_revision = "0001"
 
@@ -12,6 +14,10 @@ def upgrade() -> None:
     """Add the columns; a case that was stored before tells its days after its next news."""
     op.add_column("discharge_case", sa.Column("day_only", sa.Text(), nullable=True))
     op.add_column("message", sa.Column("standing", sa.Text(), nullable=True))
+    op.add_column("alarm", sa.Column("seen_at", Instant(), nullable=True))
+    op.add_column("alarm", sa.Column("closed_by", sa.Text(), nullable=True))
+    op.add_column("alarm", sa.Column("why", sa.Text(), nullable=True))
+    op.add_column("deadline", sa.Column("noted_at", Instant(), nullable=True))
     _tell_standings(op.get_bind())
 
 
