@@ -242,23 +242,27 @@ class Pages:
                     say=say,
                 )
             )
-            open_alarms = alarm_rows.counts(tx)
-            newest = [
-                views.alarm_line(row)
-                for row in alarm_rows.listed(tx, open_only=True, unseen_only=True, limit=3)
-            ]
+            frame = _frame(tx)
         if made.elsewhere is not None:
             return RedirectResponse(made.elsewhere, status_code=307)
-        frame = {"open": sum(open_alarms.values()), "newest": newest}
         return self._rendered(request, made.template, made.title, say, frame, made.values)
 
     def _problem(
         self, request: Request, status: int, title: str, text: str, *, signed_in: bool = True
     ) -> Response:
         values = {"status": status, "text": text, "signed_in": signed_in}
-        response = self._rendered(request, "problem.html", title, self._wording(), None, values)
+        frame = self._frame_of_a_problem() if signed_in else None
+        response = self._rendered(request, "problem.html", title, self._wording(), frame, values)
         response.status_code = status
         return response
+
+    def _frame_of_a_problem(self) -> Mapping[str, Any] | None:
+        """None where the store itself does not answer."""
+        try:
+            with self.store.read() as tx:
+                return _frame(tx)
+        except StoreError:
+            return None
 
     def _rendered(
         self,
@@ -285,6 +289,15 @@ class Pages:
 
     def _wording(self) -> Wording:
         return Wording(now=self.clock(), zone=self.inbox.zone, register=self.register)
+
+
+def _frame(tx: Connection) -> dict[str, Any]:
+    """What stands at the top of every page: how many alarms are open, and the newest that nobody has seen."""
+    unseen = alarm_rows.listed(tx, open_only=True, unseen_only=True, limit=3)
+    return {
+        "open": sum(alarm_rows.counts(tx).values()),
+        "newest": [views.alarm_line(row) for row in unseen],
+    }
 
 
 async def _form(request: Request) -> dict[str, list[str]] | None:
