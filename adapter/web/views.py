@@ -38,6 +38,11 @@ PAGE = 50
 LONGEST = 300
 """Rows of a list that has no pages."""
 
+NO_PSEUDONYM = (
+    "In the address a patient is a pseudonym, which begins with P. Never put an identity number there; use the "
+    "search form of the delivery log."
+)
+
 _PSEUDONYM = re.compile(r"P[A-Z2-7]{16}")
 _LARGEST_ID = 2**63 - 1
 
@@ -193,6 +198,8 @@ def deliveries(look: Look) -> View:
     awaiting = _known(query.get("awaiting"), ["1"], "In the address awaiting is 1, or left out.", notes)
     case_ids = _case_ids(look, query.get("case"), query.get("patient"), notes)
     before = number(query.get("before"))
+    if "before" in query and before is None:
+        notes.append("In the address before is the number of a delivery, as in the log.")
     rows = (
         []
         if notes
@@ -243,10 +250,7 @@ def _case_ids(look: Look, case: str | None, patient: str | None, notes: list[str
         found = {row["id"]} if row is not None else set()
     if patient is not None:
         if _pseudonym(patient) is None:
-            notes.append(
-                "In the address a patient is a pseudonym, which begins with P. Never put an identity number "
-                "there; use the search form."
-            )
+            notes.append(NO_PSEUDONYM)
         own = set(case_rows.ids_of(look.tx, patient)) if _pseudonym(patient) else set()
         found = own if found is None else found & own
     return sorted(found) if found is not None else None
@@ -326,6 +330,7 @@ def cases(look: Look) -> View:
         "cases": [shown.case_line(row) for row in rows],
         "patient": _pseudonym(patient),
         "most": LONGEST,
+        "notes": [] if known else [NO_PSEUDONYM],
     }
     return View(template="cases.html", title="Cases", values=values)
 

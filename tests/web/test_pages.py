@@ -220,11 +220,29 @@ def test_the_log_is_newest_first_and_says_how_each_delivery_stands(living):
         ("case=99", []),
         ("case=abc", []),
         ("before=3", [2, 1]),
-        ("before=-1", [5, 4, 3, 2, 1]),
+        ("before=-1", []),
+        ("before=", [5, 4, 3, 2, 1]),
     ],
 )
 def test_the_log_is_filtered_by_the_address(living, query, ids):
     assert [int(row.split()[0]) for row in rows(living.get(f"/deliveries?{query}"))] == ids
+
+
+def test_a_page_of_the_log_that_cannot_be_says_so(living):
+    assert "In the address before is the number of a delivery" in living.get("/deliveries?before=last").text
+
+
+@pytest.mark.parametrize(
+    ("patient", "said"),
+    [
+        ("zzz", "In the address a patient is a pseudonym"),
+        ("P" + "A" * 16, "There is no case of this patient."),
+    ],
+)
+def test_a_patient_without_a_case_is_not_told_that_the_first_message_opens_one(living, patient, said):
+    found = living.get(f"/cases?patient={patient}").text
+    assert said in found
+    assert "The first message" not in found
 
 
 def test_the_filter_stays_as_it_was_chosen(living):
