@@ -32,6 +32,7 @@ from adapter.transport.fhir_rest import is_duplicate
 WEBHOOK = "alarm-webhook"
 RECEIPT = "receipt"
 ALARM = "alarm"
+STAFF = "staff"
 SOMEBODY = "operator"
 """Who does something where nobody gives a name."""
 
@@ -607,7 +608,7 @@ class Outbox:
             tx,
             Parcel(
                 kind=ALARM,
-                party="staff",
+                party=STAFF,
                 endpoint=WEBHOOK,
                 dialect="alarm",
                 message_id=f"alarm-{alarm_id}-{what}",

@@ -39,8 +39,8 @@ LONGEST = 300
 """Rows of a list that has no pages."""
 
 NO_PSEUDONYM = (
-    "In the address a patient is a pseudonym, which begins with P. Never put an identity number there; use the "
-    "search form of the delivery log."
+    "In the address a patient is a pseudonym, which begins with P. Never put an identity number there; "
+    "use the search form of the delivery log."
 )
 
 _PSEUDONYM = re.compile(r"P[A-Z2-7]{16}")

@@ -12,6 +12,7 @@ from typing import Any
 
 from adapter.discharge.notices import spoken
 from adapter.messaging.register import Register
+from adapter.outbox import STAFF
 
 Document = Mapping[str, Any]
 Told = datetime | date | str | None
@@ -44,12 +45,13 @@ CASE_STATES = {
     "deceased": Mark(words="Deceased", level="plain"),
     "cancelled": Mark(words="Cancelled", level="plain"),
 }
+# The filter of the log offers these words, and every badge of a delivery begins with one of them.
 DELIVERY_STATES = {
     "waiting": "Waiting",
     "leased": "On its way now",
     "sent": "Sent",
-    "acknowledged": "Accepted",
-    "refused": "Refused by the receiver",
+    "acknowledged": "Acknowledged",
+    "refused": "Refused",
     "given-up": "Given up",
 }
 OUTCOMES = {
@@ -161,7 +163,8 @@ class Wording:
         """The name of a party; its id where the register has none."""
         if party_id is None:
             return "–"
-        return self.register.name(party_id)
+        known = self.register.party(party_id)
+        return "Our own staff" if party_id == STAFF and known is None else self.register.name(party_id)
 
     def kind(self, word: str | None) -> str:
         """A word of the field as a heading: `ready-for-discharge` is `Ready for discharge`."""
@@ -197,7 +200,7 @@ class Wording:
     def delivery(self, shown: Document) -> Mark:
         """The state of a delivery, and for a waiting one what it waits for."""
         state = shown["state"]
-        words = DELIVERY_STATES.get(state, self.kind(state))
+        words = self.delivery_state(state)
         if state == "waiting":
             if shown["next_attempt_at"] is None and shown["endpoint"] is None:
                 return Mark(
@@ -206,7 +209,7 @@ class Wording:
             if shown["next_attempt_at"] is None:
                 return Mark(words="Waiting for a person", level="warn")
             if shown["error"]:
-                return Mark(words="Failed, will be tried again", level="warn")
+                return Mark(words="Waiting after a failure", level="warn")
             return Mark(words="Waiting its turn", level="busy")
         if state == "sent" and shown["expects_receipt"]:
             if shown["receipt_due_at"] is None:
@@ -214,6 +217,10 @@ class Wording:
             return Mark(words="Sent, receipt awaited", level="busy")
         levels = {"leased": "busy", "acknowledged": "good", "sent": "good"}
         return Mark(words=words, level=levels.get(state, "bad"))
+
+    def delivery_state(self, state: str) -> str:
+        """A state of deliveries, as the filter of the log offers it."""
+        return DELIVERY_STATES.get(state, self.kind(state))
 
     def outcome(self, outcome: str) -> Mark:
         """What became of a message or an attempt."""

@@ -199,9 +199,27 @@ def test_an_empty_store_says_what_to_do_first(tmp_path):
 def test_the_log_is_newest_first_and_says_how_each_delivery_stands(living):
     found = rows(living.get("/deliveries"))
     assert [int(row.split()[0]) for row in found] == [5, 4, 3, 2, 1]
-    assert "Care needs Luster kommune ! Failed, will be tried again HTTP 503" in found[0]
+    assert "Care needs Luster kommune ! Waiting after a failure HTTP 503" in found[0]
     assert "→ Sent, receipt awaited" in found[2]
-    assert "✓ Accepted" in found[4]
+    assert "✓ Acknowledged" in found[4]
+
+
+def test_every_badge_of_a_delivery_begins_with_a_word_of_the_filter(living):
+    tree = page(living.get("/deliveries"))
+    offered = [words(option) for option in tree.xpath("//select[@id='state']/option")]
+    assert offered == ["any", "Waiting", "On its way now", "Sent", "Acknowledged", "Refused", "Given up"]
+    badges = [words(badge)[2:] for badge in tree.xpath("//tbody//span[starts-with(@class, 'mark')]")]
+    assert len(badges) == 5
+    assert all(badge.startswith(tuple(offered[1:])) for badge in badges)
+
+
+def test_an_alarm_that_is_posted_goes_to_our_own_staff(tmp_path):
+    with site(tmp_path, StandingClock(), alarm_webhook="http://127.0.0.1:9/alarms") as found:
+        stage = found.stage
+        stage.write(
+            lambda tx: stage.outbox.alarm(tx, kind="mailbox", subject="box", text="gone", now=stage.clock())
+        )
+        assert "1 Alarm Our own staff" in rows(found.get("/deliveries"))[0]
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_a_deadline_says_whether_it_is_over():
 
 def test_a_waiting_delivery_says_what_it_waits_for():
     assert SAY.delivery(waiting()).words == "Waiting its turn"
-    assert SAY.delivery(waiting(error="HTTP 503")).words == "Failed, will be tried again"
+    assert SAY.delivery(waiting(error="HTTP 503")).words == "Waiting after a failure"
     assert SAY.delivery(waiting(next_attempt_at=None)).words == "Waiting for a person"
 
 
