@@ -166,6 +166,10 @@ class Wording:
         known = self.register.party(party_id)
         return "Our own staff" if party_id == STAFF and known is None else self.register.name(party_id)
 
+    def sides(self, case: Document) -> str:
+        """The hospital and the municipality of a case, as far as they are known."""
+        return " – ".join(self.party(side) for side in (case["hospital"], case["municipality"]) if side)
+
     def kind(self, word: str | None) -> str:
         """A word of the field as a heading: `ready-for-discharge` is `Ready for discharge`."""
         if not word:

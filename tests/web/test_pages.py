@@ -143,6 +143,31 @@ def test_a_municipality_that_is_back_is_seen_catching_up(tmp_path):
         assert "Every party is being reached, and nothing stands still." in found.get("/").text
 
 
+def test_patients_now_are_counted_where_they_are_and_those_gone_only_in_total(tmp_path):
+    kinds = (
+        NoticeKind.ADMITTED, NoticeKind.READY_FOR_DISCHARGE, NoticeKind.LEAVE_STARTED, NoticeKind.DISCHARGED,
+        NoticeKind.DECEASED, NoticeKind.DECEASED,
+    )  # fmt: skip
+    with site(tmp_path, StandingClock()) as found:
+        stage = found.stage
+        for number, kind in enumerate(kinds):
+            patient = replace(SYNNOVE, identifiers=((DNR, f"4184301234{number}"),))
+            assert stage.receive(stage.message(kind, subject=patient)).outcome == "accepted"
+        tree = page(found.get("/"))
+        figures = [words(figure) for figure in tree.xpath("//ul[@class='figures']/li")]
+        assert figures[:3] == ["2 in hospital", "1 of these ready for discharge", "1 on leave"]
+        assert "Since the store began: 1 discharge, 2 deaths." in words(tree)
+        assert not any("discharged" in figure for figure in figures)
+
+
+def test_a_case_without_a_hospital_is_called_by_the_side_that_is_known(tmp_path):
+    with site(tmp_path, StandingClock()) as found:
+        stage = found.stage
+        content = stage.message(NoticeKind.DECEASED, sender="luster", receivers=("sogndal",), hospital=None)
+        assert stage.receive(content).outcome == "accepted"
+        assert words(page(found.get("/cases/1")).find(".//h1")) == "Case 1: Luster kommune"
+
+
 def summary_of(found) -> str:
     return words(page(found.get("/")).xpath("//*[contains(@class, 'summary')]")[0])
 
