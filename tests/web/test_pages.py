@@ -61,6 +61,9 @@ def test_every_page_is_well_made(living, path):
     assert len(tree.xpath("//h1")) == 1
     assert tree.xpath("//html[@lang='en']//title/text()")
     assert not tree.xpath("//th[not(@scope)]")
+    for table in tree.xpath("//table"):  # each value says its heading, where rows are cards
+        heads = [words(head) for head in table.xpath("./thead//th")]
+        assert all(row.xpath("./*/@data-label") == heads for row in table.xpath("./tbody/tr"))
     assert all(table.find("caption") is not None for table in tree.xpath("//table"))
     assert all(table.getparent().get("class") == "scroll" for table in tree.xpath("//table"))
     assert tree.xpath("//body/a[1][@href='#content']") and "content" in ids
