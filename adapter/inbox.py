@@ -38,6 +38,9 @@ from adapter.store import cases as case_rows
 from adapter.store.savepoint import savepoint
 from adapter.store.statements import Row
 
+STORED_HERE = "stored for its board"
+"""Where we know it from that a party whose board is its system has received: we have stored it."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Acceptance:
@@ -323,7 +326,9 @@ class Inbox:
         if row is None:
             row = messages.add(tx, values | {"outcome": "accepted"})
         else:
-            messages.change(tx, row, outcome="released", sender=sender.id)
+            messages.change(
+                tx, row, outcome="released", sender=sender.id, standing=prepared.notice.standing.value
+            )
         learned: list[tuple[Fact, int | None]] = [(notice, row)]
         for route in routes:
             if route.receipted_on_storing:
@@ -642,7 +647,7 @@ def _on_storing(notice: Notice, party: Party, now: datetime) -> list[Evidence]:
             sender=notice.sender,
             party=party.id,
             at=now,
-            source="stored for its board",
+            source=STORED_HERE,
         )
         for step in (Step.DELIVERED, Step.ACCEPTED)
     ]
@@ -668,6 +673,7 @@ def _message_row(tx: Connection, prepared: Prepared, sender: Party | None, now: 
             "transmission_id": envelope.transmission_id,
             "dialect": envelope.dialect,
             "type": envelope.type,
+            "standing": prepared.notice.standing.value if prepared.notice is not None else None,
             "sent_at": envelope.sent_at,
             "content_type": envelope.content_type,
         }

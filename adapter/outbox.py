@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from adapter.cases import Cases
 from adapter.discharge.case import Evidence, Fact, Step
-from adapter.discharge.notices import NoticeKind
+from adapter.discharge.notices import NoticeKind, spoken
 from adapter.errors import NotFound
 from adapter.mappings.known import named
 from adapter.messaging.acknowledgement import Acknowledgement, Status
@@ -33,6 +33,13 @@ WEBHOOK = "alarm-webhook"
 RECEIPT = "receipt"
 RELAYED = "relayed"
 ALARM = "alarm"
+STAFF = "staff"
+SOMEBODY = "operator"
+"""Who does something where nobody gives a name."""
+
+BY_HAND = frozenset(("deadline-missed", "contradicting-receipt", "not-synthetic"))
+"""Alarms that nothing ends but a person who tells what was done."""
+
 _NOTICES = frozenset(kind.value for kind in NoticeKind)
 
 _NOWHERE = "no endpoint is configured for this party"
@@ -317,7 +324,7 @@ class Outbox:
             tx,
             kind="refused" if row["state"] == DeliveryState.REFUSED.value else "given-up",
             subject=f"delivery {delivery_id}",
-            text=f"{row['kind']} to {row['party']} was not delivered: {reason}",
+            text=f"{spoken(row['kind'])} to {self.register.name(row['party'])} was not delivered: {reason}",
             now=now,
             case_id=row["case_id"],
             post=row["kind"] != ALARM,
@@ -348,7 +355,8 @@ class Outbox:
                     tx,
                     kind="contradicting-receipt",
                     subject=f"delivery {delivery_id}",
-                    text=f"{row['party']} first said {before}, now {said.status}; the first stands",
+                    text=f"{self.register.name(row['party'])} first said {before}, now {said.status}; "
+                    "the first stands",
                     now=now,
                     case_id=row["case_id"],
                 )
@@ -467,7 +475,8 @@ class Outbox:
                 tx,
                 kind="receipt-missing",
                 subject=f"delivery {row['id']}",
-                text=f"{row['party']} has given no receipt for {row['kind']}; {what_now}",
+                text=f"{self.register.name(row['party'])} has given no receipt for {spoken(row['kind'])}; "
+                f"{what_now}",
                 now=now,
                 case_id=row["case_id"],
             )
@@ -565,6 +574,36 @@ class Outbox:
         if ended is not None and deliveries.sent_as(tx, f"alarm-{ended}-started", None) is not None:
             self._post(tx, ended, "ended", {"kind": kind, "subject": subject}, now)
 
+    def see_alarm(self, tx: Connection, alarm_id: int, now: datetime, *, by: str | None) -> None:
+        """A person has taken notice: it stays open, and stands in no banner any more."""
+        row, who = _open_alarm(tx, alarm_id), by or SOMEBODY
+        alarms.seen(tx, alarm_id, who, now)
+        case_rows.note(tx, at=now, subject=row["subject"], what="alarm seen", case_id=row["case_id"], by=who)
+
+    def close_alarm(self, tx: Connection, alarm_id: int, now: datetime, *, by: str, why: str) -> None:
+        """A person tells what was done about something that nothing else ends, as a missed deadline."""
+        row = _open_alarm(tx, alarm_id)
+        if row["kind"] not in BY_HAND:
+            raise NotFound(
+                f"alarm {alarm_id} ({row['kind']}) ends by itself when its cause is over; "
+                f"see {row['subject']}"
+            )
+        alarms.settled(tx, alarm_id, by, why)
+        self.all_clear(tx, row["kind"], row["subject"], now)
+        subject = row["subject"]
+        if row["kind"] == "deadline-missed":
+            subject = self._noted(tx, int(subject.rsplit(" ", 1)[-1]), now) or subject
+        note = f"recorded by hand: {why}"
+        case_rows.note(tx, at=now, subject=subject, what=note, case_id=row["case_id"], by=by)
+
+    def _noted(self, tx: Connection, deadline_id: int, now: datetime) -> str | None:
+        """What was missed has been dealt with; how the history calls it."""
+        row = case_rows.deadline_row(tx, deadline_id)
+        if row is None:
+            return None
+        case_rows.change_deadline(tx, deadline_id, row["state"], noted_at=now)
+        return f"deadline {deadline_id} {row['kind']}"
+
     def _post(self, tx: Connection, alarm_id: int, what: str, said: dict[str, str], now: datetime) -> None:
         if self.webhook is None:
             return
@@ -573,7 +612,7 @@ class Outbox:
             tx,
             Parcel(
                 kind=ALARM,
-                party="staff",
+                party=STAFF,
                 endpoint=WEBHOOK,
                 dialect="alarm",
                 message_id=f"alarm-{alarm_id}-{what}",
@@ -588,6 +627,15 @@ class Outbox:
 def _found(row: Row | None, delivery_id: int) -> Row:
     if row is None:
         raise NotFound(f"there is no delivery {delivery_id}; `discharge-adapter deliveries` lists them")
+    return row
+
+
+def _open_alarm(tx: Connection, alarm_id: int) -> Row:
+    row = alarms.get(tx, alarm_id)
+    if row is None:
+        raise NotFound(f"there is no alarm {alarm_id}; `discharge-adapter alarms` lists them")
+    if row["until"] is not None:
+        raise NotFound(f"alarm {alarm_id} is over already")
     return row
 
 

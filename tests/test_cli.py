@@ -11,6 +11,8 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import closing
+from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -22,10 +24,13 @@ import requests
 from lxml import etree
 
 from adapter.cli.looking import SHOWN
+from adapter.store import Store, alarms
 from tests.shell import FIXTURES, Shell, environment
 
 PLO = FIXTURES / "plo"
 REGION = FIXTURES / "regions" / "indre-sogn.toml"
+ALONE = FIXTURES / "regions" / "laerdal-alone.toml"
+AT = datetime(2014, 3, 5, 9, 0, tzinfo=UTC)
 SAMPLES = os.environ.get("DISCHARGE_ADAPTER_SAMPLES")
 ADMITTED = PLO / "home-with-help" / "admitted.plo-1.6.xml"
 READY = PLO / "home-with-help" / "ready.plo-1.6.xml"
@@ -324,6 +329,15 @@ def test_the_delivery_log_is_filtered_by_state(shell: Shell) -> None:
     assert waiting == shell("delivery", waiting["id"], "--json").json
     assert waiting["error"] == "no endpoint is configured for this party"
     assert shell("deliveries", "--state", "sent", "--json").json == []
+    assert shell("deliveries", "--awaiting", "--json").json == []
+
+
+def test_the_log_and_the_case_tell_a_cancellation_from_what_it_cancels(shell: Shell) -> None:
+    home = PLO / "death-at-home"
+    shell("receive", home / "death.plo-1.6.xml", home / "death-cancelled.plo-1.6.xml")
+    assert [d["standing"] for d in shell("deliveries", "--json").json] == ["cancellation", "new"]
+    for command in (("deliveries",), ("case", 1), ("delivery", 2)):
+        assert b"cancellation" in shell(*command).out
 
 
 def test_deadlines_may_be_only_those_overdue(shell: Shell) -> None:
@@ -403,6 +417,28 @@ def test_an_endpoint_is_paused_and_resumed(shell: Shell) -> None:
     assert shell("endpoints", "--json").json[0]["health"] == "unused"
 
 
+def test_an_alarm_is_seen_and_a_missed_deadline_told_to_be_dealt_with(shell: Shell) -> None:
+    shell("receive", ADMITTED)
+    with closing(Store(f"sqlite:///{shell.folder}/discharge-adapter.db")) as store:
+        store.write(
+            lambda tx: alarms.start(
+                tx, kind="deadline-missed", subject="deadline 1", text="late", now=AT, case_id=1
+            )
+        )
+    assert shell("alarms", "seen", 1, "--by", "Solveig", "--json").json == {"seen": [1]}
+    (alarm,) = shell("alarms", "--json").json
+    assert (alarm["seen_by"], alarm["until"]) == ("Solveig", None)
+    assert len(shell("deadlines", "--overdue", "--json").json) == 1
+    done = shell("alarms", "close", 1, "--by", "Solveig", "--why", "told by telephone", "--json")
+    assert done.json == {"closed": 1}
+    (alarm,) = shell("alarms", "--json").json
+    assert (alarm["closed_by"], alarm["why"], alarm["until"] is not None) == (
+        "Solveig", "told by telephone", True,
+    )  # fmt: skip
+    assert shell("deadlines", "--overdue", "--json").json == []
+    assert "over already" in shell("alarms", "seen", 1).said
+
+
 def test_a_delivery_is_resent_reissued_and_given_up(shell: Shell) -> None:
     shell.with_region()
     shell("receive", ADMITTED)
@@ -475,6 +511,8 @@ NOT_IN_THE_STORE = [
     (["reissue", "99", "--to", "mars"], "--to mars: there is no such party"),
     (["release", "99"], "there is no message 99"),
     (["endpoints", "pause", "mars"], "there is no endpoint 'mars'"),
+    (["alarms", "seen", "99"], "there is no alarm 99"),
+    (["alarms", "close", "99", "--by", "Solveig"], "--why"),
 ]
 UNKNOWN = [
     (["case", "x"], "ID"),

@@ -451,6 +451,40 @@ def test_a_receipt_that_contradicts_the_first_is_an_alarm_and_the_first_stands(
     assert "refused" not in [f["kind"] for f in play.rows(tables.fact)]
 
 
+def test_a_receipt_is_awaited_from_the_first_sending_until_the_receiver_speaks(
+    play: Stage, clock: StandingClock
+):
+    def awaiting() -> list[int]:
+        with play.built.store.read() as connection:
+            return [row["id"] for row in deliveries.listed(connection, awaiting=True)]
+
+    tell(play, READY)
+    assert awaiting() == []
+    play.deliver()
+    assert awaiting() == [1]
+    clock.forward(minutes=31)
+    play.write(lambda tx: play.outbox.missing_receipts(tx, clock()))
+    assert (play.delivery()["state"], awaiting()) == ("waiting", [1])
+    play.post.answer = answering(clock)
+    play.deliver()
+    assert awaiting() == []
+    play.deliver()
+    assert [d["state"] for d in play.rows(tables.delivery, kind="receipt")] == ["sent"]
+    assert awaiting() == []
+
+
+def test_alarms_name_the_receiver_and_the_notice_as_people_do(play: Stage, clock: StandingClock):
+    tell(play, READY)
+    play.deliver()
+    clock.forward(minutes=31)
+    play.write(lambda tx: play.outbox.missing_receipts(tx, clock()))
+    play.post.answer = failing(400)
+    play.deliver()
+    missing, undelivered = (alarm["text"] for alarm in play.rows(tables.alarm))
+    assert missing.startswith("Sogndal kommune has given no receipt for ready for discharge; ")
+    assert undelivered.startswith("ready for discharge to Sogndal kommune was not delivered: ")
+
+
 def test_a_receipt_that_does_not_come_is_an_alarm_and_two_resends_then_none(
     play: Stage, clock: StandingClock
 ):

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from adapter.cli.frame import By, Ids, Json, app, did, listed_ids, opened, show
-from adapter.cli.looking import endpoints_app
+from adapter.cli.frame import By, Id, Ids, Json, app, did, listed_ids, opened, show
+from adapter.cli.looking import alarms_app, endpoints_app
 from adapter.errors import ConfigurationError, NotFound
 from adapter.messaging.register import ReceiptWhen, Side
 
@@ -44,6 +44,28 @@ def resume(name: str, as_json: Json = False) -> None:
         _known_endpoint(built, name)
         built.store.write(lambda tx: rows.resume(tx, name))
     did({"endpoint": name, "paused": False}, as_json, f"{name} is open again")
+
+
+@alarms_app.command()
+def seen(ids: Ids, by: By = None, as_json: Json = False) -> None:
+    """Say that you have taken notice; an alarm stays on until it ends."""
+    with opened() as built:
+        _each(built, ids, partial(built.outbox.see_alarm, now=built.clock(), by=by))
+    did({"seen": ids}, as_json, f"seen: {listed_ids(ids)}; open until the cause is over")
+
+
+@alarms_app.command()
+def close(
+    alarm_id: Id,
+    by: Annotated[str, typer.Option("--by", help="Who has dealt with it.")],
+    why: Annotated[str, typer.Option("--why", help="What was done; no name of a patient.")],
+    as_json: Json = False,
+) -> None:
+    """End the alarm of a missed deadline by recording what was done."""
+    with opened() as built:
+        act = partial(built.outbox.close_alarm, now=built.clock(), by=by, why=why)
+        _each(built, [alarm_id], act)
+    did({"closed": alarm_id}, as_json, f"alarm {alarm_id} is over; noted in the history")
 
 
 def _known_endpoint(built: "Stations", name: str) -> None:

@@ -1,6 +1,7 @@
 """Looking: what is in the store, as `store.shown` tells it."""
 
 from collections.abc import Callable
+from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,6 +20,8 @@ SHOWN = {"cases": 500, "alarms": 500, "quarantine": 500, "deadlines": 1000, "del
 endpoints_app = typer.Typer(
     help="Where messages are sent, and how each place is.", invoke_without_command=True
 )
+alarms_app = typer.Typer(help="What needs a person, and who has dealt with it.", invoke_without_command=True)
+app.add_typer(alarms_app, name="alarms", rich_help_panel=PANEL)
 app.add_typer(endpoints_app, name="endpoints", rich_help_panel=PANEL)
 
 
@@ -45,7 +48,7 @@ def cases(limit: Limit = None, as_json: Json = False) -> None:
         found = _found(lambda most: rows.listed(connection, limit=most), "cases", limit, as_json)
         listed = [shown.case(connection, row) for row in found]
     show(
-        listed,
+        listed if as_json else [_in_days(document, built.agreement.zone) for document in listed],
         as_json,
         "Cases",
         ("id", "patient", "hospital", "municipality", "state", "ready_at", "discharged_at"),
@@ -68,11 +71,21 @@ def case(case_id: Id, as_json: Json = False) -> None:
         print_json(document)
         return
     zone = built.agreement.zone
-    table("Case", ("id", "patient", "hospital", "municipality", "state", "admitted_at"), [document], zone)
+    columns: tuple[str, ...] = ("id", "patient", "hospital", "municipality", "state", "admitted_at")
+    table("Case", columns, [_in_days(document, zone)], zone)
     table("Notices", ("occurred", "kind", "standing", "sender", "sent_at"), document["notices"], zone)
     table("Deadlines", ("kind", "actor", "due_at", "state", "basis"), document["deadlines"], zone)
-    columns = ("id", "kind", "party", "state", "sent_at", "accepted_at")
+    columns = ("id", "standing", "kind", "party", "state", "sent_at", "accepted_at")
     table("Deliveries", columns, document["deliveries"], zone)
+
+
+def _in_days(case: dict[str, Any], zone: tzinfo) -> dict[str, Any]:
+    """A case for a table: a moment told as a day is that day where the hospital is."""
+    days = {
+        name: datetime.fromisoformat(case[name]).astimezone(zone).date().isoformat()
+        for name in case["day_only"]
+    }
+    return case | days
 
 
 @app.command(rich_help_panel=PANEL)
@@ -80,6 +93,10 @@ def deliveries(
     state: Annotated[
         str | None, typer.Option(help="waiting, leased, sent, acknowledged, refused, given-up")
     ] = None,
+    *,
+    awaiting: Annotated[
+        bool, typer.Option("--awaiting", help="Only those whose receipt is awaited.")
+    ] = False,
     limit: Limit = None,
     as_json: Json = False,
 ) -> None:
@@ -93,10 +110,13 @@ def deliveries(
         raise ConfigurationError(f"--state {state}: write one of {', '.join(states)}")
     with opened() as built, built.store.read() as connection:
         found = _found(
-            lambda most: rows.listed(connection, state=state, limit=most), "deliveries", limit, as_json
+            lambda most: rows.listed(connection, state=state, awaiting=awaiting, limit=most),
+            "deliveries",
+            limit,
+            as_json,
         )
         listed = shown.deliveries(connection, found)
-    columns = ("id", "case", "kind", "party", "state", "next_attempt_at", "error")
+    columns = ("id", "case", "standing", "kind", "party", "state", "next_attempt_at", "error")
     show(listed, as_json, "Deliveries", columns, built.agreement.zone)
 
 
@@ -116,7 +136,7 @@ def delivery(delivery_id: Id, as_json: Json = False) -> None:
         return
     table(
         "Delivery",
-        ("id", "case", "kind", "party", "state", "sent_at", "delivered_at", "accepted_at"),
+        ("id", "case", "standing", "kind", "party", "state", "sent_at", "delivered_at", "accepted_at"),
         [document],
         built.agreement.zone,
     )
@@ -137,9 +157,11 @@ def quarantine(limit: Limit = None, as_json: Json = False) -> None:
     show(listed, as_json, "Held messages", columns, built.agreement.zone)
 
 
-@app.command(rich_help_panel=PANEL)
-def alarms(limit: Limit = None, as_json: Json = False) -> None:
+@alarms_app.callback()
+def alarms(context: typer.Context, limit: Limit = None, as_json: Json = False) -> None:
     """Alarms, those that are on first."""
+    if context.invoked_subcommand is not None:
+        return
     from adapter.store import alarms as rows
     from adapter.store import shown
 

@@ -181,6 +181,11 @@ class Register:
         """The party of that id, whether or not it still exists."""
         return self._by_id.get(party_id)
 
+    def name(self, party_id: str) -> str:
+        """What the party is called; its id where nobody has registered it."""
+        found = self._by_id.get(party_id)
+        return found.name if found is not None else party_id
+
     def endpoint(self, name: str | None) -> Endpoint | None:
         """The endpoint of that name."""
         return self._endpoints.get(name) if name else None

@@ -51,16 +51,30 @@ def end(tx: Connection, *, kind: str, subject: str, now: datetime) -> int | None
     return found
 
 
-def seen(tx: Connection, alarm_id: int, by: str) -> bool:
-    """Somebody has taken notice; False where there is no such alarm."""
-    return tx.execute(update(alarm).where(alarm.c.id == alarm_id).values(seen_by=by)).rowcount == 1
+def get(tx: Connection, alarm_id: int) -> Row | None:
+    """One alarm."""
+    return next(iter(found(tx, select(alarm).where(alarm.c.id == alarm_id))), None)
 
 
-def listed(tx: Connection, *, open_only: bool = False, limit: int | None = 500) -> list[Row]:
+def seen(tx: Connection, alarm_id: int, by: str, now: datetime) -> None:
+    """Somebody has taken notice."""
+    tx.execute(update(alarm).where(alarm.c.id == alarm_id).values(seen_by=by, seen_at=now))
+
+
+def settled(tx: Connection, alarm_id: int, by: str, why: str) -> None:
+    """Somebody has told what was done about it."""
+    tx.execute(update(alarm).where(alarm.c.id == alarm_id).values(closed_by=by, why=why))
+
+
+def listed(
+    tx: Connection, *, open_only: bool = False, unseen_only: bool = False, limit: int | None = 500
+) -> list[Row]:
     """Alarms: the open ones first, then the newest."""
     query = select(alarm).order_by(alarm.c.until.is_not(None), alarm.c.id.desc()).limit(limit)
     if open_only:
         query = query.where(alarm.c.until.is_(None))
+    if unseen_only:
+        query = query.where(alarm.c.seen_at.is_(None))
     return found(tx, query)
 
 

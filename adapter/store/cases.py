@@ -129,6 +129,7 @@ def row_of(known: Case) -> dict[str, Any]:
         "ready_at": known.ready_at,
         "discharged_at": known.discharged_at,
         "planned_discharge": known.planned_discharge,
+        "day_only": ",".join(known.day_only) or None,
     }
 
 
@@ -202,6 +203,11 @@ def _changing(names: tuple[str, ...]) -> Update:
     return statements.setting(deadline, names).where(deadline.c.state == bindparam("was"))
 
 
+def deadline_row(tx: Connection, deadline_id: int) -> Row | None:
+    """One deadline."""
+    return next(iter(found(tx, select(deadline).where(deadline.c.id == deadline_id))), None)
+
+
 def drop_deadlines(tx: Connection, ids: list[int]) -> None:
     """Deadlines that the facts no longer give."""
     tx.execute(delete(deadline).where(deadline.c.id.in_(ids)))
@@ -219,7 +225,10 @@ def due(tx: Connection, now: datetime, limit: int) -> list[Row]:
 
 
 def all_deadlines(tx: Connection, *, overdue: bool, now: datetime, limit: int | None = 1000) -> list[Row]:
-    """Open and missed deadlines with their case, the most urgent first."""
+    """Open and missed deadlines with their case, the most urgent first.
+
+    What a person has told to be dealt with is not `overdue` any more.
+    """
     query = (
         select(deadline, case.c.patient, case.c.hospital, case.c.municipality)
         .join(case, case.c.id == deadline.c.case_id)
@@ -228,7 +237,7 @@ def all_deadlines(tx: Connection, *, overdue: bool, now: datetime, limit: int | 
         .limit(limit)
     )
     if overdue:
-        query = query.where(deadline.c.due_at < now)
+        query = query.where(deadline.c.due_at < now, deadline.c.noted_at.is_(None))
     return found(tx, query)
 
 

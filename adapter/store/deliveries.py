@@ -37,6 +37,14 @@ UNFINISHED = or_(
 )
 """Something can still become of it; a receipt or an alarm is done with when it has been sent."""
 
+AWAITING = and_(
+    delivery.c.expects_receipt == 1,
+    delivery.c.sent_at.is_not(None),
+    delivery.c.accepted_at.is_(None),
+    delivery.c.state.in_(("waiting", "leased", "sent")),
+)
+"""It has been sent, and its receiver has not spoken yet; also while it is sent once more."""
+
 _other = delivery.alias("other")
 # Said as literals: SQLite uses a partial index only where the query itself shows that its condition holds.
 _WAITING: ColumnElement[str] = literal_column("'waiting'")
@@ -204,16 +212,22 @@ def listed(
     tx: Connection,
     *,
     state: str | None = None,
+    awaiting: bool = False,
     party: str | None = None,
     case_ids: Sequence[int] | None = None,
     message_row: int | None = None,
     limit: int | None = 500,
     before: int | None = None,
 ) -> list[Row]:
-    """Deliveries, the newest first; `before` is the id at which the page above ended."""
+    """Deliveries, the newest first; `before` is the id at which the page above ended.
+
+    With `awaiting` only those whose receipt is still to come.
+    """
     query = select(delivery).order_by(delivery.c.id.desc()).limit(limit)
     if state is not None:
         query = query.where(delivery.c.state == state)
+    if awaiting:
+        query = query.where(AWAITING)
     if party is not None:
         query = query.where(delivery.c.party == party)
     if case_ids is not None:

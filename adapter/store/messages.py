@@ -1,7 +1,7 @@
 """Messages as they came in, what became of them, and the payloads that they share with deliveries."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -79,6 +79,12 @@ def change(tx: Connection, row: int, **values: Any) -> None:
 def get(tx: Connection, row: int) -> Row | None:
     """One message."""
     return statements.row(tx, _one, row=row)
+
+
+def standings(tx: Connection, rows: Collection[int]) -> dict[int, str | None]:
+    """What the notices of some messages are to earlier ones."""
+    query = select(message.c.id, message.c.standing).where(message.c.id.in_(rows))
+    return {row[0]: row[1] for row in tx.execute(query)}
 
 
 def held(tx: Connection, limit: int | None = 500) -> list[Row]:

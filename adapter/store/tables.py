@@ -98,6 +98,7 @@ message = Table(
     Column("transmission_id", Text),
     Column("dialect", Text),
     Column("type", Text),
+    Column("standing", Text),  # of its notice: new, correction, cancellation; NULL where it has none
     Column("sent_at", Instant),
     Column("content_type", Text),
     Column("payload", LargeBinary(32)),
@@ -144,6 +145,7 @@ case = Table(
     Column("ready_at", Instant),
     Column("discharged_at", Instant),
     Column("planned_discharge", Date),
+    Column("day_only", Text),  # which of admitted_at, ready_at, discharged_at were told as a day, with commas
     Column("updated_at", Instant, nullable=False),
     Column("merged_into", _Id),  # an id is given once; after a merge it is an alias
     Index("case_patient", "patient"),
@@ -178,6 +180,7 @@ deadline = Table(
     Column("remind_at", Instant),
     Column("reminded_at", Instant),
     Column("fired_at", Instant),
+    Column("noted_at", Instant),  # when a person recorded what was done about its being missed
     Column("next_at", Instant),  # when the clock must look again; NULL when it never need
     Index("deadline_case", "case_id"),
     Index(
@@ -302,6 +305,9 @@ alarm = Table(
     Column("since", Instant, nullable=False),
     Column("until", Instant),
     Column("seen_by", Text),
+    Column("seen_at", Instant),
+    Column("closed_by", Text),  # where a person has ended it by telling what was done
+    Column("why", Text),  # what was done
     Column("case_id", _Id),
     Index(
         "alarm_open",

@@ -111,12 +111,12 @@ def test_a_dead_worker_s_leases_are_freed(play: Stage, clock: StandingClock):
 
 def test_an_alarm_seen_by_somebody_says_so(play: Stage, clock: StandingClock):
     play.write(lambda tx: alarms.start(tx, kind="given-up", subject="delivery 1", text="x", now=clock()))
-    assert play.write(lambda tx: alarms.seen(tx, 1, "Marta"))
-    assert not play.write(lambda tx: alarms.seen(tx, 99, "Marta"))
+    play.write(lambda tx: alarms.seen(tx, 1, "Marta", clock()))
     with play.built.store.read() as connection:
         assert alarms.counts(connection) == {"given-up": 1}
         (row,) = alarms.listed(connection, open_only=True)
-    assert shown.alarm(row)["seen_by"] == "Marta"
+        assert alarms.listed(connection, unseen_only=True) == []
+    assert (shown.alarm(row)["seen_by"], row["seen_at"]) == ("Marta", clock())
 
 
 # --- units of work ------
