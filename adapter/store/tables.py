@@ -35,6 +35,17 @@ _FIRST = (datetime(1, 1, 3, tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _LAST = (datetime(9999, 12, 29, tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 
+_SMALL = 8192
+
+
+def _compressed(content: bytes) -> bytes:
+    """Under zlib; little content with little memory, as preparing the usual tables costs more than it."""
+    if len(content) > _SMALL:
+        return zlib.compress(content, 6)
+    small = zlib.compressobj(6, zlib.DEFLATED, 13, 6)  # a window of 8 kB
+    return small.compress(content) + small.flush()
+
+
 class Instant(TypeDecorator[datetime]):
     """An aware datetime as microseconds since 1970 UTC; read back it is never at the calendar's very ends.
 
@@ -58,7 +69,7 @@ class Compressed(TypeDecorator[bytes]):
     cache_ok = True
 
     def process_bind_param(self, value: bytes | None, dialect: Dialect) -> bytes | None:
-        return None if value is None else zlib.compress(value, 6)
+        return None if value is None else _compressed(value)
 
     def process_result_value(self, value: bytes | None, dialect: Dialect) -> bytes | None:
         return None if value is None else zlib.decompress(value)
