@@ -119,6 +119,7 @@ class Settings(BaseSettings):
     store: str = "sqlite:///discharge-adapter.db"  # an SQLAlchemy URL
     host: str = "127.0.0.1"
     port: int = 8425
+    worker_port: int | None = None  # where a worker by itself shows its metrics, on this machine only
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     client_ca: Path | None = None  # CA of the partners' client certificates

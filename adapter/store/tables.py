@@ -46,20 +46,30 @@ def _compressed(content: bytes) -> bytes:
     return small.compress(content) + small.flush()
 
 
-class Instant(TypeDecorator[datetime]):
-    """An aware datetime as microseconds since 1970 UTC; read back it is never at the calendar's very ends.
+def microseconds(moment: datetime) -> int:
+    """Since 1970 UTC."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def instant(since: int) -> datetime:
+    """And back, never at the calendar's very ends.
 
     Else one row whose sender wrote 9999-12-31 west of Greenwich could not be read, nor any list it stands in.
     """
+    return _EPOCH + timedelta(0, 0, since if _FIRST <= since <= _LAST else min(max(since, _FIRST), _LAST))
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware datetime as microseconds since 1970 UTC."""
 
     impl = BigInteger
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        return None if value is None else (value - _EPOCH) // _MICROSECOND
+        return None if value is None else microseconds(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else _EPOCH + timedelta(microseconds=min(max(value, _FIRST), _LAST))
+        return None if value is None else instant(value)
 
 
 class Compressed(TypeDecorator[bytes]):

@@ -25,9 +25,6 @@ from time import perf_counter
 from typing import Any
 from urllib.parse import urlsplit
 
-import requests
-from requests.utils import DEFAULT_CA_BUNDLE_PATH
-
 from adapter.messaging.delivery import Reply
 from adapter.messaging.register import Endpoint
 
@@ -178,6 +175,8 @@ def prepare(
         headers["Content-Type"] = content_type
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
+    import requests  # 6 MiB, and only those who send need it
+
     made = requests.Request(method, address, headers=headers).prepare()
     parts = urlsplit(str(made.url))
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -230,6 +229,8 @@ def _connected(request: Request, endpoint: Endpoint) -> socket.socket:
 
 def _context(endpoint: Endpoint) -> ssl.SSLContext:
     """TLS as the endpoint asks for it; made for each connection, so that a renewed file is found."""
+    from requests.utils import DEFAULT_CA_BUNDLE_PATH
+
     trust = endpoint.trust or DEFAULT_CA_BUNDLE_PATH
     shown = endpoint.client_certificate
     try:
