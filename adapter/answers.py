@@ -121,8 +121,7 @@ class Answers:
 
         Once: what has been passed back is final, whatever a resend by hand may bring later.
         """
-        delivery = found.delivery
-        told = messages.get(tx, delivery["message_row"]) if delivery["message_row"] is not None else None
+        delivery, told = found.delivery, found.told
         if told is None or told["sender"] is None or delivery["kind"] == RECEIPT or told["type"] in POLLED:
             return  # nobody waits for it
         sender, giver = self.register.party(told["sender"]), self.register.party(delivery["party"])

@@ -91,9 +91,10 @@ class Parcel:
 
 @dataclass(frozen=True, kw_only=True)
 class Receipted:
-    """A receipt found its delivery: what it says, and the message that the delivery was made for."""
+    """A receipt has found its delivery."""
 
     delivery: Row
+    told: Row | None  # the message that the delivery was made for
     status: Status
     news: bool  # False: it only repeats, or contradicts, what an earlier one said
 
@@ -236,8 +237,12 @@ class Outbox:
                 "error": None if isinstance(decision, Sent) else decision.reason,
             },
         )
-        if isinstance(decision, Sent):
-            self._sent(tx, leased, attempts, delivered=decision.delivered, receipted=receipted, now=now)
+        if receipted:
+            ours_still = deliveries.hand_over(tx, leased, attempts, now)
+            if ours_still and leased.trigger is not Trigger.SCHEDULE:
+                self.all_clear(tx, "given-up", f"delivery {leased.id}", now)
+        elif isinstance(decision, Sent):
+            self._sent(tx, leased, attempts, delivered=decision.delivered, now=now)
         elif by_person:
             self._back_to_schedule(tx, leased, decision)
         else:
@@ -263,9 +268,9 @@ class Outbox:
         attempts: int,
         *,
         delivered: bool,
-        receipted: bool,
         now: datetime,
     ) -> None:
+        """The transport has it, and the receipt is still to come."""
         row = _found(deliveries.get(tx, leased.id), leased.id)
         endpoint = self.endpoint(leased.endpoint)
         awaits = bool(row["expects_receipt"]) and row["accepted_at"] is None
@@ -282,17 +287,17 @@ class Outbox:
             resume_at=None,
             error=None,
             sent_at=row["sent_at"] or now,
-            delivered_at=row["delivered_at"] or (now if delivered and not receipted else None),
-            receipt_due_at=now + endpoint.receipt_within if awaits and endpoint and not receipted else None,
+            delivered_at=row["delivered_at"] or (now if delivered else None),
+            receipt_due_at=now + endpoint.receipt_within if awaits and endpoint else None,
         )
         if not ours_still:
             return  # the lease has passed on, or a receipt was quicker: the attempt stands in the log
         if leased.trigger is not Trigger.SCHEDULE:
             self.all_clear(tx, "given-up", f"delivery {leased.id}", now)
-        if not receipted:
-            self._unpark(tx, row, now)
-        if delivered and not receipted and row["delivered_at"] is None:
-            self._learn(tx, row, {Step.DELIVERED: now}, f"delivery {leased.id}", now)
+        self._unpark(tx, row, now)
+        if delivered and row["delivered_at"] is None:
+            told = messages.get(tx, row["message_row"]) if row["message_row"] is not None else None
+            self._learn(tx, row, told, {Step.DELIVERED: now}, f"delivery {leased.id}", now)
 
     def _back_to_schedule(self, tx: Connection, leased: Leased, decision: RetryAt | GiveUp) -> None:
         """A person's attempt failed: the schedule goes on as if it had not been made."""
@@ -344,6 +349,7 @@ class Outbox:
         if row is None:
             return None
         state, delivery_id = row["state"], row["id"]
+        told = messages.get(tx, row["message_row"]) if row["message_row"] is not None else None
         settled = {
             DeliveryState.ACKNOWLEDGED.value: Status.ACCEPTED,
             DeliveryState.REFUSED.value: Status.REFUSED,
@@ -360,13 +366,13 @@ class Outbox:
                     now=now,
                     case_id=row["case_id"],
                 )
-            return Receipted(delivery=row, status=before, news=False)
+            return Receipted(delivery=row, told=told, status=before, news=False)
         match said.status:
             case Status.ACCEPTED:
                 at = max(row["created_at"], min(said.at, now))
-                self._accepted(tx, row, at, now, source)
+                self._accepted(tx, row, told, at, now, source)
             case Status.REFUSED:
-                self._refused(tx, row, said, now, source)
+                self._refused(tx, row, told, said, now, source)
             case Status.NOT_NOW:
                 wait = delay(self.schedule, max(row["attempts"], 1), self.jitter())
                 reason = _words(said) or "the receiver asks us to try again later"
@@ -394,9 +400,11 @@ class Outbox:
                 due = now + endpoint.receipt_within if endpoint else None
                 deliveries.change(tx, delivery_id, receipt_due_at=due)
                 self._unpark(tx, row, now)
-        return Receipted(delivery=row, status=said.status, news=True)
+        return Receipted(delivery=row, told=told, status=said.status, news=True)
 
-    def _accepted(self, tx: Connection, row: Row, at: datetime, now: datetime, source: str) -> None:
+    def _accepted(
+        self, tx: Connection, row: Row, told: Row | None, at: datetime, now: datetime, source: str
+    ) -> None:
         deliveries.change(
             tx,
             row["id"],
@@ -408,15 +416,16 @@ class Outbox:
             error=None,
             **_SETTLED,
         )
-        for kind in ("receipt-missing", "given-up", "refused"):
-            self.all_clear(tx, kind, f"delivery {row['id']}", now)
+        self._no_longer_undelivered(tx, f"delivery {row['id']}", now)
         self._unpark(tx, row, now)
         steps = {Step.ACCEPTED: at}
         if not row["delivered_at"]:
             steps[Step.DELIVERED] = at
-        self._learn(tx, row, steps, source, now)
+        self._learn(tx, row, told, steps, source, now)
 
-    def _refused(self, tx: Connection, row: Row, said: Acknowledgement, now: datetime, source: str) -> None:
+    def _refused(
+        self, tx: Connection, row: Row, told: Row | None, said: Acknowledgement, now: datetime, source: str
+    ) -> None:
         reason = _words(said) or "the receiver gave no reason"
         deliveries.change(
             tx,
@@ -433,17 +442,22 @@ class Outbox:
         steps = {Step.REFUSED: now}
         if not row["delivered_at"]:
             steps[Step.DELIVERED] = now
-        self._learn(tx, row, steps, source, now)
+        self._learn(tx, row, told, steps, source, now)
 
     def _learn(
-        self, tx: Connection, row: Row, steps: Mapping[Step, datetime], source: str, now: datetime
+        self,
+        tx: Connection,
+        row: Row,
+        told: Row | None,
+        steps: Mapping[Step, datetime],
+        source: str,
+        now: datetime,
     ) -> None:
         """Evidence about the notice that a delivery carries, to its case."""
-        if row["kind"] not in _NOTICES or row["case_id"] is None or row["message_row"] is None:
+        if row["kind"] not in _NOTICES or row["case_id"] is None or told is None:
             return
-        told = messages.get(tx, row["message_row"])
         case = case_rows.get(tx, row["case_id"])
-        if told is None or case is None or told["sender"] is None:
+        if case is None or told["sender"] is None:
             return
         facts: list[tuple[Fact, int | None]] = [
             (
@@ -546,8 +560,7 @@ class Outbox:
                 **_SETTLED,
             )
         subject = f"delivery {delivery_id}"
-        for kind in ("receipt-missing", "given-up", "refused"):
-            self.all_clear(tx, kind, subject, now)
+        self._no_longer_undelivered(tx, subject, now)
         case_rows.note(tx, at=now, subject=subject, what=why, case_id=row["case_id"], by=by)
 
     # --- alarms ---
@@ -603,6 +616,10 @@ class Outbox:
             return None
         case_rows.change_deadline(tx, deadline_id, row["state"], noted_at=now)
         return f"deadline {deadline_id} {row['kind']}"
+
+    def _no_longer_undelivered(self, tx: Connection, subject: str, now: datetime) -> None:
+        for kind in alarms.undelivered(tx, subject):
+            self.all_clear(tx, kind, subject, now)
 
     def _post(self, tx: Connection, alarm_id: int, what: str, said: dict[str, str], now: datetime) -> None:
         if self.webhook is None:

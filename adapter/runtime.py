@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from adapter.scheduler.clockwork import Clockwork
     from adapter.scheduler.delivering import Deliverer
-    from adapter.web.health import Metrics
+    from adapter.web.metrics import Door, Metrics
 
 log = structlog.get_logger("runtime")
 
@@ -291,9 +291,10 @@ class Adapter:
         self.role = role
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
+        self._door: Door | None = None
         # Each role imports only what it needs: two roles apart are two processes' memory.
-        if role != "worker":
-            from adapter.web.health import Metrics
+        if role != "worker" or built.settings.worker_port is not None:
+            from adapter.web.metrics import Metrics
 
             self.metrics = Metrics(built.store, built.clock)
         if role != "web":
@@ -436,6 +437,7 @@ class Adapter:
             self.deliverer.start()
             self.clockwork.start()
         if self.role == "worker":
+            self._show_metrics()
             return None
         from adapter.fhir.validation import warm
         from adapter.web.app import serve, server
@@ -453,6 +455,14 @@ class Adapter:
         self._thread.start()
         threading.Thread(target=warm, name="warm", daemon=True).start()
         return self._listening()
+
+    def _show_metrics(self) -> None:
+        """A worker's own counters, where the settings give it a port for them."""
+        port = self.built.settings.worker_port
+        if port is not None and self.metrics is not None:
+            from adapter.web.metrics import Door
+
+            self._door = Door(self.metrics, port)
 
     def _listening(self) -> str:
         """Wait until the port is bound; raises ConfigurationError where it cannot be."""
@@ -485,6 +495,8 @@ class Adapter:
             self.clockwork.stop()
         if self.deliverer is not None:
             self.deliverer.stop()
+        if self._door is not None:
+            self._door.close()
         self.built.store.close()
 
     def _accepted(self, done: Acceptance, seconds: float | None = None) -> None:

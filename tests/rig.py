@@ -39,6 +39,7 @@ class Rig:
     dies: bool = False  # on purpose, perhaps before it is ready
     wrapper: tuple[str, ...] = ("-m", "adapter.cli")
     port: int = 0
+    worker_port: int = 0
     timeout: float = 10.0  # seconds that the adapter waits for a receiver
     adapter: "subprocess.Popen[bytes] | None" = None
     worker: "subprocess.Popen[bytes] | None" = None  # beside the web side, where the two are apart
@@ -92,12 +93,14 @@ class Rig:
         lines += ["[[partner]]", 'name = "rig"', f"parties = [{parties}]", f'token_sha256 = "{digest}"', ""]
         (self.folder / "region.toml").write_text("\n".join(lines))
         self.config.write_text(
-            f'region = "region.toml"\nstore = "{self.url_of_store}"\nport = {self.port}\n{self.settings}\n'
+            f'region = "region.toml"\nstore = "{self.url_of_store}"\nport = {self.port}\n'
+            f"worker_port = {self.worker_port}\n{self.settings}\n"
         )
 
     def start(self, *, role: str = "all", wait: float = 20.0) -> None:
         """Start the adapter and wait until it serves."""
         self.port = self.port or free_port()
+        self.worker_port = self.worker_port or free_port()
         self.write_configuration()
         began = time.perf_counter()
         self.adapter = self.process("web" if role == "apart" else role)
@@ -107,8 +110,7 @@ class Rig:
                 answer = requests.get(f"http://127.0.0.1:{self.port}/readyz", timeout=1)
                 if answer.status_code == 200:
                     self.ready_after = time.perf_counter() - began
-                    if role == "apart":
-                        self.worker = self.process("worker")
+                    self.worker = self._started_worker() if role == "apart" else None
                     return
             except requests.RequestException:
                 if self.adapter.poll() is not None:
@@ -117,6 +119,15 @@ class Rig:
                     break
             time.sleep(0.02)
         raise AssertionError(f"the adapter did not start:\n{self.log()[-3000:]}")
+
+    def _started_worker(self) -> "subprocess.Popen[bytes]":
+        """The other half of an adapter in two processes, once it is at work."""
+        before, until = len(self.log()), time.monotonic() + 20
+        process = self.process("worker")
+        while "The worker is running" not in self.log()[before:]:
+            assert process.poll() is None and time.monotonic() < until, self.log()[-3000:]
+            time.sleep(0.02)
+        return process
 
     def process(self, role: str) -> "subprocess.Popen[bytes]":
         """A process of the adapter."""
@@ -174,7 +185,20 @@ class Rig:
 
     def metric(self, name: str) -> float:
         """The sum of a metric over its labels."""
-        text = requests.get(f"http://127.0.0.1:{self.port}/metrics", timeout=10).text
+        return self._metric(name, self.port)
+
+    def commits(self) -> float:
+        """Commits of all of the adapter's processes since they started."""
+        apart = 0.0 if self.worker is None else self._metric("discharge_store_commits", self.worker_port)
+        return apart + self.metric("discharge_store_commits")
+
+    def unfinished(self) -> int:
+        """Deliveries of which something can still become; looked up in the store, past the adapter."""
+        waiting = "state IN ('waiting', 'leased') OR (state = 'sent' AND expects_receipt = 1)"
+        return self.number(f"SELECT count(*) FROM delivery WHERE {waiting}")
+
+    def _metric(self, name: str, port: int) -> float:
+        text = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text
         return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name))
 
     def count(self, table: str) -> int:

@@ -116,6 +116,7 @@ class Settings(BaseSettings):
     store: str = "sqlite:///discharge-adapter.db"  # an SQLAlchemy URL
     host: str = "127.0.0.1"
     port: int = Field(default=8425, ge=0, le=65535)
+    worker_port: int | None = Field(default=None, ge=0, le=65535)  # a worker's metrics, on this machine only
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     client_ca: Path | None = None  # CA of the partners' client certificates

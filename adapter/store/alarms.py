@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
 
 from adapter.store import statements
 from adapter.store.statements import Row, found
@@ -10,6 +10,11 @@ from adapter.store.tables import alarm
 
 _open = select(alarm.c.id).where(
     alarm.c.kind == bindparam("of_kind"), alarm.c.subject == bindparam("about"), alarm.c.until.is_(None)
+)
+_about = select(alarm.c.kind).where(
+    or_(alarm.c.kind == "receipt-missing", alarm.c.kind == "given-up", alarm.c.kind == "refused"),
+    alarm.c.subject == bindparam("about"),
+    alarm.c.until.is_(None),
 )
 _retell = (
     update(alarm)
@@ -41,6 +46,11 @@ def start(
 def is_open(tx: Connection, kind: str, subject: str) -> bool:
     """Whether such an alarm is open."""
     return statements.row(tx, _open, of_kind=kind, about=subject) is not None
+
+
+def undelivered(tx: Connection, subject: str) -> list[str]:
+    """Which of the alarms that a delivery can have are open about it."""
+    return [one["kind"] for one in statements.rows(tx, _about, about=subject)]
 
 
 def end(tx: Connection, *, kind: str, subject: str, now: datetime) -> int | None:

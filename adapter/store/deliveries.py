@@ -15,6 +15,7 @@ from sqlalchemy import (
     Update,
     and_,
     bindparam,
+    case,
     delete,
     exists,
     func,
@@ -115,16 +116,34 @@ _receipted = select(delivery.c.id).where(
     delivery.c.party == bindparam("to"),
     delivery.c.kind == "receipt",
 )
+_parked_behind = (
+    delivery.c.refers_to == bindparam("earlier_id"),
+    delivery.c.party == bindparam("to"),
+    delivery.c.state == "waiting",
+    delivery.c.next_attempt_at.is_(None),
+    delivery.c.endpoint.is_not(None),
+)
+_parked = select(delivery.c.id).where(*_parked_behind).limit(1)
 _unpark = (
     update(delivery)
-    .where(
-        delivery.c.refers_to == bindparam("earlier_id"),
-        delivery.c.party == bindparam("to"),
-        delivery.c.state == "waiting",
-        delivery.c.next_attempt_at.is_(None),
-        delivery.c.endpoint.is_not(None),
-    )
+    .where(*_parked_behind)
     .values(next_attempt_at=bindparam("now", type_=delivery.c.next_attempt_at.type), error=None)
+)
+_handed_over = (
+    update(delivery)
+    .where(delivery.c.id == bindparam("row_id"), _still_leased)
+    .values(
+        state=case((delivery.c.accepted_at.is_(None), "sent"), else_="acknowledged"),
+        attempts=bindparam("tried", type_=delivery.c.attempts.type),
+        trigger="schedule",
+        sent_at=func.coalesce(delivery.c.sent_at, bindparam("now", type_=delivery.c.sent_at.type)),
+        next_attempt_at=None,
+        lease_until=None,
+        receipt_due_at=None,
+        resume_state=None,
+        resume_at=None,
+        error=None,
+    )
 )
 _paused = select(endpoint_pause.c.endpoint)
 _lease = (
@@ -166,6 +185,12 @@ def change_leased(tx: Connection, delivery_id: int, lease_until: datetime, **val
     """Set columns, unless the lease has passed to somebody else meanwhile."""
     held = {"row_id": delivery_id, "held_until": lease_until, "lease_until": None}
     return statements.run(tx, _changing_leased(("lease_until", *values)), values | held) == 1
+
+
+def hand_over(tx: Connection, leased: Leased, attempts: int, now: datetime) -> bool:
+    """Sent, and the answer is the receipt, which is taken next; False where the lease has passed on."""
+    values = {"row_id": leased.id, "held_until": leased.lease_until, "tried": attempts, "now": now}
+    return statements.run(tx, _handed_over, values) == 1
 
 
 @cache
@@ -255,8 +280,13 @@ def park_behind(tx: Connection, message_id: str, party: str, behind: int) -> lis
 
 
 def unpark(tx: Connection, message_id: str, party: str, now: datetime) -> None:
-    """What was parked behind a message may go, now that it has been delivered."""
-    statements.run(tx, _unpark, {"earlier_id": message_id, "to": party, "now": now})
+    """What was parked behind a message may go, now that it has been delivered.
+
+    Looked up first: hardly ever is anything, and a change that meets no row costs as much as one that does.
+    """
+    parked = {"earlier_id": message_id, "to": party}
+    if statements.row(tx, _parked, **parked) is not None:
+        statements.run(tx, _unpark, parked | {"now": now})
 
 
 def undeliverable(tx: Connection, message_id: str, party: str) -> int | None:

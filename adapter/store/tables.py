@@ -35,20 +35,41 @@ _FIRST = (datetime(1, 1, 3, tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _LAST = (datetime(9999, 12, 29, tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 
-class Instant(TypeDecorator[datetime]):
-    """An aware datetime as microseconds since 1970 UTC; read back it is never at the calendar's very ends.
+_SMALL = 8192
+
+
+def _compressed(content: bytes) -> bytes:
+    """Under zlib; little content with little memory, as preparing the usual tables costs more than it."""
+    if len(content) > _SMALL:
+        return zlib.compress(content, 6)
+    small = zlib.compressobj(6, zlib.DEFLATED, 13, 6)  # a window of 8 kB
+    return small.compress(content) + small.flush()
+
+
+def microseconds(moment: datetime) -> int:
+    """Since 1970 UTC."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def instant(since: int) -> datetime:
+    """And back, never at the calendar's very ends.
 
     Else one row whose sender wrote 9999-12-31 west of Greenwich could not be read, nor any list it stands in.
     """
+    return _EPOCH + timedelta(0, 0, since if _FIRST <= since <= _LAST else min(max(since, _FIRST), _LAST))
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware datetime as microseconds since 1970 UTC."""
 
     impl = BigInteger
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        return None if value is None else (value - _EPOCH) // _MICROSECOND
+        return None if value is None else microseconds(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else _EPOCH + timedelta(microseconds=min(max(value, _FIRST), _LAST))
+        return None if value is None else instant(value)
 
 
 class Compressed(TypeDecorator[bytes]):
@@ -58,7 +79,7 @@ class Compressed(TypeDecorator[bytes]):
     cache_ok = True
 
     def process_bind_param(self, value: bytes | None, dialect: Dialect) -> bytes | None:
-        return None if value is None else zlib.compress(value, 6)
+        return None if value is None else _compressed(value)
 
     def process_result_value(self, value: bytes | None, dialect: Dialect) -> bytes | None:
         return None if value is None else zlib.decompress(value)

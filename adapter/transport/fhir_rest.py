@@ -14,7 +14,6 @@ from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import orjson
-import requests
 from lxml import etree
 from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attempt
 
@@ -24,7 +23,7 @@ from adapter.messaging.delivery import Reply
 from adapter.messaging.register import Endpoint
 from adapter.messaging.retry import TRANSIENT_4XX
 from adapter.transport import CURSOR, HEAD, LARGEST, Mail, Memory, Outgoing, Oversize
-from adapter.transport.wire import TOO_LONG, UNUSABLE, Wire, prepare, prepared
+from adapter.transport.wire import TOO_LONG, UNUSABLE, Request, Wire, prepare, prepared
 
 JSON = "application/fhir+json"
 LARGEST_ANSWER = 1024 * 1024
@@ -54,13 +53,12 @@ class FhirRest:
         """One POST. A 2xx says that the receiver holds the message; its body may be the receipt."""
         kind = message.content_type
         try:
-            request = prepared("POST", endpoint.address, endpoint.token, kind, kind).copy()
+            request = prepared("POST", endpoint.address, endpoint.token, kind, kind)
         except ValueError:
             return Reply(error=UNUSABLE)
-        request.body = message.content
-        request.headers["Content-Length"] = str(len(message.content))
-        request.headers["X-Request-Id"] = str(message.delivery_id)
-        return self._wire.call(request, endpoint, most=LARGEST_ANSWER)
+        return self._wire.call(
+            request, endpoint, most=LARGEST_ANSWER, body=message.content, id=str(message.delivery_id)
+        )
 
 
 def is_duplicate(reply: Reply) -> bool:
@@ -289,8 +287,8 @@ class FhirMailbox:
         if not isinstance(link, str):
             return None
         try:
-            following = str(self._prepared(urljoin(url, link)).url)
-            same = _origin(following) == _origin(str(self._prepared(self._base).url))
+            following = self._prepared(urljoin(url, link)).url
+            same = _origin(following) == _origin(self._prepared(self._base).url)
         except ValueError:
             same = False
         if not same:
@@ -309,7 +307,7 @@ class FhirMailbox:
             raise self._error(reply.error or f"HTTP {reply.status}")
         return reply
 
-    def _prepared(self, url: str) -> requests.PreparedRequest:
+    def _prepared(self, url: str) -> Request:
         return prepare("GET", url, self._endpoint.token, JSON)
 
     def _error(self, what: str) -> MailboxError:
