@@ -13,6 +13,9 @@ from typing import Any
 HER = "urn:oid:2.16.578.1.12.4.1.2"
 """Identifier system of the Norwegian address register's HER-id."""
 
+LONGEST_ID = 200
+"""Characters of an identifier or a message id. None in use has half of it, and databases look them up."""
+
 _LONG_OF_THEIR_OWN = re.compile(
     r"https://www\.gs1\.org/gln\|\d{13}|urn:oid:1\.2\.752\.29\.4\.19\|SE\d{10}-\w+"
 )
@@ -49,6 +52,11 @@ class Address:
             return "unaddressed"
         system, value = self.identifiers[0]
         return f"{system}|{value}"
+
+    @property
+    def fits(self) -> bool:
+        """Whether no identifier is longer than `LONGEST_ID`."""
+        return all(len(part) <= LONGEST_ID for pair in self.identifiers for part in pair)
 
     @property
     def said(self) -> str:

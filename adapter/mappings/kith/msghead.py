@@ -17,11 +17,15 @@ from adapter.fhir.bundles import Subject
 from adapter.mappings import Addressing
 from adapter.mappings.kith.lists import FORMATS, LOGISTICS, OID, PEOPLE, RECEIPTS
 from adapter.mappings.kith.xml import Node, add, day, local_text, moment, new
-from adapter.messaging.envelope import HER, Address, Envelope
+from adapter.messaging.envelope import HER, LONGEST_ID, Address, Envelope
 
 NAMESPACE = "http://www.kith.no/xmlstds/msghead/2006-05-24"
 MH = f"{{{NAMESPACE}}}"
 MIG_VERSION = "v1.2 2006-05-24"
+MEDIA_TYPE = "application/xml"
+"""Of every KITH message, whatever its sender called it; the XML itself says in which encoding it is."""
+
+MOST_RECEIVERS = 100
 
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _WORD = re.compile(r"[A-Z][A-Z0-9_]{0,39}")
@@ -75,7 +79,7 @@ class Head:
 # --- reading ----------------------------------------------------------------------------------------------
 
 
-def read(root: Node, *, content: bytes, content_type: str | None, zone: tzinfo) -> Head:
+def read(root: Node, *, content: bytes, zone: tzinfo) -> Head:
     """The envelope. Raises Refused T02 where not even a receipt could be written for it."""
     info = root.one(MH + "MsgInfo")
     if info is None:
@@ -108,7 +112,7 @@ def read(root: Node, *, content: bytes, content_type: str | None, zone: tzinfo) 
         sent_at=sent_at,
         sender=address(sender),
         receivers=tuple(address(station, copy=copy) for station, copy in receivers),
-        content_type=content_type or "application/xml",
+        content_type=MEDIA_TYPE,
         refers_to=normal_id(info.text(MH + "ConversationRef", MH + "RefToParent")),
         conversation=normal_id(info.text(MH + "ConversationRef", MH + "RefToConversation")),
         production=_production(info, losses),
@@ -125,13 +129,29 @@ def _digest(content: bytes) -> str:
 
 
 def check(envelope: Envelope) -> None:
-    """What the standard wants of every message. Raises Refused E10 or T02."""
+    """What the standard wants of every message, and our own bounds. Raises Refused E10 or T02."""
     if not _GUID.fullmatch(envelope.message_id):
         raise Refused("MsgId is missing or is no GUID; send it anew with one (N-05)", code="E10")
     if not envelope.sender.identifiers:
         raise Refused("Sender has no HER-id or organisation number; send it with one", code="T02")
     if not envelope.receivers:
         raise Refused("MsgInfo has no Receiver; send it with one", code="T02")
+    if len(envelope.receivers) > MOST_RECEIVERS:
+        raise Refused(f"MsgInfo has more than {MOST_RECEIVERS} receivers; send it in parts", code="T02")
+    if not all(id_fits(text) for text in (envelope.refers_to, envelope.conversation)):
+        raise too_long("an id in ConversationRef")
+    if not all(address.fits for address in (envelope.sender, *envelope.receivers)):
+        raise too_long("an Ident of Sender or Receiver")
+
+
+def id_fits(text: str | None) -> bool:
+    """Whether an id is no longer than any in use."""
+    return text is None or len(text) <= LONGEST_ID
+
+
+def too_long(what: str) -> Refused:
+    """The refusal of an id that no database could look up."""
+    return Refused(f"{what} is longer than {LONGEST_ID} characters; correct it", code="T02")
 
 
 def normal_id(text: str | None) -> str | None:
