@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from html import escape
+from re import ASCII, IGNORECASE, compile
 from typing import Any
 from urllib.parse import quote
 
@@ -38,6 +39,7 @@ CPR = "urn:oid:1.2.208.176.1.2"
 NATIONAL_IDENTIFIERS = (FNR, DNR, FHN, PERSONNUMMER, CPR)
 """Identifier systems of persons: their values never reach a log, a metric, a URL or an error message."""
 
+_UUID = compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", ASCII | IGNORECASE)
 
 EXTENSION_BASE = f"{CANONICAL}/StructureDefinition/"
 EXTENSIONS: dict[str, tuple[str, str]] = {
@@ -112,6 +114,11 @@ class Unit:
 def instant_text(moment: datetime | date) -> str:
     """A FHIR dateTime, with its offset, or a date."""
     return moment.isoformat()
+
+
+def same_id(text: str) -> str:
+    """A message id as an identity: a UUID in lower case (RFC 9562), any other as it is."""
+    return text.lower() if _UUID.fullmatch(text) else text
 
 
 def entry(resource: Resource) -> Resource:
