@@ -72,9 +72,10 @@ def _as_written(value: Any) -> orjson.Fragment:
 def loads(content: bytes) -> Any:
     """Parsed JSON with its decimals as written; raises orjson.JSONDecodeError where it is none."""
     found = orjson.loads(content)
-    if not _has_fraction(orjson.dumps(found)):
+    try:
+        return json.loads(content, parse_float=Decimal, parse_int=_integer)
+    except RecursionError:  # too deep to be read whole by anybody, so that it will be refused
         return found
-    return json.loads(content, parse_float=Decimal, parse_int=_integer)
 
 
 def to_xml(bundle: Bundle) -> bytes:
