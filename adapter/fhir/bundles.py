@@ -12,7 +12,7 @@ from re import ASCII, IGNORECASE, compile
 from typing import Any
 from urllib.parse import quote
 
-from adapter.messaging.envelope import HER, Address
+from adapter.messaging.envelope import HER, PERSON_SYSTEMS, Address
 
 Resource = dict[str, Any]
 Bundle = dict[str, Any]
@@ -30,13 +30,9 @@ YEARS = range(1950, 2200)
 RECEIPT_EVENT = "receipt"
 """The event of a Bundle that answers another; never answered itself."""
 
-FNR = "urn:oid:2.16.578.1.12.4.1.4.1"
-DNR = "urn:oid:2.16.578.1.12.4.1.4.2"
-FHN = "urn:oid:2.16.578.1.12.4.1.4.3"
+FNR, DNR, FHN, PERSONNUMMER, CPR = PERSON_SYSTEMS
 HPR = "urn:oid:2.16.578.1.12.4.1.4.4"
-PERSONNUMMER = "http://electronichealth.se/identifier/personnummer"
-CPR = "urn:oid:1.2.208.176.1.2"
-NATIONAL_IDENTIFIERS = (FNR, DNR, FHN, PERSONNUMMER, CPR)
+NATIONAL_IDENTIFIERS = PERSON_SYSTEMS
 """Identifier systems of persons: their values never reach a log, a metric, a URL or an error message."""
 
 _UUID = compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", ASCII | IGNORECASE)
