@@ -40,7 +40,7 @@ from adapter.fhir.bundles import (
     with_extension,
 )
 from adapter.fhir.parts import ENDED, TASK_STATUS, encounter_of, focus_of, patient_of, practitioner_of
-from adapter.messaging.envelope import Address
+from adapter.messaging.envelope import LONGEST_ID, Address
 
 K = NoticeKind
 
@@ -184,9 +184,9 @@ def notice_in(bundle: Bundle, *, zone: tzinfo) -> Notice:
 
 
 def refers_to_in(head: Resource) -> str | None:
-    """The id of the message that this one corrects, cancels or answers."""
+    """The id of the message that this one corrects, cancels or answers; None of an endless one."""
     text = extension(head, "refers-to")
-    return same_id(text) if isinstance(text, str) else None
+    return same_id(text) if isinstance(text, str) and len(text) <= LONGEST_ID else None
 
 
 def event_kind(head: Resource) -> NoticeKind:

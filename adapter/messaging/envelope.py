@@ -78,25 +78,26 @@ class Address:
     def party_id(self) -> str:
         """The id of the party where nobody has registered it: `her-8143510`, of its organisation.
 
-        Such an id stands in logs, in URLs and on pages. What may be the number of a person, or no reader
-        could use, is a hash in its place: three digits tell most apart, and are too few to find it by.
+        Such an id stands in logs, in URLs and on pages, so it holds nothing that may be a person's number.
         """
         if not self.identifiers:
             return "unaddressed"
         system, value = self.identifiers[-1]
         short = "her" if system == HER else system.rsplit(":", 1)[-1].rsplit("/", 1)[-1]
-        plain = f"{short}-{value}"
-        usable = plain.isprintable() and len(plain) <= _LONGEST_SAID
-        if usable and (_LONG_OF_THEIR_OWN.fullmatch(f"{system}|{value}") or not _personal(system, value)):
-            return plain
-        return f"party-{sha256(f'{system}|{value}'.encode()).hexdigest()[:3]}"
+        return f"{_impersonal('', short)}-{_impersonal(system, value)}"
 
 
-def _personal(system: str, value: str) -> bool:
-    """Whether this is, or may be, the number of a person."""
-    if system in PERSON_SYSTEMS or _NUMBER_IN_A_SYSTEM.search(system):
-        return True
-    return _LIKE_A_NUMBER.search(value) is not None
+def _impersonal(system: str, value: str) -> str:
+    """An identifier's value without what may be the number of a person, or what no reader could use.
+
+    Three hexadecimal digits in its place tell most values apart, and are far too few to find the number by.
+    """
+    digits = f"*{sha256(value.encode()).hexdigest()[:3]}"
+    if system in PERSON_SYSTEMS or len(value) > _LONGEST_SAID or not value.isprintable():
+        return digits
+    if _LONG_OF_THEIR_OWN.fullmatch(f"{system}|{value}"):
+        return value
+    return (_LIKE_A_NUMBER if system else _NUMBER_IN_A_SYSTEM).sub(digits, value)
 
 
 def masked(text: str) -> str:

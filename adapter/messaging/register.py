@@ -168,7 +168,7 @@ class Register:
     def _stranger(address: Address) -> Party:
         return Party(
             id=address.party_id,
-            name=masked(address.name) if address.name else address.party_id,
+            name=masked(address.name) if address.name else address.party_id.replace("-", " ", 1),
             kind="unknown",
             side=Side.OURS,
             identifiers=address.identifiers,

@@ -160,6 +160,14 @@ def test_capitals_make_no_second_message_and_no_second_receipt(format_):
     assert read(receipt).envelope.refers_to == small
 
 
+def test_an_endless_reference_is_refused_and_in_no_envelope():
+    bundle = message(NoticeKind.ANSWER)
+    earlier = read(bundle).envelope.refers_to
+    reading = read(orjson.dumps(bundle).replace(earlier.encode(), b"9" * 9000))
+    assert reading.problem.code == "value"
+    assert reading.envelope.refers_to is None
+
+
 @pytest.mark.parametrize("number", ["72.50", "0.1234567890123456789"])
 def test_a_measurement_is_written_on_as_it_was_written(number):
     bundle = message()

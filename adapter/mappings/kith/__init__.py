@@ -78,7 +78,7 @@ def _bundle(
     Raises Refused E10, E36, T02 or T10.
     """
     envelope = head.envelope
-    msghead.check(envelope)
+    msghead.check(head)
     told = logistics.read(head.payload, envelope=envelope, zone=zone)
     info = root.one(msghead.MH + "MsgInfo")
     assert info is not None

@@ -132,7 +132,7 @@ def read(root: Node, *, zone: tzinfo) -> Reading:
         sender=address(read_station(root.one(ns + "Sender"), ns)),
         receivers=(address(read_station(root.one(ns + "Receiver"), ns)),),
         content_type=MEDIA_TYPE,
-        refers_to=original_id,
+        refers_to=original_id if id_fits(original_id) else None,
     )
     try:
         acknowledgement = _acknowledgement(root, ns, envelope, original_id)

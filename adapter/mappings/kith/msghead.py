@@ -74,6 +74,7 @@ class Head:
     envelope: Envelope
     payload: Node | None
     losses: tuple[str, ...]
+    endless: bool  # an id in ConversationRef is, and has been left out of the envelope
 
 
 # --- reading ----------------------------------------------------------------------------------------------
@@ -105,6 +106,8 @@ def read(root: Node, *, content: bytes, zone: tzinfo) -> Head:
         receivers=tuple(station for station, _ in receivers),
     )
     message_id = normal_id(letter) or ""
+    refers_to = normal_id(info.text(MH + "ConversationRef", MH + "RefToParent"))
+    conversation = normal_id(info.text(MH + "ConversationRef", MH + "RefToConversation"))
     envelope = Envelope(
         dialect=RECEIPTS["version"][original.apprec]["dialect"],
         message_id=message_id if _GUID.fullmatch(message_id) else _digest(content),
@@ -113,14 +116,19 @@ def read(root: Node, *, content: bytes, zone: tzinfo) -> Head:
         sender=address(sender),
         receivers=tuple(address(station, copy=copy) for station, copy in receivers),
         content_type=MEDIA_TYPE,
-        refers_to=normal_id(info.text(MH + "ConversationRef", MH + "RefToParent")),
-        conversation=normal_id(info.text(MH + "ConversationRef", MH + "RefToConversation")),
+        refers_to=refers_to if id_fits(refers_to) else None,
+        conversation=conversation if id_fits(conversation) else None,
         production=_production(info, losses),
         opaque=original,
     )
     if info.text(MH + "MIGversion") != MIG_VERSION:
         losses.append(f"MsgInfo/MIGversion is not {MIG_VERSION!r}; the message was read as if it were")
-    return Head(envelope=envelope, payload=payload, losses=tuple(losses))
+    return Head(
+        envelope=envelope,
+        payload=payload,
+        losses=tuple(losses),
+        endless=not (id_fits(refers_to) and id_fits(conversation)),
+    )
 
 
 def _digest(content: bytes) -> str:
@@ -128,8 +136,9 @@ def _digest(content: bytes) -> str:
     return f"sha256-{hashlib.sha256(content).hexdigest()[:32]}"
 
 
-def check(envelope: Envelope) -> None:
+def check(head: Head) -> None:
     """What the standard wants of every message, and our own bounds. Raises Refused E10 or T02."""
+    envelope = head.envelope
     if not _GUID.fullmatch(envelope.message_id):
         raise Refused("MsgId is missing or is no GUID; send it anew with one (N-05)", code="E10")
     if not envelope.sender.identifiers:
@@ -138,7 +147,7 @@ def check(envelope: Envelope) -> None:
         raise Refused("MsgInfo has no Receiver; send it with one", code="T02")
     if len(envelope.receivers) > MOST_RECEIVERS:
         raise Refused(f"MsgInfo has more than {MOST_RECEIVERS} receivers; send it in parts", code="T02")
-    if not all(id_fits(text) for text in (envelope.refers_to, envelope.conversation)):
+    if head.endless:
         raise too_long("an id in ConversationRef")
     if not all(address.fits for address in (envelope.sender, *envelope.receivers)):
         raise too_long("an Ident of Sender or Receiver")
