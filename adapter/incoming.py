@@ -75,15 +75,14 @@ def _understood(incoming: Incoming, zone: tzinfo) -> Prepared:
         )
         return Prepared(incoming=incoming, problem=Refused(reason, code="structure"))
     reading = dialect.read(incoming.content, content_type=incoming.content_type, zone=zone)
-    if isinstance(reading.problem, MessageError):
-        return Prepared(incoming=incoming, reading=reading, problem=reading.problem)
+    problem = reading.problem if isinstance(reading.problem, MessageError) else None
     if reading.bundle is None:
-        return Prepared(incoming=incoming, reading=reading)
+        return Prepared(incoming=incoming, reading=reading, problem=problem)
     try:
         notice, subject = notice_in(reading.bundle, zone=zone), subject_in(reading.bundle)
-    except MessageError as problem:  # the envelope is legible, so that it can be answered
-        return Prepared(incoming=incoming, reading=reading, problem=problem)
-    return Prepared(incoming=incoming, reading=reading, notice=notice, subject=subject)
+    except MessageError as unread:  # the envelope is legible, so that it can be answered
+        return Prepared(incoming=incoming, reading=reading, problem=problem or unread)
+    return Prepared(incoming=incoming, reading=reading, notice=notice, subject=subject, problem=problem)
 
 
 def fault_of_ours(fault: Exception) -> Quarantined:

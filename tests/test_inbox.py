@@ -214,6 +214,17 @@ def test_a_sender_run_wild_does_not_lock_out_the_others(play: Stage, monkeypatch
     assert play.receive(play.message(ADMITTED)).outcome == "accepted"
 
 
+def test_a_past_that_lies_ahead_is_held_and_a_person_may_let_it_pass(play: Stage, clock: StandingClock):
+    ahead = clock() + timedelta(days=40)
+    content = play.plo(ADMITTED, occurred=ahead, sent_at=clock())
+    held = play.receive(content)
+    assert (held.outcome, held.code, held.acknowledgement) == ("quarantined", "future", None)
+    assert play.rows(tables.case) == []
+    done = play.write(lambda tx: play.built.inbox.release(tx, held.message_row, clock(), by="Kari"))
+    assert done.outcome == "accepted"
+    assert [c["state"] for c in play.rows(tables.case)] == ["admitted"]
+
+
 def test_a_bundle_id_that_was_used_for_another_message_is_refused(play: Stage):
     bundle = str(uuid.uuid4())
     play.receive(play.message(ADMITTED, transmission_id=bundle))

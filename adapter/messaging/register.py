@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import StrEnum
 
-from adapter.messaging.envelope import HER, Address, impersonal
+from adapter.messaging.envelope import Address, masked
 
 
 class Side(StrEnum):
@@ -166,12 +166,9 @@ class Register:
 
     @staticmethod
     def _stranger(address: Address) -> Party:
-        system, value = address.identifiers[-1]
-        short = "her" if system == HER else system.rsplit(":", 1)[-1].rsplit("/", 1)[-1]
-        short, shown = impersonal("", short), impersonal(system, value)  # they get into logs and addresses
         return Party(
-            id=f"{short}-{shown}",
-            name=address.name or f"{short} {shown}",
+            id=address.party_id,
+            name=masked(address.name) if address.name else address.party_id.replace("-", " ", 1),
             kind="unknown",
             side=Side.OURS,
             identifiers=address.identifiers,

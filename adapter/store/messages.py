@@ -12,6 +12,9 @@ from adapter.store.deliveries import UNFINISHED
 from adapter.store.statements import Row, add_unless_there, added, found
 from adapter.store.tables import delivery, message, payload, setting
 
+LARGEST_SIZE = 2**63 - 1
+"""Bytes; what both engines can hold."""
+
 _known = select(
     message.c.id, message.c.outcome, message.c.reason, message.c.case_id, message.c.payload,
     message.c.content_type,
@@ -40,8 +43,8 @@ def content(tx: Connection, digest: bytes | None) -> bytes | None:
 
 
 def add(tx: Connection, values: dict[str, Any]) -> int:
-    """Record a message; returns its row number."""
-    return added(tx, message, values)
+    """Record a message; returns its row number. Its size may be what a stranger says it is."""
+    return added(tx, message, values | {"size": min(values["size"], LARGEST_SIZE)})
 
 
 def known(tx: Connection, sender: str, message_id: str) -> Row | None:

@@ -85,8 +85,9 @@ class Compressed(TypeDecorator[bytes]):
         return None if value is None else zlib.decompress(value)
 
 
-# SQLite numbers only a plain INTEGER primary key by itself.
-_Id = BigInteger().with_variant(Integer, "sqlite")
+# SQLite numbers only a plain INTEGER primary key by itself, and has one width of integer.
+_Wide = BigInteger().with_variant(Integer, "sqlite")
+_Id = _Wide
 
 
 def _id() -> Column[Any]:
@@ -123,7 +124,7 @@ message = Table(
     Column("sent_at", Instant),
     Column("content_type", Text),
     Column("payload", LargeBinary(32)),
-    Column("size", Integer, nullable=False),  # of the whole message, also where only its head is kept
+    Column("size", _Wide, nullable=False),  # of the whole message, also where only its head is kept
     Column("sha256", LargeBinary(32)),  # of the whole message, where only its head is kept
     Column("outcome", Text, nullable=False),  # accepted, refused, quarantined, released
     Column("code", Text),

@@ -40,6 +40,16 @@ def housekeeping(play: Stage) -> Housekeeping:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("size", [3 * 2**30, 2**63 - 1, 2**63, 10**30])
+def test_a_message_of_any_size_is_kept_by_its_head(play: Stage, size: int):
+    told = play.receive(b"<MsgHead", oversize=size)
+    assert (told.outcome, told.code) == ("refused", "too-long")
+    with play.built.store.read() as connection:
+        kept = messages.get(connection, told.message_row or 0)
+    assert kept is not None
+    assert kept["size"] == min(size, messages.LARGEST_SIZE)
+
+
 # --- retention ------
 
 
