@@ -291,6 +291,7 @@ class Adapter:
         self.role = role
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
+        self._warming: threading.Thread | None = None
         self._door: Door | None = None
         # Each role imports only what it needs: two roles apart are two processes' memory.
         if role != "worker" or built.settings.worker_port is not None:
@@ -453,7 +454,8 @@ class Adapter:
         )
         self._thread = threading.Thread(target=serve, args=(self._server,), name="web", daemon=True)
         self._thread.start()
-        threading.Thread(target=warm, name="warm", daemon=True).start()
+        self._warming = threading.Thread(target=warm, name="warm", daemon=True)
+        self._warming.start()
         return self._listening()
 
     def _show_metrics(self) -> None:
@@ -497,6 +499,8 @@ class Adapter:
             self.deliverer.stop()
         if self._door is not None:
             self._door.close()
+        if self._warming is not None:
+            self._warming.join()  # inside native code it cannot be left behind: the process would abort
         self.built.store.close()
 
     def _accepted(self, done: Acceptance, seconds: float | None = None) -> None:

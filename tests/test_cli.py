@@ -852,7 +852,7 @@ def served(shell: Shell, *arguments: str, look: str = "/readyz", **settings: str
 
 def test_run_serves_until_it_is_told_to_stop(shell: Shell) -> None:
     page, status, said = served(shell)
-    assert (page, status) == ("ready\n", 0)
+    assert (page, status) == ("ready\n", 0), said
     assert "No region is configured" in said
     assert "Traceback" not in said
 
