@@ -43,10 +43,13 @@ class Answers:
     ) -> tuple[bytes | None, str | None]:
         """The receipt of every receiver that is ours and has stored it; the first is the direct answer.
 
-        Where nobody waits for a direct answer (`awaited`), all travel as messages.
+        Where nobody waits for a direct answer (`awaited`), all travel as messages. For a receiver that is
+        not ours nothing is said in its name: its own receipt is passed on when it comes.
         """
         direct: tuple[bytes | None, str | None] = (None, None)
         for route in routes:
+            if route.party.side is Side.THEIRS:
+                continue
             status = Status.ACCEPTED if route.receipted_on_storing else Status.TAKEN_OVER
             made = self.acknowledge(envelope, status, route.index, now)
             if made[0] is None:
@@ -56,6 +59,15 @@ class Answers:
                 self.send(tx, made[0], envelope, sender, row, route.party.id, now)
             direct = made if first else direct
         return direct
+
+    def refusal(self, envelope: Envelope, issue: Issue, now: datetime) -> tuple[bytes | None, str | None]:
+        """The negative receipt in the name of the first receiver that is ours; None where all are theirs."""
+        day = now.astimezone(self.zone).date()
+        known = [self.register.resolve(address, day) for address in envelope.receivers]
+        ours = [index for index, party in enumerate(known) if party is not None and party.side is Side.OURS]
+        if not ours and any(party is not None for party in known):
+            return None, None
+        return self.acknowledge(envelope, Status.REFUSED, ours[0] if ours else 0, now, issue)
 
     def acknowledge(
         self, envelope: Envelope, status: Status, receiver: int, now: datetime, *issues: Issue
@@ -109,8 +121,7 @@ class Answers:
 
         Once: what has been passed back is final, whatever a resend by hand may bring later.
         """
-        delivery = found.delivery
-        told = messages.get(tx, delivery["message_row"]) if delivery["message_row"] is not None else None
+        delivery, told = found.delivery, found.told
         if told is None or told["sender"] is None or delivery["kind"] == RECEIPT or told["type"] in POLLED:
             return  # nobody waits for it
         sender, giver = self.register.party(told["sender"]), self.register.party(delivery["party"])

@@ -146,7 +146,7 @@ class Cases:
             if (
                 row["fired_at"] is not None and values["state"] == "open"
             ):  # it was missed, and is not any more
-                values |= {"fired_at": None, "next_at": now}
+                values |= {"fired_at": None, "noted_at": None, "next_at": now}
             if any(row[name] != value for name, value in values.items()):
                 rows.change_deadline(tx, row["id"], row["state"], **values)
         if wanted:

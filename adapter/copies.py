@@ -47,6 +47,7 @@ def copy_for(
         and len(envelope.receivers) == 1
         and known in (None, envelope.refers_to)
         and envelope.type not in POLLED
+        and not _taken_by_another(tx, envelope, sender, route)
     )
     if route.relayed or endpoint is None or as_it_came:
         return Copy(
@@ -59,8 +60,8 @@ def copy_for(
         )
     assert reading.bundle is not None and notice is not None
     if known is None and envelope.refers_to is not None and notice.standing is not Standing.NEW:
-        known = derived_id(envelope.refers_to, route.party.id)  # it will be rewritten when it comes
-    addressing = _addressing(envelope, route, known)
+        known = derived_id(envelope.refers_to, sender.id, route.party.id)  # rewritten when it comes
+    addressing = _addressing(envelope, sender, route, known)
     try:
         written = named(reads).write(reading.bundle, dialect=reads, addressing=addressing)
     except CannotWrite as error:
@@ -87,7 +88,7 @@ def known_as(tx: Connection, envelope: Envelope, sender: Party, route: Route) ->
     if envelope.refers_to is None:
         return None
     party = route.party.id
-    for candidate in (envelope.refers_to, derived_id(envelope.refers_to, party)):
+    for candidate in (envelope.refers_to, derived_id(envelope.refers_to, sender.id, party)):
         sent = deliveries.sent_as(tx, candidate, party)
         if sent is not None:
             return deliveries.reissued_as(tx, sent) or candidate
@@ -105,15 +106,22 @@ def first_id(tx: Connection, known_as: str | None, party: Party, *, of: str | No
     return str(told["message_id"])
 
 
-def _addressing(envelope: Envelope, route: Route, refers_to: str | None) -> Addressing:
+def _taken_by_another(tx: Connection, envelope: Envelope, sender: Party, route: Route) -> bool:
+    """Whether this receiver knows the id from somebody else: ids are unique for their sender only."""
+    sent = deliveries.sent_as(tx, envelope.message_id, route.party.id)
+    told = messages.get(tx, sent["message_row"]) if sent is not None and sent["message_row"] else None
+    return told is not None and told["sender"] != sender.id
+
+
+def _addressing(envelope: Envelope, sender: Party, route: Route, refers_to: str | None) -> Addressing:
     """New numbers for a rewritten message, the same whenever the same message is rewritten."""
-    party = route.party.id
-    conversation = derived_id(envelope.conversation, party) if envelope.conversation else None
+    mine, party = sender.id, route.party.id
+    conversation = derived_id(envelope.conversation, mine, party) if envelope.conversation else None
     if envelope.conversation is not None and envelope.conversation == envelope.refers_to:
         conversation = refers_to or conversation
     return Addressing(
-        message_id=derived_id(envelope.message_id, party),
-        transmission_id=derived_id(envelope.message_id, party, "transmission"),
+        message_id=derived_id(envelope.message_id, mine, party),
+        transmission_id=derived_id(envelope.message_id, mine, party, "transmission"),
         sender=envelope.sender,
         receiver=envelope.receivers[route.index],
         refers_to=refers_to,

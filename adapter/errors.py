@@ -8,6 +8,7 @@
     ├── CannotWrite              a notice has no form in the dialect that its receiver reads
     ├── StoreError               the store said no: busy for too long, full, or of another version
     ├── MailboxError             a mailbox could not be read to its end; the rest waits for the next poll
+    ├── OutputError              standard output does not take what a command has to print
     └── NotFound                 a case, delivery or message that a person named does not exist
 
 What a partner answers is never an exception: it is a `messaging.delivery.Reply`, judged by `messaging.retry`.
@@ -54,6 +55,10 @@ class StoreError(AdapterError):
 
 class MailboxError(AdapterError):
     """A mailbox could not be read to its end; no cursor has passed what was not read."""
+
+
+class OutputError(AdapterError):
+    """What a command has done is done, but its output could not be written."""
 
 
 class NotFound(AdapterError):

@@ -6,6 +6,7 @@ go out, and say what the sender is told. A message is *refused* for good in the 
 *quarantined* until our own data is right; either way it is kept with a reason that a person can act on.
 """
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
@@ -16,62 +17,29 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from adapter.answers import Answers
 from adapter.cases import Cases, pseudonym
-from adapter.copies import Copy, copy_for, first_id
+from adapter.copies import Copy, first_id
 from adapter.discharge.case import Evidence, Fact, Step
 from adapter.discharge.notices import Notice, NoticeKind, Standing
 from adapter.errors import AdapterError, MessageError, NotFound, Quarantined, Refused
 from adapter.fhir.bundles import Subject, synthetic
-from adapter.fhir.notices import notice_in, subject_in
-from adapter.mappings import Addressing, Head, Reading
-from adapter.mappings.known import named, recognise
+from adapter.incoming import Incoming, Prepared, fault_of_ours, meaning, understand
+from adapter.judging import Judge
+from adapter.mappings import Addressing, Reading
+from adapter.mappings.known import named
 from adapter.messaging.acknowledgement import Issue, Status
 from adapter.messaging.delivery import Leased
-from adapter.messaging.envelope import Address, Envelope
+from adapter.messaging.envelope import Envelope
 from adapter.messaging.register import Partner, Party, Register, Side
-from adapter.messaging.routing import Route, routes
+from adapter.messaging.routing import Route
 from adapter.outbox import RECEIPT, Outbox, Parcel
+from adapter.relay import pass_on, relays
 from adapter.store import Store, deliveries, mailboxes, messages
 from adapter.store import cases as case_rows
 from adapter.store.savepoint import savepoint
 from adapter.store.statements import Row
 
-HEAD_KEPT = 64 * 1024
-"""What is kept of a message over the size limit: its first bytes, its hash and its size."""
-
-
-MOST_A_DAY = 200
-"""Notices about one patient that are taken within 24 hours; a real stay has a few dozen in all."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Incoming:
-    """Bytes at the door, and what is known of how they came."""
-
-    content: bytes = field(repr=False)  # only the head where `oversize` is set
-    content_type: str | None = None
-    channel: str = "command-line"  # http, directory, poll, command-line, reply, release
-    partner: Partner | None = None  # who has signed in; None where nobody must
-    oversize: int | None = None  # the whole size in bytes, of a message over the limit
-    sha256: str | None = None  # of the whole of it, where it was read to the end
-    mailbox: str | None = None  # where it waited, and under which key and cursor
-    key: str | None = field(default=None, repr=False)
-    cursor: str | None = None
-
-    @property
-    def awaited(self) -> bool:
-        """Whether somebody waits for the answer; else it must travel as a message of its own."""
-        return self.channel in ("http", "command-line")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Prepared:
-    """Bytes that have been read and validated, once; or the reason why they cannot be."""
-
-    incoming: Incoming
-    reading: Reading | None = None
-    notice: Notice | None = None
-    subject: Subject | None = None
-    problem: MessageError | None = None
+STORED_HERE = "stored for its board"
+"""Where we know it from that a party whose board is its system has received: we have stored it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,6 +57,7 @@ class Acceptance:
     type: str | None = None
     dialect: str | None = None
     warning: str | None = None
+    receipt: bool = False  # it was somebody's receipt, which is not answered itself
     first: str | None = None  # of a duplicate: what became of the message when it first came
 
 
@@ -112,44 +81,21 @@ class Inbox:
         return self.store.write(lambda tx: self.take(tx, prepared, now))
 
     @property
+    def _judge(self) -> Judge:
+        return Judge(
+            register=self.register,
+            zone=self.zone,
+            pseudonym_key=self.pseudonym_key,
+            clock_tolerance=self.clock_tolerance,
+        )
+
+    @property
     def _answers(self) -> Answers:
         return Answers(outbox=self.outbox, register=self.register, zone=self.zone, new_id=self.new_id)
 
-    # --- understanding: pure ---
-
     def read(self, incoming: Incoming) -> Prepared:
         """Recognise, read, validate. Never raises for anything that a message can contain."""
-        try:
-            return self._read(incoming)
-        except MessageError as problem:
-            return Prepared(incoming=incoming, problem=problem)
-        except Exception as fault:  # noqa: BLE001  # a fault of ours must not lose a message of theirs
-            return Prepared(incoming=incoming, problem=_fault_of_ours(fault))
-
-    def _read(self, incoming: Incoming) -> Prepared:
-        if incoming.oversize is not None:
-            size = incoming.oversize / 1_048_576
-            reason = (
-                f"the message is {size:.0f} MiB, over the limit; send it in parts, or without attachments"
-            )
-            return Prepared(incoming=incoming, problem=Refused(reason, code="too-long"))
-        dialect = recognise(Head(content=incoming.content, content_type=incoming.content_type))
-        if dialect is None:
-            reason = (
-                "neither a KITH message (MsgHead 1.2, AppRec) nor a FHIR Bundle; check what was sent, "
-                "its namespace and its encoding"
-            )
-            return Prepared(incoming=incoming, problem=Refused(reason, code="structure"))
-        reading = dialect.read(incoming.content, content_type=incoming.content_type, zone=self.zone)
-        if isinstance(reading.problem, MessageError):
-            return Prepared(incoming=incoming, reading=reading, problem=reading.problem)
-        if reading.bundle is None:
-            return Prepared(incoming=incoming, reading=reading)
-        try:
-            notice, subject = notice_in(reading.bundle, zone=self.zone), subject_in(reading.bundle)
-        except MessageError as problem:  # the envelope is legible, so that it can be answered
-            return Prepared(incoming=incoming, reading=reading, problem=problem)
-        return Prepared(incoming=incoming, reading=reading, notice=notice, subject=subject)
+        return understand(incoming, self.zone)
 
     # --- taking: one transaction ---
 
@@ -164,7 +110,7 @@ class Inbox:
         except (AdapterError, SQLAlchemyError):
             raise
         except Exception as fault:  # noqa: BLE001  # a fault of ours must not lose a message of theirs
-            return self._hold(tx, replace(prepared, reading=None), None, _fault_of_ours(fault), now)
+            return self._hold(tx, replace(prepared, reading=None), None, fault_of_ours(fault), now)
 
     def _take(self, tx: Connection, prepared: Prepared, now: datetime) -> Acceptance:
         incoming = prepared.incoming
@@ -174,21 +120,23 @@ class Inbox:
         if reading is None:
             return self._hold(tx, prepared, None, _problem(prepared), now)
         try:
-            sender = self._sender(reading.envelope, incoming, now)
+            sender = self._judge.sender(reading.envelope, incoming, now)
         except MessageError as problem:
             held = messages.held_unread(tx, incoming.content)
             if held is not None:
                 return _again_unread(tx, held, reading.envelope)
             return self._hold(tx, prepared, None, problem, now)
-        again = self._again(tx, reading.envelope, sender, incoming)
-        if again is not None:
-            return again
+        known = messages.known(tx, sender.id, reading.envelope.message_id)
+        if known is not None and self._same(tx, known, prepared):
+            return self._again(tx, known, reading.envelope, sender)
+        if known is not None:
+            return self._hold_reused(tx, prepared, known, now)
         if reading.acknowledgement is not None and prepared.problem is None:
             return self._receipt(tx, prepared, reading, sender, now)
         try:
-            copies = self._judge(tx, prepared, reading, sender, now)
+            copies = self._judge.copies(tx, prepared, reading, sender, now)
         except MessageError as problem:
-            return self._hold(tx, prepared, sender, problem, now)
+            return self._relayed_or_held(tx, prepared, reading, sender, problem, now)
         return self._accepted(tx, prepared, reading, sender, copies, now)
 
     def release(self, tx: Connection, row: int, now: datetime, *, by: str | None) -> Acceptance:
@@ -217,13 +165,15 @@ class Inbox:
         if reading is None:
             return _still_held(held, _problem(prepared))
         try:
-            sender = self._sender(reading.envelope, incoming, now)
+            sender = self._judge.sender(reading.envelope, incoming, now)
             if reading.acknowledgement is not None and prepared.problem is None:
                 raise Quarantined("a receipt for a message that we have not sent", code="unknown-original")
             before = messages.known(tx, sender.id, reading.envelope.message_id)
             if before is not None and before["id"] != row:
+                if not self._same(tx, before, prepared):
+                    raise _reused(before)
                 return self._came_meanwhile(tx, row, before, reading.envelope, now, by=by)
-            copies = self._judge(tx, prepared, reading, sender, now)
+            copies = self._judge.copies(tx, prepared, reading, sender, now)
         except MessageError as problem:
             return _still_held(held, problem)
         self.outbox.all_clear(tx, "quarantined", f"message {row}", now)
@@ -313,33 +263,31 @@ class Inbox:
         self.outbox.close(tx, delivery_id, f"reissued as delivery {new}", now, by=by)
         return new
 
-    # --- who and whether ---
+    # --- known already? ---
 
-    def _sender(self, envelope: Envelope, incoming: Incoming, now: datetime) -> Party:
-        """The sending party, which must be one for whom the partner may speak."""
-        if not envelope.sender.identifiers:
-            raise Refused("the message names no sender with an identifier", code="E20")
-        sender = self.register.resolve(envelope.sender, now.astimezone(self.zone).date())
-        if incoming.partner is not None and (sender is None or sender.id not in incoming.partner.parties):
-            raise Refused(
-                f"the partner {incoming.partner.name} may not send for {envelope.sender.said}; "
-                "check the sender in the message, or the partner's parties in the region file",
-                code="forbidden",
-            )
-        if sender is None:
-            raise Quarantined(
-                f"the sender {envelope.sender.said} is not in the region file; add the party, then release",
-                code="unknown-sender",
-            )
-        return sender
+    def _same(self, tx: Connection, known: Row, prepared: Prepared) -> bool:
+        """Whether a message under a known id says what the first one said, in whatever envelope.
 
-    def _again(
-        self, tx: Connection, envelope: Envelope, sender: Party, incoming: Incoming
-    ) -> Acceptance | None:
-        """The answer to a message that has come before, which changes nothing; None for a new one."""
-        known = messages.known(tx, sender.id, envelope.message_id)
-        if known is None:
-            return None
+        Where retention has taken the first one's bytes, its id must do.
+        """
+        if known["payload"] == hashlib.sha256(prepared.incoming.content).digest():
+            return True
+        content = messages.content(tx, known["payload"])
+        if content is None:
+            return True
+        before = self.read(Incoming(content=content, content_type=known["content_type"]))
+        return meaning(before) == meaning(prepared)
+
+    def _hold_reused(self, tx: Connection, prepared: Prepared, known: Row, now: datetime) -> Acceptance:
+        """Another message under a known id: taking it for a duplicate would lose it."""
+        assert prepared.reading is not None
+        held = messages.held_unread(tx, prepared.incoming.content)
+        if held is not None:
+            return _again_unread(tx, held, prepared.reading.envelope)
+        return self._hold(tx, prepared, None, _reused(known), now)
+
+    def _again(self, tx: Connection, known: Row, envelope: Envelope, sender: Party) -> Acceptance:
+        """The answer to a message that has come before, which changes nothing."""
         messages.came_again(tx, known["id"])
         answer = None
         if envelope.dialect == "fhir":  # KITH wants no second receipt, ever (HITS 1168 5.4-5.5)
@@ -356,52 +304,6 @@ class Inbox:
             type=envelope.type,
             dialect=envelope.dialect,
         )
-
-    def _judge(
-        self, tx: Connection, prepared: Prepared, reading: Reading, sender: Party, now: datetime
-    ) -> list[Copy]:
-        """What goes where; raises Refused or Quarantined with the reason why it cannot be taken."""
-        envelope = reading.envelope
-        if self.register.open and envelope.production:
-            raise Refused(
-                "this is a message of production, and the adapter runs for evaluation, without a region; "
-                "configure a region before you connect it to real systems",
-                code="X99",
-            )
-        if prepared.problem is not None:
-            raise prepared.problem
-        if envelope.transmission_id is not None:
-            other = messages.transmission(tx, sender.id, envelope.transmission_id)
-            if other is not None and other != envelope.message_id:
-                raise Refused(
-                    "this Bundle.id has been used for another message; give every Bundle an id of its own",
-                    code="duplicate",
-                )
-        ahead = envelope.sent_at - now
-        if ahead > self.clock_tolerance:
-            raise Quarantined(
-                f"it says that it was sent {ahead} from now: one of the two clocks is wrong; set ours right "
-                "and release, or ask the sender to set theirs and send anew",
-                code="future",
-            )
-        self._not_too_many(tx, prepared.subject, now)
-        day = now.astimezone(self.zone).date()
-        reserved = prepared.notice is not None and prepared.notice.reserved
-        ways = routes(self.register, envelope, sender, day=day, reserved=reserved)
-        content, notice = prepared.incoming.content, prepared.notice
-        return [copy_for(tx, way, content, reading, notice, sender) for way in ways]
-
-    def _not_too_many(self, tx: Connection, subject: Subject | None, now: datetime) -> None:
-        """Each notice folds the patient's whole case anew: a sender run wild must not hold up the rest."""
-        if subject is None:
-            return
-        patient = pseudonym(self.pseudonym_key, subject)
-        if case_rows.told_since(tx, patient, now - timedelta(days=1)) >= MOST_A_DAY:
-            raise Quarantined(
-                f"more than {MOST_A_DAY} notices about this patient within a day: one of the senders repeats "
-                "itself under new ids; stop it, and release what is right a day later",
-                code="throttled",
-            )
 
     # --- accepting ---
 
@@ -424,7 +326,9 @@ class Inbox:
         if row is None:
             row = messages.add(tx, values | {"outcome": "accepted"})
         else:
-            messages.change(tx, row, outcome="released", sender=sender.id)
+            messages.change(
+                tx, row, outcome="released", sender=sender.id, standing=prepared.notice.standing.value
+            )
         learned: list[tuple[Fact, int | None]] = [(notice, row)]
         for route in routes:
             if route.receipted_on_storing:
@@ -480,7 +384,7 @@ class Inbox:
                 hospital = sender.id
             else:
                 by_token = dict(zip(notice.receivers, (r.party.id for r in routes), strict=False))
-                hospital = by_token.get(hospital) or self._by_token(hospital, now)
+                hospital = by_token.get(hospital) or self._judge.by_token(hospital, now)
         elif sender.kind == "hospital":
             hospital = sender.id
         return replace(
@@ -491,12 +395,6 @@ class Inbox:
             refers_to=first_id(tx, notice.refers_to, sender) or notice.refers_to,
             sent_at=min(notice.sent_at, now),
         )
-
-    def _by_token(self, token: str, now: datetime) -> str:
-        system, _, value = token.partition("|")
-        address = Address(identifiers=((system, value),))
-        party = self.register.resolve(address, now.astimezone(self.zone).date())
-        return party.id if party is not None else token
 
     def _forward(
         self,
@@ -586,7 +484,18 @@ class Inbox:
             sender=giver.id,
             type=envelope.type,
             dialect=envelope.dialect,
+            receipt=True,
         )
+
+    def speaks_for(self, prepared: Prepared, leased: Leased) -> bool:
+        """Whether the receipt in a response is given by the party that the message was sent to."""
+        reading = prepared.reading
+        if reading is None or reading.acknowledgement is None or not reading.envelope.sender.identifiers:
+            return True  # it names nobody else
+        named = self.register.known_at(
+            reading.envelope.sender, leased.created_at.astimezone(self.zone).date()
+        )
+        return not named or any(leased.party in self.register.spoken_for(party) for party in named)
 
     def reply(self, tx: Connection, prepared: Prepared, leased: Leased, now: datetime) -> None:
         """A message that came back in the response to one of ours: a receipt, or the receiver's own message.
@@ -626,7 +535,38 @@ class Inbox:
         )
         self._hold(tx, replace(prepared, reading=None), None, problem, now)
 
-    # --- refusing and holding ---
+    # --- relaying, refusing and holding ---
+
+    def _relayed_or_held(
+        self,
+        tx: Connection,
+        prepared: Prepared,
+        reading: Reading,
+        sender: Party,
+        problem: MessageError,
+        now: datetime,
+    ) -> Acceptance:
+        """What we would not take ourselves still goes on between two that are not ours (process.md 1).
+
+        Held, none of it goes on yet: the release sends it, where it can be released at all.
+        """
+        envelope = reading.envelope
+        day = now.astimezone(self.zone).date()
+        ways = relays(self.register, envelope, sender, day, read=prepared.problem is None)
+        all_of_it = bool(ways) and len(ways) == len(envelope.receivers)
+        if not all_of_it:
+            held = self._hold(tx, prepared, sender, problem, now)
+            row = held.message_row
+        else:
+            reason = f"passed on as it came, between two that are not ours: {problem.reason}"
+            values = _message_row(tx, prepared, sender, now)
+            row = messages.add(tx, values | {"outcome": "accepted", "reason": reason})
+            held = replace(_outcome("accepted", problem, row, envelope, sender.id), reason=reason, code=None)
+        if row is not None and (all_of_it or isinstance(problem, Refused)):
+            content = prepared.incoming.content
+            kept = messages.keep(tx, content)
+            pass_on(tx, self.outbox, envelope, ways, content=content, kept=kept, row=row, now=now)
+        return held
 
     def _hold(
         self, tx: Connection, prepared: Prepared, sender: Party | None, problem: MessageError, now: datetime
@@ -639,9 +579,8 @@ class Inbox:
         answer_type: str | None = None
         envelope = prepared.reading.envelope if prepared.reading else None
         if refused and envelope is not None and problem.code != "forbidden":
-            answer, answer_type = self._answers.acknowledge(
-                envelope, Status.REFUSED, 0, now, Issue(code=problem.code, text=problem.reason)
-            )
+            issue = Issue(code=problem.code, text=problem.reason)
+            answer, answer_type = self._answers.refusal(envelope, issue, now)
         row = messages.add(
             tx,
             values
@@ -675,11 +614,11 @@ def _is_operation_outcome(content: bytes) -> bool:
     return b"OperationOutcome" in content[:200]
 
 
-def _fault_of_ours(fault: Exception) -> Quarantined:
+def _reused(known: Row) -> Quarantined:
     return Quarantined(
-        f"the adapter stumbled over it ({type(fault).__name__}), which is our fault and not the sender's; "
-        "report it, and release the message after the next version",
-        code="internal",
+        f"its id is that of message {known['id']}, which says something else; telephone the sender: it must "
+        "send this under an id of its own",
+        code="id-reused",
     )
 
 
@@ -708,7 +647,7 @@ def _on_storing(notice: Notice, party: Party, now: datetime) -> list[Evidence]:
             sender=notice.sender,
             party=party.id,
             at=now,
-            source="stored for its board",
+            source=STORED_HERE,
         )
         for step in (Step.DELIVERED, Step.ACCEPTED)
     ]
@@ -734,6 +673,7 @@ def _message_row(tx: Connection, prepared: Prepared, sender: Party | None, now: 
             "transmission_id": envelope.transmission_id,
             "dialect": envelope.dialect,
             "type": envelope.type,
+            "standing": prepared.notice.standing.value if prepared.notice is not None else None,
             "sent_at": envelope.sent_at,
             "content_type": envelope.content_type,
         }

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from adapter.cases import Cases
 from adapter.discharge.case import Evidence, Fact, Step
-from adapter.discharge.notices import NoticeKind
+from adapter.discharge.notices import NoticeKind, spoken
 from adapter.errors import NotFound
 from adapter.mappings.known import named
 from adapter.messaging.acknowledgement import Acknowledgement, Status
@@ -31,7 +31,15 @@ from adapter.transport.fhir_rest import is_duplicate
 
 WEBHOOK = "alarm-webhook"
 RECEIPT = "receipt"
+RELAYED = "relayed"
 ALARM = "alarm"
+STAFF = "staff"
+SOMEBODY = "operator"
+"""Who does something where nobody gives a name."""
+
+BY_HAND = frozenset(("deadline-missed", "contradicting-receipt", "not-synthetic"))
+"""Alarms that nothing ends but a person who tells what was done."""
+
 _NOTICES = frozenset(kind.value for kind in NoticeKind)
 
 _NOWHERE = "no endpoint is configured for this party"
@@ -67,6 +75,7 @@ class Parcel:
     expects_receipt: bool = True
     hold_until: datetime | None = None
     original: int | None = None
+    thread: str | None = None  # the conversation of what is relayed unread, where no case is known
 
     @property
     def lane(self) -> str:
@@ -75,14 +84,17 @@ class Parcel:
             return f"{self.case_id}:{self.party}"
         if self.kind == ALARM:
             return self.message_id.rsplit("-", 1)[0]  # its end never overtakes its start
+        if self.thread is not None:
+            return f"{self.kind}:{self.thread}:{self.party}"
         return f"{self.kind}:{self.message_id}:{self.party}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Receipted:
-    """A receipt found its delivery: what it says, and the message that the delivery was made for."""
+    """A receipt has found its delivery."""
 
     delivery: Row
+    told: Row | None  # the message that the delivery was made for
     status: Status
     news: bool  # False: it only repeats, or contradicts, what an earlier one said
 
@@ -225,8 +237,12 @@ class Outbox:
                 "error": None if isinstance(decision, Sent) else decision.reason,
             },
         )
-        if isinstance(decision, Sent):
-            self._sent(tx, leased, attempts, delivered=decision.delivered, receipted=receipted, now=now)
+        if receipted:
+            ours_still = deliveries.hand_over(tx, leased, attempts, now)
+            if ours_still and leased.trigger is not Trigger.SCHEDULE:
+                self.all_clear(tx, "given-up", f"delivery {leased.id}", now)
+        elif isinstance(decision, Sent):
+            self._sent(tx, leased, attempts, delivered=decision.delivered, now=now)
         elif by_person:
             self._back_to_schedule(tx, leased, decision)
         else:
@@ -252,9 +268,9 @@ class Outbox:
         attempts: int,
         *,
         delivered: bool,
-        receipted: bool,
         now: datetime,
     ) -> None:
+        """The transport has it, and the receipt is still to come."""
         row = _found(deliveries.get(tx, leased.id), leased.id)
         endpoint = self.endpoint(leased.endpoint)
         awaits = bool(row["expects_receipt"]) and row["accepted_at"] is None
@@ -271,17 +287,17 @@ class Outbox:
             resume_at=None,
             error=None,
             sent_at=row["sent_at"] or now,
-            delivered_at=row["delivered_at"] or (now if delivered and not receipted else None),
-            receipt_due_at=now + endpoint.receipt_within if awaits and endpoint and not receipted else None,
+            delivered_at=row["delivered_at"] or (now if delivered else None),
+            receipt_due_at=now + endpoint.receipt_within if awaits and endpoint else None,
         )
         if not ours_still:
             return  # the lease has passed on, or a receipt was quicker: the attempt stands in the log
         if leased.trigger is not Trigger.SCHEDULE:
             self.all_clear(tx, "given-up", f"delivery {leased.id}", now)
-        if not receipted:
-            self._unpark(tx, row, now)
-        if delivered and not receipted and row["delivered_at"] is None:
-            self._learn(tx, row, {Step.DELIVERED: now}, f"delivery {leased.id}", now)
+        self._unpark(tx, row, now)
+        if delivered and row["delivered_at"] is None:
+            told = messages.get(tx, row["message_row"]) if row["message_row"] is not None else None
+            self._learn(tx, row, told, {Step.DELIVERED: now}, f"delivery {leased.id}", now)
 
     def _back_to_schedule(self, tx: Connection, leased: Leased, decision: RetryAt | GiveUp) -> None:
         """A person's attempt failed: the schedule goes on as if it had not been made."""
@@ -313,7 +329,7 @@ class Outbox:
             tx,
             kind="refused" if row["state"] == DeliveryState.REFUSED.value else "given-up",
             subject=f"delivery {delivery_id}",
-            text=f"{row['kind']} to {row['party']} was not delivered: {reason}",
+            text=f"{spoken(row['kind'])} to {self.register.name(row['party'])} was not delivered: {reason}",
             now=now,
             case_id=row["case_id"],
             post=row["kind"] != ALARM,
@@ -333,6 +349,7 @@ class Outbox:
         if row is None:
             return None
         state, delivery_id = row["state"], row["id"]
+        told = messages.get(tx, row["message_row"]) if row["message_row"] is not None else None
         settled = {
             DeliveryState.ACKNOWLEDGED.value: Status.ACCEPTED,
             DeliveryState.REFUSED.value: Status.REFUSED,
@@ -344,17 +361,18 @@ class Outbox:
                     tx,
                     kind="contradicting-receipt",
                     subject=f"delivery {delivery_id}",
-                    text=f"{row['party']} first said {before}, now {said.status}; the first stands",
+                    text=f"{self.register.name(row['party'])} first said {before}, now {said.status}; "
+                    "the first stands",
                     now=now,
                     case_id=row["case_id"],
                 )
-            return Receipted(delivery=row, status=before, news=False)
+            return Receipted(delivery=row, told=told, status=before, news=False)
         match said.status:
             case Status.ACCEPTED:
                 at = max(row["created_at"], min(said.at, now))
-                self._accepted(tx, row, at, now, source)
+                self._accepted(tx, row, told, at, now, source)
             case Status.REFUSED:
-                self._refused(tx, row, said, now, source)
+                self._refused(tx, row, told, said, now, source)
             case Status.NOT_NOW:
                 wait = delay(self.schedule, max(row["attempts"], 1), self.jitter())
                 reason = _words(said) or "the receiver asks us to try again later"
@@ -382,9 +400,11 @@ class Outbox:
                 due = now + endpoint.receipt_within if endpoint else None
                 deliveries.change(tx, delivery_id, receipt_due_at=due)
                 self._unpark(tx, row, now)
-        return Receipted(delivery=row, status=said.status, news=True)
+        return Receipted(delivery=row, told=told, status=said.status, news=True)
 
-    def _accepted(self, tx: Connection, row: Row, at: datetime, now: datetime, source: str) -> None:
+    def _accepted(
+        self, tx: Connection, row: Row, told: Row | None, at: datetime, now: datetime, source: str
+    ) -> None:
         deliveries.change(
             tx,
             row["id"],
@@ -396,15 +416,16 @@ class Outbox:
             error=None,
             **_SETTLED,
         )
-        for kind in ("receipt-missing", "given-up", "refused"):
-            self.all_clear(tx, kind, f"delivery {row['id']}", now)
+        self._no_longer_undelivered(tx, f"delivery {row['id']}", now)
         self._unpark(tx, row, now)
         steps = {Step.ACCEPTED: at}
         if not row["delivered_at"]:
             steps[Step.DELIVERED] = at
-        self._learn(tx, row, steps, source, now)
+        self._learn(tx, row, told, steps, source, now)
 
-    def _refused(self, tx: Connection, row: Row, said: Acknowledgement, now: datetime, source: str) -> None:
+    def _refused(
+        self, tx: Connection, row: Row, told: Row | None, said: Acknowledgement, now: datetime, source: str
+    ) -> None:
         reason = _words(said) or "the receiver gave no reason"
         deliveries.change(
             tx,
@@ -421,17 +442,22 @@ class Outbox:
         steps = {Step.REFUSED: now}
         if not row["delivered_at"]:
             steps[Step.DELIVERED] = now
-        self._learn(tx, row, steps, source, now)
+        self._learn(tx, row, told, steps, source, now)
 
     def _learn(
-        self, tx: Connection, row: Row, steps: Mapping[Step, datetime], source: str, now: datetime
+        self,
+        tx: Connection,
+        row: Row,
+        told: Row | None,
+        steps: Mapping[Step, datetime],
+        source: str,
+        now: datetime,
     ) -> None:
         """Evidence about the notice that a delivery carries, to its case."""
-        if row["kind"] not in _NOTICES or row["case_id"] is None or row["message_row"] is None:
+        if row["kind"] not in _NOTICES or row["case_id"] is None or told is None:
             return
-        told = messages.get(tx, row["message_row"])
         case = case_rows.get(tx, row["case_id"])
-        if told is None or case is None or told["sender"] is None:
+        if case is None or told["sender"] is None:
             return
         facts: list[tuple[Fact, int | None]] = [
             (
@@ -463,7 +489,8 @@ class Outbox:
                 tx,
                 kind="receipt-missing",
                 subject=f"delivery {row['id']}",
-                text=f"{row['party']} has given no receipt for {row['kind']}; {what_now}",
+                text=f"{self.register.name(row['party'])} has given no receipt for {spoken(row['kind'])}; "
+                f"{what_now}",
                 now=now,
                 case_id=row["case_id"],
             )
@@ -533,8 +560,7 @@ class Outbox:
                 **_SETTLED,
             )
         subject = f"delivery {delivery_id}"
-        for kind in ("receipt-missing", "given-up", "refused"):
-            self.all_clear(tx, kind, subject, now)
+        self._no_longer_undelivered(tx, subject, now)
         case_rows.note(tx, at=now, subject=subject, what=why, case_id=row["case_id"], by=by)
 
     # --- alarms ---
@@ -561,6 +587,40 @@ class Outbox:
         if ended is not None and deliveries.sent_as(tx, f"alarm-{ended}-started", None) is not None:
             self._post(tx, ended, "ended", {"kind": kind, "subject": subject}, now)
 
+    def see_alarm(self, tx: Connection, alarm_id: int, now: datetime, *, by: str | None) -> None:
+        """A person has taken notice: it stays open, and stands in no banner any more."""
+        row, who = _open_alarm(tx, alarm_id), by or SOMEBODY
+        alarms.seen(tx, alarm_id, who, now)
+        case_rows.note(tx, at=now, subject=row["subject"], what="alarm seen", case_id=row["case_id"], by=who)
+
+    def close_alarm(self, tx: Connection, alarm_id: int, now: datetime, *, by: str, why: str) -> None:
+        """A person tells what was done about something that nothing else ends, as a missed deadline."""
+        row = _open_alarm(tx, alarm_id)
+        if row["kind"] not in BY_HAND:
+            raise NotFound(
+                f"alarm {alarm_id} ({row['kind']}) ends by itself when its cause is over; "
+                f"see {row['subject']}"
+            )
+        alarms.settled(tx, alarm_id, by, why)
+        self.all_clear(tx, row["kind"], row["subject"], now)
+        subject = row["subject"]
+        if row["kind"] == "deadline-missed":
+            subject = self._noted(tx, int(subject.rsplit(" ", 1)[-1]), now) or subject
+        note = f"recorded by hand: {why}"
+        case_rows.note(tx, at=now, subject=subject, what=note, case_id=row["case_id"], by=by)
+
+    def _noted(self, tx: Connection, deadline_id: int, now: datetime) -> str | None:
+        """What was missed has been dealt with; how the history calls it."""
+        row = case_rows.deadline_row(tx, deadline_id)
+        if row is None:
+            return None
+        case_rows.change_deadline(tx, deadline_id, row["state"], noted_at=now)
+        return f"deadline {deadline_id} {row['kind']}"
+
+    def _no_longer_undelivered(self, tx: Connection, subject: str, now: datetime) -> None:
+        for kind in alarms.undelivered(tx, subject):
+            self.all_clear(tx, kind, subject, now)
+
     def _post(self, tx: Connection, alarm_id: int, what: str, said: dict[str, str], now: datetime) -> None:
         if self.webhook is None:
             return
@@ -569,7 +629,7 @@ class Outbox:
             tx,
             Parcel(
                 kind=ALARM,
-                party="staff",
+                party=STAFF,
                 endpoint=WEBHOOK,
                 dialect="alarm",
                 message_id=f"alarm-{alarm_id}-{what}",
@@ -584,6 +644,15 @@ class Outbox:
 def _found(row: Row | None, delivery_id: int) -> Row:
     if row is None:
         raise NotFound(f"there is no delivery {delivery_id}; `discharge-adapter deliveries` lists them")
+    return row
+
+
+def _open_alarm(tx: Connection, alarm_id: int) -> Row:
+    row = alarms.get(tx, alarm_id)
+    if row is None:
+        raise NotFound(f"there is no alarm {alarm_id}; `discharge-adapter alarms` lists them")
+    if row["until"] is not None:
+        raise NotFound(f"alarm {alarm_id} is over already")
     return row
 
 

@@ -4,13 +4,16 @@ The clock, randomness and new ids live here and are handed on as arguments; so d
 evaluation mode (no region) and a configured region.
 """
 
+import logging
 import os
 import random
 import secrets
 import sys
 import threading
+import traceback
 import uuid
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -21,6 +24,7 @@ import structlog
 
 from adapter.cases import Cases
 from adapter.config import Region, Settings, load_region
+from adapter.config.soundness import contradictions, missing_folders, unreadable_files
 from adapter.discharge.agreement import Agreement, agreement
 from adapter.errors import ConfigurationError
 from adapter.inbox import Acceptance, Inbox
@@ -28,7 +32,7 @@ from adapter.ledger import Ledger
 from adapter.messaging.delivery import Leased, Reply
 from adapter.messaging.register import Endpoint, Partner, Register
 from adapter.outbox import WEBHOOK, Outbox
-from adapter.store import Store, messages
+from adapter.store import MADE_BY, Store, messages, must_exist
 from adapter.store.migrations import current, migrate
 from adapter.transport import Transport
 from adapter.transport.directory import Directory, DirectoryMailbox
@@ -41,7 +45,7 @@ if TYPE_CHECKING:
 
     from adapter.scheduler.clockwork import Clockwork
     from adapter.scheduler.delivering import Deliverer
-    from adapter.web.health import Metrics
+    from adapter.web.metrics import Door, Metrics
 
 log = structlog.get_logger("runtime")
 
@@ -69,7 +73,7 @@ def jitter() -> float:
 def set_up_logs(stream: object = None, *, quiet: bool = False) -> None:
     """One line of JSON a unit of work on standard error; never an identity number, never a body.
 
-    `quiet` leaves out what goes as it should.
+    `quiet` leaves out what goes as it should. What libraries and ended threads say is put into the same form.
     """
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger("warning" if quiet else "info"),
@@ -82,6 +86,52 @@ def set_up_logs(stream: object = None, *, quiet: bool = False) -> None:
         logger_factory=structlog.PrintLoggerFactory(stream or sys.stderr),  # type: ignore[arg-type]  # a stream
         cache_logger_on_first_use=False,
     )
+    root = logging.getLogger()
+    root.handlers = [one for one in root.handlers if not isinstance(one, _Libraries)] + [_Libraries()]
+    threading.excepthook = _thread_ended
+    warnings.showwarning = _warned
+
+
+class _Libraries(logging.Handler):
+    """What libraries warn of, as one line like ours: their words, and never what they fill in.
+
+    Arguments, errors' texts and further lines may hold an address or a message.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        words = (
+            record.msg.strip().split("\n")[0] if isinstance(record.msg, str) else type(record.msg).__name__
+        )
+        error = record.exc_info[1] if record.exc_info else None
+        level = logging.ERROR if record.levelno >= logging.ERROR else logging.WARNING
+        structlog.get_logger().log(level, words, logger=record.name, **_without_its_text(error))
+
+
+def _thread_ended(args: threading.ExceptHookArgs) -> None:
+    name = args.thread.name if args.thread is not None else None
+    log.error("a thread has ended", thread=name, **_without_its_text(args.exc_value))
+
+
+def _warned(
+    message: object,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: object = None,
+    line: str | None = None,
+) -> None:
+    log.warning("a library warns", warning=category.__name__, at=f"{filename}:{lineno}")
+
+
+def _without_its_text(error: BaseException | None) -> dict[str, str]:
+    """An error as a log may hold it: its kind and place."""
+    if error is None:
+        return {}
+    places = [f"{place.filename}:{place.lineno}" for place in traceback.extract_tb(error.__traceback__)]
+    return {"error": type(error).__name__, "at": places[-1] if places else "unknown"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,8 +156,11 @@ def stations(
     region: Region | None = None,
     clock: Callable[[], datetime] = now,
     say: Callable[[str], None] | None = None,
+    create: bool = True,
 ) -> Stations:
     """Build the stations over the configured store; an empty or older embedded store is migrated first.
+
+    Without `create` a store that is not there, or is empty, is a ConfigurationError.
 
     `region` replaces the region file's, for the simulated region. `say` is told once about evaluation mode.
     """
@@ -117,11 +170,8 @@ def stations(
         say(EVALUATION)
     law = _agreement(settings, region)
     register = region.register_ if region is not None else Register(open=True)
-    store = Store(settings.store)
-    if store.embedded or current(store) is None:
-        migrate(store)
-    else:
-        store.ready()
+    _refuse(contradictions(settings, register))
+    store = _store(settings.store, create=create)
     key = _pseudonym_key(settings, store)
     cases = Cases(agreement=law, roles={p.id: p.kind for p in register.parties})
     webhook = _webhook(settings)
@@ -156,6 +206,43 @@ def stations(
         inbox=inbox,
         clock=clock,
     )
+
+
+def _store(url: str, *, create: bool) -> Store:
+    """The store, of this program's version."""
+    if not create:
+        must_exist(url)
+    store = Store(url)
+    version = current(store)
+    if version is None and not create:
+        store.close()
+        raise ConfigurationError(f"there is nothing of ours in the store that the settings name; {MADE_BY}")
+    if store.embedded or version is None:
+        migrate(store)
+    else:
+        store.ready()
+    return store
+
+
+def findings(settings: Settings, region: Region | None) -> list[str]:
+    """What is wrong with the configuration and its files, as `check` tells it."""
+    register = region.register_ if region is not None else Register(open=True)
+    found = []
+    for ask in (
+        lambda: _agreement(settings, region),
+        lambda: check_exposure(settings, register),
+        lambda: check_tls(settings),
+    ):
+        try:
+            ask()
+        except ConfigurationError as error:
+            found.append(str(error))
+    return [
+        *found,
+        *contradictions(settings, register),
+        *unreadable_files(settings, register),
+        *missing_folders(settings, register),
+    ]
 
 
 def _agreement(settings: Settings, region: Region | None) -> Agreement:
@@ -207,9 +294,11 @@ class Adapter:
         self.role = role
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
+        self._warming: threading.Thread | None = None
+        self._door: Door | None = None
         # Each role imports only what it needs: two roles apart are two processes' memory.
-        if role != "worker":
-            from adapter.web.health import Metrics
+        if role != "worker" or built.settings.worker_port is not None:
+            from adapter.web.metrics import Metrics
 
             self.metrics = Metrics(built.store, built.clock)
         if role != "web":
@@ -279,7 +368,7 @@ class Adapter:
                     name=folder.name,
                     channel="directory",
                     mailbox=DirectoryMailbox(folder.name, folder.address, largest=settings.max_message_bytes),
-                    partner=_partner(built.register, folder.partner, folder.name),
+                    partner=_partner(built.register, folder.partner),
                 ),
             )
         for server in settings.fhir_mailboxes:
@@ -304,7 +393,7 @@ class Adapter:
                         overlap=server.overlap,
                         largest=settings.max_message_bytes,
                     ),
-                    partner=_partner(built.register, server.partner, server.name),
+                    partner=_partner(built.register, server.partner),
                 ),
             )
         return jobs
@@ -339,19 +428,20 @@ class Adapter:
         hosts = ["127.0.0.1", "localhost", "[::1]", settings.host]
         if not settings.loopback:
             hosts = ["*"]  # behind a name of the operator's choosing; everybody must sign in there
-        return application(
-            [*door.routes(), *health.routes(built.store, self.metrics), *shown.routes()], hosts=hosts
-        )
+        watched = health.routes(built.store, self.metrics, doorkeeper if settings.metrics_sign_in else None)
+        return application([*door.routes(), *watched, *shown.routes()], hosts=hosts)
 
     def start(self) -> str | None:
         """Start what the role asks for; returns the address to open, None for a worker."""
         check_exposure(self.built.settings, self.built.register)
         check_tls(self.built.settings)
+        _refuse(unreadable_files(self.built.settings, self.built.register))
         if self.deliverer is not None and self.clockwork is not None:
             self.built.store.write(lambda tx: self.built.outbox.find_endpoints(tx, self.built.clock()))
             self.deliverer.start()
             self.clockwork.start()
         if self.role == "worker":
+            self._show_metrics()
             return None
         from adapter.fhir.validation import warm
         from adapter.web.app import serve, server
@@ -367,8 +457,17 @@ class Adapter:
         )
         self._thread = threading.Thread(target=serve, args=(self._server,), name="web", daemon=True)
         self._thread.start()
-        threading.Thread(target=warm, name="warm", daemon=True).start()
+        self._warming = threading.Thread(target=warm, name="warm", daemon=True)
+        self._warming.start()
         return self._listening()
+
+    def _show_metrics(self) -> None:
+        """A worker's own counters, where the settings give it a port for them."""
+        port = self.built.settings.worker_port
+        if port is not None and self.metrics is not None:
+            from adapter.web.metrics import Door
+
+            self._door = Door(self.metrics, port)
 
     def _listening(self) -> str:
         """Wait until the port is bound; raises ConfigurationError where it cannot be."""
@@ -401,6 +500,10 @@ class Adapter:
             self.clockwork.stop()
         if self.deliverer is not None:
             self.deliverer.stop()
+        if self._door is not None:
+            self._door.close()
+        if self._warming is not None:
+            self._warming.join()  # inside native code it cannot be left behind: the process would abort
         self.built.store.close()
 
     def _accepted(self, done: Acceptance, seconds: float | None = None) -> None:
@@ -429,6 +532,11 @@ def log_acceptance(done: Acceptance, **more: object) -> None:
         case=done.case_id,
         **more,
     )
+
+
+def _refuse(findings: Sequence[str]) -> None:
+    if findings:
+        raise ConfigurationError("\n".join(findings))
 
 
 def check_tls(settings: Settings) -> None:
@@ -470,10 +578,5 @@ def _speakers_at(register: Register, endpoint: Endpoint) -> Partner:
     return Partner(name=endpoint.name, parties=parties)
 
 
-def _partner(register: Register, name: str | None, mailbox: str) -> Partner | None:
-    if name is None:
-        return None
-    found = next((p for p in register.partners if p.name == name), None)
-    if found is None:
-        raise ConfigurationError(f"mailbox {mailbox!r}: the region file has no [[partner]] called {name!r}")
-    return found
+def _partner(register: Register, name: str | None) -> Partner | None:
+    return next((p for p in register.partners if p.name == name), None)

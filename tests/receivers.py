@@ -1,7 +1,8 @@
 """Receivers in a process of their own: `python -m tests.receivers FOLDER NAME...` prints their ports as JSON.
 
-Each logs every request to FOLDER/NAME.jsonl. `--kill PID_FILE EVERY` makes them kill the adapter at the
-instant after a request has been read and before it is answered: between sending and recording.
+Each logs every request to FOLDER/NAME.jsonl. A file FOLDER/kill orders a death: "PID AFTER" makes them
+kill that process once, after so many messages, at the instant after a request has been read and before it is
+answered: between sending and recording.
 """
 
 import asyncio
@@ -16,13 +17,12 @@ import orjson
 from adapter.simulator.memory import Taken
 from adapter.simulator.receivers import FhirReceiver
 
+ORDER = "kill"
+
 
 async def main(arguments: list[str]) -> None:
-    folder, names, fatal = Path(arguments[0]), arguments[1:], None
-    if "--kill" in names:
-        at = names.index("--kill")
-        fatal = Fatal(Path(names[at + 1]), int(names[at + 2]))
-        names = names[:at]
+    folder, names = Path(arguments[0]), arguments[1:]
+    fatal = Fatal(folder / ORDER)
     receivers = [
         FhirReceiver(name, clock=now, log=folder / f"{name}.jsonl", on_taken=fatal) for name in names
     ]
@@ -34,20 +34,24 @@ async def main(arguments: list[str]) -> None:
 
 
 class Fatal:
-    """Kills the adapter once after every so many messages."""
+    """Kills the process that the order names, once, after so many messages; the order goes with it."""
 
-    def __init__(self, pid_file: Path, every: int) -> None:
-        self._pid_file = pid_file
-        self._every = every
-        self._seen = 0
+    def __init__(self, order: Path) -> None:
+        self._order = order
+        self._said = ""
+        self._left = 0
 
     def __call__(self, _taken: Taken, _bundle: object) -> None:
-        self._seen += 1
-        if self._seen % self._every == 0:
-            try:
-                os.kill(int(self._pid_file.read_text()), signal.SIGKILL)
-            except (OSError, ValueError):
-                return  # it is not there at this moment: killed already, and not yet started again
+        try:
+            said = self._order.read_text()
+        except OSError:
+            return
+        pid, after = said.split()
+        self._left = self._left - 1 if said == self._said else int(after)
+        self._said = said
+        if self._left <= 0:
+            self._order.unlink()
+            os.kill(int(pid), signal.SIGKILL)
 
 
 def now() -> datetime:

@@ -18,6 +18,7 @@ import requests
 from sqlalchemy import create_engine, text
 
 from adapter.messaging.envelope import HER, Address
+from tests.receivers import ORDER
 
 TOKEN = "rig-token"
 SENDER = Address(identifiers=((HER, "8143501"), (HER, "8143500")), name="Lærdal sjukehus")
@@ -35,9 +36,10 @@ class Rig:
     names: tuple[str, ...] = ("laerdal", "aurland", "luster", "sogndal", "vik")
     store: str | None = None
     settings: str = ""
-    kill_every: int | None = None
+    dies: bool = False  # on purpose, perhaps before it is ready
     wrapper: tuple[str, ...] = ("-m", "adapter.cli")
     port: int = 0
+    worker_port: int = 0
     timeout: float = 10.0  # seconds that the adapter waits for a receiver
     adapter: "subprocess.Popen[bytes] | None" = None
     worker: "subprocess.Popen[bytes] | None" = None  # beside the web side, where the two are apart
@@ -55,17 +57,16 @@ class Rig:
         return tuple(receiver_address(n) for n in range(len(self.names)))
 
     @property
-    def pid_file(self) -> Path:
-        return self.folder / "adapter.pid"
+    def url_of_store(self) -> str:
+        return self.store or f"sqlite:///{self.folder}/store.db"
 
     @property
     def config(self) -> Path:
         return self.folder / "adapter.toml"
 
     def start_receivers(self) -> None:
-        more = ["--kill", str(self.pid_file), str(self.kill_every)] if self.kill_every else []
         self.receivers = subprocess.Popen(
-            [sys.executable, "-m", "tests.receivers", str(self.folder), *self.names, *more],
+            [sys.executable, "-m", "tests.receivers", str(self.folder), *self.names],
             stdout=subprocess.PIPE,
             cwd=Path(__file__).parent.parent,
         )
@@ -91,33 +92,42 @@ class Rig:
         parties = ", ".join(f'"{p}"' for p in ("laerdal-sjukehus", *self.names))
         lines += ["[[partner]]", 'name = "rig"', f"parties = [{parties}]", f'token_sha256 = "{digest}"', ""]
         (self.folder / "region.toml").write_text("\n".join(lines))
-        store = self.store or f"sqlite:///{self.folder}/store.db"
         self.config.write_text(
-            f'region = "region.toml"\nstore = "{store}"\nport = {self.port}\n{self.settings}\n'
+            f'region = "region.toml"\nstore = "{self.url_of_store}"\nport = {self.port}\n'
+            f"worker_port = {self.worker_port}\n{self.settings}\n"
         )
 
     def start(self, *, role: str = "all", wait: float = 20.0) -> None:
         """Start the adapter and wait until it serves."""
         self.port = self.port or free_port()
+        self.worker_port = self.worker_port or free_port()
         self.write_configuration()
         began = time.perf_counter()
         self.adapter = self.process("web" if role == "apart" else role)
-        self.pid_file.write_text(str(self.adapter.pid))
         self.starts += 1
         while time.perf_counter() - began < wait:
             try:
                 answer = requests.get(f"http://127.0.0.1:{self.port}/readyz", timeout=1)
                 if answer.status_code == 200:
                     self.ready_after = time.perf_counter() - began
-                    self.worker = self.process("worker") if role == "apart" else None
+                    self.worker = self._started_worker() if role == "apart" else None
                     return
             except requests.RequestException:
-                if self.adapter.poll() is not None and self.kill_every is None and len(self.wrapper) == 2:
+                if self.adapter.poll() is not None:
+                    if self.dies:
+                        return  # killed on purpose before it was ready
                     break
             time.sleep(0.02)
-            if self.adapter.poll() is not None and (self.kill_every or len(self.wrapper) > 2):
-                return  # killed on purpose before it was ready
         raise AssertionError(f"the adapter did not start:\n{self.log()[-3000:]}")
+
+    def _started_worker(self) -> "subprocess.Popen[bytes]":
+        """The other half of an adapter in two processes, once it is at work."""
+        before, until = len(self.log()), time.monotonic() + 20
+        process = self.process("worker")
+        while "The worker is running" not in self.log()[before:]:
+            assert process.poll() is None and time.monotonic() < until, self.log()[-3000:]
+            time.sleep(0.02)
+        return process
 
     def process(self, role: str) -> "subprocess.Popen[bytes]":
         """A process of the adapter."""
@@ -130,13 +140,16 @@ class Rig:
                 env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)},
             )
 
-    def running(self) -> bool:
-        return self.adapter is not None and self.adapter.poll() is None
-
     def kill(self) -> None:
         assert self.adapter is not None
         self.adapter.send_signal(signal.SIGKILL)
         self.adapter.wait()
+
+    def order_death(self, pid: int, after: int) -> None:
+        """Have a receiver kill a process after so many messages, between its sending and recording."""
+        part = self.folder / "kill.part"
+        part.write_text(f"{pid} {after}")
+        part.rename(self.folder / ORDER)
 
     def stop(self) -> None:
         for process in (self.worker, self.adapter, self.receivers):
@@ -172,7 +185,20 @@ class Rig:
 
     def metric(self, name: str) -> float:
         """The sum of a metric over its labels."""
-        text = requests.get(f"http://127.0.0.1:{self.port}/metrics", timeout=10).text
+        return self._metric(name, self.port)
+
+    def commits(self) -> float:
+        """Commits of all of the adapter's processes since they started."""
+        apart = 0.0 if self.worker is None else self._metric("discharge_store_commits", self.worker_port)
+        return apart + self.metric("discharge_store_commits")
+
+    def unfinished(self) -> int:
+        """Deliveries of which something can still become; looked up in the store, past the adapter."""
+        waiting = "state IN ('waiting', 'leased') OR (state = 'sent' AND expects_receipt = 1)"
+        return self.number(f"SELECT count(*) FROM delivery WHERE {waiting}")
+
+    def _metric(self, name: str, port: int) -> float:
+        text = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text
         return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name))
 
     def count(self, table: str) -> int:
@@ -181,13 +207,17 @@ class Rig:
 
     def number(self, query: str) -> int:
         """What a query of one number says."""
+        return int(str(self.rows(query)[0][0]))
+
+    def rows(self, query: str) -> list[tuple[object, ...]]:
+        """What a query finds."""
         if self.store is None:
             with sqlite3.connect(f"file:{self.folder}/store.db?mode=ro", uri=True) as connection:
-                return int(connection.execute(query).fetchone()[0])
+                return connection.execute(query).fetchall()
         engine = create_engine(self.store.replace("postgresql://", "postgresql+psycopg://"))
         try:
             with engine.connect() as connection:
-                return int(connection.execute(text(query)).scalar_one())
+                return [tuple(row) for row in connection.execute(text(query))]
         finally:
             engine.dispose()
 

@@ -18,7 +18,8 @@ from adapter.discharge.notices import Notice, NoticeKind
 from adapter.fhir.bundles import Clinician, Subject
 from adapter.fhir.notices import message_bundle
 from adapter.fhir.wire import to_json
-from adapter.inbox import Acceptance, Incoming
+from adapter.inbox import Acceptance
+from adapter.incoming import Incoming
 from adapter.mappings import Addressing, Head
 from adapter.mappings.known import named, recognise
 from adapter.messaging.acknowledgement import Issue, Status, Verdict

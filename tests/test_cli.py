@@ -4,7 +4,6 @@ Commands run in an empty folder and without any setting; those that last run as 
 """
 
 import hashlib
-import io
 import os
 import re
 import signal
@@ -12,103 +11,34 @@ import socket
 import subprocess
 import sys
 import time
-import traceback
-from dataclasses import dataclass, field
+from contextlib import closing
+from datetime import UTC, datetime
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 import requests
-import structlog
 from lxml import etree
 
-from adapter.cli import main
+from adapter.cli.looking import SHOWN
+from adapter.store import Store, alarms
+from tests.shell import FIXTURES, Shell, environment
 
-ROOT = Path(__file__).parent.parent
-FIXTURES = ROOT / "fixtures"
 PLO = FIXTURES / "plo"
 REGION = FIXTURES / "regions" / "indre-sogn.toml"
 ALONE = FIXTURES / "regions" / "laerdal-alone.toml"
+AT = datetime(2014, 3, 5, 9, 0, tzinfo=UTC)
 SAMPLES = os.environ.get("DISCHARGE_ADAPTER_SAMPLES")
 ADMITTED = PLO / "home-with-help" / "admitted.plo-1.6.xml"
 READY = PLO / "home-with-help" / "ready.plo-1.6.xml"
+HASH = f"{'0a' * 16}${'1b' * 64}"  # of no password that anybody knows
 APPREC = {
     "http://www.kith.no/xmlstds/apprec/2004-11-21": "AppRec-v1-2004-11-21.xsd",
     "http://www.kith.no/xmlstds/apprec/2012-02-15": "AppRec-v1.1.xsd",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ended:
-    """What a command left behind."""
-
-    status: int
-    out: bytes = field(repr=False)
-    said: str
-
-    @property
-    def json(self) -> Any:
-        return orjson.loads(self.out)  # fails where anything else is printed beside the one document
-
-
-@dataclass(frozen=True)
-class Shell:
-    """A folder in which commands are run."""
-
-    folder: Path
-
-    def __call__(self, *arguments: object, stdin: bytes = b"", **settings: str) -> Ended:
-        words = [str(a) for a in arguments]
-        env = environment() | {f"DISCHARGE_ADAPTER_{k.upper()}": v for k, v in settings.items()}
-        if {"run", "simulate"} & set(words):
-            done = subprocess.run(
-                [sys.executable, "-m", "adapter.cli", *words],
-                cwd=self.folder,
-                env=env,
-                input=stdin,
-                capture_output=True,
-                timeout=100,
-            )
-            return Ended(status=done.returncode, out=done.stdout, said=done.stderr.decode())
-        return self._here(words, stdin, env)
-
-    def _here(self, words: list[str], stdin: bytes, env: dict[str, str]) -> Ended:
-        """The same without starting Python anew: `main` in this process."""
-        out, said = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.StringIO()
-        with pytest.MonkeyPatch.context() as patch:
-            for name in set(os.environ) - set(env):
-                patch.delenv(name)
-            for name, value in env.items():
-                patch.setenv(name, value)
-            patch.chdir(self.folder)
-            patch.setattr(sys, "argv", ["discharge-adapter", *words])
-            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-            patch.setattr(sys, "stdout", out)
-            patch.setattr(sys, "stderr", said)
-            try:
-                main()
-                status = 0
-            except SystemExit as end:
-                status = end.code if isinstance(end.code, int) else int(end.code is not None)
-            except Exception:  # noqa: BLE001  # what a process of its own would print
-                status = 1
-                said.write(traceback.format_exc())
-            finally:
-                structlog.reset_defaults()
-        out.flush()
-        return Ended(status=status, out=out.buffer.getvalue(), said=said.getvalue())  # type: ignore[attr-defined]
-
-    def with_region(self, region: Path = ALONE) -> "Shell":
-        (self.folder / "region.toml").write_bytes(region.read_bytes())
-        (self.folder / "adapter.toml").write_text('region = "region.toml"\n')
-        return self
-
-
-def environment() -> dict[str, str]:
-    plain = {k: v for k, v in os.environ.items() if not k.startswith(("DISCHARGE_ADAPTER_", "_TYPER"))}
-    return plain | {"PYTHONPATH": str(ROOT), "COLUMNS": "120", "LC_ALL": "C.UTF-8"}
 
 
 @pytest.fixture
@@ -212,7 +142,7 @@ def test_a_file_that_is_not_there_stops_everything_before_anything_is_taken(shel
     done = shell("receive", ADMITTED, "nowhere.xml")
     assert (done.status, done.out) == (2, b"")
     assert "nowhere.xml: cannot be read: No such file or directory" in done.said
-    assert shell("cases", "--json").json == []
+    assert not list(shell.folder.glob("*.db"))
 
 
 if SAMPLES:
@@ -256,6 +186,40 @@ if SAMPLES:
         assert len(answered) > 20
         for acknowledgement in answered:
             valid(acknowledgement)
+
+
+# --- where the output goes --------------------------------------------------------------------------------
+
+
+def piped(shell: Shell, command: str) -> subprocess.CompletedProcess[str]:
+    """A line of bash in which `adapter` is the program; its status is that of the first in a pipe."""
+    words = f"adapter() {{ '{sys.executable}' -m adapter.cli \"$@\"; }}; {command}; exit ${{PIPESTATUS[0]}}"
+    env = {name: value for name, value in environment().items() if name != "PYTHONUNBUFFERED"}
+    return subprocess.run(["bash", "-c", words], cwd=shell.folder, env=env, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("form", ["", " --json", " --limit 1"])
+def test_a_full_device_is_said_in_one_sentence(shell: Shell, form: str) -> None:
+    shell.with_region()("receive", ADMITTED, READY)
+    done = piped(shell, f"adapter cases{form} > /dev/full")
+    assert done.returncode == 1
+    (said,) = [line for line in done.stderr.splitlines() if "only the first" not in line]
+    assert said == "discharge-adapter: standard output cannot be written: No space left on device"
+
+
+def test_a_closed_pipe_is_said_in_one_sentence(shell: Shell) -> None:
+    shell.with_region()("receive", *PLO.glob("home-with-help/*.plo-1.6.xml"))
+    done = piped(shell, "(sleep 0.2; adapter cases --json) | true")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "discharge-adapter: whoever reads standard output closed it before all was written\n"
+    )
+
+
+def test_what_a_command_has_done_is_done_also_where_it_cannot_say_so(shell: Shell) -> None:
+    done = piped(shell, f"adapter receive {ADMITTED} > /dev/full")
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert len(shell("cases", "--json").json) == 1
 
 
 # --- convert and explain ----------------------------------------------------------------------------------
@@ -305,6 +269,29 @@ def test_a_message_that_has_no_form_there_says_so(shell: Shell) -> None:
     assert "Traceback" not in done.said
 
 
+@pytest.mark.parametrize("content", [b"", b"nothing that anybody knows", b"<html/>"], ids=str)
+def test_content_that_nobody_recognises_is_a_refusal_and_no_slip_of_the_fingers(
+    shell: Shell, content: bytes
+) -> None:
+    (shell.folder / "unknown.xml").write_bytes(content)
+    done = shell("convert", "unknown.xml", "--to", "fhir")
+    assert (done.status, done.out) == (1, b"")
+    assert "unknown.xml: neither a KITH message nor a FHIR Bundle" in done.said
+
+
+def test_standard_input_is_converted_as_a_file_is(shell: Shell) -> None:
+    told = shell("convert", "-", "--to", "plo-1.5", "--json", stdin=READY.read_bytes()).json
+    assert told == shell("convert", READY, "--to", "plo-1.5", "--json").json | {"file": "-"}
+
+
+def test_a_payment_that_is_not_encoded_is_not_known_rather_than_none(shell: Shell) -> None:
+    scenarios = FIXTURES / "scenarios"
+    norway = shell("explain", scenarios / "norway-ready-announced-and-answered.json").out.decode()
+    assert "liable from not known, total not known" in norway
+    sweden = shell("explain", scenarios / "sweden-plan-needed-and-no-call.json").out.decode()
+    assert "liable from never, total 0" in sweden
+
+
 def test_explain_gives_each_deadline_its_basis(shell: Shell) -> None:
     told = shell("explain", FIXTURES / "scenarios" / "sweden-ready-friday-after-noon.json", "--json").json
     assert {"kind", "actor", "due_at", "state", "basis"} <= set(told["deadlines"][0])
@@ -343,6 +330,15 @@ def test_the_delivery_log_is_filtered_by_state(shell: Shell) -> None:
     assert waiting == shell("delivery", waiting["id"], "--json").json
     assert waiting["error"] == "no endpoint is configured for this party"
     assert shell("deliveries", "--state", "sent", "--json").json == []
+    assert shell("deliveries", "--awaiting", "--json").json == []
+
+
+def test_the_log_and_the_case_tell_a_cancellation_from_what_it_cancels(shell: Shell) -> None:
+    home = PLO / "death-at-home"
+    shell("receive", home / "death.plo-1.6.xml", home / "death-cancelled.plo-1.6.xml")
+    assert [d["standing"] for d in shell("deliveries", "--json").json] == ["cancellation", "new"]
+    for command in (("deliveries",), ("case", 1), ("delivery", 2)):
+        assert b"cancellation" in shell(*command).out
 
 
 def test_deadlines_may_be_only_those_overdue(shell: Shell) -> None:
@@ -356,8 +352,46 @@ LISTS = ["cases", "deliveries", "quarantine", "alarms", "deadlines", "endpoints"
 
 @pytest.mark.parametrize("command", LISTS)
 def test_an_empty_list_is_one_document_and_a_sentence(shell: Shell, command: str) -> None:
+    shell("migrate")
     assert shell(command, "--json").json == []
     assert shell(command).out.decode().endswith(": none\n")
+
+
+def test_a_table_that_is_cut_off_says_so_and_a_document_is_whole(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("cases", "deliveries", "deadlines"):
+        monkeypatch.setitem(SHOWN, name, 1)
+    shell("receive", ADMITTED, READY, *PLO.glob("death-in-hospital/*.plo-1.6.xml"))
+    for command in ("cases", "deliveries", "deadlines"):
+        everything = shell(command, "--json")
+        assert len(everything.json) > 1, command
+        assert shell(command, "--limit", 1, "--json").json == everything.json[:1]
+        assert "are shown" not in everything.said
+        cut = shell(command)
+        assert "only the first 1 are shown; --limit N shows more, --json all" in cut.said
+        assert len(cut.out.splitlines()) < len(shell(command, "--limit", 99).out.splitlines())
+        assert "are shown" not in shell(command, "--limit", 99).said
+
+
+@pytest.mark.parametrize("command", ["quarantine", "alarms"])
+def test_held_messages_and_alarms_are_cut_off_in_the_same_way(shell: Shell, command: str) -> None:
+    shell.with_region()("receive", "-", stdin=PLO.joinpath("death-at-home", "death.plo-1.6.xml").read_bytes())
+    shell("receive", "-", stdin=b"nothing that anybody knows")
+    shell("receive", "-", stdin=(PLO / "death-at-home" / "death.plo-1.5.xml").read_bytes())
+    everything = shell(command, "--json").json
+    assert len(everything) > 1
+    assert shell(command, "--limit", 1, "--json").json == everything[:1]
+    assert "only the first 1 are shown" in shell(command, "--limit", 1).said
+
+
+def test_a_table_has_the_hospitals_clock_and_a_document_has_utc(shell: Shell) -> None:
+    shell("receive", ADMITTED, READY)
+    assert shell("case", 1, "--json").json["admitted_at"] == "2014-03-03T12:45:00Z"
+    table = shell("case", 1).out.decode()
+    assert "2014-03-03 13:45 " in table
+    assert "2014-03-04 13:45 " in table  # the deadline, a day later
+    assert "12:45" not in table
 
 
 def test_a_table_shows_no_name_and_no_number_of_a_person(shell: Shell) -> None:
@@ -376,11 +410,34 @@ def test_a_table_shows_no_name_and_no_number_of_a_person(shell: Shell) -> None:
 
 def test_an_endpoint_is_paused_and_resumed(shell: Shell) -> None:
     shell.with_region()
+    shell("migrate")
     assert shell("endpoints", "pause", "laerdal", "--json").json == {"endpoint": "laerdal", "paused": True}
     (endpoint,) = shell("endpoints", "--json").json
     assert (endpoint["health"], endpoint["paused_since"] is not None) == ("paused", True)
     assert shell("endpoints", "resume", "laerdal").status == 0
     assert shell("endpoints", "--json").json[0]["health"] == "unused"
+
+
+def test_an_alarm_is_seen_and_a_missed_deadline_told_to_be_dealt_with(shell: Shell) -> None:
+    shell("receive", ADMITTED)
+    with closing(Store(f"sqlite:///{shell.folder}/discharge-adapter.db")) as store:
+        store.write(
+            lambda tx: alarms.start(
+                tx, kind="deadline-missed", subject="deadline 1", text="late", now=AT, case_id=1
+            )
+        )
+    assert shell("alarms", "seen", 1, "--by", "Solveig", "--json").json == {"seen": [1]}
+    (alarm,) = shell("alarms", "--json").json
+    assert (alarm["seen_by"], alarm["until"]) == ("Solveig", None)
+    assert len(shell("deadlines", "--overdue", "--json").json) == 1
+    done = shell("alarms", "close", 1, "--by", "Solveig", "--why", "told by telephone", "--json")
+    assert done.json == {"closed": 1}
+    (alarm,) = shell("alarms", "--json").json
+    assert (alarm["closed_by"], alarm["why"], alarm["until"] is not None) == (
+        "Solveig", "told by telephone", True,
+    )  # fmt: skip
+    assert shell("deadlines", "--overdue", "--json").json == []
+    assert "over already" in shell("alarms", "seen", 1).said
 
 
 def test_a_delivery_is_resent_reissued_and_given_up(shell: Shell) -> None:
@@ -393,6 +450,31 @@ def test_a_delivery_is_resent_reissued_and_given_up(shell: Shell) -> None:
     assert (old["state"], old["error"]) == ("given-up", "reissued as delivery 2")
     assert (new["state"], new["reissue_of"]) == ("given-up", 1)
     assert new["message_id"] != old["message_id"]
+
+
+@pytest.mark.parametrize(
+    ("party", "said"),
+    [
+        (
+            "laerdal-sjukehus",
+            "--to laerdal-sjukehus: sent delivery 1 itself; name the party that is to have it",
+        ),
+        ("legekontor", "--to legekontor: has no endpoint, and nobody has said that its board is its system"),
+    ],
+)
+def test_a_notice_is_not_reissued_to_whom_it_cannot_go(shell: Shell, party: str, said: str) -> None:
+    shell.with_region()
+    with (shell.folder / "region.toml").open("a") as region:
+        region.write('\n[[party]]\nid = "legekontor"\nname = "Lærdal legekontor"\nkind = "gp"\n')
+        region.write('identifiers = ["HER|8143590"]\n')
+    shell("receive", ADMITTED)
+    done = shell("reissue", 1, "--to", party)
+    assert (done.status, done.out) == (2, b"")
+    assert said in done.said
+    assert [d["state"] for d in shell("deliveries", "--json").json] == ["waiting"]
+    with (shell.folder / "region.toml").open("a") as region:
+        region.write('receipt = "stored"\n')
+    assert shell("reissue", 1, "--to", party).status == (0 if party == "legekontor" else 2)
 
 
 def test_of_several_ids_all_or_none_are_done(shell: Shell) -> None:
@@ -421,7 +503,7 @@ def test_a_held_message_is_released_after_the_region_was_corrected(shell: Shell)
 
 # --- what is wrong is said, with what to do ---------------------------------------------------------------
 
-UNKNOWN = [
+NOT_IN_THE_STORE = [
     (["case", "99"], "there is no case 99; `discharge-adapter cases` lists them"),
     (["delivery", "99"], "there is no delivery 99"),
     (["resend", "99"], "there is no delivery 99"),
@@ -430,6 +512,10 @@ UNKNOWN = [
     (["reissue", "99", "--to", "mars"], "--to mars: there is no such party"),
     (["release", "99"], "there is no message 99"),
     (["endpoints", "pause", "mars"], "there is no endpoint 'mars'"),
+    (["alarms", "seen", "99"], "there is no alarm 99"),
+    (["alarms", "close", "99", "--by", "Solveig"], "--why"),
+]
+UNKNOWN = [
     (["case", "x"], "ID"),
     (["case", "99999999999999999999"], "ID"),
     (["deliveries", "--state", "lost"], "write one of waiting, leased"),
@@ -445,6 +531,16 @@ UNKNOWN = [
     (["restore", "nowhere.db"], "nowhere.db: there is no such backup"),
     (["payments"], "No such command"),
 ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"), NOT_IN_THE_STORE, ids=lambda v: " ".join(v) if isinstance(v, list) else ""
+)
+def test_what_is_not_in_the_store_is_named(shell: Shell, arguments: list[str], said: str) -> None:
+    shell("migrate")
+    done = shell(*arguments)
+    assert (done.status, done.out) == (2, b"")
+    assert said in done.said
 
 
 @pytest.mark.parametrize(
@@ -466,6 +562,13 @@ SETTINGS = [
     ("store = 'sqlite:////nowhere/at/all.db'", "the folder /nowhere/at does not exist; create it"),
     ("region = 'nowhere.toml'", "nowhere.toml: cannot read the region file"),
     ("pseudonym_key = ['geheim']", "adapter.toml: pseudonym_key: "),
+    ("port = 99999", "adapter.toml: port: must be at most 65535"),
+    ("[retry]\ndelays = []", "adapter.toml: retry.delays: must not be empty"),
+    ("alarm_webhook = 'geheim'", "adapter.toml: alarm_webhook: must be an http:// or https:// URL"),
+    (
+        "lease = 10\nalarm_webhook = 'http://127.0.0.1:9'",
+        "alarm_webhook: its time-out is 10 s: the setting lease",
+    ),
 ]
 
 
@@ -497,6 +600,29 @@ def test_a_wrong_region_names_the_entry(shell: Shell, right: str, wrong: str, sa
     assert (done.status, done.out) == (2, b"")
     assert said in done.said
     assert "region.toml" in done.said
+
+
+def test_the_settings_file_may_be_named_before_the_command_and_after_it(shell: Shell) -> None:
+    (shell.folder / "other.toml").write_text("port = 9000\n")
+    for words in (
+        ["--config", "other.toml", "config"],
+        ["config", "--config", "other.toml"],
+        ["config", "--config=other.toml"],
+    ):
+        assert shell(*words, "--json").json["port"] == 9000
+    shell("migrate")
+    assert shell("endpoints", "--json", "--config", "other.toml").json == []
+    assert "nowhere.toml: there is no such settings file" in shell("cases", "--config", "nowhere.toml").said
+    lacking = shell("cases", "--config")
+    assert (lacking.status, "--config: the settings file is missing" in lacking.said) == (2, True)
+    taken = shell("receive", "--", "--config")
+    assert "--config: cannot be read" in taken.said  # behind -- it is a file's name
+
+
+def test_the_version_is_that_of_the_package(shell: Shell) -> None:
+    done = shell("--version")
+    assert (done.status, done.said) == (0, "")
+    assert done.out.decode() == f"discharge-adapter {version('discharge-adapter')}\n"
 
 
 def test_no_command_is_help_and_not_success(shell: Shell) -> None:
@@ -535,7 +661,7 @@ def test_a_backup_is_restored_to_where_no_store_is(shell: Shell) -> None:
         file.unlink()
     assert shell("restore", "today.db", "--json").json == {"restored": "discharge-adapter.db"}
     assert shell("cases", "--json").json == cases
-    assert shell("check", "--journal", "--json").json == {"findings": []}
+    assert shell("check", "--journal", "--json").json == {"findings": [], "warnings": []}
 
 
 def test_what_is_no_store_is_neither_backed_up_nor_restored(shell: Shell) -> None:
@@ -573,6 +699,42 @@ def test_check_finds_a_folder_that_is_not_there(shell: Shell) -> None:
     assert any("aardal" in finding and "create it" in finding for finding in done.json["findings"])
 
 
+def test_check_finds_everything_that_would_stop_a_start_or_a_delivery(shell: Shell) -> None:
+    shell.with_region(REGION)
+    region = shell.folder / "region.toml"
+    text = region.read_text().replace("concurrency = 4", 'timeout = 57\ntrust = "nowhere/ca.pem"', 1)
+    region.write_text(text)
+    (shell.folder / "adapter.toml").write_text(
+        'region = "region.toml"\nhost = "0.0.0.0"\ntls_certificate = "nowhere/cert.pem"\n'
+        '[[directory_mailboxes]]\nname = "drift"\naddress = "drift"\npartner = "mars"\n'
+    )
+    found = shell("check", "--json")
+    assert found.status == 1
+    for words in (
+        "no operator has a password",
+        "tls_certificate is set alone",
+        "region.toml: [[endpoint]] name = 'laerdal-sjukehus': timeout = 57: the setting lease = PT1M must be",
+        "endpoint laerdal-sjukehus: trust: the file nowhere/ca.pem cannot be read",
+        "mailbox 'drift': the region file has no [[partner]] called 'mars'",
+        "mailbox drift: the folder drift/in does not exist; create it",
+        "endpoint aardal: the folder run/aardal/out does not exist; create it",
+    ):
+        assert any(words in finding for finding in found.json["findings"]), words
+
+
+def test_check_warns_of_a_party_whose_messages_nobody_is_said_to_read(shell: Shell) -> None:
+    shell.with_region()
+    region = shell.folder / "region.toml"
+    assert shell("check", "--json").json == {"findings": [], "warnings": []}
+    text = region.read_text()
+    region.write_text(text.replace('receipt = "stored" # people', "# people", 1))
+    done = shell("check", "--json")
+    (warning,) = done.json["warnings"]
+    assert done.status == 0
+    assert "[[party]] id = 'laerdal-sjukehus': has neither an endpoint nor a receipt" in warning
+    assert f"warning: {warning}" in done.said
+
+
 def test_check_finds_content_that_was_changed(shell: Shell) -> None:
     import sqlite3
 
@@ -589,14 +751,17 @@ def test_config_shows_settings_and_hides_secrets(shell: Shell) -> None:
     text = (shell.folder / "adapter.toml").read_text()
     (shell.folder / "adapter.toml").write_text(
         text + 'store = "sqlite:///kept.db"\npseudonym_key = "geheim-1"\n'
-        '[[operators]]\nname = "solveig"\npassword_scrypt = "geheim-2"\n'
+        f'[[operators]]\nname = "solveig"\npassword_scrypt = "{HASH}"\n'
         '[[fhir_mailboxes]]\nname = "vik"\naddress = "http://127.0.0.1:1"\ntoken = "geheim-3"\n'
     )
     done = shell("config", "--json", port="9000")
     assert done.json["port"] == 9000
     assert done.json["operators"] == ["solveig"]
     assert done.json["region_parties"]["laerdal-sjukehus"] == "Lærdal sjukehus (ours)"
-    assert b"geheim" not in done.out + shell("config").out
+    printed = done.out + shell("config").out
+    assert b"geheim" not in printed
+    assert HASH.encode() not in printed
+    assert done.json["retention"] == {"payloads": "P365D", "attempts": "P180D", "seen": "P30D"}
     hidden = shell("config", "--json", store="postgresql://post:geheim@127.0.0.1/kept").out
     assert b"geheim" not in hidden
 
@@ -615,6 +780,18 @@ def test_run_refuses_to_be_reachable_while_nobody_must_sign_in(shell: Shell) -> 
     assert "no partner" not in done.said
 
 
+def test_run_does_not_start_with_a_ca_bundle_that_cannot_be_read(shell: Shell) -> None:
+    shell.with_region()
+    with (shell.folder / "region.toml").open("r+") as region:
+        text = region.read().replace('dialect = "fhir"', 'dialect = "fhir"\ntrust = "nowhere.pem"', 1)
+        region.seek(0)
+        region.write(text)
+    done = shell("run", "--port", 0)
+    assert (done.status, done.out) == (2, b"")
+    assert done.said == "discharge-adapter: endpoint laerdal: trust: the file nowhere.pem cannot be read\n"
+    assert shell("cases").status == 0  # whoever only looks needs no certificate
+
+
 def test_run_says_so_where_the_port_is_taken(shell: Shell) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -622,6 +799,30 @@ def test_run_says_so_where_the_port_is_taken(shell: Shell) -> None:
         done = shell("run", "--port", taken.getsockname()[1])
     assert done.status == 2
     assert "Choose another with --port" in done.said
+
+
+def test_run_tells_scripts_where_it_is_when_it_is_ready(shell: Shell) -> None:
+    shell.with_region()
+    running = subprocess.Popen(
+        [sys.executable, "-m", "adapter.cli", "run", "--json", "--port", "0"],
+        cwd=shell.folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        assert running.stdout is not None
+        printed = b"".join(iter(running.stdout.readline, b"}\n")) + b"}"
+        told = orjson.loads(printed)
+        assert requests.get(f"{told['address']}/readyz", timeout=10).text == "ready\n"
+        assert (told["role"], told["store"]) == ("all", "sqlite:///discharge-adapter.db")
+        running.send_signal(signal.SIGTERM)
+        assert running.communicate(timeout=30)[0] == b""
+        assert running.returncode == 0
+    finally:
+        if running.poll() is None:
+            running.kill()
+            running.wait()
 
 
 def served(shell: Shell, *arguments: str, look: str = "/readyz", **settings: str) -> tuple[str, int, str]:
@@ -652,7 +853,7 @@ def served(shell: Shell, *arguments: str, look: str = "/readyz", **settings: str
 
 def test_run_serves_until_it_is_told_to_stop(shell: Shell) -> None:
     page, status, said = served(shell)
-    assert (page, status) == ("ready\n", 0)
+    assert (page, status) == ("ready\n", 0), said
     assert "No region is configured" in said
     assert "Traceback" not in said
 

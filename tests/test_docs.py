@@ -31,7 +31,7 @@ from adapter.discharge.notices import NoticeKind
 from adapter.messaging.delivery import DeliveryState
 from adapter.runtime import Adapter, stations
 from adapter.store import Store
-from adapter.web.health import Metrics
+from adapter.web.metrics import Metrics
 from adapter.web.wording import TO_DO
 
 ROOT = Path(__file__).parent.parent

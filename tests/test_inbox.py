@@ -12,12 +12,12 @@ from sqlalchemy import text
 
 from adapter.discharge.notices import NoticeKind, Standing
 from adapter.errors import NotFound, StoreError
-from adapter.inbox import HEAD_KEPT, Incoming
+from adapter.incoming import HEAD_KEPT, Incoming
 from adapter.messaging.acknowledgement import Status
 from adapter.messaging.register import ReceiptWhen
 from adapter.store import messages, tables
 from tests.conftest import StandingClock
-from tests.stage import Stage, altered, receipt, region, stage, without
+from tests.stage import SYNNOVE, TORBJORN, Stage, altered, answering, receipt, region, stage, without
 
 ADMITTED, READY = NoticeKind.ADMITTED, NoticeKind.READY_FOR_DISCHARGE
 HOSPITAL_PARTNER = "helse-foerde"
@@ -135,6 +135,97 @@ def test_a_known_message_in_a_new_bundle_gets_the_first_response(play: Stage):
     again = play.receive(play.message(ADMITTED, message_id=number))
     assert (again.outcome, again.acknowledgement) == ("duplicate", first.acknowledgement)
     assert play.counts() == before
+
+
+def test_another_message_under_a_known_id_is_no_duplicate_and_is_not_lost(play: Stage):
+    number = str(uuid.uuid4())
+    first = play.receive(play.message(ADMITTED, message_id=number))
+    other = play.message(READY, message_id=number)
+    done = play.receive(other)
+    assert (done.outcome, done.code, done.acknowledgement) == ("quarantined", "id-reused", None)
+    assert content_of(play, done.message_row) == other
+    assert [a["kind"] for a in play.rows(tables.alarm)] == ["quarantined"]
+    again = play.receive(other)
+    assert (again.outcome, again.message_row) == ("duplicate", done.message_row)
+    assert play.receive(play.message(ADMITTED, message_id=number)).message_row == first.message_row
+    released = play.write(lambda tx: play.built.inbox.release(tx, done.message_row, play.clock(), by="Kari"))
+    assert (released.outcome, released.code) == ("quarantined", "id-reused")
+
+
+def test_the_same_id_for_another_patient_is_no_duplicate(play: Stage):
+    number = str(uuid.uuid4())
+    play.receive(play.plo(READY, message_id=number))
+    done = play.receive(play.plo(READY, message_id=number, subject=TORBJORN))
+    assert (done.outcome, done.code, done.acknowledgement) == ("quarantined", "id-reused", None)
+
+
+@pytest.mark.parametrize("kind", [READY, NoticeKind.READINESS_WITHDRAWN, NoticeKind.DECEASED])
+@pytest.mark.parametrize("hospital", ["laerdal-sjukehus", None])
+def test_nobody_but_the_hospital_tells_what_happens_in_its_stay(play: Stage, kind, hospital):
+    play.receive(play.message(ADMITTED, receivers=("sogndal",)))
+    before = [dict(c) for c in play.rows(tables.case)]
+    told = play.message(kind, sender="luster", receivers=("sogndal",), hospital=hospital)
+    done = play.receive(told)
+    if kind is NoticeKind.DECEASED and hospital is None:
+        assert done.outcome == "accepted"  # a death at home is told by whoever knows of it
+        return
+    assert (done.outcome, done.code, done.acknowledgement) == ("quarantined", "not-its-stay", None)
+    assert [dict(c) for c in play.rows(tables.case)] == before
+
+
+def test_a_sender_is_written_with_its_own_identifiers_only(play: Stage):
+    """Luster's number first and the hospital's second would be accepted as Luster and passed on as both."""
+    content = json.loads(play.message(READY, sender="luster", receivers=("sogndal",)))
+    theirs = json.loads(play.message(READY, receivers=("sogndal",)))
+    sender = next(r for r in resources(content) if "814354" in json.dumps(r))
+    borrowed = next(r for r in resources(theirs) if "814350" in json.dumps(r))
+    sender["identifier"] = [*sender["identifier"], *borrowed["identifier"]]
+    done = play.receive(json.dumps(content).encode())
+    assert (done.outcome, done.code, done.acknowledgement) == ("refused", "forbidden", None)
+    assert "luster and of laerdal-sjukehus" in done.reason
+
+
+def resources(bundle) -> list[dict]:
+    return [
+        entry["resource"] for entry in bundle["entry"] if entry["resource"]["resourceType"] == "Organization"
+    ]
+
+
+def test_two_senders_may_use_the_same_id_and_their_receiver_gets_two(play: Stage, clock: StandingClock):
+    number = str(uuid.uuid4())
+    for sender, subject in (("laerdal-sjukehus", SYNNOVE), ("luster", TORBJORN)):
+        kind = READY if sender == "laerdal-sjukehus" else NoticeKind.SERVICES_GRANTED
+        hospital = sender if sender == "laerdal-sjukehus" else None
+        made = play.message(kind, sender=sender, subject=subject, message_id=number, hospital=hospital)
+        assert play.receive(made).outcome == "accepted"
+    first, second = play.rows(tables.delivery)
+    assert first["message_id"] == number
+    assert second["message_id"] != number
+    play.post.answer = answering(clock)
+    play.deliver()
+    assert [d["state"] for d in play.rows(tables.delivery, kind="ready-for-discharge")] == ["acknowledged"]
+    assert [d["state"] for d in play.rows(tables.delivery, kind="services-granted")] == ["acknowledged"]
+
+
+def test_a_sender_run_wild_does_not_lock_out_the_others(play: Stage, monkeypatch):
+    monkeypatch.setattr("adapter.judging.MOST_A_DAY", 3)
+    for _ in range(3):
+        wild = play.message(NoticeKind.SERVICES_GRANTED, sender="luster", hospital=None)
+        assert play.receive(wild).outcome == "accepted"
+    wild = play.message(NoticeKind.SERVICES_GRANTED, sender="luster", hospital=None)
+    assert play.receive(wild).code == "throttled"
+    assert play.receive(play.message(ADMITTED)).outcome == "accepted"
+
+
+def test_a_past_that_lies_ahead_is_held_and_a_person_may_let_it_pass(play: Stage, clock: StandingClock):
+    ahead = clock() + timedelta(days=40)
+    content = play.plo(ADMITTED, occurred=ahead, sent_at=clock())
+    held = play.receive(content)
+    assert (held.outcome, held.code, held.acknowledgement) == ("quarantined", "future", None)
+    assert play.rows(tables.case) == []
+    done = play.write(lambda tx: play.built.inbox.release(tx, held.message_row, clock(), by="Kari"))
+    assert done.outcome == "accepted"
+    assert [c["state"] for c in play.rows(tables.case)] == ["admitted"]
 
 
 def test_a_bundle_id_that_was_used_for_another_message_is_refused(play: Stage):

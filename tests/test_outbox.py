@@ -422,6 +422,23 @@ def test_taken_over_by_a_station_on_the_way_is_no_receipt(play: Stage, clock: St
     assert row["receipt_due_at"] == clock() + timedelta(minutes=30)
 
 
+def test_a_receipt_in_the_response_that_somebody_else_gives_settles_nothing(
+    play: Stage, clock: StandingClock
+):
+    tell(play, READY)
+    honest = answering(clock)
+
+    def as_luster(message, endpoint):
+        reply = honest(message, endpoint)
+        return replace(reply, body=reply.body.replace(b"814355", b"814354"))
+
+    play.post.answer = as_luster
+    play.deliver()
+    row = play.delivery()
+    assert (row["state"], row["accepted_at"]) == ("sent", None)
+    assert [m["code"] for m in play.rows(tables.message) if m["outcome"] == "quarantined"] == ["odd-answer"]
+
+
 def test_a_receipt_that_contradicts_the_first_is_an_alarm_and_the_first_stands(
     play: Stage, clock: StandingClock
 ):
@@ -432,6 +449,40 @@ def test_a_receipt_that_contradicts_the_first_is_an_alarm_and_the_first_stands(
     assert states(play)[0] == "acknowledged"
     assert open_alarms(play) == [("contradicting-receipt", "delivery 1")]
     assert "refused" not in [f["kind"] for f in play.rows(tables.fact)]
+
+
+def test_a_receipt_is_awaited_from_the_first_sending_until_the_receiver_speaks(
+    play: Stage, clock: StandingClock
+):
+    def awaiting() -> list[int]:
+        with play.built.store.read() as connection:
+            return [row["id"] for row in deliveries.listed(connection, awaiting=True)]
+
+    tell(play, READY)
+    assert awaiting() == []
+    play.deliver()
+    assert awaiting() == [1]
+    clock.forward(minutes=31)
+    play.write(lambda tx: play.outbox.missing_receipts(tx, clock()))
+    assert (play.delivery()["state"], awaiting()) == ("waiting", [1])
+    play.post.answer = answering(clock)
+    play.deliver()
+    assert awaiting() == []
+    play.deliver()
+    assert [d["state"] for d in play.rows(tables.delivery, kind="receipt")] == ["sent"]
+    assert awaiting() == []
+
+
+def test_alarms_name_the_receiver_and_the_notice_as_people_do(play: Stage, clock: StandingClock):
+    tell(play, READY)
+    play.deliver()
+    clock.forward(minutes=31)
+    play.write(lambda tx: play.outbox.missing_receipts(tx, clock()))
+    play.post.answer = failing(400)
+    play.deliver()
+    missing, undelivered = (alarm["text"] for alarm in play.rows(tables.alarm))
+    assert missing.startswith("Sogndal kommune has given no receipt for ready for discharge; ")
+    assert undelivered.startswith("ready for discharge to Sogndal kommune was not delivered: ")
 
 
 def test_a_receipt_that_does_not_come_is_an_alarm_and_two_resends_then_none(

@@ -84,8 +84,8 @@ def test_a_relayed_duplicate_is_not_sent_twice(play: Stage):
 
 def test_to_theirs_in_our_party_s_name_and_the_wait_for_their_receipt(store_url: str, clock: StandingClock):
     play = stage(store_url, clock)
-    done = play.receive(play.message(READY, receivers=("aardal",)))
-    assert json.loads(done.acknowledgement)["entry"][0]["resource"]["response"]["code"] != "fatal-error"
+    done = play.receive(play.message(READY, receivers=("aardal",)), channel="http")
+    assert (done.outcome, done.acknowledgement) == ("accepted", None)  # nothing is said in Årdal's name
     play.deliver()
     (plo,) = to(play, "aardal")
     assert b"LOG_UTSKRIVNINGSKLAR" in plo
@@ -100,6 +100,61 @@ def test_to_theirs_in_our_party_s_name_and_the_wait_for_their_receipt(store_url:
     head = json.loads(told)["entry"][0]["resource"]
     assert head["response"]["code"] == "ok"
     assert b"8143521" in told  # in Årdal's name
+    play.close()
+
+
+UNREAD = b"HELSEOPPL_SOKNAD"
+
+
+def unread(play: Stage, **more) -> bytes:
+    """A PLO message of a type that we do not read."""
+    content = play.plo(READY, **more)
+    return content.replace(b"LOG_UTSKRIVNINGSKLAR", UNREAD)
+
+
+def test_what_we_cannot_read_goes_on_unaltered_between_two_of_theirs(play: Stage):
+    content = unread(play, receivers=("aardal",))
+    done = play.receive(content, channel="directory")
+    assert (done.outcome, done.acknowledgement, done.case_id) == ("accepted", None, None)
+    assert "between two that are not ours" in done.reason
+    assert play.deliver() == ["sent"]
+    assert to(play, "aardal") == [content]
+    assert to(play, "laerdal-sjukehus") == []
+
+
+def test_the_final_receipt_of_what_we_could_not_read_is_passed_back_unaltered(
+    play: Stage, clock: StandingClock
+):
+    read = play.plo(READY, receivers=("aardal",))
+    play.receive(read.replace(b"LOG_UTSKRIVNINGSKLAR", UNREAD), channel="directory")
+    play.deliver()
+    apprec = receipt(read, at=clock()).replace(b"LOG_UTSKRIVNINGSKLAR", UNREAD)
+    assert play.receive(apprec, channel="directory").outcome == "accepted"
+    play.deliver()
+    assert to(play, "laerdal-sjukehus") == [apprec]
+    assert play.delivery()["state"] == "acknowledged"
+
+
+def test_what_we_cannot_read_is_refused_in_the_name_of_ours_only(store_url: str, clock: StandingClock):
+    """From one of ours to one of theirs nobody can be spoken for: no receipt, and nothing goes out."""
+    play = stage(store_url, clock)
+    done = play.receive(unread(play, receivers=("aardal",)), channel="http")
+    assert (done.outcome, done.code, done.acknowledgement) == ("refused", "T10", None)
+    to_ours = play.receive(unread(play, receivers=("sogndal",)), channel="http")
+    assert (to_ours.outcome, to_ours.code) == ("refused", "T10")
+    assert b'<Status V="2"' in to_ours.acknowledgement
+    assert play.rows(tables.delivery) == []
+    play.close()
+
+
+def test_between_two_of_theirs_in_fhir_the_direct_answer_is_no_receipt(store_url: str, clock: StandingClock):
+    known = altered(altered(region(), "laerdal-sjukehus", side=Side.THEIRS), "sogndal", side=Side.THEIRS)
+    play = stage(store_url, clock, of=known)
+    content = play.message(READY, receivers=("sogndal",))
+    done = play.receive(content, channel="http")
+    assert (done.outcome, done.acknowledgement) == ("accepted", None)
+    play.deliver()
+    assert to(play, "sogndal") == [content]
     play.close()
 
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from adapter.cli.frame import By, Ids, Json, app, did, listed_ids, opened, show
-from adapter.cli.looking import endpoints_app
-from adapter.errors import NotFound
+from adapter.cli.frame import By, Id, Ids, Json, app, did, listed_ids, opened, show
+from adapter.cli.looking import alarms_app, endpoints_app
+from adapter.errors import ConfigurationError, NotFound
+from adapter.messaging.register import ReceiptWhen, Side
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -45,6 +46,28 @@ def resume(name: str, as_json: Json = False) -> None:
     did({"endpoint": name, "paused": False}, as_json, f"{name} is open again")
 
 
+@alarms_app.command()
+def seen(ids: Ids, by: By = None, as_json: Json = False) -> None:
+    """Say that you have taken notice; an alarm stays on until it ends."""
+    with opened() as built:
+        _each(built, ids, partial(built.outbox.see_alarm, now=built.clock(), by=by))
+    did({"seen": ids}, as_json, f"seen: {listed_ids(ids)}; open until the cause is over")
+
+
+@alarms_app.command()
+def close(
+    alarm_id: Id,
+    by: Annotated[str, typer.Option("--by", help="Who has dealt with it.")],
+    why: Annotated[str, typer.Option("--why", help="What was done; no name of a patient.")],
+    as_json: Json = False,
+) -> None:
+    """End the alarm of a missed deadline by recording what was done."""
+    with opened() as built:
+        act = partial(built.outbox.close_alarm, now=built.clock(), by=by, why=why)
+        _each(built, [alarm_id], act)
+    did({"closed": alarm_id}, as_json, f"alarm {alarm_id} is over; noted in the history")
+
+
 def _known_endpoint(built: "Stations", name: str) -> None:
     if built.register.endpoint(name) is None:
         known = ", ".join(e.name for e in built.register.endpoints) or "none is configured"
@@ -76,12 +99,42 @@ def reissue(
         if to is not None and built.register.party(to) is None:
             known = ", ".join(p.id for p in built.register.parties) or "none, without a region file"
             raise NotFound(f"--to {to}: there is no such party; known: {known}")
+        if to is not None:
+            _refuse_receiver(built, ids, to)
         new = _each(built, ids, partial(built.inbox.reissue, now=built.clock(), to=to, by=by))
     did(
         {"reissued": dict(zip(map(str, ids), new, strict=True))},
         as_json,
         f"new deliveries: {listed_ids(new)}",
     )
+
+
+def _refuse_receiver(built: "Stations", ids: Sequence[int], to: str) -> None:
+    """Where a party has no way to get a message, or sent it itself; said before anything is closed."""
+    party = built.register.party(to)
+    assert party is not None
+    unread = built.region is not None and to in built.region.unread
+    board = party.side is Side.OURS and party.receipt is ReceiptWhen.STORED and not unread
+    if built.register.endpoint_of(party) is None and not board:
+        raise ConfigurationError(
+            f"--to {to}: has no endpoint, and nobody has said that its board is its system; in the region "
+            'file name its endpoint, or write receipt = "stored", or choose another party'
+        )
+    with built.store.read() as connection:
+        own = [one for one in ids if _sender(connection, one) == to]
+    if own:
+        raise ConfigurationError(
+            f"--to {to}: sent delivery {listed_ids(own)} itself; name the party that is to have it"
+        )
+
+
+def _sender(connection: "Connection", delivery_id: int) -> str | None:
+    """Who sent the message of a delivery; None where there is none."""
+    from adapter.store import deliveries, messages
+
+    row = deliveries.get(connection, delivery_id)
+    message = messages.get(connection, row["message_row"]) if row and row["message_row"] else None
+    return message["sender"] if message else None
 
 
 @app.command(name="give-up", rich_help_panel=PANEL)

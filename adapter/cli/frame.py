@@ -7,13 +7,16 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime, tzinfo
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from adapter.config import load
+from adapter.errors import OutputError
 
 if TYPE_CHECKING:
     from adapter.runtime import Stations
@@ -35,25 +38,45 @@ Ids = Annotated[
 ]
 
 
+Limit = Annotated[
+    int | None,
+    typer.Option("--limit", min=1, max=10**9, help="Show so many at most; --json shows all without it."),
+]
+
+
 class Chosen:
     """What was chosen before the command."""
 
     config: Path | None = None
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        put(f"discharge-adapter {version('discharge-adapter')}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
-    config: Annotated[Path | None, typer.Option(help="The settings file (default: adapter.toml)")] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="The settings file (default: adapter.toml); also after the command."),
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version.")
+    ] = False,
 ) -> None:
     Chosen.config = config
 
 
 @contextmanager
-def opened() -> "Iterator[Stations]":
-    """The stations over the configured store, closed again afterwards."""
+def opened(*, create: bool = False) -> "Iterator[Stations]":
+    """The stations over the configured store, closed again afterwards; `create` makes one that is missing."""
     from adapter.runtime import stations
 
-    built = stations(load(Chosen.config), say=say)
+    built = stations(load(Chosen.config), say=say, create=create)
     try:
         yield built
     finally:
@@ -61,15 +84,40 @@ def opened() -> "Iterator[Stations]":
 
 
 def say(text: str) -> None:
-    """A sentence to people, on standard error."""
-    print(text, file=sys.stderr)  # noqa: T201  # hints go to standard error
+    """A sentence to people, on standard error; nobody reads it where that is closed or full."""
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)  # noqa: T201  # hints go to standard error
+
+
+def put(text: str) -> None:
+    """What a command has to print, and a line's end."""
+    try:
+        sys.stdout.write(f"{text}\n")
+    except OSError as error:
+        raise _unwritable(error) from error
+
+
+def flush() -> None:
+    """Whatever is still on its way to standard output; OutputError where that does not take it."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        raise _unwritable(error) from error
+
+
+def _unwritable(error: OSError) -> OutputError:
+    with suppress(OSError):  # or Python would try once more at its end, and say so in its own way
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
+        return OutputError("whoever reads standard output closed it before all was written")
+    return OutputError(f"standard output cannot be written: {error.strerror}")
 
 
 def print_json(document: object) -> None:
     """The one document of `--json`."""
     import orjson
 
-    sys.stdout.write(orjson.dumps(document, option=orjson.OPT_INDENT_2, default=str).decode() + "\n")
+    put(orjson.dumps(document, option=orjson.OPT_INDENT_2, default=str).decode())
 
 
 def did(document: dict[str, Any], as_json: bool, text: str) -> None:
@@ -77,7 +125,7 @@ def did(document: dict[str, Any], as_json: bool, text: str) -> None:
     if as_json:
         print_json(document)
     else:
-        print(text)  # noqa: T201  # output
+        put(text)
 
 
 def listed_ids(ids: Sequence[int]) -> str:
@@ -85,12 +133,18 @@ def listed_ids(ids: Sequence[int]) -> str:
     return ", ".join(str(one) for one in ids)
 
 
-def show(documents: list[dict[str, Any]], as_json: bool, title: str, columns: Sequence[str]) -> None:
-    """A list, as JSON or as a table."""
+def show(
+    documents: list[dict[str, Any]],
+    as_json: bool,
+    title: str,
+    columns: Sequence[str],
+    zone: tzinfo | None = None,
+) -> None:
+    """A list, as JSON or as a table on the clock of `zone`."""
     if as_json:
         print_json(documents)
     else:
-        table(title, columns, documents)
+        table(title, columns, documents, zone)
 
 
 _WHOLE = ("id", "case", "state", "outcome", "kind", "health", "dialect", "name", "actor", "code")
@@ -99,13 +153,15 @@ _PIPED = 160  # characters of a line, where no terminal tells its own width
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::\d\d(?:\.\d+)?)?(Z|[+-]\d\d:\d\d)")
 
 
-def table(title: str, columns: Sequence[str], documents: Sequence[dict[str, Any]]) -> None:
-    """For people: instants to the minute, no word of a heading broken."""
+def table(
+    title: str, columns: Sequence[str], documents: Sequence[dict[str, Any]], zone: tzinfo | None = None
+) -> None:
+    """For people: no word of a heading broken, instants to the minute, on the clock of `zone`."""
     from rich.console import Console
     from rich.table import Table
 
     if not documents:
-        print(f"{title}: none")  # noqa: T201  # output
+        put(f"{title}: none")
         return
     made = Table(title=title, title_justify="left")
     for column in columns:
@@ -117,10 +173,20 @@ def table(title: str, columns: Sequence[str], documents: Sequence[dict[str, Any]
             overflow="fold",
         )
     for document in documents:
-        made.add_row(*(_cell(document.get(column)) for column in columns))
+        made.add_row(*(_cell(document.get(column), zone) for column in columns))
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PIPED
-    Console(width=width, markup=False, highlight=False).print(made)
+    drawn = StringIO()
+    coloured = sys.stdout.isatty() or None
+    Console(file=drawn, width=width, markup=False, highlight=False, force_terminal=coloured).print(made)
+    put(drawn.getvalue().rstrip("\n"))
 
 
-def _cell(value: object) -> str:
-    return "" if value is None else _INSTANT.sub(r"\1 \2\3", str(value))
+def _cell(value: object, zone: tzinfo | None) -> str:
+    def told(found: re.Match[str]) -> str:
+        day, time, offset = found.groups()
+        if zone is None:
+            return f"{day} {time}{offset}"
+        local = datetime.fromisoformat(found.group()).astimezone(zone)
+        return local.strftime("%Y-%m-%d %H:%M")
+
+    return "" if value is None else _INSTANT.sub(told, str(value))

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from adapter.cli.frame import Chosen, Json, app, did, opened, print_json, table
+from adapter.cli.frame import Chosen, Json, app, did, opened, print_json, put, say, table
 from adapter.config import load, load_region
-from adapter.errors import ConfigurationError, StoreError
+from adapter.errors import StoreError
 
 PANEL = "Keep"
 
@@ -36,31 +36,45 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Check the configuration and the store."""
-    from adapter.runtime import check_exposure
-    from adapter.store import journal as journals
+    from adapter.runtime import findings as of_configuration
 
-    findings: list[str] = []
-    with opened() as built:
-        try:
-            check_exposure(built.settings, built.register)
-        except ConfigurationError as error:
-            findings.append(str(error))
-        findings += [
-            f"endpoint {e.name}: the folder {e.address} does not exist; create it with in/ and out/"
-            for e in built.register.endpoints
-            if e.transport == "directory" and not Path(e.address).is_dir()
-        ]
-        if journal:
-            with built.store.read() as connection:
-                findings += journals.findings(connection)
+    settings = load(Chosen.config)
+    region = load_region(settings.region) if settings.region is not None else None
+    warnings = list(region.warnings) if region is not None else []
+    findings = [*of_configuration(settings, region), *_about_the_store(settings.store, journal=journal)]
+    for warning in warnings:
+        say(f"warning: {warning}")
     if as_json:
-        print_json({"findings": findings})
+        print_json({"findings": findings, "warnings": warnings})
     for finding in () if as_json else findings:
-        print(f"- {finding}")  # noqa: T201  # output
+        put(f"- {finding}")
     if findings:
         raise typer.Exit(1)
     if not as_json:
-        print("nothing found wrong")  # noqa: T201  # output
+        put("nothing found wrong")
+
+
+def _about_the_store(url: str, *, journal: bool) -> list[str]:
+    """What is wrong with the store; that there is none yet is not, before the first start."""
+    from adapter.store import MADE_BY, Store, embedded_file, must_exist
+    from adapter.store import journal as journals
+    from adapter.store.migrations import current
+
+    file = embedded_file(url)
+    if file is not None and file.absolute().parent.is_dir() and not file.exists() and not journal:
+        say(f"there is no store at {file.absolute()} yet; {MADE_BY}")
+        return []
+    must_exist(url)
+    store = Store(url)
+    try:
+        if current(store) is None:
+            return [f"there is nothing of ours in the store that the settings name; {MADE_BY}"]
+    finally:
+        store.close()
+    if not journal:
+        return []
+    with opened() as built, built.store.read() as connection:
+        return list(journals.findings(connection, built.agreement, built.cases.roles))
 
 
 @app.command(rich_help_panel=PANEL)
@@ -75,7 +89,7 @@ def config(
     if hash_password:
         from adapter.web.signing_in import hash_password as hashed
 
-        print(hashed(typer.prompt("Password", hide_input=True, confirmation_prompt=True)))  # noqa: T201  # output
+        put(hashed(typer.prompt("Password", hide_input=True, confirmation_prompt=True)))
         return
     settings = load(Chosen.config)
     document = settings.model_dump(mode="json", exclude={"pseudonym_key", "operators"})
@@ -105,10 +119,12 @@ def _without_password(url: str) -> str:
 @app.command(rich_help_panel=PANEL)
 def backup(file: Path, as_json: Json = False) -> None:
     """Write a copy of the embedded store, also while the adapter runs."""
-    from adapter.store import Store
+    from adapter.store import Store, must_exist
     from adapter.store import backup as backups
 
-    store = Store(load(Chosen.config).store)
+    url = load(Chosen.config).store
+    must_exist(url)
+    store = Store(url)
     with _in_words(file):
         backups.write(store, file)
     store.close()

@@ -1,33 +1,58 @@
 """Looking: what is in the store, as `store.shown` tells it."""
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from datetime import datetime, tzinfo
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adapter.cli.frame import Id, Json, app, opened, print_json, show, table
+from adapter.cli.frame import Id, Json, Limit, app, opened, print_json, say, show, table
 from adapter.errors import ConfigurationError, NotFound
 
+if TYPE_CHECKING:
+    from adapter.store.statements import Row
+
 PANEL = "Look"
+
+SHOWN = {"cases": 500, "alarms": 500, "quarantine": 500, "deadlines": 1000, "deliveries": 5000}
+"""How long a table gets at most where `--limit` says nothing."""
 
 endpoints_app = typer.Typer(
     help="Where messages are sent, and how each place is.", invoke_without_command=True
 )
+alarms_app = typer.Typer(help="What needs a person, and who has dealt with it.", invoke_without_command=True)
+app.add_typer(alarms_app, name="alarms", rich_help_panel=PANEL)
 app.add_typer(endpoints_app, name="endpoints", rich_help_panel=PANEL)
 
 
+def _found(
+    query: "Callable[[int | None], list[Row]]", what: str, limit: int | None, as_json: bool
+) -> "list[Row]":
+    """The rows of a list; a table that is cut off says so, a document is whole unless `--limit` is given."""
+    most = limit if limit is not None or as_json else SHOWN[what]
+    if most is None:
+        return query(None)
+    rows = query(most + 1)
+    if len(rows) > most and not as_json:
+        say(f"only the first {most} are shown; --limit N shows more, --json all")
+    return rows[:most]
+
+
 @app.command(rich_help_panel=PANEL)
-def cases(as_json: Json = False) -> None:
+def cases(limit: Limit = None, as_json: Json = False) -> None:
     """Every case, the latest change first."""
     from adapter.store import cases as rows
     from adapter.store import shown
 
     with opened() as built, built.store.read() as connection:
-        listed = [shown.case(connection, row) for row in rows.listed(connection)]
+        found = _found(lambda most: rows.listed(connection, limit=most), "cases", limit, as_json)
+        listed = [shown.case(connection, row) for row in found]
     show(
-        listed,
+        listed if as_json else [_in_days(document, built.agreement.zone) for document in listed],
         as_json,
         "Cases",
         ("id", "patient", "hospital", "municipality", "state", "ready_at", "discharged_at"),
+        built.agreement.zone,
     )
 
 
@@ -45,10 +70,22 @@ def case(case_id: Id, as_json: Json = False) -> None:
     if as_json:
         print_json(document)
         return
-    table("Case", ("id", "patient", "hospital", "municipality", "state", "admitted_at"), [document])
-    table("Notices", ("occurred", "kind", "standing", "sender", "sent_at"), document["notices"])
-    table("Deadlines", ("kind", "actor", "due_at", "state", "basis"), document["deadlines"])
-    table("Deliveries", ("id", "kind", "party", "state", "sent_at", "accepted_at"), document["deliveries"])
+    zone = built.agreement.zone
+    columns: tuple[str, ...] = ("id", "patient", "hospital", "municipality", "state", "admitted_at")
+    table("Case", columns, [_in_days(document, zone)], zone)
+    table("Notices", ("occurred", "kind", "standing", "sender", "sent_at"), document["notices"], zone)
+    table("Deadlines", ("kind", "actor", "due_at", "state", "basis"), document["deadlines"], zone)
+    columns = ("id", "standing", "kind", "party", "state", "sent_at", "accepted_at")
+    table("Deliveries", columns, document["deliveries"], zone)
+
+
+def _in_days(case: dict[str, Any], zone: tzinfo) -> dict[str, Any]:
+    """A case for a table: a moment told as a day is that day where the hospital is."""
+    days = {
+        name: datetime.fromisoformat(case[name]).astimezone(zone).date().isoformat()
+        for name in case["day_only"]
+    }
+    return case | days
 
 
 @app.command(rich_help_panel=PANEL)
@@ -56,6 +93,11 @@ def deliveries(
     state: Annotated[
         str | None, typer.Option(help="waiting, leased, sent, acknowledged, refused, given-up")
     ] = None,
+    *,
+    awaiting: Annotated[
+        bool, typer.Option("--awaiting", help="Only those whose receipt is awaited.")
+    ] = False,
+    limit: Limit = None,
     as_json: Json = False,
 ) -> None:
     """The delivery log, the newest first."""
@@ -67,9 +109,15 @@ def deliveries(
     if state is not None and state not in states:
         raise ConfigurationError(f"--state {state}: write one of {', '.join(states)}")
     with opened() as built, built.store.read() as connection:
-        listed = shown.deliveries(connection, rows.listed(connection, state=state, limit=5000))
-    columns = ("id", "case", "kind", "party", "state", "next_attempt_at", "error")
-    show(listed, as_json, "Deliveries", columns)
+        found = _found(
+            lambda most: rows.listed(connection, state=state, awaiting=awaiting, limit=most),
+            "deliveries",
+            limit,
+            as_json,
+        )
+        listed = shown.deliveries(connection, found)
+    columns = ("id", "case", "standing", "kind", "party", "state", "next_attempt_at", "error")
+    show(listed, as_json, "Deliveries", columns, built.agreement.zone)
 
 
 @app.command(rich_help_panel=PANEL)
@@ -88,40 +136,47 @@ def delivery(delivery_id: Id, as_json: Json = False) -> None:
         return
     table(
         "Delivery",
-        ("id", "case", "kind", "party", "state", "sent_at", "delivered_at", "accepted_at"),
+        ("id", "case", "standing", "kind", "party", "state", "sent_at", "delivered_at", "accepted_at"),
         [document],
+        built.agreement.zone,
     )
-    table("Attempts", ("at", "trigger", "status", "outcome", "ms", "error"), document["attempts"])
+    columns = ("at", "trigger", "status", "outcome", "ms", "error")
+    table("Attempts", columns, document["attempts"], built.agreement.zone)
 
 
 @app.command(rich_help_panel=PANEL)
-def quarantine(as_json: Json = False) -> None:
+def quarantine(limit: Limit = None, as_json: Json = False) -> None:
     """What is held without a receipt, and what was refused, each with its reason."""
     from adapter.store import messages as rows
     from adapter.store import shown
 
     with opened() as built, built.store.read() as connection:
-        listed = [shown.held(row) for row in rows.held(connection)]
-    show(
-        listed, as_json, "Held messages", ("id", "outcome", "received_at", "sender", "type", "code", "reason")
-    )
+        found = _found(lambda most: rows.held(connection, most), "quarantine", limit, as_json)
+        listed = [shown.held(row) for row in found]
+    columns = ("id", "outcome", "received_at", "sender", "type", "code", "reason")
+    show(listed, as_json, "Held messages", columns, built.agreement.zone)
 
 
-@app.command(rich_help_panel=PANEL)
-def alarms(as_json: Json = False) -> None:
+@alarms_app.callback()
+def alarms(context: typer.Context, limit: Limit = None, as_json: Json = False) -> None:
     """Alarms, those that are on first."""
+    if context.invoked_subcommand is not None:
+        return
     from adapter.store import alarms as rows
     from adapter.store import shown
 
     with opened() as built, built.store.read() as connection:
-        listed = [shown.alarm(row) for row in rows.listed(connection)]
-    show(listed, as_json, "Alarms", ("id", "kind", "subject", "text", "since", "until", "seen_by"))
+        found = _found(lambda most: rows.listed(connection, limit=most), "alarms", limit, as_json)
+        listed = [shown.alarm(row) for row in found]
+    columns = ("id", "kind", "subject", "text", "since", "until", "seen_by")
+    show(listed, as_json, "Alarms", columns, built.agreement.zone)
 
 
 @app.command(rich_help_panel=PANEL)
 def deadlines(
     *,
     overdue: Annotated[bool, typer.Option("--overdue", help="Only those past due.")] = False,
+    limit: Limit = None,
     as_json: Json = False,
 ) -> None:
     """Deadlines that are open or were missed, the most urgent first."""
@@ -129,9 +184,15 @@ def deadlines(
     from adapter.store import shown
 
     with opened() as built, built.store.read() as connection:
-        found = rows.all_deadlines(connection, overdue=overdue, now=built.clock())
+        found = _found(
+            lambda most: rows.all_deadlines(connection, overdue=overdue, now=built.clock(), limit=most),
+            "deadlines",
+            limit,
+            as_json,
+        )
         listed = [shown.deadline(row) for row in found]
-    show(listed, as_json, "Deadlines", ("id", "case", "kind", "actor", "party", "due_at", "state", "basis"))
+    columns = ("id", "case", "kind", "actor", "party", "due_at", "state", "basis")
+    show(listed, as_json, "Deadlines", columns, built.agreement.zone)
 
 
 @endpoints_app.callback()
@@ -162,4 +223,4 @@ def endpoints(context: typer.Context, as_json: Json = False) -> None:
             for e in built.register.endpoints
         ]
     columns = ("name", "dialect", "health", "waiting", "unreceipted", "last_attempt", "last_error")
-    show(listed, as_json, "Endpoints", columns)
+    show(listed, as_json, "Endpoints", columns, built.agreement.zone)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
-from adapter.cli.frame import Chosen, Json, app, opened, print_json, say, table
+from adapter.cli.frame import Chosen, Json, app, opened, print_json, put, say, table
 from adapter.config import load
 from adapter.errors import ConfigurationError, MessageError
 
@@ -26,7 +26,7 @@ def receive(
     for name in files:  # before anything is taken, so that a slip of the fingers leaves nothing half done
         if name != "-":
             _open(name).close()
-    with opened() as built:
+    with opened(create=True) as built:
         results = [(name, _receive(built, name)) for name in files]
     if as_json:
         print_json([_received(name, done) for name, done in results])
@@ -36,7 +36,7 @@ def receive(
             why = f": {done.reason}" if done.reason else ""
             say(f"{name}: {done.outcome}{case}{why}")
             if done.acknowledgement is not None:
-                sys.stdout.write(done.acknowledgement.decode(errors="replace").rstrip("\n") + "\n")
+                put(done.acknowledgement.decode(errors="replace").rstrip("\n"))
             else:
                 say(f"{name}: {_unanswered(done)}")
         if done.warning:
@@ -49,7 +49,7 @@ def _receive(built: "Stations", name: str) -> "Acceptance":
     """One file through the inbox; what is over the limit is not read on."""
     import hashlib
 
-    from adapter.inbox import HEAD_KEPT, Incoming
+    from adapter.incoming import HEAD_KEPT, Incoming
 
     most = built.settings.max_message_bytes
     with sys.stdin.buffer if name == "-" else _open(name) as source:
@@ -103,7 +103,9 @@ def _received(name: str, done: "Acceptance") -> dict[str, Any]:
 
 @app.command(rich_help_panel=PANEL)
 def convert(
-    file: Annotated[Path, typer.Argument(help="A message in any dialect that the adapter reads.")],
+    file: Annotated[
+        str, typer.Argument(help="A message in any dialect that the adapter reads; - is standard input.")
+    ],
     to: Annotated[str, typer.Option(help="fhir, plo-1.5 or plo-1.6")],
     as_json: Json = False,
 ) -> None:
@@ -115,13 +117,12 @@ def convert(
     known = [name for dialect in DIALECTS for name in dialect.NAMES]
     if to not in known:
         raise ConfigurationError(f"--to {to}: write one of {', '.join(known)}")
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise ConfigurationError(f"{file}: cannot be read: {error.strerror}") from error
+    with sys.stdin.buffer if file == "-" else _open(file) as source:
+        content = source.read()
     dialect = recognise(Head(content=content))
     if dialect is None:
-        raise ConfigurationError(f"{file}: neither a KITH message nor a FHIR Bundle")
+        say(f"{file}: neither a KITH message nor a FHIR Bundle; check what it is, and its encoding")
+        raise typer.Exit(1)
     zone = agreement(load(Chosen.config).agreement or "norway").zone
     try:
         reading = dialect.read(content, content_type=None, zone=zone)
@@ -148,9 +149,9 @@ def convert(
     )
     losses = [*reading.losses, *written.losses]
     if as_json:
-        print_json({"file": str(file), "to": to, "message": written.content.decode(), "losses": losses})
+        print_json({"file": file, "to": to, "message": written.content.decode(), "losses": losses})
         return
-    sys.stdout.write(written.content.decode() + "\n")
+    put(written.content.decode())
     for loss in losses:
         say(f"lost: {loss}")
 
@@ -180,7 +181,13 @@ def explain(
     table("Deadlines", ("kind", "actor", "due_at", "state", "basis"), told["deadlines"])
     payment = told["payment"]
     table("Charged days", ("date", "amount", "currency"), payment["days"])
-    total = payment["total"] if payment["total"] is not None else "not known"
-    print(f"liable from {payment['liable_from'] or 'never'}, total {total}")  # noqa: T201  # output
+    put(_liability(payment))
     for reason in payment["reasons"]:
-        print(f"- {reason}")  # noqa: T201  # output
+        put(f"- {reason}")
+
+
+def _liability(payment: dict[str, Any]) -> str:
+    """Since when and how much; without charged days an unknown total says that nothing was computed."""
+    unknown = payment["total"] is None
+    since = payment["liable_from"] or ("not known" if unknown and not payment["days"] else "never")
+    return f"liable from {since}, total {'not known' if unknown else payment['total']}"

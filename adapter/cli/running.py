@@ -7,13 +7,16 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adapter.cli.frame import Chosen, Json, app, print_json, say
+from adapter.cli.frame import Chosen, Json, app, flush, print_json, put, say
 from adapter.config import Region, Settings, load, load_region
 from adapter.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from adapter.runtime import Adapter
 
 PANEL = "Run"
 
@@ -29,6 +32,7 @@ def run(
         int | None, typer.Option(min=0, max=65535, help="Port to listen on (default: 8425)")
     ] = None,
     role: Annotated[str, typer.Option(help="all, web or worker")] = "all",
+    as_json: Json = False,
 ) -> None:
     """Run the adapter until it is told to stop."""
     from adapter.runtime import Adapter, set_up_logs, stations
@@ -45,13 +49,25 @@ def run(
         adapter = Adapter(stations(settings, region=region, say=say), role=role)
         try:
             address = adapter.start()
-            say(f"The discharge adapter is running. Open {address}/" if address else "The worker is running.")
+            _ready(adapter, address, as_json)
             life = live(address) if address else None
             adapter.wait(stop)
             if life is not None:
                 life()
         finally:
             adapter.stop()
+
+
+def _ready(adapter: "Adapter", address: str | None, as_json: bool) -> None:
+    """Say that it runs, and where; scripts get it on standard output, and nothing else there."""
+    say(f"The discharge adapter is running. Open {address}/" if address else "The worker is running.")
+    region = adapter.built.region
+    for warning in region.warnings if region is not None else ():
+        say(f"warning: {warning}")
+    if as_json:
+        store = adapter.built.store.engine.url.render_as_string(hide_password=True)
+        print_json({"address": address, "role": adapter.role, "store": store})
+        flush()
 
 
 Life = Callable[[str], Callable[[], None] | None]
@@ -134,7 +150,7 @@ def simulate(
     if as_json:
         print_json(report.as_dict())
     else:
-        print(report.table())  # noqa: T201  # output
+        put(report.table())
     if report.total.lost or not report.quiet:
         raise typer.Exit(1)
 

@@ -5,7 +5,7 @@ admission time, else the stay open at the event time), and a case is a chain of 
 home, hospice or death. Every order of arrival folds to the same cases.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, tzinfo
 from enum import StrEnum
@@ -98,6 +98,34 @@ class Case:
     def of(self, *kinds: NoticeKind) -> tuple[Entry, ...]:
         """The entries of these kinds that count, in event order."""
         return tuple(e for e in self.entries if e.counts and e.notice.kind in kinds)
+
+    @property
+    def day_only(self) -> tuple[str, ...]:
+        """Which of `admitted_at`, `ready_at` and `discharged_at` are told as a day, without a time of day."""
+        told = {
+            "admitted_at": self.admitted_at,
+            "ready_at": self.ready_at,
+            "discharged_at": self.discharged_at,
+        }
+        spoken = [
+            (name, m, e.notice.sent_at) for e in self.entries if e.counts for name, m in _told_by(e.notice)
+        ]
+        timed: dict[str, list[bool]] = {name: [] for name in told}
+        for name, moment, sent_at in spoken:
+            if instant(moment, sent_at=sent_at, zone=self.zone) == told[name]:
+                timed[name].append(isinstance(moment, datetime))
+        return tuple(name for name, found in timed.items() if found and not any(found))
+
+
+def _told_by(notice: Notice) -> Iterator[tuple[str, Moment]]:
+    """The moments of a case that a notice tells, by the name that the case gives them."""
+    admitted = notice.occurred if notice.kind is NoticeKind.ADMITTED else notice.admitted
+    if admitted is not None:
+        yield "admitted_at", admitted
+    if notice.kind is NoticeKind.READY_FOR_DISCHARGE:
+        yield "ready_at", notice.ready or notice.occurred
+    if notice.kind in STAY_ENDS:
+        yield "discharged_at", notice.occurred
 
 
 # --- the fold ---------------------------------------------------------------------------------------------

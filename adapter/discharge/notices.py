@@ -53,6 +53,14 @@ class NoticeKind(StrEnum):
     BEYOND_CONTROL = "beyond-control"
 
 
+_SPELT = {"sip": "SIP", "gp": "GP", "fhir": "FHIR", "plo": "PLO", "http": "HTTP"}
+
+
+def spoken(word: str) -> str:
+    """A word of the field as people say it: `sip-call` is `SIP call`."""
+    return " ".join(_SPELT.get(part, part) for part in word.split("-"))
+
+
 class Standing(StrEnum):
     """What a notice is to an earlier one (KITH list 7309: N, M, C; MedCom: -, RE_, AN_)."""
 

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from html import escape
+from re import ASCII, IGNORECASE, compile
 from typing import Any
 from urllib.parse import quote
 
-from adapter.messaging.envelope import HER, Address
+from adapter.messaging.envelope import HER, PERSON_SYSTEMS, Address
 
 Resource = dict[str, Any]
 Bundle = dict[str, Any]
@@ -29,15 +30,12 @@ YEARS = range(1950, 2200)
 RECEIPT_EVENT = "receipt"
 """The event of a Bundle that answers another; never answered itself."""
 
-FNR = "urn:oid:2.16.578.1.12.4.1.4.1"
-DNR = "urn:oid:2.16.578.1.12.4.1.4.2"
-FHN = "urn:oid:2.16.578.1.12.4.1.4.3"
+FNR, DNR, FHN, PERSONNUMMER, CPR = PERSON_SYSTEMS
 HPR = "urn:oid:2.16.578.1.12.4.1.4.4"
-PERSONNUMMER = "http://electronichealth.se/identifier/personnummer"
-CPR = "urn:oid:1.2.208.176.1.2"
-NATIONAL_IDENTIFIERS = (FNR, DNR, FHN, PERSONNUMMER, CPR)
+NATIONAL_IDENTIFIERS = PERSON_SYSTEMS
 """Identifier systems of persons: their values never reach a log, a metric, a URL or an error message."""
 
+_UUID = compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", ASCII | IGNORECASE)
 
 EXTENSION_BASE = f"{CANONICAL}/StructureDefinition/"
 EXTENSIONS: dict[str, tuple[str, str]] = {
@@ -112,6 +110,11 @@ class Unit:
 def instant_text(moment: datetime | date) -> str:
     """A FHIR dateTime, with its offset, or a date."""
     return moment.isoformat()
+
+
+def same_id(text: str) -> str:
+    """A message id as an identity: a UUID in lower case (RFC 9562), any other as it is."""
+    return text.lower() if _UUID.fullmatch(text) else text
 
 
 def entry(resource: Resource) -> Resource:

@@ -37,6 +37,7 @@ from adapter.fhir.bundles import (
     pairs,
     reference,
     resources,
+    same_id,
     with_extension,
 )
 from adapter.fhir.parts import (
@@ -48,7 +49,7 @@ from adapter.fhir.parts import (
     patient_of,
     practitioner_of,
 )
-from adapter.messaging.envelope import Address
+from adapter.messaging.envelope import LONGEST_ID, Address
 
 K = NoticeKind
 
@@ -171,7 +172,7 @@ def notice_in(bundle: Bundle, *, zone: tzinfo) -> Notice:
         raise Refused("Bundle.timestamp must be an instant with its offset", code="required")
     return Notice(
         kind=kind,
-        message_id=str(head.get("id", "")),
+        message_id=same_id(str(head.get("id", ""))),
         sent_at=sent_at,
         occurred=_occurred(bundle, head, kind, period, zone) or sent_at,
         sender=address_of(follow(bundle, head.get("sender"))).token,
@@ -189,7 +190,7 @@ def notice_in(bundle: Bundle, *, zone: tzinfo) -> Notice:
         psychiatric=bool(extension(encounter, "psychiatric")),
         open_care_available=extension(encounter, "open-care-available"),
         standing=_standing(head),
-        refers_to=extension(head, "refers-to"),
+        refers_to=refers_to_in(head),
         reserved=bool(extension(head, "reserved")),
         text=plain_text(focus),
         follow_up=_follow_up(bundle, zone),
@@ -207,6 +208,12 @@ def _follow_up(bundle: Bundle, zone: tzinfo) -> date | None:
         if found is not None:
             days.append(local_date(found, zone))
     return min(days, default=None)
+
+
+def refers_to_in(head: Resource) -> str | None:
+    """The id of the message that this one corrects, cancels or answers; None of an endless one."""
+    text = extension(head, "refers-to")
+    return same_id(text) if isinstance(text, str) and len(text) <= LONGEST_ID else None
 
 
 def event_kind(head: Resource) -> NoticeKind:

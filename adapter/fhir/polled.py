@@ -20,7 +20,7 @@ from adapter.fhir.bundles import (
     with_extension,
 )
 from adapter.fhir.notices import moment, subject_in
-from adapter.messaging.envelope import Address, Envelope
+from adapter.messaging.envelope import LONGEST_ID, Address, Envelope
 
 TYPES = ("Task", "CarePlan")
 _KINDS = {"Task": NoticeKind.ANSWER, "CarePlan": NoticeKind.CARE_PLAN}
@@ -94,6 +94,8 @@ def _party(bundle: Bundle, ref: Resource | None, role: str) -> Resource | None:
             return None
     if found is None or not address_of(found).identifiers:
         return None
+    if not address_of(found).fits:
+        raise Refused(f"an identifier of the {role} is longer than {LONGEST_ID} characters", code="value")
     return found | {"id": f"polled-{role}"}
 
 

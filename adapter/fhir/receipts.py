@@ -21,6 +21,7 @@ from adapter.fhir.bundles import (
     follow,
     header,
     reference,
+    same_id,
 )
 from adapter.fhir.codes import ISSUE
 from adapter.messaging.acknowledgement import Acknowledgement, Issue, Status
@@ -112,7 +113,7 @@ def receipt_in(bundle: Bundle) -> Acknowledgement:
     if at.tzinfo is None:
         raise Refused("Bundle.timestamp must be an instant with its offset", code="required")
     return Acknowledgement(
-        original_id=response["identifier"],
+        original_id=same_id(response["identifier"]),
         status=status,
         at=at,
         giver=address_of(follow(bundle, head.get("sender"))),

@@ -111,7 +111,7 @@ def _recurring(resource: Resource) -> bytes | None:
         return None
     try:
         return orjson.dumps({**resource, "id": ""}, option=orjson.OPT_SORT_KEYS)
-    except TypeError:  # a decimal out of XML, say: no reason to fail, only not to remember
+    except TypeError:  # a decimal, say: no reason to fail, only not to remember
         return None
 
 
@@ -202,7 +202,7 @@ def _is_step(part: Any) -> bool:
 
 
 @cache
-def _elements(model: Any) -> dict[str, str]:
+def elements(model: Any) -> dict[str, str]:
     """Field name by element name; what is left out here (`fhir_comments`) is no element of R4."""
     return {
         field.alias or name: name
@@ -214,7 +214,7 @@ def _elements(model: Any) -> dict[str, str]:
 def _compare(data: Resource, made: Any, found: Found) -> None:
     """Hold what was written against the model made of it: element names, JSON types, nothing empty."""
     model: Any = type(made)
-    names = _elements(model)
+    names = elements(model)
     fields = made.__dict__
     for key, value in data.items():
         name = names.get(key)
@@ -248,7 +248,7 @@ def _compare_value(value: Any, made: Any, found: Found) -> None:
             raise _Fault("is a JSON boolean where FHIR R4 has none")
     elif value is None:
         raise _Fault("is null; leave the element out instead")
-    elif type(made) not in _NUMBERS or type(made) is bool or (kind is float and type(made) is int):
+    elif type(made) not in _NUMBERS or type(made) is bool or (kind is not int and type(made) is int):
         raise _Fault("is a JSON number where FHIR R4 has none, or not a whole one")
 
 

@@ -30,6 +30,7 @@ from adapter.fhir.bundles import (
 from adapter.fhir.codes import PARTICIPATION, REQUIRED, RESPONSE, SEVERITY
 from adapter.fhir.notices import event_kind, moment, receivers_in, subject_in
 from adapter.fhir.parts import ENDED
+from adapter.messaging.envelope import LONGEST_ID
 
 K = NoticeKind
 
@@ -65,6 +66,7 @@ def validate(bundle: Any) -> None:
     _full_urls_unique(entries)
     _references_resolve(entries, found)
     _contents(entries, found)
+    _ids_fit(entries)
     _sender_named(bundle, head)
     if "response" in head:
         _response_complete(head)
@@ -84,6 +86,7 @@ def validate_collection(bundle: Any) -> None:
     found = _shapes(bundle, entries)
     _full_urls_unique(entries)
     _contents(entries, found)
+    _ids_fit(entries)
 
 
 def legible(bundle: Any) -> bool:
@@ -196,8 +199,9 @@ def _message_id_is_uuid(head: Resource) -> None:
 
 
 def _transmission_id(bundle: Bundle) -> None:
-    if not isinstance(bundle.get("id", ""), str):
-        raise Refused("Bundle.id is not a string", code="structure")
+    told = bundle.get("id", "")
+    if not isinstance(told, str) or len(told) > LONGEST_ID:
+        raise Refused("Bundle.id is not a string, or too long", code="structure")
 
 
 def _timestamp_has_offset(bundle: Bundle) -> None:
@@ -242,6 +246,26 @@ def _references_resolve(entries: list[Resource], found: list[shape.Found]) -> No
                 continue
             kind = item["resource"]["resourceType"]
             raise Refused(f"a reference in Bundle.entry[{number}] ({kind}) leads nowhere", code="not-found")
+
+
+def _ids_fit(entries: list[Resource]) -> None:
+    """No identifier is longer than a database can look up, nor is what the message refers to."""
+    for number, item in enumerate(entries):
+        resource = item["resource"]
+        found = [one for one in _list(resource.get("identifier")) if isinstance(one, dict)]
+        texts = [one.get(key) for one in found for key in ("system", "value")]
+        texts.append(extension(resource, "refers-to"))
+        if any(isinstance(text, str) and len(text) > LONGEST_ID for text in texts):
+            kind = resource["resourceType"]
+            raise Refused(
+                f"an identifier in Bundle.entry[{number}] ({kind}) is longer than {LONGEST_ID} characters",
+                code="value",
+            )
+
+
+def _list(told: Any) -> list[Any]:
+    """The element's items, where R4 lets it repeat in one resource and stand once in another."""
+    return told if isinstance(told, list) else [told]
 
 
 # --- what the resources hold ------------------------------------------------------------------------------

@@ -1,9 +1,14 @@
 """Bytes to Bundles and back: FHIR JSON and FHIR XML (R4 json.html, xml.html), distrusting both.
 
 Out of here comes parsed JSON, whichever came in. A document type, an entity, another encoding, a control
-character, and XML whose content would not arrive whole are refused. Reasons give a position, never content.
+character, a member that comes twice, a number that nobody measures, and XML whose content would not arrive
+whole are refused. Decimals stay as written: `72.50` is not `72.5` (R4 datatypes.html#decimal), so they are
+`Decimal` here, never `float`. Reasons give a position, never content.
 """
 
+import json
+from collections.abc import Iterator
+from decimal import Decimal
 from re import compile
 from typing import Any
 
@@ -13,13 +18,19 @@ from lxml import etree
 from adapter.errors import Refused
 from adapter.fhir.bundles import Bundle
 from adapter.fhir.codes import ISSUE
-from adapter.fhir.shape import BAD_INPUT, MAX_DEPTH
+from adapter.fhir.shape import BAD_INPUT, MAX_DEPTH, elements
 
 JSON = "application/fhir+json"
 XML = "application/fhir+xml"
 
 MOST_PARTS = 100_000
 """Members and items of JSON, or elements of XML: a message has some hundred, and each costs about 10 µs."""
+
+MOST_DIGITS = 40
+"""Digits of a number as it is written; R4 asks for 18, and no measurement has more."""
+
+_FARTHEST = 99  # power of ten of a number's last digit; 1E9999999999 is ten letters and a gigabyte of digits
+_WHOLE = 18  # digits of an integer that every JSON library can hold
 
 _BOM = b"\xef\xbb\xbf"
 _FHIR = "{http://hl7.org/fhir}"
@@ -28,6 +39,7 @@ _CONTROL = compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _CONTROL_ESCAPES = (b"\\u00", b"\\b", b"\\f")
 _ENCODING = compile(rb"""^\s*<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
 _ENCODINGS = frozenset((b"utf-8", b"utf8", b"iso-8859-1", b"latin1", b"us-ascii", b"ascii"))
+_FRACTION = compile(rb'":-?\d+[.e]')  # in JSON without white space; R4 has no list of decimals
 _POSITION = compile(r"line \d+,? column \d+")
 
 
@@ -48,11 +60,26 @@ def media_type(content: bytes) -> str:
 
 def to_json(bundle: Bundle) -> bytes:
     """The Bundle as FHIR JSON; the same Bundle always gives the same bytes."""
-    return orjson.dumps(bundle)
+    return orjson.dumps(bundle, default=_as_written)
+
+
+def _as_written(value: Any) -> orjson.Fragment:
+    if isinstance(value, Decimal):
+        return orjson.Fragment(str(value))
+    raise TypeError(f"{type(value).__name__} has no place in a Bundle")
+
+
+def loads(content: bytes) -> Any:
+    """Parsed JSON with its decimals as written; raises orjson.JSONDecodeError where it is none."""
+    found = orjson.loads(content)
+    try:
+        return json.loads(content, parse_float=Decimal, parse_int=_integer)
+    except RecursionError:  # too deep to be read whole by anybody, so that it will be refused
+        return found
 
 
 def to_xml(bundle: Bundle) -> bytes:
-    """The Bundle as FHIR XML; it must have passed `validation`."""
+    """The Bundle as FHIR XML; it must have passed `validation`. For receipts: decimals would be rounded."""
     from fhir.resources.R4B.bundle import Bundle as Model
 
     made: str | bytes = Model.model_validate(bundle).model_dump_xml()
@@ -88,7 +115,57 @@ def _from_json(content: bytes) -> Bundle:
         raise Refused(f"the content is not well-formed JSON in UTF-8, at {where}", code="structure") from None
     if any(escape in content for escape in _CONTROL_ESCAPES) and _has_control(found):
         raise Refused("a string has a control character", code="structure")
-    return _bundle(found)
+    return _kept_whole(_bundle(found), content)
+
+
+def _kept_whole(found: Bundle, content: bytes) -> Bundle:
+    """`found` unless parsing has dropped a member or rounded a number: then refused, or parsed with care.
+
+    Each member has its colon, and so does what is written anew, unless one was dropped. This costs a
+    twentieth of looking at every member.
+    """
+    try:
+        anew = orjson.dumps(found)
+    except orjson.JSONEncodeError:  # deeper than orjson writes
+        raise Refused(f"the Bundle nests deeper than {MAX_DEPTH} levels", code="too-costly") from None
+    unsure = b"\\u003" in content or content.count(b":") != anew.count(b":")
+    if not unsure and not _has_fraction(anew):
+        return found
+    return json.loads(content, parse_float=_decimal, parse_int=_bounded_integer, object_pairs_hook=_members)  # type: ignore[no-any-return]  # a Bundle
+
+
+def _has_fraction(anew: bytes) -> bool:
+    return _FRACTION.search(anew) is not None
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise Refused("an object has the same member twice; send each once", code="structure")
+    return members
+
+
+def _integer(text: str) -> int | Decimal:
+    return int(text) if len(text) <= _WHOLE else Decimal(text)
+
+
+def _bounded_integer(text: str) -> int | Decimal:
+    return int(text) if len(text) <= _WHOLE else _decimal(text)
+
+
+def _decimal(text: str) -> Decimal:
+    return _bounded(Decimal(text))
+
+
+def _bounded(number: Decimal) -> Decimal:
+    """The number, unless it has more digits or zeros than anybody measures."""
+    long = len(str(number)) > MOST_DIGITS + 10  # sign, point, zeros, exponent
+    _, digits, exponent = Decimal().as_tuple() if long else number.as_tuple()
+    if long or len(digits) > MOST_DIGITS or not isinstance(exponent, int) or abs(exponent) > _FARTHEST:
+        raise Refused(
+            f"a number has more than {MOST_DIGITS} digits or an exponent beyond {_FARTHEST}", code="value"
+        )
+    return number
 
 
 def _too_many() -> Refused:
@@ -125,12 +202,46 @@ def _from_xml(content: bytes, content_type: str) -> Bundle:
     written = _values_written(_tree(content, content_type))
     try:
         model = Model.model_validate_xml(content, xmlparser=_parser(_charset(content, content_type)))
+        for number in _decimals(model):
+            _bounded(number)
         found = _bundle(orjson.loads(model.model_dump_json()))
+        _restore(found, model)
     except BAD_INPUT:
         raise Refused("the XML is not a Bundle of FHIR R4 resources and elements", code="structure") from None
     if _values_read(found) != written:
         raise Refused("an element of the XML repeats, or stands where FHIR R4 has none", code="structure")
     return found
+
+
+def _decimals(made: Any) -> Iterator[Decimal]:
+    """Every decimal in a model."""
+    waiting = [made]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, Decimal):
+            yield item
+        elif isinstance(item, list):
+            waiting.extend(item)
+        elif hasattr(item, "model_fields_set"):
+            waiting.extend(item.__dict__.values())
+
+
+def _restore(found: Bundle, made: Any) -> None:
+    """Put the model's decimals where `found`, which was written out of it, has rounded ones."""
+    waiting: list[tuple[Any, Any]] = [(found, made)]
+    while waiting:
+        item, model = waiting.pop()
+        if isinstance(item, list):
+            waiting.extend(zip(item, model, strict=True))
+        elif isinstance(item, dict):
+            kind: Any = type(model)
+            names = elements(kind)
+            for key in item.keys() - {"resourceType"}:
+                thing = model.__dict__[names[key]]
+                if isinstance(thing, Decimal):
+                    item[key] = thing
+                else:
+                    waiting.append((item[key], thing))
 
 
 def _parser(encoding: str | None) -> etree.XMLParser:

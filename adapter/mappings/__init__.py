@@ -36,7 +36,8 @@ class Reading:
     """What was understood of a message.
 
     Either `bundle` (a notice, canonical) or `acknowledgement` (a receipt) is there. `problem` is a refusal
-    or quarantine that was found after the envelope was legible, so that it can be answered.
+    or quarantine that was found after the envelope was legible, so that it can be answered; beside a bundle
+    it is something to hold a message for that was read whole.
     `losses` are sentences: what has no place in FHIR.
     """
 

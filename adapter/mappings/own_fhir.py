@@ -18,15 +18,15 @@ from adapter.fhir.bundles import (
     address_of,
     endpoint_of,
     entry,
-    extension,
     extension_url,
     follow,
     header,
     organization,
     reference,
+    same_id,
     with_extension,
 )
-from adapter.fhir.notices import event_kind, receivers_in
+from adapter.fhir.notices import event_kind, receivers_in, refers_to_in
 from adapter.fhir.receipts import receipt_bundle, receipt_in
 from adapter.mappings import Addressing, Head, Reading, Written
 from adapter.messaging.acknowledgement import Verdict
@@ -105,7 +105,7 @@ def acknowledge(envelope: Envelope, verdict: Verdict) -> bytes | None:
     known = 0 <= verdict.receiver < len(receivers)
     receipt = receipt_bundle(
         receipt_id=verdict.id,
-        original_id=envelope.message_id,
+        original_id=mirror.get("id") or envelope.message_id,
         status=verdict.status,
         at=verdict.at,
         giver=receivers[verdict.receiver] if known else None,
@@ -128,18 +128,19 @@ def _envelope(bundle: Bundle, media: str) -> Envelope:
     """The envelope of a Bundle that is valid, or at least `validation.legible`."""
     head = header(bundle) or {}
     sender = follow(bundle, head.get("sender"))
-    refers_to = (head.get("response") or {}).get("identifier") or extension(head, "refers-to")
+    answered = (head.get("response") or {}).get("identifier")
     return Envelope(
         dialect=NAMES[0],
-        message_id=head["id"],
+        message_id=same_id(head["id"]),
         type=_type(head),
         sent_at=datetime.fromisoformat(bundle["timestamp"]),
         sender=address_of(sender),
         receivers=receivers_in(bundle),
         content_type=media,
         transmission_id=bundle.get("id"),
-        refers_to=refers_to if isinstance(refers_to, str) else None,
+        refers_to=same_id(answered) if isinstance(answered, str) else refers_to_in(head),
         opaque={
+            "id": head["id"],
             "sender": _bare(sender),
             "receivers": [_bare(follow(bundle, d.get("receiver"))) for d in head.get("destination") or ()],
             "endpoint": (head.get("source") or {}).get("endpoint"),

@@ -5,8 +5,11 @@ person, stopped trying). Where the patient is, is another axis: `discharge.case`
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+
+SPARE = timedelta(seconds=5)
+"""What a lease must have left beyond the time-out when a message is sent: nothing may outlast its lease."""
 
 
 class DeliveryState(StrEnum):

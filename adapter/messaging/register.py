@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import StrEnum
 
-from adapter.messaging.envelope import HER, Address
+from adapter.messaging.envelope import Address, masked
 
 
 class Side(StrEnum):
@@ -132,6 +132,12 @@ class Register:
                     return living
         return self._stranger(address) if self.open and address.identifiers else None
 
+    def known_at(self, address: Address, day: date) -> tuple[Party, ...]:
+        """Every party that one of the address's identifiers belongs to on `day`."""
+        found = (p for i in address.identifiers for p in self._by_identifier.get(i, ()))
+        living = (self.living(party, day) for party in found)
+        return tuple({party.id: party for party in living if party is not None}.values())
+
     def living(self, party: Party, day: date) -> Party | None:
         """`party` if it exists on `day`, else the first of its successors that does."""
         seen: set[str] = set()
@@ -160,11 +166,9 @@ class Register:
 
     @staticmethod
     def _stranger(address: Address) -> Party:
-        system, value = address.identifiers[-1]
-        short = "her" if system == HER else system.rsplit(":", 1)[-1].rsplit("/", 1)[-1]
         return Party(
-            id=f"{short}-{value}",
-            name=address.name or f"{short} {value}",
+            id=address.party_id,
+            name=masked(address.name) if address.name else address.party_id.replace("-", " ", 1),
             kind="unknown",
             side=Side.OURS,
             identifiers=address.identifiers,
@@ -173,6 +177,11 @@ class Register:
     def party(self, party_id: str) -> Party | None:
         """The party of that id, whether or not it still exists."""
         return self._by_id.get(party_id)
+
+    def name(self, party_id: str) -> str:
+        """What the party is called; its id where nobody has registered it."""
+        found = self._by_id.get(party_id)
+        return found.name if found is not None else party_id
 
     def endpoint(self, name: str | None) -> Endpoint | None:
         """The endpoint of that name."""

@@ -13,6 +13,7 @@ import structlog
 from sqlalchemy import Connection
 
 from adapter.cases import Cases
+from adapter.discharge.notices import spoken
 from adapter.messaging.register import Register, Side
 from adapter.outbox import Outbox
 from adapter.store import Store
@@ -65,15 +66,14 @@ class Deadlines:
         self.outbox.all_clear(tx, "deadline-unknown", f"deadline {row['id']}", now)
         if found is None:
             return
-        what = f"{found['kind']} of {found['actor']}" + (f" for {found['party']}" if found["party"] else "")
+        what, due = self._what(tx, found), self._due(found)
         subject = f"deadline {found['id']}"
-        due = f"{found['due_at'].isoformat(timespec='minutes')} ({found['basis']})"
         if found["state"] == "open":
-            self._remind(tx, found, subject, f"{what} is due at {due}", now)
+            self._remind(tx, found, subject, f"{what} is due {due}", now)
         elif found["state"] == "missed" and found["fired_at"] is None and found["next_at"] is not None:
             if rows.change_deadline(tx, found["id"], "missed", fired_at=now, next_at=None):
                 self.outbox.all_clear(tx, "deadline-near", subject, now)
-                self._tell(tx, found, "deadline-missed", subject, f"{what} was due at {due}", "missed", now)
+                self._tell(tx, found, "deadline-missed", subject, f"{what} was due {due}", "missed", now)
         elif found["state"] in ("met", "met-late", "void"):
             for kind in ("deadline-near", "deadline-missed"):
                 self.outbox.all_clear(tx, kind, subject, now)
@@ -94,10 +94,31 @@ class Deadlines:
         self.outbox.alarm(tx, kind=kind, subject=subject, text=text, now=now, case_id=row["case_id"])
         rows.note(tx, at=now, subject=f"{subject} {row['kind']}", what=what, case_id=row["case_id"])
 
+    def _what(self, tx: Connection, row: Row) -> str:
+        """What must be done, by whom and for whom, by the names that people know."""
+        acting = self._acting(tx, row)
+        name = self.register.name(acting) if acting else f"the {spoken(row['actor'])}"
+        for_whom = row["party"] if row["actor"] == "hospital" else None
+        return f"{spoken(row['kind'])} by {name}" + (
+            f" for {self.register.name(for_whom)}" if for_whom else ""
+        )
+
+    def _due(self, row: Row) -> str:
+        """By when where the hospital is, and by which paragraph."""
+        zone = self.cases.agreement.zone
+        return f"{row['due_at'].astimezone(zone):%Y-%m-%d %H:%M} ({zone.key}; {row['basis']})"
+
+    def _acting(self, tx: Connection, row: Row) -> str | None:
+        """The party that must act, where it is known."""
+        case = rows.get(tx, row["case_id"])
+        acting: str | None = (
+            row["party"] if row["actor"] != "hospital" else (case["hospital"] if case else None)
+        )
+        return acting
+
     def _ours(self, tx: Connection, row: Row) -> bool:
         """Whether the party that must act is one of ours; a stranger in evaluation mode is."""
-        case = rows.get(tx, row["case_id"])
-        acting = row["party"] if row["actor"] != "hospital" else (case["hospital"] if case else None)
+        acting = self._acting(tx, row)
         party = self.register.party(acting) if acting else None
         return party is None or party.side is Side.OURS
 
@@ -107,7 +128,8 @@ class Deadlines:
             tx,
             kind="deadline-unknown",
             subject=f"deadline {row['id']}",
-            text=f"{row['kind']} of case {row['case_id']} could not be computed; tried again in an hour",
+            text=f"{spoken(row['kind'])} of case {row['case_id']} could not be computed; "
+            "tried again in an hour",
             now=now,
             case_id=row["case_id"],
         )

@@ -14,8 +14,9 @@ import structlog
 from sqlalchemy import Connection
 
 from adapter.errors import AdapterError
-from adapter.inbox import Inbox, Incoming, Prepared
-from adapter.messaging.delivery import Leased, Reply
+from adapter.inbox import Inbox
+from adapter.incoming import Incoming, Prepared
+from adapter.messaging.delivery import SPARE, Leased, Reply
 from adapter.outbox import WEBHOOK, Outbox
 from adapter.store import Store
 
@@ -26,6 +27,9 @@ BATCH = 32
 
 WATCH = 0.025
 """Seconds between two looks at whether another process has written."""
+
+AFTER_A_FAULT = 1.0
+"""Seconds until the next look after one that failed, so that a lasting fault does not fill the log."""
 
 
 class Deliverer:
@@ -105,15 +109,17 @@ class Deliverer:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            if not self._woken():
-                continue
-            self._wake.clear()
-            if self._stop.is_set():
-                return
             try:
+                if not self._woken():
+                    continue
+                self._wake.clear()
+                if self._stop.is_set():
+                    return
                 self.round()
-            except AdapterError as error:
-                log.error("could not look for due deliveries", error=str(error))
+            except Exception as error:  # noqa: BLE001  # without this thread nothing would ever be sent again
+                log.error("could not look for due deliveries", error=_said(error))
+                self._stop.wait(AFTER_A_FAULT)
+                self._wake.set()
             self._stop.wait(self._pause)
 
     def _woken(self) -> bool:
@@ -133,23 +139,38 @@ class Deliverer:
                     give_back = partial(self._outbox.release, leased=items[number:], now=self._clock())
                     recording.append(self._store.submit(give_back))
                     break
-                reply = self._outbox.send(item)
-                recording.append(self._settle(item, reply))
-            for future in recording:
-                future.result()
-        except AdapterError as error:
-            log.error(
-                "could not record what was sent; it will be sent again", endpoint=endpoint, error=str(error)
-            )
+                recording.append(self._settle(item, self._sent(item)))
+        except Exception as error:  # noqa: BLE001  # what is left waits for its lease to end
+            log.error("a carrier failed; what it held is sent later", endpoint=endpoint, error=_said(error))
         finally:
+            self._await(recording, endpoint)
             with self._lock:
                 self._busy[endpoint] -= 1
             self.nudge()
 
+    def _await(self, recording: Sequence[Future[None]], endpoint: str) -> None:
+        """Wait until every attempt is on the disk; of one that is not, the message is sent again."""
+        for future in recording:
+            error = future.exception()
+            if error is not None:
+                log.error(
+                    "could not record what was sent; it will be sent again",
+                    endpoint=endpoint,
+                    error=_said(error),
+                )
+
+    def _sent(self, item: Leased) -> Reply:
+        """The reply; a fault of our own counts as a failed attempt, so that it is repeated and told of."""
+        try:
+            return self._outbox.send(item)
+        except Exception as error:  # noqa: BLE001  # one message's fault must not hold up its neighbours
+            log.error("could not send", endpoint=item.endpoint, delivery=item.id, error=_said(error))
+            return Reply(error=f"the adapter itself failed while sending ({type(error).__name__})")
+
     def _margin(self, endpoint: str) -> timedelta:
         """No sending starts that might outlast its lease."""
         found = self._outbox.endpoint(endpoint)
-        return timedelta(seconds=(found.timeout if found else 0) + 5)
+        return timedelta(seconds=found.timeout if found else 0) + SPARE
 
     def _settle(self, item: Leased, reply: Reply) -> "Future[None]":
         """Record the attempt, and take the message in the response, in one transaction."""
@@ -158,7 +179,12 @@ class Deliverer:
             incoming = Incoming(content=reply.body, content_type=reply.content_type, channel="reply")
             answer = self._inbox.read(incoming)
         said = answer.reading.acknowledgement if answer is not None and answer.reading else None
-        receipted = said is not None and said.original_id == item.message_id
+        receipted = (
+            said is not None
+            and said.original_id == item.message_id
+            and answer is not None
+            and self._inbox.speaks_for(answer, item)
+        )
 
         def unit(tx: Connection) -> None:
             now = self._clock()
@@ -170,3 +196,8 @@ class Deliverer:
             self._observe(item, reply, outcome)
 
         return self._store.submit(unit)
+
+
+def _said(error: BaseException) -> str:
+    """What may stand in a log: our own words, of anything unexpected its kind alone (it may quote a body)."""
+    return str(error) if isinstance(error, AdapterError) else type(error).__name__

@@ -1,17 +1,21 @@
 """Empty a mailbox into the inbox: what is taken, its key and the cursor are stored together."""
 
+import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
 from sqlalchemy import Connection
 
-from adapter.errors import MailboxError
-from adapter.inbox import Acceptance, Inbox, Incoming
+from adapter.errors import AdapterError, MailboxError
+from adapter.inbox import Acceptance, Inbox
+from adapter.incoming import Incoming
 from adapter.messaging.register import Partner
 from adapter.store import Store, mailboxes
-from adapter.transport import CURSOR, Mailbox
+from adapter.transport import CURSOR, Mail, Mailbox
+
+_MOST_SAID = 10  # faults in one alarm
 
 log = structlog.get_logger("mailbox")
 
@@ -34,7 +38,7 @@ class Memory:
     def put(self, key: str, value: str) -> None:
         """Move the cursor past mail of which nothing was new."""
         if key == CURSOR:
-            self.store.write(lambda tx: mailboxes.polled(tx, self.name, self.clock(), None, cursor=value))
+            self.store.write(lambda tx: mailboxes.read_to(tx, self.name, self.clock(), value))
 
     def seen(self, key: str) -> bool:
         """Whether that mail has been taken."""
@@ -56,34 +60,57 @@ class Round:
     observe: Callable[[Acceptance], None] = lambda _: None
 
     def __call__(self) -> int:
-        """Take all new mail; returns how many. A mailbox that cannot be read raises an alarm until it can."""
+        """Take all new mail; returns how many. A mailbox that cannot be read raises an alarm until it can.
+
+        Mail over which we stumble is passed over, and no cursor passes it: it comes again, as does the alarm.
+        """
         taken = 0
+        faults: list[str] = []
         try:
             for mail in self.mailbox.poll(Memory(store=self.store, name=self.name, clock=self.clock)):
-                incoming = Incoming(
-                    content=mail.content,
-                    content_type=mail.content_type,
-                    channel=self.channel,
-                    partner=self.partner,
-                    oversize=(mail.oversize.size or len(mail.content) + 1) if mail.oversize else None,
-                    sha256=mail.oversize.sha256 if mail.oversize and mail.oversize.size is not None else None,
-                    mailbox=self.name,
-                    key=mail.key,
-                    cursor=mail.cursor,
-                )
-                accepted = self.inbox.accept(incoming, self.clock())
-                self.observe(accepted)
-                if accepted.outcome in ("refused", "quarantined"):
-                    self.mailbox.failed(mail, f"{accepted.outcome}: {accepted.reason}")
-                else:
-                    self.mailbox.done(mail)
-                taken += 1
+                try:
+                    self._take(replace(mail, cursor=None) if faults else mail)
+                    taken += 1
+                except AdapterError:
+                    raise
+                except Exception as fault:  # noqa: BLE001  # one piece of mail must not hold up the others
+                    faults.append(self._stumbled(fault, mail.name))
         except MailboxError as error:
             log.error("mailbox cannot be read", mailbox=self.name, error=str(error))
-            self._note(str(error))
-            return taken
-        self._note(None)
+            faults.append(str(error))
+        except AdapterError:
+            raise
+        except Exception as fault:  # noqa: BLE001  # whatever a mailbox holds, people must be told
+            faults.append(self._stumbled(fault, None))
+        self._note("; ".join(faults[:_MOST_SAID]) or None)
         return taken
+
+    def _take(self, mail: Mail) -> None:
+        incoming = Incoming(
+            content=mail.content,
+            content_type=mail.content_type,
+            channel=self.channel,
+            partner=self.partner,
+            oversize=(mail.oversize.size or len(mail.content) + 1) if mail.oversize else None,
+            sha256=mail.oversize.sha256 if mail.oversize and mail.oversize.size is not None else None,
+            mailbox=self.name,
+            key=mail.key,
+            cursor=mail.cursor,
+        )
+        accepted = self.inbox.accept(incoming, self.clock())
+        self.observe(accepted)
+        if accepted.outcome in ("refused", "quarantined"):
+            self.mailbox.failed(mail, f"{accepted.outcome}: {accepted.reason}")
+        else:
+            self.mailbox.done(mail)
+
+    def _stumbled(self, fault: Exception, name: str | None) -> str:
+        """Logged by type and place, never by its text, which may hold content; the sentence for the alarm."""
+        place = traceback.extract_tb(fault.__traceback__)[-1]
+        kind, where = type(fault).__name__, f"{place.filename}:{place.lineno}"
+        log.error("mailbox stumbled", mailbox=self.name, mail=name, error=kind, at=where)
+        what = f"over {name}" if name else "while it was read"
+        return f"mailbox {self.name}: we stumbled {what} ({kind}), which is our fault; report it"
 
     def _note(self, error: str | None) -> None:
         now, outbox, subject = self.clock(), self.inbox.outbox, f"mailbox {self.name}"

@@ -20,7 +20,7 @@ import orjson
 from adapter.errors import AdapterError
 from adapter.messaging.envelope import Address
 from adapter.simulator.http import Target
-from adapter.simulator.moulds import Moulds
+from adapter.simulator.moulds import Moulds, Stays
 
 _AGAIN = 0.05  # seconds before a broken connection is opened anew
 _BROKEN = "broken"
@@ -29,7 +29,10 @@ _RETRIED = (_BROKEN, "408", "425", "429", "500", "502", "503", "504")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Load:
-    """What to send. `first` is the number of the first message: other numbers are other messages."""
+    """What to send. `first` is the number of the first message: other numbers are other messages.
+
+    With `stays`, both `first` and `count` are of whole stays.
+    """
 
     url: str  # of $process-message
     token: str = field(repr=False)
@@ -42,6 +45,7 @@ class Load:
     first: int = 0
     seed: int = 0
     persist: bool = False  # send again, unchanged, what was not answered with a 2xx
+    stays: bool = False  # several messages a patient, each sent when the one before it has been answered
     limit: float = 600.0  # seconds, after which what has no answer is given up
 
     @classmethod
@@ -57,9 +61,10 @@ class Load:
         """For the process that sends it."""
         return orjson.dumps(asdict(self))
 
-    def moulds(self) -> Moulds:
+    def moulds(self) -> Moulds | Stays:
         """The messages of this load."""
-        return Moulds(self.sender, self.receivers, at=self.at, seed=self.seed)
+        made = Stays if self.stays else Moulds
+        return made(self.sender, self.receivers, at=self.at, seed=self.seed)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,6 +109,7 @@ class Run:
         self.moulds = load.moulds()
         self.done = asyncio.Event()
         self._next = 0
+        self._taken = 0
         self._open = load.count
         self._latencies = array("d")
         self._statuses: Counter[str] = Counter()
@@ -111,14 +117,22 @@ class Run:
         self._began = perf_counter()
         self._began_cpu = process_time()
 
-    def take(self) -> tuple[int, float] | None:
-        """The next message's number and when it is due; None when there are no more."""
-        if self._next == self.load.count:
+    def take(self, after: int | None = None) -> tuple[int, float] | None:
+        """The next message's number and when it is due; None when there are no more.
+
+        After a message of a stay comes the next of that stay, over the same connection.
+        """
+        together = self.moulds.together
+        if after is not None and (after + 1) % together:
+            number = after + 1
+        elif self._next >= self.load.count:
             return None
-        index, self._next = self._next, self._next + 1
+        else:
+            number, self._next = self.load.first + self._next, self._next + together
         now = perf_counter()
-        due = now if self.load.rate is None else max(self._began + index / self.load.rate, 0.0)
-        return self.load.first + index, due
+        due = now if self.load.rate is None else max(self._began + self._taken / self.load.rate, 0.0)
+        self._taken += 1
+        return number, due
 
     def learn(self, n: int, status: str, due: float) -> bool:
         """Note an answer; whether the message must be sent again."""
@@ -161,6 +175,7 @@ class _Connection(asyncio.Protocol):
         self._buffer = bytearray()
         self._transport: asyncio.Transport | None = None
         self._message: tuple[int, float] | None = None
+        self._last: int | None = None  # the message before, also where it was lost
         self._content = b""
         self._sent = False
 
@@ -208,10 +223,11 @@ class _Connection(asyncio.Protocol):
             self._proceed()
 
     def _proceed(self) -> None:
-        self._message = self._run.take()
+        self._message = self._run.take(self._last)
         if self._message is None:
             return
         number, due = self._message
+        self._last = number
         self._content = self._run.moulds.content(number)
         early = due - perf_counter()
         if early > 0:

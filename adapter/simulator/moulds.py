@@ -1,19 +1,20 @@
 """Messages for the load generator: cast from moulds, a few microseconds each, all different.
 
 A mould is one own FHIR message of about 6 kB, made by the usual writer and cut where messages differ: the
-last part of every UUID, and the patient. Number `n` is always the same message.
+last part of every UUID, and the patient. Number `n` is always the same message. `Moulds` casts one message a
+patient, `Stays` whole stays.
 """
 
 import re
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import islice
 
 import orjson
 
-from adapter.discharge.notices import Notice, NoticeKind
+from adapter.discharge.notices import Notice, NoticeKind, Standing
 from adapter.fhir.bundles import FNR, Bundle, Clinician, Resource, Subject, Unit, entry, narrative, reference
 from adapter.fhir.notices import message_bundle
 from adapter.messaging.envelope import Address
@@ -33,6 +34,8 @@ _DOCTOR = Clinician(
 )
 _WARD = Unit(name="Medisinsk sengepost", phone="57000000")
 _DAYS = 16_000  # days of birth, one patient on each before the second on any
+_BEFORE = timedelta(hours=12)  # that long ago was the admission: nothing is overdue, no alarms but by fault
+_CORRECTS, _CANCELS = Standing.CORRECTION, Standing.CANCELLATION
 _LINES = (
     "Pasienten er ferdigbehandla og kan reise heim når kommunen er klar.",
     "Går med rullator inne, treng følgje i trapp. Eig rullator frå før.",
@@ -53,12 +56,48 @@ class Person:
     given: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Said:
+    """One message of a stay; `about` is the place of the one that it corrects, cancels or withdraws."""
+
+    kind: NoticeKind
+    standing: Standing = Standing.NEW
+    about: int | None = None
+
+
+_ADMITTED = Said(kind=NoticeKind.ADMITTED)
+_NEEDS = Said(kind=NoticeKind.CARE_NEEDS)
+_READY = Said(kind=NoticeKind.READY_FOR_DISCHARGE)
+_WITHDRAWN = Said(kind=NoticeKind.READINESS_WITHDRAWN, about=2)
+_DISCHARGED = Said(kind=NoticeKind.DISCHARGED)
+
+STAYS: tuple[tuple[Said, ...], ...] = (
+    (
+        _ADMITTED, _NEEDS, _READY, _WITHDRAWN, _READY, replace(_READY, standing=_CORRECTS, about=4),
+        _DISCHARGED,
+    ),
+    (
+        _ADMITTED, _NEEDS, _READY, replace(_READY, standing=_CORRECTS, about=2), _NEEDS, _DISCHARGED,
+        replace(_DISCHARGED, standing=_CANCELS, about=5),
+    ),
+    (
+        _ADMITTED, _NEEDS, _READY, replace(_READY, standing=_CANCELS, about=2),
+        replace(_NEEDS, standing=_CORRECTS, about=1), _READY, _DISCHARGED,
+    ),
+)  # fmt: skip
+"""Stays of seven messages each, with something taken back or put right in every one."""
+
+
 class Moulds:
     """Every message of one load: kinds and receivers take turns, every message has its own patient."""
 
+    together = 1  # so many messages in succession are of one patient
+
     def __init__(self, sender: Address, receivers: Sequence[Address], *, at: datetime, seed: int = 0) -> None:
         self._moulds = [
-            _Mould(kind, sender, receiver, at=at, seed=seed) for receiver in receivers for kind in KINDS
+            _Mould(_single(kind, sender, receiver, at, seed), sender, receiver)
+            for receiver in receivers
+            for kind in KINDS
         ]
 
     def message_id(self, n: int) -> str:
@@ -68,6 +107,29 @@ class Moulds:
     def content(self, n: int) -> bytes:
         """The bytes of message number `n`."""
         return self._moulds[n % len(self._moulds)].content(n, person(n))
+
+
+class Stays:
+    """Every message of one load of whole stays; each begins at a multiple of `together`."""
+
+    together = len(STAYS[0])
+
+    def __init__(self, sender: Address, receivers: Sequence[Address], *, at: datetime, seed: int = 0) -> None:
+        self._stays = [
+            [_Mould(notice, sender, receiver) for notice in _stay(number, sender, receiver, at, seed)]
+            for receiver in receivers
+            for number in range(len(STAYS))
+        ]
+
+    def message_id(self, n: int) -> str:
+        """The MessageHeader.id of message number `n`."""
+        stay, place = divmod(n, self.together)
+        return self._stays[stay % len(self._stays)][place].message_id(stay)
+
+    def content(self, n: int) -> bytes:
+        """The bytes of message number `n`."""
+        stay, place = divmod(n, self.together)
+        return self._stays[stay % len(self._stays)][place].content(stay, person(stay))
 
 
 def person(n: int) -> Person:
@@ -86,12 +148,9 @@ def person(n: int) -> Person:
 class _Mould:
     """One text, cut at its slots."""
 
-    def __init__(
-        self, kind: NoticeKind, sender: Address, receiver: Address, *, at: datetime, seed: int
-    ) -> None:
-        first_id = str(uuid.uuid5(_NAMESPACE, f"{seed}/{kind}/{receiver.token}"))
-        self._prefix = first_id[:24]
-        bundle = _bundle(kind, first_id, sender, receiver, at)
+    def __init__(self, notice: Notice, sender: Address, receiver: Address) -> None:
+        self._prefix = notice.message_id[:24]
+        bundle = _bundle(notice, sender, receiver)
         text = _UUID.sub(rf"\1-{_SERIAL}", orjson.dumps(bundle).decode())
         self._slots = [m.group(0) for m in _SLOTS.finditer(text)]
         self._parts = [part.encode() for part in _SLOTS.split(text)]
@@ -115,21 +174,54 @@ class _Mould:
         return b"".join(made)
 
 
-def _bundle(kind: NoticeKind, message_id: str, sender: Address, receiver: Address, at: datetime) -> Bundle:
+def _single(kind: NoticeKind, sender: Address, receiver: Address, at: datetime, seed: int) -> Notice:
+    """All that one patient's hospital says."""
     ready = at if kind is NoticeKind.READY_FOR_DISCHARGE else None
-    notice = Notice(
+    return Notice(
         kind=kind,
-        message_id=message_id,
+        message_id=str(uuid.uuid5(_NAMESPACE, f"{seed}/{kind}/{receiver.token}")),
         sent_at=at,
         occurred=at,
         sender=sender.token,
         receivers=(receiver.token,),
         hospital=sender.token,
         encounter=_STAY,
-        admitted=at - timedelta(hours=12) if ready else None,  # nothing is overdue: no alarms but by fault
+        admitted=at - _BEFORE if ready else None,
         ready=ready,
         planned_discharge=(at + timedelta(days=2)).date(),
     )
+
+
+def _stay(number: int, sender: Address, receiver: Address, at: datetime, seed: int) -> list[Notice]:
+    """The notices of a stay, a minute between them, the last a minute before `at`."""
+    story = STAYS[number]
+    ids = [str(uuid.uuid5(_NAMESPACE, f"{seed}/{number}/{n}/{receiver.token}")) for n in range(len(story))]
+    made = []
+    for place, said in enumerate(story):
+        told = at - timedelta(minutes=len(story) - place)
+        admission = said.kind is NoticeKind.ADMITTED
+        made.append(
+            Notice(
+                kind=said.kind,
+                message_id=ids[place],
+                sent_at=told,
+                occurred=at - _BEFORE if admission else told,
+                sender=sender.token,
+                receivers=(receiver.token,),
+                hospital=sender.token,
+                encounter=_STAY,
+                admitted=None if admission else at - _BEFORE,
+                ready=told if said.kind is NoticeKind.READY_FOR_DISCHARGE else None,
+                planned_discharge=(at + timedelta(days=place)).date(),
+                standing=said.standing,
+                refers_to=ids[said.about] if said.about is not None else None,
+            )
+        )
+    return made
+
+
+def _bundle(notice: Notice, sender: Address, receiver: Address) -> Bundle:
+    """The message that tells a notice, furnished as a real one."""
     bundle = message_bundle(
         notice,
         subject=Subject(
@@ -143,11 +235,11 @@ def _bundle(kind: NoticeKind, message_id: str, sender: Address, receiver: Addres
         sender=sender,
         receivers=(receiver,),
         hospital=sender,
-        transmission_id=str(uuid.uuid5(_NAMESPACE, f"{message_id}/bundle")),
+        transmission_id=str(uuid.uuid5(_NAMESPACE, f"{notice.message_id}/bundle")),
         responsible=_DOCTOR,
         unit=_WARD,
     )
-    _furnish(bundle, message_id)
+    _furnish(bundle, notice.message_id)
     return bundle
 
 

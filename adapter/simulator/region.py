@@ -49,6 +49,7 @@ _ANSWERS = (AnswerValue.CAN_RECEIVE, AnswerValue.CANNOT_RECEIVE, AnswerValue.NOT
 _ANSWER_WEIGHTS = (7, 2, 1)
 _ANSWER_HOURS = (1.0, 8.0)
 _APPREC_AFTER = 0.2  # seconds
+_TO_A_SHARED_SERVICE = 0.15  # of the patients go to a service that one municipality hosts for the others
 _LONGEST_STAY = 14 * 24 * 3600.0  # seconds
 _PATIENCE = 60.0  # seconds after the last story must be over
 _LOOK = 0.05  # seconds between two looks at whether all is quiet
@@ -101,6 +102,7 @@ class SimulatedRegion:
         self.receivers: dict[str, FhirReceiver | PloReceiver] = {}  # by endpoint name
         self.hospital = self._only_hospital()
         self.municipalities = tuple(p for p in register.parties if p.kind == "municipality" and p.endpoint)
+        self.hosted = tuple(p for p in register.parties if p.hosted_by in {m.id for m in self.municipalities})
         for party in (self.hospital, *self.municipalities):
             self._equip(party)
 
@@ -257,6 +259,8 @@ class SimulatedRegion:
 
     def _new_story(self, after: float) -> Story:
         municipality = self._tales.choice(self.municipalities)
+        if self.hosted and self._tales.random() < _TO_A_SHARED_SERVICE:
+            municipality = self._tales.choice(self.hosted)
         endpoint = self._register.endpoint_of(municipality)
         narrow = endpoint is not None and endpoint.dialect.startswith("plo")
         story = tell(
@@ -355,7 +359,8 @@ class SimulatedRegion:
         by_party: dict[str, Counts] = {}
         for party in (self.hospital, *self.municipalities):
             memory = self.receivers[party.endpoint].memory if party.endpoint else Memory()
-            by_party[party.id] = count((p for p in posted if p.to == party.id), memory)
+            served = {party.id, *(p.id for p in self.hosted if p.hosted_by == party.id)}
+            by_party[party.id] = count((p for p in posted if p.to in served), memory)
         quiet = not self._work and all(c.open == 0 and c.lost == 0 for c in by_party.values())
         return Report(by_party=by_party, quiet=quiet, seconds=seconds, cases=len(self.stories))
 

@@ -29,7 +29,10 @@ class Store:
         self.url = url
         self.engine = _engine(url)
         self.turn = _turn(self.engine)
-        self.writer = Writer(self.engine.execution_options(writes=True), turn=self.turn)
+        try:
+            self.writer = Writer(self.engine.execution_options(writes=True), turn=self.turn)
+        except OSError as error:
+            raise StoreError(f"the store cannot be used: {error.filename}: {error.strerror}") from error
 
     @property
     def embedded(self) -> bool:
@@ -89,6 +92,35 @@ class Store:
         self.engine.dispose()
 
 
+MADE_BY = "`discharge-adapter run`, `receive` or `migrate` makes one, `restore` puts a backup there"
+
+
+def must_exist(url: str) -> None:
+    """Raise ConfigurationError where an embedded store's file is missing or empty; nothing is created."""
+    file = embedded_file(url)
+    if file is None:
+        return
+    _must_have_a_folder(file)
+    if not file.exists():
+        raise ConfigurationError(f"there is no store at {file.absolute()}; {MADE_BY}")
+    if file.is_file() and file.stat().st_size == 0:
+        raise ConfigurationError(f"{file} is an empty file and no store; move it away. {MADE_BY}")
+
+
+def _must_have_a_folder(file: Path) -> None:
+    folder = file.absolute().parent
+    if not folder.is_dir():
+        raise ConfigurationError(f"store: the folder {folder} does not exist; create it")
+
+
+def embedded_file(url: str) -> Path | None:
+    """Where an embedded store lies; None for one that is no file."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
+        return None
+    return Path(parsed.database)
+
+
 def _turn(engine: Engine) -> Path | None:
     """The file by which processes that write to one embedded store take turns; None where none is needed."""
     database = engine.url.database
@@ -113,9 +145,8 @@ def _engine(url: str) -> Engine:
 
 
 def _sqlite(database: str | None, engine: Engine) -> Engine:
-    if database and database != ":memory:" and not Path(database).absolute().parent.is_dir():
-        folder = Path(database).absolute().parent
-        raise ConfigurationError(f"store: the folder {folder} does not exist; create it")
+    if database and database != ":memory:":
+        _must_have_a_folder(Path(database))
 
     @event.listens_for(engine, "connect")
     def _set_up(connection: Any, _record: Any) -> None:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
 
 from adapter.store import statements
 from adapter.store.statements import Row, found
@@ -10,6 +10,11 @@ from adapter.store.tables import alarm
 
 _open = select(alarm.c.id).where(
     alarm.c.kind == bindparam("of_kind"), alarm.c.subject == bindparam("about"), alarm.c.until.is_(None)
+)
+_about = select(alarm.c.kind).where(
+    or_(alarm.c.kind == "receipt-missing", alarm.c.kind == "given-up", alarm.c.kind == "refused"),
+    alarm.c.subject == bindparam("about"),
+    alarm.c.until.is_(None),
 )
 _retell = (
     update(alarm)
@@ -43,6 +48,11 @@ def is_open(tx: Connection, kind: str, subject: str) -> bool:
     return statements.row(tx, _open, of_kind=kind, about=subject) is not None
 
 
+def undelivered(tx: Connection, subject: str) -> list[str]:
+    """Which of the alarms that a delivery can have are open about it."""
+    return [one["kind"] for one in statements.rows(tx, _about, about=subject)]
+
+
 def end(tx: Connection, *, kind: str, subject: str, now: datetime) -> int | None:
     """Close an alarm; None where none was open."""
     found: int | None = statements.value(tx, _open, of_kind=kind, about=subject)
@@ -51,16 +61,30 @@ def end(tx: Connection, *, kind: str, subject: str, now: datetime) -> int | None
     return found
 
 
-def seen(tx: Connection, alarm_id: int, by: str) -> bool:
-    """Somebody has taken notice; False where there is no such alarm."""
-    return tx.execute(update(alarm).where(alarm.c.id == alarm_id).values(seen_by=by)).rowcount == 1
+def get(tx: Connection, alarm_id: int) -> Row | None:
+    """One alarm."""
+    return next(iter(found(tx, select(alarm).where(alarm.c.id == alarm_id))), None)
 
 
-def listed(tx: Connection, *, open_only: bool = False, limit: int = 500) -> list[Row]:
+def seen(tx: Connection, alarm_id: int, by: str, now: datetime) -> None:
+    """Somebody has taken notice."""
+    tx.execute(update(alarm).where(alarm.c.id == alarm_id).values(seen_by=by, seen_at=now))
+
+
+def settled(tx: Connection, alarm_id: int, by: str, why: str) -> None:
+    """Somebody has told what was done about it."""
+    tx.execute(update(alarm).where(alarm.c.id == alarm_id).values(closed_by=by, why=why))
+
+
+def listed(
+    tx: Connection, *, open_only: bool = False, unseen_only: bool = False, limit: int | None = 500
+) -> list[Row]:
     """Alarms: the open ones first, then the newest."""
     query = select(alarm).order_by(alarm.c.until.is_not(None), alarm.c.id.desc()).limit(limit)
     if open_only:
         query = query.where(alarm.c.until.is_(None))
+    if unseen_only:
+        query = query.where(alarm.c.seen_at.is_(None))
     return found(tx, query)
 
 

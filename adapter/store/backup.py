@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy.engine import make_url
 
 from adapter.errors import ConfigurationError, StoreError
-from adapter.store import Store
+from adapter.store import Store, must_exist
 
 
 def write(store: Store, file: Path) -> None:
@@ -18,9 +18,16 @@ def write(store: Store, file: Path) -> None:
         raise ConfigurationError(
             f"{file} exists; name a file that does not, so that no backup is overwritten"
         )
-    database = store.engine.url.database
-    if not database or not Path(database).exists():
-        raise StoreError(f"there is no store at {database}")
+    must_exist(store.url)
+    part = file.with_name(f"{file.name}.part")
+    try:
+        _copy(str(store.engine.url.database), part)
+        part.rename(file)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _copy(database: str, file: Path) -> None:
     source = sqlite3.connect(database)
     target = sqlite3.connect(file)
     try:

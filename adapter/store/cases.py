@@ -42,7 +42,11 @@ only_shown = and_(deadline.c.state == "missed", deadline.c.fired_at.is_(None), d
 _told = (
     select(func.count())
     .select_from(fact.join(message, message.c.id == fact.c.message_row))
-    .where(fact.c.patient == bindparam("patient"), message.c.received_at > bindparam("since"))
+    .where(
+        fact.c.patient == bindparam("patient"),
+        message.c.sender == bindparam("sender"),
+        message.c.received_at > bindparam("since"),
+    )
 )
 _lock = text("SELECT pg_advisory_xact_lock(:number)")
 _case = select(case).where(case.c.id == bindparam("row"))
@@ -103,9 +107,9 @@ def facts(tx: Connection, patient: str) -> list[tuple[int, int, Fact]]:
     return [(row["id"], row["case_id"], fact_of(row["kind"], row["body"])) for row in known]
 
 
-def told_since(tx: Connection, patient: str, since: datetime) -> int:
-    """How many notices about a patient have come in after that instant."""
-    told: int = statements.value(tx, _told, patient=patient, since=since)
+def told_since(tx: Connection, patient: str, sender: str, since: datetime) -> int:
+    """How many notices about a patient a sender has told after that instant."""
+    told: int = statements.value(tx, _told, patient=patient, sender=sender, since=since)
     return told
 
 
@@ -140,6 +144,7 @@ def row_of(known: Case) -> dict[str, Any]:
         "ready_at": known.ready_at,
         "discharged_at": known.discharged_at,
         "planned_discharge": known.planned_discharge,
+        "day_only": ",".join(known.day_only) or None,
     }
 
 
@@ -173,7 +178,7 @@ def get(tx: Connection, case_id: int) -> Row | None:
     return row
 
 
-def listed(tx: Connection, *, patient: str | None = None, limit: int = 500) -> list[Row]:
+def listed(tx: Connection, *, patient: str | None = None, limit: int | None = 500) -> list[Row]:
     """Cases, the latest change first; merged ones are not listed."""
     query = (
         select(case).where(case.c.merged_into.is_(None)).order_by(case.c.updated_at.desc(), case.c.id.desc())
@@ -213,6 +218,11 @@ def _changing(names: tuple[str, ...]) -> Update:
     return statements.setting(deadline, names).where(deadline.c.state == bindparam("was"))
 
 
+def deadline_row(tx: Connection, deadline_id: int) -> Row | None:
+    """One deadline."""
+    return next(iter(found(tx, select(deadline).where(deadline.c.id == deadline_id))), None)
+
+
 def drop_deadlines(tx: Connection, ids: list[int]) -> None:
     """Deadlines that the facts no longer give."""
     tx.execute(delete(deadline).where(deadline.c.id.in_(ids)))
@@ -229,8 +239,11 @@ def due(tx: Connection, now: datetime, limit: int) -> list[Row]:
     return found(tx, query)
 
 
-def all_deadlines(tx: Connection, *, overdue: bool, now: datetime, limit: int = 1000) -> list[Row]:
-    """Open and missed deadlines with their case, the most urgent first."""
+def all_deadlines(tx: Connection, *, overdue: bool, now: datetime, limit: int | None = 1000) -> list[Row]:
+    """Open and missed deadlines with their case, the most urgent first.
+
+    What a person has told to be dealt with is not `overdue` any more.
+    """
     query = (
         select(deadline, case.c.patient, case.c.hospital, case.c.municipality)
         .join(case, case.c.id == deadline.c.case_id)
@@ -239,7 +252,7 @@ def all_deadlines(tx: Connection, *, overdue: bool, now: datetime, limit: int = 
         .limit(limit)
     )
     if overdue:
-        query = query.where(deadline.c.due_at < now, not_(only_shown))
+        query = query.where(deadline.c.due_at < now, deadline.c.noted_at.is_(None), not_(only_shown))
     return found(tx, query)
 
 

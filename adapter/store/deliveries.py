@@ -15,6 +15,7 @@ from sqlalchemy import (
     Update,
     and_,
     bindparam,
+    case,
     delete,
     exists,
     func,
@@ -36,6 +37,14 @@ UNFINISHED = or_(
     and_(delivery.c.state == "sent", delivery.c.expects_receipt == 1),
 )
 """Something can still become of it; a receipt or an alarm is done with when it has been sent."""
+
+AWAITING = and_(
+    delivery.c.expects_receipt == 1,
+    delivery.c.sent_at.is_not(None),
+    delivery.c.accepted_at.is_(None),
+    delivery.c.state.in_(("waiting", "leased", "sent")),
+)
+"""It has been sent, and its receiver has not spoken yet; also while it is sent once more."""
 
 _other = delivery.alias("other")
 # Said as literals: SQLite uses a partial index only where the query itself shows that its condition holds.
@@ -107,16 +116,34 @@ _receipted = select(delivery.c.id).where(
     delivery.c.party == bindparam("to"),
     delivery.c.kind == "receipt",
 )
+_parked_behind = (
+    delivery.c.refers_to == bindparam("earlier_id"),
+    delivery.c.party == bindparam("to"),
+    delivery.c.state == "waiting",
+    delivery.c.next_attempt_at.is_(None),
+    delivery.c.endpoint.is_not(None),
+)
+_parked = select(delivery.c.id).where(*_parked_behind).limit(1)
 _unpark = (
     update(delivery)
-    .where(
-        delivery.c.refers_to == bindparam("earlier_id"),
-        delivery.c.party == bindparam("to"),
-        delivery.c.state == "waiting",
-        delivery.c.next_attempt_at.is_(None),
-        delivery.c.endpoint.is_not(None),
-    )
+    .where(*_parked_behind)
     .values(next_attempt_at=bindparam("now", type_=delivery.c.next_attempt_at.type), error=None)
+)
+_handed_over = (
+    update(delivery)
+    .where(delivery.c.id == bindparam("row_id"), _still_leased)
+    .values(
+        state=case((delivery.c.accepted_at.is_(None), "sent"), else_="acknowledged"),
+        attempts=bindparam("tried", type_=delivery.c.attempts.type),
+        trigger="schedule",
+        sent_at=func.coalesce(delivery.c.sent_at, bindparam("now", type_=delivery.c.sent_at.type)),
+        next_attempt_at=None,
+        lease_until=None,
+        receipt_due_at=None,
+        resume_state=None,
+        resume_at=None,
+        error=None,
+    )
 )
 _paused = select(endpoint_pause.c.endpoint)
 _lease = (
@@ -160,6 +187,12 @@ def change_leased(tx: Connection, delivery_id: int, lease_until: datetime, **val
     return statements.run(tx, _changing_leased(("lease_until", *values)), values | held) == 1
 
 
+def hand_over(tx: Connection, leased: Leased, attempts: int, now: datetime) -> bool:
+    """Sent, and the answer is the receipt, which is taken next; False where the lease has passed on."""
+    values = {"row_id": leased.id, "held_until": leased.lease_until, "tried": attempts, "now": now}
+    return statements.run(tx, _handed_over, values) == 1
+
+
 @cache
 def _changing_leased(names: tuple[str, ...]) -> Update:
     return statements.setting(delivery, names).where(_still_leased)
@@ -187,26 +220,39 @@ def receipted(tx: Connection, receipt_id: str, party: str) -> bool:
     return statements.row(tx, _receipted, sent_id=receipt_id, to=party) is not None
 
 
+TOGETHER = 5000
+"""Ids in one query: an engine takes only so many parameters."""
+
+
 def attempts(tx: Connection, ids: Sequence[int]) -> list[Row]:
-    """The attempts of some deliveries, in order."""
-    query = select(attempt).where(attempt.c.delivery_id.in_(ids)).order_by(attempt.c.id)
-    return found(tx, query)
+    """The attempts of some deliveries, those of each in order."""
+    rows: list[Row] = []
+    for start in range(0, len(ids), TOGETHER):
+        some = attempt.c.delivery_id.in_(ids[start : start + TOGETHER])
+        rows += found(tx, select(attempt).where(some).order_by(attempt.c.id))
+    return rows
 
 
 def listed(
     tx: Connection,
     *,
     state: str | None = None,
+    awaiting: bool = False,
     party: str | None = None,
     case_ids: Sequence[int] | None = None,
     message_row: int | None = None,
-    limit: int = 500,
+    limit: int | None = 500,
     before: int | None = None,
 ) -> list[Row]:
-    """Deliveries, the newest first; `before` is the id at which the page above ended."""
+    """Deliveries, the newest first; `before` is the id at which the page above ended.
+
+    With `awaiting` only those whose receipt is still to come.
+    """
     query = select(delivery).order_by(delivery.c.id.desc()).limit(limit)
     if state is not None:
         query = query.where(delivery.c.state == state)
+    if awaiting:
+        query = query.where(AWAITING)
     if party is not None:
         query = query.where(delivery.c.party == party)
     if case_ids is not None:
@@ -234,8 +280,13 @@ def park_behind(tx: Connection, message_id: str, party: str, behind: int) -> lis
 
 
 def unpark(tx: Connection, message_id: str, party: str, now: datetime) -> None:
-    """What was parked behind a message may go, now that it has been delivered."""
-    statements.run(tx, _unpark, {"earlier_id": message_id, "to": party, "now": now})
+    """What was parked behind a message may go, now that it has been delivered.
+
+    Looked up first: hardly ever is anything, and a change that meets no row costs as much as one that does.
+    """
+    parked = {"earlier_id": message_id, "to": party}
+    if statements.row(tx, _parked, **parked) is not None:
+        statements.run(tx, _unpark, parked | {"now": now})
 
 
 def undeliverable(tx: Connection, message_id: str, party: str) -> int | None:

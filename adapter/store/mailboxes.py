@@ -23,14 +23,20 @@ def taken(tx: Connection, name: str, key: str, at: datetime, new_cursor: str | N
     """Remember an item and the new cursor, in the transaction that accepts it."""
     add_unless_there(tx, mailbox_seen, {"mailbox": name, "key": key, "at": at})
     if new_cursor is not None:
-        polled(tx, name, at, None, cursor=new_cursor)
+        read_to(tx, name, at, new_cursor)
 
 
-def polled(tx: Connection, name: str, at: datetime, error: str | None, *, cursor: str | None = None) -> None:
+def read_to(tx: Connection, name: str, at: datetime, cursor: str) -> None:
+    """Note how far the mailbox has been read; what went wrong before stands until a look goes well."""
+    _set(tx, name, {"polled_at": at, "cursor": cursor})
+
+
+def polled(tx: Connection, name: str, at: datetime, error: str | None) -> None:
     """Note when the mailbox was last looked into, and what went wrong if anything did."""
-    values: dict[str, object] = {"polled_at": at, "error": error}
-    if cursor is not None:
-        values["cursor"] = cursor
+    _set(tx, name, {"polled_at": at, "error": error})
+
+
+def _set(tx: Connection, name: str, values: dict[str, object]) -> None:
     if tx.execute(update(mailbox).where(mailbox.c.name == name).values(**values)).rowcount == 0:
         tx.execute(insert(mailbox).values(name=name, **values))
 

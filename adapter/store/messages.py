@@ -1,7 +1,7 @@
 """Messages as they came in, what became of them, and the payloads that they share with deliveries."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,8 +12,12 @@ from adapter.store.deliveries import UNFINISHED
 from adapter.store.statements import Row, add_unless_there, added, found
 from adapter.store.tables import delivery, message, payload, setting
 
+LARGEST_SIZE = 2**63 - 1
+"""Bytes; what both engines can hold."""
+
 _known = select(
     message.c.id, message.c.outcome, message.c.reason, message.c.case_id, message.c.payload,
+    message.c.content_type,
     message.c.acknowledgement, message.c.acknowledgement_type,
 ).where(message.c.sender == bindparam("sender"), message.c.message_id == bindparam("message_id"))  # fmt: skip
 _transmission = select(message.c.message_id).where(
@@ -39,8 +43,8 @@ def content(tx: Connection, digest: bytes | None) -> bytes | None:
 
 
 def add(tx: Connection, values: dict[str, Any]) -> int:
-    """Record a message; returns its row number."""
-    return added(tx, message, values)
+    """Record a message; returns its row number. Its size may be what a stranger says it is."""
+    return added(tx, message, values | {"size": min(values["size"], LARGEST_SIZE)})
 
 
 def known(tx: Connection, sender: str, message_id: str) -> Row | None:
@@ -80,7 +84,13 @@ def get(tx: Connection, row: int) -> Row | None:
     return statements.row(tx, _one, row=row)
 
 
-def held(tx: Connection, limit: int = 500) -> list[Row]:
+def standings(tx: Connection, rows: Collection[int]) -> dict[int, str | None]:
+    """What the notices of some messages are to earlier ones."""
+    query = select(message.c.id, message.c.standing).where(message.c.id.in_(rows))
+    return {row[0]: row[1] for row in tx.execute(query)}
+
+
+def held(tx: Connection, limit: int | None = 500) -> list[Row]:
     """What is in quarantine or was refused, newest first."""
     query = (
         select(message)

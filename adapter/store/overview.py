@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, not_, select, text
+from sqlalchemy import Connection, and_, func, not_, select, text
 
 from adapter.store.cases import only_shown
 from adapter.store.statements import Row, found
@@ -26,11 +26,15 @@ class Queue:
 
     waiting: int = 0
     retried: int = 0  # of these, tried in vain at least once
-    parked: int = 0  # of these, waiting for a person: no endpoint, or behind what could not be delivered
+    parked: int = 0  # of these, off the schedule: no endpoint, or behind what could not be delivered
+    homeless: int = 0  # of the parked, for want of an endpoint
     oldest: Moment = None
     next_at: Moment = None  # of those that were tried in vain; the others wait behind them
     unreceipted: int = 0  # sent, and no receipt yet
     unreceipted_since: Moment = None
+
+
+_HOMELESS = and_(delivery.c.next_attempt_at.is_(None), delivery.c.endpoint.is_(None))
 
 
 def queues(tx: Connection) -> dict[str, Queue]:
@@ -41,6 +45,7 @@ def queues(tx: Connection) -> dict[str, Queue]:
             func.count().label("waiting"),
             func.count().filter(delivery.c.attempts > 0).label("retried"),
             func.count().filter(delivery.c.next_attempt_at.is_(None)).label("parked"),
+            func.count().filter(_HOMELESS).label("homeless"),
             func.min(delivery.c.created_at).label("oldest"),
             func.min(delivery.c.next_attempt_at).filter(delivery.c.attempts > 0).label("next_at"),
         )
@@ -106,8 +111,13 @@ def cases_by_state(tx: Connection) -> dict[str, int]:
 
 
 def deadlines_behind(tx: Connection, now: datetime, limit: int) -> tuple[list[Row], int]:
-    """Deadlines past due and not met, the latest first, and how many there are in all."""
-    past = (deadline.c.state.in_(("open", "missed")), deadline.c.due_at < now, not_(only_shown))
+    """Deadlines past due, not met and not dealt with by hand, the latest first, and how many in all."""
+    past = (
+        deadline.c.state.in_(("open", "missed")),
+        deadline.c.due_at < now,
+        deadline.c.noted_at.is_(None),
+        not_(only_shown),
+    )
     count = tx.execute(select(func.count()).select_from(deadline).where(*past)).scalar_one()
     query = _with_case().where(*past).order_by(deadline.c.due_at.desc(), deadline.c.id).limit(limit)
     return found(tx, query), count

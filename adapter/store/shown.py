@@ -26,8 +26,8 @@ def when(moment: datetime | date | None) -> str | None:
     return moment.isoformat() if moment is not None else None
 
 
-def case(tx: Connection, row: Row) -> Document:
-    """A case with its notices, deadlines and deliveries."""
+def case_line(row: Row) -> Document:
+    """A case in one line: who, where, since when."""
     return {
         "id": row["id"],
         "patient": row["patient"],
@@ -37,8 +37,15 @@ def case(tx: Connection, row: Row) -> Document:
         "admitted_at": when(row["admitted_at"]),
         "ready_at": when(row["ready_at"]),
         "discharged_at": when(row["discharged_at"]),
+        "day_only": row["day_only"].split(",") if row["day_only"] else [],
         "planned_discharge": when(row["planned_discharge"]),
         "updated_at": when(row["updated_at"]),
+    }
+
+
+def case(tx: Connection, row: Row) -> Document:
+    """A case with its notices, deadlines and deliveries."""
+    return case_line(row) | {
         "notices": _notices(tx, row),
         "deadlines": [deadline(d) for d in case_rows.deadlines(tx, row["id"])],
         "deliveries": deliveries(tx, delivery_rows.listed(tx, case_ids=[row["id"]])),
@@ -96,6 +103,7 @@ def deadline(row: Row) -> Document:
         "reason": row["reason"] or None,
         "settled_at": when(row["settled_at"]),
         "reminded_at": when(row["reminded_at"]),
+        "noted_at": when(row["noted_at"]),
     }
 
 
@@ -113,7 +121,16 @@ def deliveries(tx: Connection, rows: Sequence[Row]) -> list[Document]:
                 "error": t["error"],
             }
         )
-    return [_delivery(row, tries.get(row["id"], [])) for row in rows]
+    notices = {row["message_row"] for row in rows if row["kind"] not in _NO_NOTICE and row["message_row"]}
+    standings = message_rows.standings(tx, notices) if notices else {}
+    return [
+        _delivery(row, tries.get(row["id"], []))
+        | {"standing": standings.get(row["message_row"]) if row["kind"] not in _NO_NOTICE else None}
+        for row in rows
+    ]
+
+
+_NO_NOTICE = frozenset(("receipt", "alarm"))
 
 
 def _delivery(row: Row, tries: Iterable[Document]) -> Document:
@@ -132,6 +149,7 @@ def _delivery(row: Row, tries: Iterable[Document]) -> Document:
         "sent_at": when(row["sent_at"]),
         "delivered_at": when(row["delivered_at"]),
         "accepted_at": when(row["accepted_at"]),
+        "expects_receipt": bool(row["expects_receipt"]),
         "receipt_due_at": when(row["receipt_due_at"]),
         "error": row["error"],
         "reissue_of": row["original"],
@@ -152,9 +170,11 @@ def held(row: Row) -> Document:
         "sender": row["sender"],
         "dialect": row["dialect"],
         "type": row["type"],
+        "standing": row["standing"],
         "message_id": row["message_id"],
         "size": row["size"],
         "sha256": (row["sha256"] or row["payload"] or b"").hex() or None,
+        "sha256_of": "head" if row["code"] == "too-long" and row["sha256"] is None else "whole",
         "releasable": row["outcome"] == "quarantined",
     }
 
@@ -169,6 +189,9 @@ def alarm(row: Row) -> Document:
         "since": when(row["since"]),
         "until": when(row["until"]),
         "seen_by": row["seen_by"],
+        "seen_at": when(row["seen_at"]),
+        "closed_by": row["closed_by"],
+        "why": row["why"],
         "case": row["case_id"],
     }
 

@@ -16,6 +16,8 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DBAPIError
 
+from adapter.store.tables import Instant, instant, microseconds
+
 Row = Mapping[str, Any]
 """A row by column name."""
 
@@ -131,9 +133,9 @@ def _adding_unless_there(table: Table, names: tuple[str, ...], dialect: str) -> 
 @cache
 def _plan(statement: Any, dialect: Dialect) -> _Plan:
     compiled = statement.compile(dialect=dialect)
-    stored = ((name, bound.type._cached_bind_processor(dialect)) for name, bound in compiled.binds.items())
+    stored = ((name, _into(bound.type, dialect)) for name, bound in compiled.binds.items())
     columns = tuple(getattr(statement, "exported_columns", ()) or ())
-    back = ((n, c.type._cached_result_processor(dialect, None)) for n, c in enumerate(columns))
+    back = ((n, _back(c.type, dialect)) for n, c in enumerate(columns))
     return _Plan(
         sql=str(compiled),
         order=tuple(compiled.positiontup) if compiled.positional else None,
@@ -144,12 +146,29 @@ def _plan(statement: Any, dialect: Dialect) -> _Plan:
     )
 
 
+def _into(kind: Any, dialect: Dialect) -> _Convert | None:
+    """How a value of that type is stored; our own type without SQLAlchemy's wrapping, which costs as much."""
+    if isinstance(kind, Instant):
+        return microseconds
+    made: _Convert | None = kind._cached_bind_processor(dialect)
+    return made
+
+
+def _back(kind: Any, dialect: Dialect) -> _Convert | None:
+    """How it is read."""
+    if isinstance(kind, Instant):
+        return instant
+    made: _Convert | None = kind._cached_result_processor(dialect, None)
+    return made
+
+
 def _run(tx: Connection, statement: Any, values: dict[str, Any]) -> tuple[_Plan, Any]:
     plan = _plan(statement, tx.dialect)
     for name, usual in plan.said:
         values.setdefault(name, usual)
     for name, convert in plan.into:
-        values[name] = convert(values[name])
+        if values[name] is not None:
+            values[name] = convert(values[name])
     cursor = _cursor(tx)
     try:
         cursor.execute(plan.sql, values if plan.order is None else [values[name] for name in plan.order])
@@ -175,5 +194,6 @@ def _named(plan: _Plan, one: Any) -> Row:
     if plan.back:
         one = list(one)
         for n, convert in plan.back:
-            one[n] = convert(one[n])
+            if one[n] is not None:
+                one[n] = convert(one[n])
     return dict(zip(plan.columns, one, strict=True))

@@ -35,20 +35,41 @@ _FIRST = (datetime(1, 1, 3, tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _LAST = (datetime(9999, 12, 29, tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 
-class Instant(TypeDecorator[datetime]):
-    """An aware datetime as microseconds since 1970 UTC; read back it is never at the calendar's very ends.
+_SMALL = 8192
+
+
+def _compressed(content: bytes) -> bytes:
+    """Under zlib; little content with little memory, as preparing the usual tables costs more than it."""
+    if len(content) > _SMALL:
+        return zlib.compress(content, 6)
+    small = zlib.compressobj(6, zlib.DEFLATED, 13, 6)  # a window of 8 kB
+    return small.compress(content) + small.flush()
+
+
+def microseconds(moment: datetime) -> int:
+    """Since 1970 UTC."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def instant(since: int) -> datetime:
+    """And back, never at the calendar's very ends.
 
     Else one row whose sender wrote 9999-12-31 west of Greenwich could not be read, nor any list it stands in.
     """
+    return _EPOCH + timedelta(0, 0, since if _FIRST <= since <= _LAST else min(max(since, _FIRST), _LAST))
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware datetime as microseconds since 1970 UTC."""
 
     impl = BigInteger
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        return None if value is None else (value - _EPOCH) // _MICROSECOND
+        return None if value is None else microseconds(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else _EPOCH + timedelta(microseconds=min(max(value, _FIRST), _LAST))
+        return None if value is None else instant(value)
 
 
 class Compressed(TypeDecorator[bytes]):
@@ -58,14 +79,15 @@ class Compressed(TypeDecorator[bytes]):
     cache_ok = True
 
     def process_bind_param(self, value: bytes | None, dialect: Dialect) -> bytes | None:
-        return None if value is None else zlib.compress(value, 6)
+        return None if value is None else _compressed(value)
 
     def process_result_value(self, value: bytes | None, dialect: Dialect) -> bytes | None:
         return None if value is None else zlib.decompress(value)
 
 
-# SQLite numbers only a plain INTEGER primary key by itself.
-_Id = BigInteger().with_variant(Integer, "sqlite")
+# SQLite numbers only a plain INTEGER primary key by itself, and has one width of integer.
+_Wide = BigInteger().with_variant(Integer, "sqlite")
+_Id = _Wide
 
 
 def _id() -> Column[Any]:
@@ -98,10 +120,11 @@ message = Table(
     Column("transmission_id", Text),
     Column("dialect", Text),
     Column("type", Text),
+    Column("standing", Text),  # of its notice: new, correction, cancellation; NULL where it has none
     Column("sent_at", Instant),
     Column("content_type", Text),
     Column("payload", LargeBinary(32)),
-    Column("size", Integer, nullable=False),  # of the whole message, also where only its head is kept
+    Column("size", _Wide, nullable=False),  # of the whole message, also where only its head is kept
     Column("sha256", LargeBinary(32)),  # of the whole message, where only its head is kept
     Column("outcome", Text, nullable=False),  # accepted, refused, quarantined, released
     Column("code", Text),
@@ -144,6 +167,7 @@ case = Table(
     Column("ready_at", Instant),
     Column("discharged_at", Instant),
     Column("planned_discharge", Date),
+    Column("day_only", Text),  # which of admitted_at, ready_at, discharged_at were told as a day, with commas
     Column("updated_at", Instant, nullable=False),
     Column("merged_into", _Id),  # an id is given once; after a merge it is an alias
     Index("case_patient", "patient"),
@@ -178,6 +202,7 @@ deadline = Table(
     Column("remind_at", Instant),
     Column("reminded_at", Instant),
     Column("fired_at", Instant),
+    Column("noted_at", Instant),  # when a person recorded what was done about its being missed
     Column("next_at", Instant),  # when the clock must look again; NULL when it never need
     Index("deadline_case", "case_id"),
     Index(
@@ -302,6 +327,9 @@ alarm = Table(
     Column("since", Instant, nullable=False),
     Column("until", Instant),
     Column("seen_by", Text),
+    Column("seen_at", Instant),
+    Column("closed_by", Text),  # where a person has ended it by telling what was done
+    Column("why", Text),  # what was done
     Column("case_id", _Id),
     Index(
         "alarm_open",

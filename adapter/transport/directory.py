@@ -10,7 +10,7 @@ import re
 import stat
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from heapq import nsmallest
@@ -91,6 +91,8 @@ def _words(fault: OSError, folder: str) -> str:
         return f"the disk of the folder {folder}/ is full"
     if fault.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"the folder {folder}/ does not let us write or read; correct its permissions"
+    if fault.errno == errno.ELOOP:
+        return f"the folder {folder}/ is a link, which could lead anywhere; put a folder there, or mount one"
     return f"the folder {folder}/ cannot be used: {os.strerror(fault.errno or 0)}"
 
 
@@ -195,8 +197,8 @@ class DirectoryMailbox:
         try:
             with suppress(FileNotFoundError):
                 if str(source.lstat().st_mtime_ns) == modified:
-                    (self._folder / folder).mkdir(exist_ok=True)
-                    _move_into(self._folder / folder, source, reason)
+                    with _opened(self._folder / folder) as place:
+                        _move_into(place, source, reason)
         except OSError as fault:
             raise self._error(_words(fault, folder)) from None
 
@@ -204,37 +206,68 @@ class DirectoryMailbox:
         return MailboxError(f"mailbox {self._name}: {what}")
 
 
-def _move_into(folder: Path, source: Path, reason: str | None) -> None:
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    """A handle of the folder, made if it is not there; never of what a link leads to."""
+    with suppress(FileExistsError):
+        folder.mkdir()
+    try:
+        place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except NotADirectoryError:
+        if folder.is_symlink():
+            raise OSError(errno.ELOOP, "a link") from None
+        raise
+    try:
+        yield place
+    finally:
+        os.close(place)
+
+
+def _move_into(place: int, source: Path, reason: str | None) -> None:
     """Rename without replacing anything, the reason first: a file in `failed/` always has one."""
-    target = _claim(folder, source.name, with_reason=reason is not None)
+    target = _claim(place, source.name, with_reason=reason is not None)
     try:
         if reason is not None:
-            _beside(target).write_text(f"{reason}\n", encoding="utf-8")
-        source.replace(target)
+            with os.fdopen(_new(place, _beside(target)), "w", encoding="utf-8") as file:
+                file.write(f"{reason}\n")
+        os.replace(source, target, dst_dir_fd=place)
     except OSError:
-        target.unlink(missing_ok=True)
-        if reason is not None:
-            _beside(target).unlink(missing_ok=True)
+        for name in (target, _beside(target)) if reason is not None else (target,):
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=place)
         raise
 
 
-def _claim(folder: Path, name: str, *, with_reason: bool) -> Path:
+def _claim(place: int, name: str, *, with_reason: bool) -> str:
     """An empty file of our own under a name that was free, for the real one to be renamed over."""
     # shortened so that a number and `.reason` still fit into the 255 bytes that a name may have
     stem = os.fsdecode(os.fsencode(Path(name).stem)[:200])
     suffix = os.fsdecode(os.fsencode(Path(name).suffix)[:20])
     number = 0
     while True:
-        target = folder / (f"{stem}-{number}{suffix}" if number else stem + suffix)
-        if not (with_reason and _beside(target).exists()):
+        target = f"{stem}-{number}{suffix}" if number else stem + suffix
+        if not (with_reason and _taken(place, _beside(target))):
             with suppress(FileExistsError):
-                target.open("xb").close()
+                os.close(_new(place, target))
                 return target
         number += 1
 
 
-def _beside(target: Path) -> Path:
-    return target.with_name(f"{target.name}.reason")
+def _new(place: int, name: str) -> int:
+    """A handle of a file that was not there, not even as a link."""
+    return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=place)
+
+
+def _taken(place: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=place, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _beside(name: str) -> str:
+    return f"{name}.reason"
 
 
 def _shown(name: str) -> str:

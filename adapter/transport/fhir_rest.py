@@ -14,17 +14,17 @@ from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import orjson
-import requests
 from lxml import etree
 from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attempt
 
 from adapter.errors import MailboxError
-from adapter.fhir.bundles import Bundle, Resource
+from adapter.fhir import wire
+from adapter.fhir.bundles import YEARS, Bundle, Resource
 from adapter.messaging.delivery import Reply
 from adapter.messaging.register import Endpoint
 from adapter.messaging.retry import TRANSIENT_4XX
 from adapter.transport import CURSOR, HEAD, LARGEST, Mail, Memory, Outgoing, Oversize
-from adapter.transport.wire import TOO_LONG, UNUSABLE, Wire, prepare, prepared
+from adapter.transport.wire import TOO_LONG, UNUSABLE, Request, Wire, prepare, prepared
 
 JSON = "application/fhir+json"
 LARGEST_ANSWER = 1024 * 1024
@@ -54,13 +54,12 @@ class FhirRest:
         """One POST. A 2xx says that the receiver holds the message; its body may be the receipt."""
         kind = message.content_type
         try:
-            request = prepared("POST", endpoint.address, endpoint.token, kind, kind).copy()
+            request = prepared("POST", endpoint.address, endpoint.token, kind, kind)
         except ValueError:
             return Reply(error=UNUSABLE)
-        request.body = message.content
-        request.headers["Content-Length"] = str(len(message.content))
-        request.headers["X-Request-Id"] = str(message.delivery_id)
-        return self._wire.call(request, endpoint, most=LARGEST_ANSWER)
+        return self._wire.call(
+            request, endpoint, most=LARGEST_ANSWER, body=message.content, id=str(message.delivery_id)
+        )
 
 
 def is_duplicate(reply: Reply) -> bool:
@@ -81,7 +80,8 @@ def _codes_in_json(body: bytes) -> set[str]:
         return set()
     if outcome.get("resourceType") != "OperationOutcome":
         return set()
-    return {str(issue.get("code")) for issue in _dicts(outcome.get("issue"))}
+    codes = (issue.get("code") for issue in _dicts(outcome.get("issue")))
+    return {code for code in codes if isinstance(code, str)}  # a list may nest deeper than str() goes
 
 
 def _codes_in_xml(body: bytes) -> set[str]:
@@ -244,8 +244,9 @@ class FhirMailbox:
 
     def _search(self, kind: str, mark: str | None) -> str:
         terms = [("_sort", "_lastUpdated"), ("_count", str(self._count))]
-        if mark is not None:
-            since = datetime.fromisoformat(mark) - self._overlap
+        read_to = _parsed(mark)
+        if read_to is not None:
+            since = read_to - self._overlap
             terms.append(("_lastUpdated", f"ge{_instant(since)}"))
         if kind == "Bundle":
             terms += [("type", "message"), ("_elements", "id,meta")]
@@ -258,7 +259,7 @@ class FhirMailbox:
             listing.faults.append(f"the search for {kind} fails: {reply.error or f'HTTP {reply.status}'}")
             return None
         try:
-            page = orjson.loads(reply.body)
+            page = wire.loads(reply.body)
         except orjson.JSONDecodeError:
             page = None
         if not isinstance(page, dict) or page.get("resourceType") != "Bundle":
@@ -289,8 +290,8 @@ class FhirMailbox:
         if not isinstance(link, str):
             return None
         try:
-            following = str(self._prepared(urljoin(url, link)).url)
-            same = _origin(following) == _origin(str(self._prepared(self._base).url))
+            following = self._prepared(urljoin(url, link)).url
+            same = _origin(following) == _origin(self._prepared(self._base).url)
         except ValueError:
             same = False
         if not same:
@@ -309,7 +310,7 @@ class FhirMailbox:
             raise self._error(reply.error or f"HTTP {reply.status}")
         return reply
 
-    def _prepared(self, url: str) -> requests.PreparedRequest:
+    def _prepared(self, url: str) -> Request:
         return prepare("GET", url, self._endpoint.token, JSON)
 
     def _error(self, what: str) -> MailboxError:
@@ -341,12 +342,12 @@ def _found(kind: str, entry: Resource, by_name: dict[str, Resource]) -> _Found:
     if not isinstance(identity, str) or not fullmatch(_ID, identity):
         return _Found(key=f"{kind}//", id="", updated=updated, fault=f"a {kind} has no usable id")
     try:
-        content = None if kind == "Bundle" else orjson.dumps(_collection(entry, by_name))
+        content = None if kind == "Bundle" else wire.to_json(_collection(entry, by_name))
     except orjson.JSONEncodeError:
         fault = f"{kind}/{identity} is nested too deeply"
         return _Found(key=f"{kind}/{identity}/", id=identity, updated=updated, fault=fault)
-    version = str(meta.get("versionId") or meta.get("lastUpdated"))
-    if not fullmatch(r"[\w.:+-]{1,64}", version) or version == "None":
+    version = meta.get("versionId") or meta.get("lastUpdated")
+    if not isinstance(version, str) or not fullmatch(r"[\w.:+-]{1,64}", version):
         version = sha256(content or b"").hexdigest()
     return _Found(key=f"{kind}/{identity}/{version}", id=identity, updated=updated, content=content)
 
@@ -360,9 +361,13 @@ def _collection(entry: Resource, by_name: dict[str, Resource]) -> Bundle:
     return {"resourceType": "Bundle", "type": "collection", "entry": kept}
 
 
-def _names(entry: Resource) -> tuple[str, str]:
-    resource = entry["resource"]
-    return str(entry.get("fullUrl")), f"{resource.get('resourceType')}/{resource.get('id')}"
+def _names(entry: Resource) -> Iterator[str]:
+    """What a reference to it may say."""
+    kind, identity = entry["resource"].get("resourceType"), entry["resource"].get("id")
+    if isinstance(url := entry.get("fullUrl"), str):
+        yield url
+    if isinstance(kind, str) and isinstance(identity, str):
+        yield f"{kind}/{identity}"
 
 
 def _references(resource: Resource) -> Iterator[str]:
@@ -384,9 +389,10 @@ def _dicts(value: Any) -> list[Resource]:
 
 
 def _parsed(text: Any) -> datetime | None:
+    """An instant; None for what is none, or of a year in which no server stood: no cursor may go there."""
     try:
         found = datetime.fromisoformat(text)
-        return found.astimezone(UTC) if found.tzinfo else None
+        return found.astimezone(UTC) if found.tzinfo and found.year in YEARS else None
     except (TypeError, ValueError, OverflowError):
         return None
 

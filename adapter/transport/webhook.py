@@ -18,10 +18,9 @@ class Webhook:
     def send(self, message: Outgoing, endpoint: Endpoint) -> Reply:
         """One POST; the message id lets the receiver know a repeated one."""
         try:
-            request = prepared("POST", endpoint.address, endpoint.token, "*/*", message.content_type).copy()
+            request = prepared("POST", endpoint.address, endpoint.token, "*/*", message.content_type)
         except ValueError:
             return Reply(error=UNUSABLE)
-        request.body = message.content
-        request.headers["Content-Length"] = str(len(message.content))
-        request.headers["X-Request-Id"] = message.message_id
-        return self._wire.call(request, endpoint, most=LARGEST_ANSWER)
+        return self._wire.call(
+            request, endpoint, most=LARGEST_ANSWER, body=message.content, id=message.message_id
+        )

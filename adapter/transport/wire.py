@@ -4,28 +4,26 @@ Nothing is tried twice (a retry inside an attempt would hide from the delivery l
 no cookie kept, and no proxy or netrc of the environment used. Connecting, sending and the whole answer get
 at most the endpoint's timeout each, and no more of an answer is read than the caller wants.
 
-requests' adapter is used without its Session, which reads the whole body of a redirect, without any limit,
-even when told not to follow it.
+requests makes the request, once for many messages, and checks its address and headers. The exchange itself
+is the standard library's: requests' and urllib3's own cost twice the processor time of all the rest of it.
 """
 
 import http.client
 import io
-import logging
 import os
 import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
+from pathlib import Path
+from re import ASCII, compile
+from select import POLLIN, poll
 from time import perf_counter
 from typing import Any
-
-import requests
-import urllib3.exceptions
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib.parse import urlsplit
 
 from adapter.messaging.delivery import Reply
 from adapter.messaging.register import Endpoint
@@ -34,10 +32,30 @@ TOO_LONG = "the answer is longer than we read"
 COMPRESSED = "the answer is compressed, which we did not ask for"
 UNUSABLE = "the endpoint's address or token cannot be used in a request; correct the endpoint"
 
-_FAULTS = (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError, ValueError)
+_VALUE = compile(r"[!-~]+", ASCII)  # of a header
+_FAULTS = (OSError, http.client.HTTPException, ValueError)
+_MOST_LINES = 64  # connections that one thread keeps
+_TOGETHER = 64 * 1024  # bytes of a body that leave in one piece with the head
 
-# urllib3 warns of odd headers by quoting them and the URL, which may hold what no log may hold
-logging.getLogger("urllib3").setLevel(logging.ERROR)
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """A request as it leaves, but for what differs from message to message."""
+
+    method: str
+    url: str = field(repr=False)
+    host: str
+    port: int
+    tls: bool
+    head: bytes = field(repr=False)  # the request line and the headers that stay the same
+
+
+class _CannotConnect(Exception):
+    """No connection came about; the cause says why."""
+
+
+class _Unreadable(Exception):
+    """A file that TLS needs."""
 
 
 class _UntilDeadline(io.RawIOBase):
@@ -68,31 +86,11 @@ class _UntilDeadline(io.RawIOBase):
 class _Answer(http.client.HTTPResponse):
     """An answer whose status line, headers and body share one deadline."""
 
+    fp: Any
+
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         self.fp = io.BufferedReader(_UntilDeadline(self.fp.detach(), sock))
-
-
-class _Plain(HTTPConnection):
-    response_class = _Answer
-
-
-class _Secure(HTTPSConnection):
-    response_class = _Answer
-
-
-class _PlainPool(HTTPConnectionPool):
-    ConnectionCls = _Plain
-
-
-class _SecurePool(HTTPSConnectionPool):
-    ConnectionCls = _Secure
-
-
-class _Adapter(HTTPAdapter):
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _PlainPool, "https": _SecurePool}
 
 
 class Wire:
@@ -102,52 +100,72 @@ class Wire:
         self._local = threading.local()
 
     def call(
-        self, request: requests.PreparedRequest, endpoint: Endpoint, *, most: int, keep: int = 0
+        self,
+        request: Request,
+        endpoint: Endpoint,
+        *,
+        most: int,
+        keep: int = 0,
+        body: bytes | None = None,
+        id: str | None = None,
     ) -> Reply:
-        """Send `request` and read at most `most` bytes of the answer's body.
+        """Send `request` with `body`, as number `id`, and read at most `most` bytes of the answer's body.
 
         Where `error` is set the body could not be read and is empty, except that `keep` bytes are kept of one
         that is TOO_LONG. A 2xx counts even then: its sender has said that it holds the message.
         """
         started = perf_counter()
         try:
-            response = self._adapter().send(
-                request,
-                stream=True,
-                timeout=(endpoint.timeout, endpoint.timeout),
-                verify=endpoint.trust or True,
-                cert=endpoint.client_certificate,
-            )
-        except _FAULTS as fault:
+            line = self._line(request, endpoint)
+            answer = _exchange(line, request, endpoint, body, id)
+        except (*_FAULTS, _CannotConnect, _Unreadable) as fault:
+            self._hang_up(request, endpoint)
             return Reply(error=_words(fault, endpoint), ms=_since(started))
         try:
-            body, error = _body(response, most, keep)
+            found, error = _body(answer, most, keep)
         except _FAULTS as fault:
-            body, error = b"", _words(fault, endpoint)
-        finally:
-            _release(response)
-        taken = 200 <= response.status_code < 300
+            found, error = b"", _words(fault, endpoint)
+        if answer.will_close or not answer.isclosed():  # asked to close, or not read to its end
+            answer.close()
+            self._hang_up(request, endpoint)
+        taken = 200 <= answer.status < 300
         return Reply(
-            status=response.status_code,
+            status=answer.status,
             taken=taken,
             delivered=taken,
-            body=body,
-            content_type=response.headers.get("Content-Type"),
-            retry_after=_retry_after(response.headers.get("Retry-After"), response.headers.get("Date")),
+            body=found,
+            content_type=answer.headers.get("Content-Type"),
+            retry_after=_retry_after(answer.headers.get("Retry-After"), answer.headers.get("Date")),
             error=error,
             ms=_since(started),
         )
 
-    def _adapter(self) -> HTTPAdapter:
-        found: HTTPAdapter | None = getattr(self._local, "adapter", None)
+    def _lines(self) -> dict[object, socket.socket]:
+        found: dict[object, socket.socket] | None = getattr(self._local, "lines", None)
         if found is None:
-            found = self._local.adapter = _Adapter(pool_connections=64, pool_maxsize=1)
+            found = self._local.lines = {}
         return found
+
+    def _line(self, request: Request, endpoint: Endpoint) -> socket.socket:
+        """The connection to that peer: the one kept, unless it has ended meanwhile or says something."""
+        lines, key = self._lines(), _peer(request, endpoint)
+        kept = lines.get(key)
+        if kept is not None and not _stirs(kept):
+            return kept
+        if kept is not None or len(lines) == _MOST_LINES:
+            lines.pop(key if kept is not None else next(iter(lines))).close()
+        made = lines[key] = _connected(request, endpoint)
+        return made
+
+    def _hang_up(self, request: Request, endpoint: Endpoint) -> None:
+        line = self._lines().pop(_peer(request, endpoint), None)
+        if line is not None:
+            line.close()
 
 
 def prepare(
     method: str, address: str, token: str | None, accept: str, content_type: str | None = None
-) -> requests.PreparedRequest:
+) -> Request:
     """A request without body, ready for the wire.
 
     Raises ValueError where address or token cannot be used, for which `UNUSABLE` has the words.
@@ -157,31 +175,121 @@ def prepare(
         headers["Content-Type"] = content_type
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
-        token.encode("latin-1")  # what a header can hold; found out here, not when sending
-    return requests.Request(method, address, headers=headers).prepare()
+    import requests  # 6 MiB, and only those who send need it
+
+    made = requests.Request(method, address, headers=headers).prepare()
+    parts = urlsplit(str(made.url))
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("an address of another scheme, or without host")
+    made.headers.pop("Content-Length", None)  # each body has its own
+    said = [f"{method} {made.path_url} HTTP/1.1", f"Host: {parts.netloc.rpartition('@')[2]}"]
+    said += [f"{name}: {value}" for name, value in made.headers.items()]
+    tls = parts.scheme == "https"
+    return Request(
+        method=method,
+        url=str(made.url),
+        host=parts.hostname,
+        port=parts.port or (443 if tls else 80),
+        tls=tls,
+        head="\r\n".join(said).encode("latin-1"),  # what a header can hold; found out here, not when sending
+    )
 
 
 prepared = lru_cache(maxsize=512)(prepare)
-"""The same request each time, to copy and fill in: preparing one anew costs as much as sending it."""
+"""The same request each time, to send with many bodies: preparing one anew costs as much as sending it."""
 
 
-def _body(response: requests.Response, most: int, keep: int) -> tuple[bytes, str | None]:
+# --- connections ------------------------------------------------------------------------------------------
+
+
+def _peer(request: Request, endpoint: Endpoint) -> object:
+    return request.host, request.port, request.tls, endpoint.trust, endpoint.client_certificate
+
+
+def _stirs(line: socket.socket) -> bool:
+    """Whether an idle connection has something to say: its end, or an answer that nobody has asked for."""
+    waiting = poll()
+    waiting.register(line, POLLIN)
+    return bool(waiting.poll(0))
+
+
+def _connected(request: Request, endpoint: Endpoint) -> socket.socket:
+    context = _context(endpoint) if request.tls else None
+    try:
+        line = socket.create_connection((request.host, request.port), endpoint.timeout)
+    except (OSError, ValueError) as fault:
+        raise _CannotConnect from fault
+    try:
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return line if context is None else context.wrap_socket(line, server_hostname=request.host)
+    except BaseException:
+        line.close()
+        raise
+
+
+def _context(endpoint: Endpoint) -> ssl.SSLContext:
+    """TLS as the endpoint asks for it; made for each connection, so that a renewed file is found."""
+    from requests.utils import DEFAULT_CA_BUNDLE_PATH
+
+    trust = endpoint.trust or DEFAULT_CA_BUNDLE_PATH
+    shown = endpoint.client_certificate
+    try:
+        if Path(trust).is_dir():
+            context = ssl.create_default_context(capath=trust)
+        else:
+            context = ssl.create_default_context(cafile=trust)
+        if shown is not None:
+            context.load_cert_chain(*((shown,) if isinstance(shown, str) else shown))
+    except OSError as fault:  # a file that is no certificate is one, too
+        raise _Unreadable from fault
+    return context
+
+
+# --- the exchange -----------------------------------------------------------------------------------------
+
+
+def _exchange(
+    line: socket.socket, request: Request, endpoint: Endpoint, body: bytes | None, number: str | None
+) -> _Answer:
+    """Send, and read the answer up to its body."""
+    line.settimeout(endpoint.timeout)
+    if number is not None and not _VALUE.fullmatch(number):
+        raise ValueError("what no header can hold")
+    more = "" if number is None else f"\r\nX-Request-Id: {number}"
+    more += "" if body is None else f"\r\nContent-Length: {len(body)}"
+    head = b"".join((request.head, more.encode("latin-1"), b"\r\n\r\n"))
+    try:
+        if body is not None and len(body) <= _TOGETHER:
+            line.sendall(head + body)
+        else:
+            line.sendall(head)
+            line.sendall(body or b"")
+    except BrokenPipeError:
+        pass  # it has heard enough; what it says about that may still be read
+    answer = _Answer(line, method=request.method)
+    try:
+        answer.begin()
+        if len(set(answer.headers.get_all("Content-Length", ()))) > 1:
+            raise http.client.HTTPException("an answer of two lengths")
+    except BaseException:
+        answer.close()
+        raise
+    return answer
+
+
+def _body(answer: _Answer, most: int, keep: int) -> tuple[bytes, str | None]:
     """The body and what was wrong with it."""
-    if response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
+    if answer.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
         return b"", COMPRESSED
-    raw = response.raw
-    body = piece = raw.read(most + 1, decode_content=False)
-    while piece and len(body) <= most and raw.length_remaining != 0:
-        piece = raw.read(most + 1 - len(body), decode_content=False)
+    body = piece = answer.read(most + 1)
+    while piece and len(body) <= most and not answer.isclosed():
+        piece = answer.read(most + 1 - len(body))
         body += piece
-    return (body[:keep], TOO_LONG) if len(body) > most else (body, None)
-
-
-def _release(response: requests.Response) -> None:
-    """Give the connection back where the answer was read to its end, else close it."""
-    if not response.raw.closed:
-        response.raw.close()
-    response.raw.release_conn()
+    if len(body) > most:
+        return body[:keep], TOO_LONG
+    if answer.length:
+        raise http.client.IncompleteRead(body, answer.length)
+    return body, None
 
 
 def _since(started: float) -> float:
@@ -221,18 +329,18 @@ def _words(fault: BaseException, endpoint: Endpoint) -> str:
         return any(isinstance(cause, kinds) for cause in causes)
 
     seconds = f"{endpoint.timeout:g} s"
+    missed = "connection" if among(_CannotConnect) else "complete answer"
     told = (
+        ((_Unreadable,), "a certificate or key file of the endpoint cannot be read; correct its path"),
         ((ssl.SSLCertVerificationError,), "the receiver's certificate is not trusted; correct `trust`"),
         ((ssl.SSLError,), "no secure connection could be agreed (TLS)"),
         ((socket.gaierror, UnicodeError), "the receiver's host name has no address"),
         ((ConnectionRefusedError,), "nobody listens at the receiver's address"),
-        ((requests.ConnectTimeout,), f"no connection within {seconds}"),
-        ((TimeoutError, urllib3.exceptions.ReadTimeoutError), f"no complete answer within {seconds}"),
+        ((TimeoutError,), f"no {missed} within {seconds}"),
         ((http.client.RemoteDisconnected,), "the receiver closed the connection without an answer"),
         ((ConnectionError,), "the connection was broken off"),
         ((http.client.IncompleteRead,), "the answer broke off before its end"),
-        ((http.client.HTTPException, urllib3.exceptions.InvalidHeader), "the answer is not proper HTTP"),
-        ((requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema), UNUSABLE),
+        ((http.client.HTTPException,), "the answer is not proper HTTP"),
     )
     for kinds, text in told:
         if among(*kinds):
@@ -240,6 +348,4 @@ def _words(fault: BaseException, endpoint: Endpoint) -> str:
     number = next((c.errno for c in causes if isinstance(c, OSError) and c.errno), None)
     if number is not None:
         return f"the exchange failed: {os.strerror(number)}"
-    if any(type(cause) is OSError for cause in causes):
-        return "a certificate or key file of the endpoint cannot be read; correct its path"
     return f"the exchange failed ({type(causes[-1]).__name__})"

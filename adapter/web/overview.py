@@ -10,7 +10,7 @@ from datetime import date, datetime
 from adapter.messaging.register import Endpoint, Party, Register, Side
 from adapter.store.overview import Queue
 from adapter.store.statements import Row
-from adapter.web.wording import Mark
+from adapter.web.wording import FOLDER, Mark
 
 NOTHING = Queue()
 
@@ -64,9 +64,7 @@ def tiles(
             name=party_id,
             kind="not in a region file",
             ours=True,
-            mark=Mark(words="Waits for an endpoint")
-            if queues.get(party_id, NOTHING).parked
-            else Mark(words="Receiving", level="good"),
+            mark=_stranger(queues.get(party_id, NOTHING)),
             queue=queues.get(party_id, NOTHING),
             last_delivered=delivered.get(party_id),
         )
@@ -74,12 +72,20 @@ def tiles(
     ]
 
 
+def _stranger(queue: Queue) -> Mark:
+    if queue.parked > queue.homeless:
+        return Mark(words="Waiting for a person", level="warn")
+    if queue.homeless:
+        return Mark(words="No endpoint configured")
+    return Mark(words="Receiving", level="good")
+
+
 def _mark(
     party: Party, endpoint: Endpoint | None, queue: Queue, last: Row | None, stopped: frozenset[str]
 ) -> Mark:
     if endpoint is None:
         if queue.waiting:
-            return Mark(words="Waits for an endpoint", level="warn")
+            return Mark(words="No endpoint configured", level="warn")
         return Mark(words="Reads on these pages", level="good")
     if endpoint.name in stopped:
         return Mark(words="Paused by a person", level="warn")
@@ -88,7 +94,7 @@ def _mark(
     if queue.retried > queue.parked:
         return Mark(words="Catching up", level="busy")
     if queue.parked:
-        return Mark(words="Waits for a person", level="warn")
+        return Mark(words="Waiting for a person", level="warn")
     if last is not None and last["outcome"] == "gave-up":
         return Mark(words="Turned a message away", level="warn")
     if queue.waiting:
@@ -97,11 +103,28 @@ def _mark(
         return Mark(words="Receipt awaited", level="busy")
     if last is None:
         return Mark(words="Nothing sent yet", level="plain")
+    if endpoint.transport == "directory":
+        return FOLDER
     return Mark(words="Receiving", level="good")
 
 
-def summary(shown: Sequence[Tile]) -> Mark:
-    """The region in one sentence."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unsettled:
+    """What no party shows and a person must still see to."""
+
+    alarms: int = 0  # open
+    overdue: int = 0  # deadlines
+    held: int = 0  # messages in quarantine
+
+    def words(self) -> str:
+        """Each that there is, with its count; empty where there is none."""
+        named = ((self.alarms, "open alarm"), (self.overdue, "overdue deadline"), (self.held, "held message"))
+        told = [f"{count} {noun}{'s' if count > 1 else ''}" for count, noun in named if count]
+        return _names(told) if told else ""
+
+
+def summary(shown: Sequence[Tile], unsettled: Unsettled) -> Mark:
+    """The region in one sentence; all is well only where nothing waits for a person."""
     down = [t for t in shown if t.mark.level == "bad"]
     if down:
         names = _names([t.name for t in down])
@@ -126,7 +149,9 @@ def summary(shown: Sequence[Tile]) -> Mark:
     if stuck:
         verb = "needs" if len(stuck) == 1 else "need"
         return Mark(words=f"{_names([t.name for t in stuck])} {verb} a person's attention.", level="warn")
-    unsent = sum(t.queue.parked for t in shown)
+    if unsettled.words():
+        return Mark(words=f"To be seen to by a person: {unsettled.words()}.", level="warn")
+    unsent = sum(t.queue.homeless for t in shown)
     if unsent:
         return Mark(
             words=f"All is well. {_messages(unsent)} would be sent on if an endpoint were configured.",

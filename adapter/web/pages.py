@@ -5,15 +5,19 @@ browser is told to run, frame, remember and pass on nothing. Where operators are
 """
 
 import hashlib
+import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from math import ceil
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 import structlog
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -25,7 +29,7 @@ from adapter.messaging.register import Register
 from adapter.store import Store
 from adapter.store import alarms as alarm_rows
 from adapter.web import views
-from adapter.web.signing_in import Doorkeeper
+from adapter.web.signing_in import ASK, Doorkeeper
 from adapter.web.views import Look, View
 from adapter.web.wording import Wording
 
@@ -74,6 +78,14 @@ _templates = Environment(
 )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Said:
+    """Who acts, and what was done as far as the form asks for it."""
+
+    by: str
+    why: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pages:
     """The pages over one store."""
@@ -91,6 +103,8 @@ class Pages:
             Route("/static/pages.css", self._style),
             Route("/favicon.ico", self._icon),
             Route("/deliveries/search", self._search, methods=["POST"]),
+            Route("/alarms/{id}/seen", self._action(self._seen), methods=["POST"]),
+            Route("/alarms/{id}/close", self._action(self._close), methods=["POST"]),
             *(Route(path, self._page(view)) for path, view in PAGES.items()),
             Route("/{rest:path}", self._elsewhere),
         ]
@@ -99,7 +113,7 @@ class Pages:
 
     def _page(self, view: Callable[[Look], View]) -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:
-            return await run_in_threadpool(self._guarded, request, lambda: self._shown(request, view))
+            return await self._signed_in(request, lambda: self._shown(request, view))
 
         return answer
 
@@ -107,7 +121,7 @@ class Pages:
         def missing() -> Response:
             raise NotFound("There is no page at this address.")
 
-        return await run_in_threadpool(self._guarded, request, missing)
+        return await self._signed_in(request, missing)
 
     async def _style(self, _: Request) -> Response:
         return Response(_STYLE, media_type="text/css", headers=HEADERS | _KEPT)
@@ -122,7 +136,7 @@ class Pages:
         except ClientDisconnect:
             return Response(status_code=400)
         number = (form or {}).get("number", [""])[0].strip()
-        return await run_in_threadpool(self._guarded, request, lambda: self._found(request, number))
+        return await self._signed_in(request, lambda: self._found(request, number))
 
     def _found(self, request: Request, number: str) -> Response:
         if not 4 < len(number) <= _LONGEST_NUMBER:
@@ -133,16 +147,82 @@ class Pages:
             patient = views.patient_of(tx, self.inbox.pseudonym_key, number)
         return RedirectResponse(f"/deliveries?patient={patient}", status_code=303)
 
+    async def _signed_in(self, request: Request, make: Callable[[], Response]) -> Response:
+        """The answer to somebody who has signed in; until then the request takes no thread of the pool's."""
+        person = await self.doorkeeper.person(request)
+        request.state.person = person.name
+        if person.name is None:
+            make = partial(self._unknown, request, person.wait)
+        return await run_in_threadpool(self._guarded, request, make)
+
+    def _unknown(self, request: Request, wait: float) -> Response:
+        if wait > 0:
+            text = f"There were too many attempts to sign in. Try again in {ceil(wait)} s."
+            response = self._problem(request, 429, "Wait a moment", text, signed_in=False)
+            response.headers["Retry-After"] = str(ceil(wait))
+            return response
+        text = "Sign in with your name and password."
+        response = self._problem(request, 401, "Sign in", text, signed_in=False)
+        response.headers["WWW-Authenticate"] = ASK
+        return response
+
+    # --- acting ---
+
+    def _action(self, act: Callable[[Connection, int, Said], None]) -> Callable[[Request], Any]:
+        """A form by which a person does something about an alarm; back to the alarms when it is done."""
+
+        async def answer(request: Request) -> Response:
+            try:
+                form = await _form(request) or {}
+            except ClientDisconnect:
+                return Response(status_code=400)
+            told = {name: values[0] for name, values in form.items()}
+            return await self._signed_in(request, lambda: self._acted(request, told, act))
+
+        return answer
+
+    def _acted(
+        self, request: Request, form: Mapping[str, str], act: Callable[[Connection, int, Said], None]
+    ) -> Response:
+        if not self._from_here(request, form.get("token", "")):
+            return self._problem(
+                request,
+                403,
+                "Not from this page",
+                "Go back, load the page again, and press the button there.",
+            )
+        by = request.state.person if self.doorkeeper.operators else form.get("by", "").strip()
+        said = Said(by=by, why=form.get("why", "").strip())
+        alarm_id = views.number(request.path_params["id"])
+        if alarm_id is None:
+            raise NotFound("An alarm has a number.")
+        if not by or (act == self._close and not said.why):
+            return self._problem(request, 400, "Something is missing", "Say who you are and what was done.")
+        self.store.write(lambda tx: act(tx, alarm_id, said))
+        return RedirectResponse("/alarms", status_code=303)
+
+    def _seen(self, tx: Connection, alarm_id: int, said: Said) -> None:
+        self.inbox.outbox.see_alarm(tx, alarm_id, self.clock(), by=said.by)
+
+    def _close(self, tx: Connection, alarm_id: int, said: Said) -> None:
+        self.inbox.outbox.close_alarm(tx, alarm_id, self.clock(), by=said.by, why=said.why)
+
+    def _from_here(self, request: Request, token: str) -> bool:
+        """Whether a form is one of ours: another site can have the browser send one, but knows no token."""
+        site = request.headers.get("sec-fetch-site", "same-origin")
+        ours = hmac.compare_digest(token.encode(), self._token(request).encode())
+        return ours and site in ("same-origin", "none")
+
+    def _token(self, request: Request) -> str:
+        person = getattr(request.state, "person", None) or ""
+        return hmac.new(self.inbox.pseudonym_key, f"form of {person}".encode(), "sha256").hexdigest()
+
+    # --- guarding ---
+
     def _guarded(self, request: Request, make: Callable[[], Response]) -> Response:
-        """The answer to somebody who has signed in; whatever fails is told without anybody's data."""
+        """The answer; whatever fails is told without anybody's data."""
         try:
-            if self.doorkeeper.person(request) is None:
-                response = self._problem(
-                    request, 401, "Sign in", "Sign in with your name and password.", signed_in=False
-                )
-                response.headers["WWW-Authenticate"] = 'Basic realm="discharge adapter", charset="UTF-8"'
-            else:
-                response = make()
+            response = make()
         except NotFound as error:
             response = self._problem(request, 404, "Not found", str(error))
         except StoreError as error:
@@ -175,20 +255,27 @@ class Pages:
                     say=say,
                 )
             )
-            open_alarms = alarm_rows.counts(tx)
-            newest = [views.alarm_line(row) for row in alarm_rows.listed(tx, open_only=True, limit=3)]
+            frame = _frame(tx)
         if made.elsewhere is not None:
             return RedirectResponse(made.elsewhere, status_code=307)
-        frame = {"open": sum(open_alarms.values()), "newest": newest}
         return self._rendered(request, made.template, made.title, say, frame, made.values)
 
     def _problem(
         self, request: Request, status: int, title: str, text: str, *, signed_in: bool = True
     ) -> Response:
         values = {"status": status, "text": text, "signed_in": signed_in}
-        response = self._rendered(request, "problem.html", title, self._wording(), None, values)
+        frame = self._frame_of_a_problem() if signed_in else None
+        response = self._rendered(request, "problem.html", title, self._wording(), frame, values)
         response.status_code = status
         return response
+
+    def _frame_of_a_problem(self) -> Mapping[str, Any] | None:
+        """None where the store itself does not answer."""
+        try:
+            with self.store.read() as tx:
+                return _frame(tx)
+        except StoreError:
+            return None
 
     def _rendered(
         self,
@@ -207,12 +294,23 @@ class Pages:
             frame=frame,
             region=self.region,
             section=section,
+            token=self._token(request),
+            nameless=not self.doorkeeper.operators,
             style=f"/static/pages.css?v={_STYLE_VERSION}",
         )
         return HTMLResponse(text)
 
     def _wording(self) -> Wording:
         return Wording(now=self.clock(), zone=self.inbox.zone, register=self.register)
+
+
+def _frame(tx: Connection) -> dict[str, Any]:
+    """What stands at the top of every page: how many alarms are open, and the newest that nobody has seen."""
+    unseen = alarm_rows.listed(tx, open_only=True, unseen_only=True, limit=3)
+    return {
+        "open": sum(alarm_rows.counts(tx).values()),
+        "newest": [views.alarm_line(row) for row in unseen],
+    }
 
 
 async def _form(request: Request) -> dict[str, list[str]] | None:

@@ -1,11 +1,12 @@
 """`POST /fhir/$process-message`: partners push messages here, and are answered after the commit.
 
 A receipt answers in the sender's own format, an OperationOutcome in the one that it asks for. 200 = taken,
-202 = held in quarantine, no receipt yet; 4xx = refused for good; 413 = too large, read no further; 503 = not
-stored, send it again. What came before is answered as it was then.
+202 = held in quarantine, no receipt yet; 4xx = refused for good; 413 = too large, read no further; 415 = not
+read, for it is neither JSON nor XML; 503 = not stored, send it again. What came before is answered as it was.
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,18 +19,22 @@ from starlette.routing import Route
 
 from adapter.errors import StoreError
 from adapter.fhir.wire import JSON, XML, operation_outcome
-from adapter.inbox import HEAD_KEPT, Acceptance, Inbox, Incoming, Prepared
-from adapter.web.signing_in import Doorkeeper
+from adapter.inbox import Acceptance, Inbox
+from adapter.incoming import HEAD_KEPT, Incoming, Prepared
+from adapter.messaging.register import Partner
+from adapter.web.signing_in import Doorkeeper, from_another_site
 
 log = structlog.get_logger("partners")
 
 ADDRESS = "/fhir/$process-message"
 
-BODY_WITHIN = 120.0
-"""Seconds for the whole of a message to come; else slow peers would hold connections and memory."""
+BODY_WITHIN = 900.0
+"""Seconds for the whole of a message to come; how slowly it may do so is bounded in `app`."""
 
 STATUS = {"accepted": 200, "released": 200, "quarantined": 202, "refused": 422}
 _BY_CODE = {"forbidden": 403, "too-long": 413}
+# nothing that a page of another site may send unasked, as forms and plain text are
+_A_MESSAGE = re.compile(r"(application|text)/([\w.-]+\+)?(json|xml)")
 _LARGE = 64 * 1024  # bytes that take long enough to read that others must not wait for it
 
 
@@ -54,8 +59,9 @@ class ProcessMessage:
         """Take one message."""
         started = asyncio.get_running_loop().time()
         partner = self.doorkeeper.partner(request)
-        if partner is None and self.doorkeeper.partners_must_sign_in:
-            return _outcome(401, "login", "sign in with a bearer token or a client certificate", request)
+        turned_away = self._turned_away(request, partner)
+        if turned_away is not None:
+            return turned_away
         try:
             async with asyncio.timeout(BODY_WITHIN):
                 content, whole = await self._body(request)
@@ -89,6 +95,18 @@ class ProcessMessage:
             return _outcome(500, "exception", reason, request)
         self.accepted(done, asyncio.get_running_loop().time() - started)
         return _answer(done, request)
+
+    def _turned_away(self, request: Request, partner: Partner | None) -> Response | None:
+        """The answer to what is not read at all."""
+        if from_another_site(request):
+            return _outcome(403, "forbidden", "messages are not taken from another site's pages", request)
+        if partner is None and self.doorkeeper.partners_must_sign_in:
+            return _outcome(401, "login", "sign in with a bearer token or a client certificate", request)
+        media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if not _A_MESSAGE.fullmatch(media):
+            reason = f"send it as Content-Type {JSON} or {XML}, or application/xml for KITH"
+            return _outcome(415, "not-supported", reason, request)
+        return None
 
     async def _read(self, incoming: Incoming) -> Prepared:
         if len(incoming.content) > _LARGE:
@@ -126,8 +144,11 @@ def _answer(done: Acceptance, request: Request) -> Response:
         status = _BY_CODE.get(done.code or "", status if done.dialect is not None else 400)
     if done.acknowledgement is not None:
         return Response(done.acknowledgement, status_code=status, media_type=done.acknowledgement_type)
-    if done.outcome == "accepted":
+    if done.outcome == "accepted" and done.receipt:
         return Response(status_code=200)  # a receipt is not receipted
+    if done.outcome == "accepted":
+        words = "stored, and passed on; the receiver's own receipt will follow as a message"
+        return _outcome(200, "informational", done.reason or words, request, severity="information")
     if status == 202:
         return _outcome(status, "incomplete", done.reason or "", request, severity="warning")
     if again:

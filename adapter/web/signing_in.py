@@ -4,21 +4,111 @@ Tokens are kept as SHA-256, passwords as salted scrypt. Where a region names par
 and may only speak for its own parties; where operators are named, so must a person.
 """
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import secrets
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from time import monotonic
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from adapter.messaging.register import Partner, Register
 
 _N, _R, _P = 2**14, 8, 1  # scrypt's cost: about 50 ms and 16 MiB a try
-_AT_ONCE = threading.BoundedSemaphore(2)  # tries at a time, so that guessing cannot take all the memory
 _NOBODY = f"{'00' * 16}${'00' * 64}"  # no password gives it; an unknown name takes as long as a known one
+
+ASK = 'Basic realm="discharge adapter", charset="UTF-8"'
+"""What a browser is told where a person must sign in."""
+
+MOST_WAITING = 8
+"""Tries that are looked at or wait for it; they are looked at one by one, and further ones sent away."""
+
+FREE_TRIES = 3
+"""Wrong passwords for one name from one address before the next one must wait."""
+
+LONGEST_WAIT = 60.0
+"""Seconds; the wait is one second at first, and doubles with every further wrong password."""
+
+FORGIVEN = 900.0
+"""Seconds after which wrong passwords are forgotten."""
+
+REMEMBERED = 600.0
+"""Seconds without a request for which a password that was right is known again without scrypt."""
+
+_MOST_REMEMBERED = 1024  # names and addresses with wrong passwords
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignIn:
+    """What came of an attempt to sign in."""
+
+    name: str | None = None  # None: not signed in
+    wait: float = 0.0  # seconds before another attempt is looked at
+
+
+class Passwords:
+    """Looks at one password at a time, so that guessing takes neither the processor nor the thread pool.
+
+    A wrong one makes the next wait, for that name and address. A right one is remembered for a short while as
+    a keyed hash that never leaves the process, and is let in while others guess.
+    """
+
+    def __init__(self, operators: Mapping[str, str]) -> None:
+        self._operators = operators
+        self._secret = secrets.token_bytes(32)
+        self._one = asyncio.Semaphore(1)
+        self._waiting = 0
+        self._right: dict[bytes, float] = {}  # until when
+        self._wrong: dict[bytes, tuple[int, float]] = {}  # how often, and when last; the oldest first
+
+    async def look(self, name: str, password: str, address: str) -> SignIn:
+        """Whether the password is the name's; `address` is where the attempt comes from."""
+        pair, peer = self._mark(name, password), self._mark(name, address)
+        known = self._known(name, pair, peer)
+        if known is not None:
+            return known
+        if self._waiting >= MOST_WAITING:
+            return SignIn(wait=1.0)
+        self._waiting += 1
+        try:
+            async with self._one:
+                known = self._known(name, pair, peer)  # others may have tried the same meanwhile
+                return known or await self._tried(name, password, pair, peer)
+        finally:
+            self._waiting -= 1
+
+    def _known(self, name: str, pair: bytes, peer: bytes) -> SignIn | None:
+        """What can be said without looking at the password."""
+        now = monotonic()
+        if self._right.get(pair, 0.0) > now:
+            self._right[pair] = now + REMEMBERED
+            return SignIn(name=name)
+        often, last = self._wrong.get(peer, (0, 0.0))
+        wait = min(2.0 ** min(often - FREE_TRIES, 10), LONGEST_WAIT) if often >= FREE_TRIES else 0.0
+        return SignIn(wait=last + wait - now) if last + wait > now else None
+
+    async def _tried(self, name: str, password: str, pair: bytes, peer: bytes) -> SignIn:
+        stored = self._operators.get(name)
+        matches = await run_in_threadpool(password_matches, password, stored or _NOBODY)
+        often, last = self._wrong.pop(peer, (0, 0.0))
+        now = monotonic()
+        if stored is not None and matches:
+            self._right = {one: until for one, until in self._right.items() if until > now}
+            self._right[pair] = now + REMEMBERED
+            return SignIn(name=name)
+        self._wrong[peer] = (often + 1 if last + FORGIVEN > now else 1, now)
+        if len(self._wrong) > _MOST_REMEMBERED:
+            del self._wrong[next(iter(self._wrong))]
+        return SignIn()
+
+    def _mark(self, *words: str) -> bytes:
+        text = "".join(f"{len(word)}:{word}" for word in words)
+        return hmac.digest(self._secret, text.encode("utf-8", "surrogatepass"), "sha256")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,20 +133,32 @@ class Doorkeeper:
         """Whether the region names partners at all."""
         return bool(self.register.partners)
 
-    def person(self, request: Request) -> str | None:
+    async def person(self, request: Request) -> SignIn:
         """The operator who has signed in, `operator` where nobody must."""
         if not self.operators:
-            return "operator"
+            return SignIn(name="operator")
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "basic":
-            return None
+            return SignIn()
         try:
             name, _, password = base64.b64decode(given, validate=True).decode().partition(":")
         except ValueError:  # not base64, or not UTF-8
-            return None
-        known = self.operators.get(name)
-        matches = password_matches(password, known or _NOBODY)
-        return name if known is not None and matches else None
+            return SignIn()
+        address = request.client.host if request.client is not None else ""
+        return await self._passwords.look(name, password, address)
+
+    @cached_property
+    def _passwords(self) -> Passwords:
+        return Passwords(self.operators)
+
+
+def from_another_site(request: Request) -> bool:
+    """Whether a browser sends this for a page that is not ours; programs say nothing of it."""
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site not in ("same-origin", "none")
+    origin = request.headers.get("origin")
+    return origin is not None and origin.partition("://")[2] != request.headers.get("host")
 
 
 def hash_password(password: str) -> str:
@@ -70,8 +172,7 @@ def password_matches(password: str, stored: str) -> bool:
     """Whether the password gives the stored hash, compared in constant time."""
     salt, _, digest = stored.partition("$")
     try:
-        with _AT_ONCE:
-            made = hashlib.scrypt(password.encode(), salt=bytes.fromhex(salt), n=_N, r=_R, p=_P)
+        made = hashlib.scrypt(password.encode(), salt=bytes.fromhex(salt), n=_N, r=_R, p=_P)
         return hmac.compare_digest(made, bytes.fromhex(digest))
     except ValueError:
         return False

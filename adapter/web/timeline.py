@@ -11,8 +11,9 @@ from typing import Any
 
 from adapter.discharge.case import Step
 from adapter.discharge.notices import instant
+from adapter.inbox import STORED_HERE
 from adapter.store.statements import Row
-from adapter.web.wording import Mark, Wording, place, read
+from adapter.web.wording import STORED, Mark, Wording, place, read
 
 Document = Mapping[str, Any]
 _ORDER = [step.value for step in Step]
@@ -62,12 +63,21 @@ def _notice(notice: Document, others: Sequence[Document], say: Wording) -> Event
         title=say.kind(notice["kind"]),
         mark=mark or _overruled(notice, others),
         lines=tuple(lines),
-        evidence=tuple(
-            {**e, "href": place(e["source"]), "mark": say.step(e["step"])}
-            for e in sorted(notice["evidence"], key=lambda e: (e["at"], _ORDER.index(e["step"])))
-        ),
+        evidence=_evidence(notice, say),
         href=f"/messages/{notice['message']}" if notice["message"] is not None else None,
         link="the message",
+    )
+
+
+def _evidence(notice: Document, say: Wording) -> tuple[Document, ...]:
+    """What is known about a notice; that we store it for a party's board is said once, and as what it is."""
+    told = sorted(notice["evidence"], key=lambda e: (e["at"], _ORDER.index(e["step"])))
+    return tuple(
+        {**e, "source": None, "href": None, "mark": STORED}
+        if e["source"] == STORED_HERE
+        else {**e, "href": place(e["source"]), "mark": say.step(e["step"])}
+        for e in told
+        if (e["source"], e["step"]) != (STORED_HERE, Step.DELIVERED)
     )
 
 
@@ -100,6 +110,8 @@ def _deadline(deadline: Document, say: Wording) -> Event:
         lines.append(f"{say.sentence(deadline['reason'])}.")
     if deadline["settled_at"] is not None:
         lines.append(f"Settled {say.local(deadline['settled_at'])}.")
+    elif deadline["noted_at"] is not None:
+        lines.append(f"What was done was recorded {say.local(deadline['noted_at'])}.")
     elif deadline["state"] in ("open", "missed"):
         lines.append(f"{say.left(deadline['due_at'])}.")
     return Event(
@@ -123,7 +135,7 @@ def _delivery(delivery: Document, say: Wording) -> Event:
         at=_at(delivery["created_at"]),
         told=delivery["created_at"],
         what="delivery",
-        title=f"{say.kind(delivery['kind'])} to {say.party(delivery['party'])}",
+        title=f"{say.notice(delivery)} to {say.party(delivery['party'])}",
         mark=say.delivery(delivery),
         lines=tuple(lines),
         href=f"/deliveries/{delivery['id']}",

@@ -19,6 +19,7 @@ from adapter.fhir.bundles import NATIONAL_IDENTIFIERS, Subject
 from adapter.inbox import Inbox
 from adapter.messaging.delivery import DeliveryState
 from adapter.messaging.register import Register
+from adapter.outbox import BY_HAND
 from adapter.store import alarms as alarm_rows
 from adapter.store import cases as case_rows
 from adapter.store import deliveries as delivery_rows
@@ -26,7 +27,7 @@ from adapter.store import messages as message_rows
 from adapter.store import overview as counted
 from adapter.store import shown
 from adapter.store.statements import Row
-from adapter.web.overview import summary, tiles
+from adapter.web.overview import Unsettled, summary, tiles
 from adapter.web.pretty import pretty
 from adapter.web.timeline import timeline
 from adapter.web.wording import TO_DO, Wording, place
@@ -36,6 +37,11 @@ PAGE = 50
 
 LONGEST = 300
 """Rows of a list that has no pages."""
+
+NO_PSEUDONYM = (
+    "In the address a patient is a pseudonym, which begins with P. Never put an identity number there; "
+    "use the search form of the delivery log."
+)
 
 _PSEUDONYM = re.compile(r"P[A-Z2-7]{16}")
 _LARGEST_ID = 2**63 - 1
@@ -51,6 +57,13 @@ class View:
     elsewhere: str | None = None
 
 
+def number(text: str | None) -> int | None:
+    """A row number out of an address; None where it cannot be one."""
+    if text is None or not (text.isascii() and text.isdigit()) or len(text) > 19:
+        return None
+    return value if (value := int(text)) <= _LARGEST_ID else None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Look:
     """One look at the store: what was asked for, when, and with what to find it."""
@@ -63,15 +76,9 @@ class Look:
     now: datetime
     say: Wording
 
-    def number(self, text: str | None) -> int | None:
-        """A row number out of an address; None where it cannot be one."""
-        if text is None or not (text.isascii() and text.isdigit()) or len(text) > 19:
-            return None
-        return value if (value := int(text)) <= _LARGEST_ID else None
-
     def row(self, what: str) -> int:
         """The row number in the path; NotFound where it cannot be one."""
-        found = self.number(self.path["id"])
+        found = number(self.path["id"])
         if found is None:
             raise NotFound(f"A {what} has a number, as in /{self.say.plural(what)}/17.")
         return found
@@ -92,14 +99,19 @@ def overview(look: Look) -> View:
         delivered=counted.last_delivered(tx),
         paused=delivery_rows.pauses(tx),
     )
+    unsettled = Unsettled(
+        alarms=sum(alarm_rows.counts(tx).values()),
+        overdue=counted.deadlines_behind(tx, look.now, 1)[1],
+        held=sum(1 for m in message_rows.held(tx, LONGEST) if m["outcome"] == "quarantined"),
+    )
     values = {
         "tiles": shown_tiles,
-        "summary": summary(shown_tiles),
+        "summary": summary(shown_tiles, unsettled),
         "states": counted.cases_by_state(tx),
-        "cases": [_case_line(row) for row in case_rows.listed(tx, limit=8)],
+        "cases": [shown.case_line(row) for row in case_rows.listed(tx, limit=8)],
         "deliveries": shown.deliveries(tx, delivery_rows.listed(tx, limit=8)),
-        "overdue": counted.deadlines_behind(tx, look.now, 1)[1],
-        "held": sum(1 for m in message_rows.held(tx, LONGEST) if m["outcome"] == "quarantined"),
+        "overdue": unsettled.overdue,
+        "held": unsettled.held,
         "still": "still" in look.query,
     }
     return View(template="overview.html", title="Overview", values=values)
@@ -144,12 +156,18 @@ def _parties_at(register: Register, endpoint: str) -> list[str]:
 def alarms(look: Look) -> View:
     """`/alarms`: what needs a person, open ones first."""
     documents = [alarm_line(row) for row in alarm_rows.listed(look.tx, limit=LONGEST)]
-    return View(template="alarms.html", title="Alarms", values={"alarms": documents, "to_do": TO_DO})
+    return View(
+        template="alarms.html",
+        title="Alarms",
+        values={"alarms": documents, "to_do": TO_DO, "by_hand": BY_HAND},
+    )
 
 
 def alarm_line(row: Row) -> dict[str, Any]:
     """An alarm with the page about its subject."""
-    return shown.alarm(row) | {"href": place(row["subject"], row["case_id"])}
+    href = place(row["subject"], row["case_id"])
+    about = f"case {row['case_id']}" if href == f"/cases/{row['case_id']}" else row["subject"]
+    return shown.alarm(row) | {"href": href, "about": about}
 
 
 def deadlines(look: Look) -> View:
@@ -177,19 +195,29 @@ def deliveries(look: Look) -> View:
     parties = sorted({p.id for p in look.register.parties} | seen)
     state = _known(query.get("state"), states, "The state is not one of those in the list.", notes)
     party = _known(query.get("party"), parties, "The party is not one of those in the list.", notes)
+    awaiting = _known(query.get("awaiting"), ["1"], "In the address awaiting is 1, or left out.", notes)
     case_ids = _case_ids(look, query.get("case"), query.get("patient"), notes)
-    before = look.number(query.get("before"))
+    before = number(query.get("before"))
+    if "before" in query and before is None:
+        notes.append("In the address before is the number of a delivery, as in the log.")
     rows = (
         []
         if notes
         else delivery_rows.listed(
-            look.tx, state=state, party=party, case_ids=case_ids, limit=PAGE + 1, before=before
+            look.tx,
+            state=state,
+            awaiting=awaiting is not None,
+            party=party,
+            case_ids=case_ids,
+            limit=PAGE + 1,
+            before=before,
         )
     )
     kept = {
         "state": state,
+        "awaiting": awaiting,
         "party": party,
-        "case": look.number(query.get("case")) if not notes else None,
+        "case": number(query.get("case")) if not notes else None,
         "patient": _pseudonym(query.get("patient")),
     }
     values = {
@@ -215,17 +243,14 @@ def _case_ids(look: Look, case: str | None, patient: str | None, notes: list[str
     """The cases that the filters name; None where they name none, so that all are meant."""
     found: set[int] | None = None
     if case is not None:
-        number = look.number(case)
-        row = case_rows.get(look.tx, number) if number is not None else None
+        wanted = number(case)
+        row = case_rows.get(look.tx, wanted) if wanted is not None else None
         if row is None:
             notes.append("There is no such case; a case has a number, as in the list of cases.")
         found = {row["id"]} if row is not None else set()
     if patient is not None:
         if _pseudonym(patient) is None:
-            notes.append(
-                "In the address a patient is a pseudonym, which begins with P. Never put an identity number "
-                "there; use the search form."
-            )
+            notes.append(NO_PSEUDONYM)
         own = set(case_rows.ids_of(look.tx, patient)) if _pseudonym(patient) else set()
         found = own if found is None else found & own
     return sorted(found) if found is not None else None
@@ -261,7 +286,6 @@ def delivery(look: Look) -> View:
     unaltered = told is not None and told["payload"] == row["payload"]
     values = {
         "delivery": shown.deliveries(tx, [row])[0],
-        "expects_receipt": bool(row["expects_receipt"]),
         "as_sent": pretty(as_sent) if as_sent is not None else None,
         "told": shown.held(told) if told is not None else None,
         "as_received": None if unaltered or told is None else _body(tx, told["payload"]),
@@ -302,14 +326,13 @@ def cases(look: Look) -> View:
     patient = look.query.get("patient") or None
     known = patient is None or _pseudonym(patient) is not None
     rows = case_rows.listed(look.tx, patient=patient, limit=LONGEST) if known else []
-    values = {"cases": [_case_line(row) for row in rows], "patient": _pseudonym(patient), "most": LONGEST}
+    values = {
+        "cases": [shown.case_line(row) for row in rows],
+        "patient": _pseudonym(patient),
+        "most": LONGEST,
+        "notes": [] if known else [NO_PSEUDONYM],
+    }
     return View(template="cases.html", title="Cases", values=values)
-
-
-def _case_line(row: Row) -> dict[str, Any]:
-    words = ("id", "patient", "hospital", "municipality", "state")
-    moments = ("admitted_at", "ready_at", "discharged_at", "planned_discharge", "updated_at")
-    return {name: row[name] for name in words} | {name: shown.when(row[name]) for name in moments}
 
 
 def case(look: Look) -> View:
@@ -323,7 +346,7 @@ def case(look: Look) -> View:
     values = {
         "case": known,
         "events": timeline(known, case_rows.notes(look.tx, row["id"]), look.say),
-        "ahead": [d for d in known["deadlines"] if d["state"] in ("open", "missed")],
+        "ahead": [d for d in known["deadlines"] if d["state"] in ("open", "missed") and not d["noted_at"]],
     }
     return View(template="case.html", title=f"Case {row['id']}", values=values, elsewhere=elsewhere)
 

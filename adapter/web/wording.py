@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Any
 
+from adapter.discharge.notices import spoken
 from adapter.messaging.register import Register
+from adapter.outbox import STAFF
 
 Document = Mapping[str, Any]
 Told = datetime | date | str | None
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_SPELT = {"sip": "SIP", "gp": "GP", "fhir": "FHIR", "plo": "PLO", "http": "HTTP"}
 
 
 SIGNS = {"good": "✓", "plain": "·", "busy": "→", "warn": "!", "bad": "✕"}
@@ -44,12 +45,13 @@ CASE_STATES = {
     "deceased": Mark(words="Deceased", level="plain"),
     "cancelled": Mark(words="Cancelled", level="plain"),
 }
+# The filter of the log offers these words, and every badge of a delivery begins with one of them.
 DELIVERY_STATES = {
     "waiting": "Waiting",
     "leased": "On its way now",
     "sent": "Sent",
-    "acknowledged": "Accepted",
-    "refused": "Refused by the receiver",
+    "acknowledged": "Acknowledged",
+    "refused": "Refused",
     "given-up": "Given up",
 }
 OUTCOMES = {
@@ -74,6 +76,9 @@ HEALTH = {
     "paused": Mark(words="Paused", level="warn"),
     "unused": Mark(words="Nothing sent yet", level="plain"),
 }
+FOLDER = Mark(words="Files are put in its folder", level="good")
+"""An endpoint that is a folder: that something is received there is for receipts to say."""
+
 STEPS = {
     "sent": Mark(words="Sent to", level="plain"),
     "delivered": Mark(words="Delivered to", level="plain"),
@@ -81,6 +86,8 @@ STEPS = {
     "refused": Mark(words="Refused by", level="bad"),
     "seen": Mark(words="Seen by", level="good"),
 }
+STORED = Mark(words="Stored here for", level="plain")
+"""The receipt of a party whose board is its system: ours to give, and no word of a system of its own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,6 +109,13 @@ class Wording:
             here = moment.astimezone(self.zone)
             return f"{self._day(here)}, {here:%H:%M:%S}" if seconds else f"{self._day(here)}, {here:%H:%M}"
         return self._day(moment)
+
+    def moment(self, case: Document, name: str) -> Told:
+        """A moment of a case: the local day where its message told no time of day."""
+        moment = read(case[name])
+        if isinstance(moment, datetime) and name in case["day_only"]:
+            return moment.astimezone(self.zone).date()
+        return moment
 
     def weekday(self, told: Told) -> str:
         """The local day with its weekday, as `Mon 3 Mar 2014`."""
@@ -149,15 +163,25 @@ class Wording:
         """The name of a party; its id where the register has none."""
         if party_id is None:
             return "–"
-        found = self.register.party(party_id)
-        return found.name if found is not None else party_id
+        known = self.register.party(party_id)
+        return "Our own staff" if party_id == STAFF and known is None else self.register.name(party_id)
+
+    def sides(self, case: Document) -> str:
+        """The hospital and the municipality of a case, as far as they are known."""
+        return " – ".join(self.party(side) for side in (case["hospital"], case["municipality"]) if side)
 
     def kind(self, word: str | None) -> str:
         """A word of the field as a heading: `ready-for-discharge` is `Ready for discharge`."""
         if not word:
             return "–"
-        text = " ".join(_SPELT.get(part, part) for part in word.split("-"))
+        text = spoken(word)
         return text[:1].upper() + text[1:]
+
+    def notice(self, shown: Document, word: str = "kind") -> str:
+        """What a delivery or message carries; what takes back or corrects is never taken for the notice."""
+        kind = self.kind(shown[word])
+        standing = shown["standing"]
+        return f"{self.kind(standing)} of: {kind}" if standing in ("correction", "cancellation") else kind
 
     def sentence(self, text: str | None) -> str:
         """A reason as the store keeps it, begun with a capital."""
@@ -180,28 +204,47 @@ class Wording:
     def delivery(self, shown: Document) -> Mark:
         """The state of a delivery, and for a waiting one what it waits for."""
         state = shown["state"]
-        words = DELIVERY_STATES.get(state, self.kind(state))
+        words = self.delivery_state(state)
         if state == "waiting":
+            if shown["next_attempt_at"] is None and shown["endpoint"] is None:
+                return Mark(
+                    words="Waiting: no endpoint configured", level="plain" if self.register.open else "warn"
+                )
             if shown["next_attempt_at"] is None:
-                return Mark(words="Waits for a person", level="warn")
+                return Mark(words="Waiting for a person", level="warn")
             if shown["error"]:
-                return Mark(words="Failed, will be tried again", level="warn")
+                return Mark(words="Waiting after a failure", level="warn")
             return Mark(words="Waiting its turn", level="busy")
-        if state == "sent" and shown["receipt_due_at"] is not None:
+        if state == "sent" and shown["expects_receipt"]:
+            if shown["receipt_due_at"] is None:
+                return Mark(words="Sent, receipt missing", level="warn")
             return Mark(words="Sent, receipt awaited", level="busy")
         levels = {"leased": "busy", "acknowledged": "good", "sent": "good"}
         return Mark(words=words, level=levels.get(state, "bad"))
+
+    def delivery_state(self, state: str) -> str:
+        """A state of deliveries, as the filter of the log offers it."""
+        return DELIVERY_STATES.get(state, self.kind(state))
 
     def outcome(self, outcome: str) -> Mark:
         """What became of a message or an attempt."""
         return OUTCOMES.get(outcome, Mark(words=self.kind(outcome)))
 
+    def attempt(self, shown: Document) -> Mark:
+        """What became of a try. A file in a folder is not delivered: nobody has said that they hold it."""
+        if shown["outcome"] == "sent" and shown["status"] is None:
+            return Mark(words="Put in the folder", level="plain")
+        return self.outcome(shown["outcome"])
+
     def deadline(self, state: str) -> Mark:
         """How a deadline stands."""
         return DEADLINE_STATES.get(state, Mark(words=self.kind(state)))
 
-    def health(self, health: str) -> Mark:
+    def health(self, shown: Document) -> Mark:
         """How an endpoint does."""
+        health = shown["health"]
+        if health == "ok" and shown["transport"] == "directory":
+            return FOLDER
         return HEALTH.get(health, Mark(words=self.kind(health)))
 
     def step(self, step: str) -> Mark:
@@ -248,7 +291,7 @@ TO_DO = {
     "receipt-missing": "Telephone the receiver; then resend it or give it up.",
     "contradicting-receipt": "Ask the receiver which of the two holds; the first stands here.",
     "deadline-near": "Do what is due, or tell who must.",
-    "deadline-missed": "Do what was due, or record why not.",
+    "deadline-missed": "Do what was due, or say why not, and record it here.",
     "deadline-unknown": "It is tried again in an hour; if it stays, look at the case and its notices.",
     "mailbox": "Look at the mailbox's address and credentials; nothing is lost, it is read again.",
     "not-synthetic": "Feed only synthetic patients for evaluation; delete this store when you are done.",

@@ -170,7 +170,8 @@ def test_a_body_that_does_not_come_to_its_end_in_time_is_answered(monkeypatch: p
         most=1000,
         accepted=lambda *_: None,
     )
-    request = Request({"type": "http", "method": "POST", "headers": [], "path": "/"}, never)
+    media = [(b"content-type", b"application/xml")]
+    request = Request({"type": "http", "method": "POST", "headers": media, "path": "/"}, never)
     assert asyncio.run(asyncio.wait_for(door.post(request), 5)).status_code == 408
 
 

@@ -35,7 +35,7 @@ def main() -> None:
         "start": start,
         "through": lambda: through(chosen.messages, chosen.role),
         "offered": lambda: offered(100, 30, chosen.role),
-        "drain": lambda: drain(chosen.backlog),
+        "drain": lambda: drain(chosen.backlog, chosen.role),
         "steps": steps,
     }
     for name, measure in parts.items():
@@ -77,7 +77,7 @@ def quiet(made: Rig, count: int, limit: float = 240.0) -> float:
     """Wait until so many messages have their receipt; returns when that was."""
     until = time.perf_counter() + limit
     while time.perf_counter() < until:
-        if made.metric("discharge_deliveries") == 0 and made.count("attempt") >= count:
+        if made.count("attempt") >= count and made.unfinished() == 0:
             return time.perf_counter()
         time.sleep(0.1)
     raise SystemExit(f"not quiet after {limit} s: {made.log()[-2000:]}")
@@ -102,14 +102,14 @@ def through(count: int, role: str) -> dict[str, object]:
         made.start(role=role)
         warm = finish(begin_apart(load(made, 200, connections=4)))
         quiet(made, 200)
-        commits = made.metric("discharge_store_commits")
+        commits = made.commits()
         cpu = made.cpu()
         began = time.perf_counter()
         result = finish(begin_apart(load(made, count, connections=32, first=1000)))
         seconds = quiet(made, count + 200) - began
         memory = made.memory()
         cpu = made.cpu() - cpu
-        commits = made.metric("discharge_store_commits") - commits
+        commits = made.commits() - commits
         missing = lost(made, result.acknowledged + warm.acknowledged)
         made.adapter.terminate()
         made.adapter.wait()
@@ -132,11 +132,11 @@ def offered(rate: float, seconds: int, role: str) -> dict[str, object]:
         made.start(role=role)
         finish(begin_apart(load(made, 100, connections=4)))
         quiet(made, 100)
-        commits = made.metric("discharge_store_commits")
+        commits = made.commits()
         count = int(rate * seconds)
         result = finish(begin_apart(load(made, count, connections=16, rate=rate, first=1000)))
         quiet(made, count + 100)
-        commits = made.metric("discharge_store_commits") - commits
+        commits = made.commits() - commits
         return {
             f"at {rate:.0f}/s offered: accept p50 / p99 / max (ms)": (
                 f"{result.p50_ms:.1f} / {result.p99_ms:.1f} / {result.max_ms:.1f}"
@@ -146,16 +146,19 @@ def offered(rate: float, seconds: int, role: str) -> dict[str, object]:
         }
 
 
-def drain(count: int) -> dict[str, object]:
+def drain(count: int, role: str) -> dict[str, object]:
     with folder() as path, rig(Path(path)) as made:
         made.start(role="web")
         result = finish(begin_apart(load(made, count, connections=16)))
         made.kill()
-        began = time.perf_counter()
-        made.start()
-        seconds = quiet(made, count) - began - made.ready_after
+        made.start(role=role)
+        before, cpu, began = made.count("attempt"), made.cpu(), time.perf_counter()
+        seconds = quiet(made, count) - began
+        cpu, memory = made.cpu() - cpu, made.memory()
         return {
-            f"drain of {count} (messages/s)": round(count / seconds, 1),
+            f"drain of {count} (messages/s)": round((count - before) / seconds, 1),
+            "  processor time of the adapter, draining (ms/message)": round(cpu * 1000 / (count - before), 2),
+            "  resident memory of the adapter after the drain (MiB)": round(memory / 2**20, 1),
             "  lost after the drain": lost(made, result.acknowledged),
             "  accepted with nobody sending (messages/s)": round(result.rate, 1),
         }

@@ -11,7 +11,7 @@ from adapter.config import Settings
 from adapter.fhir.notices import notice_in, subject_in
 from adapter.fhir.validation import validate
 from adapter.fhir.wire import parse
-from adapter.inbox import Incoming
+from adapter.incoming import Incoming
 from adapter.mappings.known import named
 from adapter.messaging.acknowledgement import Status
 from adapter.messaging.delivery import Reply

@@ -294,3 +294,13 @@ def test_instants_are_ordered_across_zones() -> None:
     utc = told(K.READY_FOR_DISCHARGE, 2, occurred=datetime(2014, 3, 3, 9, 30, tzinfo=UTC))
     case = only(utc, told(K.ADMITTED, 1))
     assert [e.notice.kind for e in case.entries] == [K.ADMITTED, K.READY_FOR_DISCHARGE]
+
+
+def test_a_moment_told_as_a_day_is_known_to_be_one() -> None:
+    admitted = told(K.ADMITTED, 1)
+    dead = told(K.DECEASED, 2, days=2, occurred=date(2014, 3, 5))
+    assert only(admitted, dead).day_only == ("discharged_at",)
+    ready = told(K.READY_FOR_DISCHARGE, 3, days=1, ready=date(2014, 3, 4))
+    assert only(admitted, ready).day_only == ("ready_at",)
+    timed = told(K.READY_FOR_DISCHARGE, 4, days=2, ready=MONDAY + timedelta(days=2))
+    assert only(admitted, ready, timed).day_only == ()

@@ -136,3 +136,9 @@ def test_another_resource_is_not_supported():
     with pytest.raises(Refused) as refusal:
         read(patient())
     assert refusal.value.code == "not-supported"
+
+
+def test_an_endless_identifier_of_the_owner_is_refused():
+    endless = {"identifier": {"system": HER, "value": "9" * 9000}}
+    with pytest.raises(Refused, match="longer than 200"):
+        message_of(collection(task(owner=endless), patient()), zone=UTC, content_type="-")

@@ -594,3 +594,29 @@ def test_a_message_with_a_misshapen_sender_cannot_be_answered():
         if entry["resource"]["resourceType"] == "Organization":
             entry["resource"]["identifier"] = [{"system": {}, "value": "x"}]
     assert not legible(bundle)
+
+
+@pytest.mark.parametrize("kind", ["Organization", "Encounter", "Patient"])
+@pytest.mark.parametrize("part", ["system", "value"])
+def test_an_endless_identifier(kind, part):
+    bundle = message()
+    resource = of_type(bundle, kind)
+    resource["identifier"] = [{"system": "urn:x", "value": "1"} | {part: f"urn:{'9' * 9000}"}]
+    said = refusal(bundle)
+    assert (said.code, "longer than 200" in said.reason) == ("value", True)
+    assert legible(bundle)
+
+
+def test_what_it_refers_to_is_no_endless_id():
+    bundle = message(NoticeKind.ANSWER)
+    url = extension_url("refers-to")
+    head = header(bundle)
+    head["extension"] = [item for item in head["extension"] if item["url"] != url]
+    head["extension"].append({"url": url, "valueString": "9" * 9000})
+    assert refusal(bundle).code == "value"
+
+
+def test_an_endless_transmission_id_cannot_even_be_answered():
+    bundle = message() | {"id": "9" * 9000}
+    refusal(bundle)
+    assert not legible(bundle)

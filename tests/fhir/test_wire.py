@@ -7,7 +7,7 @@ import pytest
 
 from adapter.discharge.notices import NoticeKind
 from adapter.errors import Refused
-from adapter.fhir import wire
+from adapter.fhir import shape, wire
 from adapter.fhir.notices import plain_text
 from adapter.fhir.publishing import example
 
@@ -109,8 +109,73 @@ def test_line_breaks_and_tabs_are_no_control_characters():
     assert wire.parse(b'{"resourceType":"Bundle","id":"a\\n\\t\\r\\u00e6"}')["id"] == "a\n\t\ræ"
 
 
-def test_of_two_equal_names_the_last_counts():
-    assert wire.parse(b'{"resourceType":"Bundle","id":"a","id":"b"}')["id"] == "b"
+@pytest.mark.parametrize(
+    "members",
+    ['"id":"a","id":"b"', '"id":"a","id":"a"', '"id":"a\\u003a:","\\u0069d":"b"', '"id":":\\u003A","id":"b"'],
+)
+def test_a_member_that_comes_twice_is_refused(members):
+    """Who reads the first and who reads the last would file the message under two patients."""
+    told = refused(f'{{"resourceType":"Bundle",{members}}}'.encode())
+    assert (told.code, "twice" in told.reason) == ("structure", True)
+
+
+def test_colons_in_strings_are_no_members():
+    assert wire.parse(b'{"resourceType":"Bundle","id":"a:\\u003a\\u003Ab"}')["id"] == "a:::b"
+
+
+def measured(number):
+    """The two forms of a message in which something has been measured."""
+    observation = {
+        "resourceType": "Observation",
+        "id": "weight",
+        "status": "final",
+        "code": {"text": "weight"},
+        "valueQuantity": {"value": 5},
+    }
+    told = deepcopy(BUNDLE)
+    told["entry"].append({"fullUrl": "urn:uuid:weight", "resource": observation})
+    in_json = wire.to_json(told).replace(b'"value":5}', b'"value":%s}' % number.encode())
+    in_xml = wire.to_xml(told).replace(b'<value value="5.0"/>', b'<value value="%s"/>' % number.encode())
+    assert number.encode() in in_json
+    assert number.encode() in in_xml
+    return in_json, in_xml
+
+
+@pytest.mark.parametrize(
+    "number", ["72.50", "1.10", "0.1234567890123456789", "123456789012345678901", "18446744073709551616"]
+)
+def test_a_decimal_is_kept_as_written(number):
+    for content in measured(number):
+        found = wire.parse(content)
+        shape.check(found["entry"][-1]["resource"], "Observation")
+        assert b'"value":%s}' % number.encode() in wire.to_json(found)
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize(
+    "number", ["1E9999999999", "-1e999999", "1e-400", "1E300", "1" * 60, "1" * 100_000, "0." + "1" * 60]
+)
+def test_a_number_that_nobody_measures_is_refused_at_once(number):
+    for content in measured(number):
+        assert refused(content).code in ("value", "structure")
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("kind", ["Integer", "PositiveInt", "UnsignedInt", "Decimal"])
+def test_no_place_for_a_number_takes_an_endless_one(kind):
+    there = b'<extension url="urn:x"><value%s value="1E9999999999"/></extension>' % kind.encode()
+    plain = measured("5")[1]
+    in_xml = plain.replace(b'<value value="5"/>', there + b'<value value="5"/>')
+    assert wire.parse(plain)
+    assert there in in_xml
+    assert refused(in_xml).code in ("value", "structure")
+
+
+def test_a_fraction_where_a_whole_number_stands_is_refused():
+    content = JSON.replace(b'"birthDate"', b'"multipleBirthInteger":1.0,"birthDate"')
+    patient = wire.parse(content)["entry"][1]["resource"]
+    with pytest.raises(Refused):
+        shape.check(patient, "Patient")
 
 
 def test_a_document_type_is_refused():

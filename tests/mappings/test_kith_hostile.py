@@ -1,6 +1,7 @@
 """Bytes that nobody should send: refused in words, never a crash, never a fetch, never an expansion."""
 
 import random
+import tracemalloc
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -140,6 +141,31 @@ def test_our_own_are_recognised_by_their_first_bytes(name: str) -> None:
 )
 def test_what_is_not_ours_is_left_to_others(content: bytes) -> None:
     assert not kith.recognises(Head(content=content))
+
+
+LEAVES = b"<a V='x'/>" * 20_000
+BOMBS = {
+    "deep": b"<Z>" + b"<%s>" % (b"n" * 60) * 200 + LEAVES + b"</%s>" % (b"n" * 60) * 200 + b"</Z>",
+    "wide": LEAVES,
+    "many names": b"".join(b"<n%d V='x'/>" % number for number in range(20_000)),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+@pytest.mark.parametrize("original", ["MsgHead", "AppRec", "MsgInfo"])
+def test_what_is_left_over_is_told_within_bounds(name: str, original: str) -> None:
+    receipt = PLO / "receipt-for-an-admission" / "accepted.apprec-1.0.xml"
+    content = receipt.read_bytes() if original == "AppRec" else ADMITTED
+    end = b"</%s>" % original.encode()
+    bomb = content.replace(end, BOMBS[name] + end)
+    assert bomb != content
+    tracemalloc.start()
+    losses = kith.read(bomb, content_type=None, zone=OSLO).losses
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20_000_000
+    assert len(losses) <= 60
+    assert max(len(loss) for loss in losses) < 300
 
 
 def mutated(content: bytes, dice: random.Random) -> bytes:

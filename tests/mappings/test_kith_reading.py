@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from adapter.discharge.notices import Notice, NoticeKind, Standing
-from adapter.errors import Refused
+from adapter.errors import Quarantined, Refused
 from adapter.fhir.bundles import FNR, header, of_type
 from adapter.fhir.notices import clinician_in, notice_in, receivers_in, subject_in
 from adapter.fhir.validation import validate
@@ -18,6 +18,10 @@ PLO = Path(__file__).parents[2] / "fixtures" / "plo"
 OSLO = ZoneInfo("Europe/Oslo")
 WARD = f"{HER}|8143501"
 K = NoticeKind
+EPIKRISE = (
+    b"<Message xmlns='http://www.kith.no/xmlstds/epikrise/2012-02-15'>"
+    b"<GenDate V='2014-03-03T14:20:05'/><MsgId>1</MsgId></Message>"
+)
 
 
 def content(scenario: str, name: str, version: str = "1.6") -> bytes:
@@ -331,3 +335,91 @@ def test_no_refusal_repeats_what_the_message_held() -> None:
     for path in (PLO / "refused-on-arrival").glob("*.xml"):
         text = str(read(path.read_bytes()).problem)
         assert not any(secret in text for secret in ("Fjellheim", "Synnøve", "1283", "2014/000317"))
+
+
+FORETOLD = {
+    "admitted": ("home-with-help", "admitted", 'V="2014-03-03T13:45:00"'),
+    "discharged": ("home-with-help", "discharged", 'V="2014-03-07T12:15:00"'),
+    "admitted before ready": ("home-with-help", "ready", 'V="2014-03-03T13:45:00"'),
+}
+
+
+@pytest.mark.parametrize("name", FORETOLD)
+@pytest.mark.parametrize("time", ["2199-06-01T00:00:00", "2014-03-09", "2014-03-08T12:31:01"])
+def test_what_is_told_as_past_and_lies_ahead_is_read_and_held(name: str, time: str) -> None:
+    scenario, message, there = FORETOLD[name]
+    found = read(bent(content(scenario, message), there, f'V="{time}"'))
+    assert isinstance(found.problem, Quarantined)
+    assert found.problem.code == "future"
+    assert "telephone" in found.problem.reason
+    assert found.bundle is not None
+
+
+@pytest.mark.parametrize("time", ["2014-03-04", "2014-03-04T14:20:05", "2014-03-03T23:59:59"])
+def test_a_day_ahead_may_be_a_zone_or_a_date_without_time(time: str) -> None:
+    admitted = content("home-with-help", "admitted")
+    assert read(bent(admitted, 'V="2014-03-03T13:45:00"', f'V="{time}"')).problem is None
+
+
+def test_an_announced_day_may_lie_far_ahead() -> None:
+    ready = content("home-with-help", "ready")
+    assert read(bent(ready, 'V="2014-03-06"', 'V="2014-04-30"')).problem is None
+
+
+@pytest.mark.parametrize(
+    "label", [None, "text/html", "image/png", "x" * 3000, "application/xml; charset=utf-16"]
+)
+def test_what_the_sender_calls_it_is_not_passed_on(label: str | None) -> None:
+    receipt = (PLO / "receipt-for-an-admission" / "accepted.apprec-1.0.xml").read_bytes()
+    for data in (content("home-with-help", "admitted"), receipt, EPIKRISE):
+        found = kith.read(data, content_type=label, zone=OSLO)
+        assert found.envelope.content_type == "application/xml"
+
+
+LONG = "9" * 9000
+SENDERS = "<Id>8143501</Id>"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (SENDERS, f"<Id>{LONG}</Id>"),
+        ("<Id>8143511</Id>", f"<Id>{LONG}</Id>"),
+        ("<Sender>", f"<ConversationRef><RefToParent>{LONG}</RefToParent></ConversationRef><Sender>"),
+    ],
+    ids=["sender", "receiver", "conversation"],
+)
+def test_an_endless_identifier_is_refused_and_answered(old: str, new: str) -> None:
+    found = read(bent(content("home-with-help", "admitted"), old, new))
+    assert isinstance(found.problem, Refused)
+    assert "longer than 200" in found.problem.reason
+    told = found.envelope
+    assert all(len(text or "") < 200 for text in (told.message_id, told.refers_to, told.conversation))
+
+
+@pytest.mark.parametrize("old", ["<Id>", "<OriginalMsgId>"])
+def test_an_endless_id_of_a_receipt_is_refused(old: str) -> None:
+    data = (PLO / "receipt-for-an-admission" / "accepted.apprec-1.0.xml").read_bytes().decode()
+    start = data.index("<Id>", data.index(old))
+    end = data.index("</Id>", start)
+    try:
+        problem = read((data[:start] + "<Id>" + LONG + data[end:]).encode()).problem
+    except Refused as refused:
+        problem = refused
+    assert isinstance(problem, Refused)
+    assert "longer than 200" in problem.reason
+
+
+def test_an_endless_id_of_an_epikrise_is_refused() -> None:
+    with pytest.raises(Refused, match="longer than 200"):
+        read(EPIKRISE.replace(b"<MsgId>1", b"<MsgId>" + LONG.encode()))
+
+
+def test_more_receivers_than_anybody_has_are_refused() -> None:
+    admitted = content("home-with-help", "admitted").decode()
+    start, end = admitted.index("<Receiver>"), admitted.index("</Receiver>")
+    other = admitted[start + len("<Receiver>") : end]
+    others = f"<OtherReceiver>{other}</OtherReceiver>" * 100
+    found = read(admitted.replace("</Receiver>", f"</Receiver>{others}").encode())
+    assert isinstance(found.problem, Refused)
+    assert "100 receivers" in found.problem.reason

@@ -142,6 +142,43 @@ def test_a_foreign_receipt_is_refused_and_never_answered():
     assert own_fhir.acknowledge(reading.envelope, verdict(Status.REFUSED)) is None
 
 
+@pytest.mark.parametrize("format_", [wire.to_json, wire.to_xml])
+def test_capitals_make_no_second_message_and_no_second_receipt(format_):
+    bundle = message(NoticeKind.ANSWER)
+    told = read(format_(bundle))
+    small, capital = header(bundle)["id"], header(bundle)["id"].upper()
+    earlier = told.envelope.refers_to
+    content = wire.to_json(bundle).decode().replace(small, capital).replace(earlier, earlier.upper())
+    again = read(content.encode())
+    assert again.envelope.message_id == told.envelope.message_id == small != capital
+    assert again.envelope.refers_to == earlier
+    found = notice_in(again.bundle, zone=UTC)
+    assert (found.message_id, found.refers_to) == (small, earlier)
+    receipt = own_fhir.acknowledge(again.envelope, verdict())
+    assert capital.encode() in receipt  # for its sender, who may compare letters
+    assert read(receipt).acknowledgement.original_id == small
+    assert read(receipt).envelope.refers_to == small
+
+
+def test_an_endless_reference_is_refused_and_in_no_envelope():
+    bundle = message(NoticeKind.ANSWER)
+    earlier = read(bundle).envelope.refers_to
+    reading = read(orjson.dumps(bundle).replace(earlier.encode(), b"9" * 9000))
+    assert reading.problem.code == "value"
+    assert reading.envelope.refers_to is None
+
+
+@pytest.mark.parametrize("number", ["72.50", "0.1234567890123456789"])
+def test_a_measurement_is_written_on_as_it_was_written(number):
+    bundle = message()
+    observation = {"resourceType": "Observation", "id": "weight", "status": "final", "code": {"text": "x"}}
+    observation["valueQuantity"] = {"value": 5}
+    bundle["entry"].append({"fullUrl": "urn:uuid:weight", "resource": observation})
+    told = wire.to_json(bundle).replace(b'"value":5}', b'"value":%s}' % number.encode())
+    written = own_fhir.write(read(told).bundle, dialect="fhir", addressing=addressing())
+    assert b'"value":%s}' % number.encode() in written.content
+
+
 # --- receipts ---------------------------------------------------------------------------------------------
 
 

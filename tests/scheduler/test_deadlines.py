@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from adapter.discharge.notices import NoticeKind
+from adapter.errors import NotFound
 from adapter.scheduler.clockwork import Clockwork
 from adapter.scheduler.deadlines import Deadlines
 from adapter.store import cases as case_rows
@@ -54,7 +55,47 @@ def test_a_reminder_then_one_alarm_then_silence(play: Stage, clock: StandingCloc
     assert [h["what"] for h in play.rows(tables.history)] == ["reminded", "missed"]
     (row,) = play.rows(tables.deadline, kind="early-notice")
     assert (row["state"], row["next_at"]) == ("missed", None)
-    assert "§ 8" in play.rows(tables.alarm)[0]["text"]
+
+
+def test_an_alarm_names_parties_and_tells_the_hospitals_time(play: Stage, clock: StandingClock):
+    play.receive(play.message(ADMITTED))
+    clock.forward(hours=25)
+    law(play)()
+    assert play.rows(tables.alarm)[0]["text"] == (
+        "early notice by Lærdal sjukehus for Sogndal kommune was due 2014-03-04 10:00 "
+        "(Europe/Oslo; forskrift 2011-11-18 nr 1115 § 8)"
+    )
+
+
+def test_a_missed_deadline_that_somebody_has_dealt_with_is_quiet_for_good(play: Stage, clock: StandingClock):
+    play.receive(play.message(ADMITTED))
+    clock.forward(hours=25)
+    law(play)()
+    play.write(lambda tx: play.outbox.close_alarm(tx, 1, clock(), by="Marta", why="told by telephone"))
+    clock.forward(days=2)
+    play.receive(play.message(READY))
+    law(play)()
+    assert "deadline-missed" not in [
+        a["kind"] for a in play.rows(tables.alarm, until=None) if a["subject"] == "deadline 1"
+    ]
+    (row,) = play.rows(tables.deadline, id=1)
+    assert row["state"] == "missed"
+    with play.built.store.read() as connection:
+        overdue = case_rows.all_deadlines(connection, overdue=True, now=clock())
+        every = case_rows.all_deadlines(connection, overdue=False, now=clock())
+    assert (1 in [d["id"] for d in overdue], 1 in [d["id"] for d in every]) == (False, True)
+    assert ("recorded by hand: told by telephone", "Marta") in [
+        (h["what"], h["by"]) for h in play.rows(tables.history, case_id=1)
+    ]
+
+
+def test_what_ends_by_itself_is_not_ended_by_hand(play: Stage, clock: StandingClock):
+    play.write(
+        lambda tx: play.outbox.alarm(tx, kind="mailbox", subject="mailbox a", text="gone", now=clock())
+    )
+    with pytest.raises(NotFound, match="ends by itself"):
+        play.write(lambda tx: play.outbox.close_alarm(tx, 1, clock(), by="Marta", why="no idea"))
+    assert open_alarms(play) == ["mailbox"]
 
 
 def test_a_deadline_met_late_ends_its_alarm(play: Stage, clock: StandingClock):
@@ -97,11 +138,16 @@ def test_a_deadline_met_in_time_never_fires(play: Stage, clock: StandingClock):
     assert (law(play)(), play.rows(tables.alarm)) == (1, [])
 
 
-def test_a_missed_deadline_that_the_facts_take_back_is_open_again(play: Stage, clock: StandingClock):
+@pytest.mark.parametrize("dealt_with", [False, True])
+def test_a_missed_deadline_that_the_facts_take_back_is_open_again(
+    play: Stage, clock: StandingClock, dealt_with: bool
+):
     first = "7f6c2a86-0b52-4a8e-9d34-8f1f5b0f2a11"
     play.receive(play.message(ADMITTED, at=clock() - timedelta(hours=25), message_id=first))
     law(play)()
     assert open_alarms(play) == ["deadline-missed"]
+    if dealt_with:
+        play.write(lambda tx: play.outbox.close_alarm(tx, 1, clock(), by="Marta", why="told"))
     from adapter.discharge.notices import Standing
 
     play.receive(
@@ -116,6 +162,7 @@ def test_a_missed_deadline_that_the_facts_take_back_is_open_again(play: Stage, c
     clock.forward(hours=24)
     law(play)()
     assert open_alarms(play) == ["deadline-missed"]
+    assert [d["noted_at"] for d in play.rows(tables.deadline, state="missed")] == [None]
 
 
 @pytest.mark.parametrize(("side", "expected"), [("ours", ["deadline-near"]), ("theirs", [])])

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from adapter.discharge.notices import NoticeKind
 from adapter.errors import MailboxError, StoreError
+from adapter.inbox import Acceptance, Inbox
+from adapter.incoming import Incoming
 from adapter.scheduler.polling import Memory, Round
 from adapter.store import mailboxes, tables
 from adapter.transport import Mail
@@ -48,8 +52,8 @@ class Letterbox:
 
 def round_of(play: Stage, box: object, **more: object) -> Round:
     built = play.built
-    values = {"name": "box", "channel": "poll", "partner": None, "clock": play.clock}
-    return Round(mailbox=box, store=built.store, inbox=built.inbox, **(values | more))
+    values = {"name": "box", "channel": "poll", "partner": None, "clock": play.clock, "inbox": built.inbox}
+    return Round(mailbox=box, store=built.store, **(values | more))
 
 
 def mail(content: bytes, key: str, cursor: str | None = None) -> Mail:
@@ -89,6 +93,47 @@ def test_a_mailbox_that_cannot_be_read_is_an_alarm_until_it_can(play: Stage):
     round_of(play, box)()
     assert play.rows(tables.alarm, until=None) == []
     assert len(play.rows(tables.alarm)) == 1
+
+
+class Fragile:
+    """An inbox that stumbles over some mail, as over something that nobody has thought of."""
+
+    def __init__(self, inbox: Inbox, over: bytes) -> None:
+        self.inbox, self.outbox, self.over = inbox, inbox.outbox, over
+
+    def accept(self, incoming: Incoming, now: datetime) -> Acceptance:
+        if incoming.content == self.over:
+            raise RecursionError("Synnøve Fjellheim")
+        return self.inbox.accept(incoming, now)
+
+
+def test_mail_over_which_we_stumble_holds_up_nothing_but_the_cursor(play: Stage):
+    box = Letterbox([mail(b"poison", "a", "c1"), mail(play.message(ADMITTED), "b", "c2")])
+    look = round_of(play, box, inbox=Fragile(play.built.inbox, b"poison"))
+    with capture_logs() as logs:
+        assert look() == 1
+    assert box.ended == ["done b"]
+    [alarm] = play.rows(tables.alarm, until=None)
+    assert (alarm["kind"], "over a (RecursionError)" in alarm["text"]) == ("mailbox", True)
+    assert "Fjellheim" not in f"{alarm}{logs}"
+    assert logs[0]["error"] == "RecursionError"
+    memory = Memory(store=play.built.store, name="box", clock=play.clock)
+    assert (memory.get("cursor"), memory.seen("a")) == (None, False)
+    assert round_of(play, box)() == 1  # after the next version
+    assert play.rows(tables.alarm, until=None) == []
+
+
+def test_a_mailbox_that_makes_us_stumble_is_an_alarm(play: Stage):
+    class Broken(Letterbox):
+        def poll(self, memory) -> Iterator[Mail]:
+            yield from self.letters
+            raise OverflowError("date value out of range")
+
+    box = Broken([mail(play.message(ADMITTED), "a")])
+    assert round_of(play, box)() == 1
+    [alarm] = play.rows(tables.alarm, until=None)
+    assert "OverflowError" in alarm["text"]
+    assert "date value" not in alarm["text"]
 
 
 def test_an_empty_look_costs_no_commit(play: Stage):

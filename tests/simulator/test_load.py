@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 import orjson
 import pytest
 
+from adapter.discharge.case import CaseState, fold
+from adapter.fhir.notices import notice_in, subject_in
 from adapter.mappings import own_fhir
 from adapter.simulator.faults import Faults
 from adapter.simulator.load import Load, percentile, run_apart, send
@@ -51,6 +53,45 @@ def test_no_two_messages_share_an_id_or_a_patient():
     assert len({p.number for p in people}) == 2000
     assert all(check_digits(p.number[:9]) == p.number[9:] and p.number[2] in "89" for p in people)
     assert load(seed=1).moulds().message_id(0) != moulds.message_id(0)
+
+
+def told(moulds, numbers):
+    """The notices of these messages, each of which is valid."""
+    readings = [own_fhir.read(moulds.content(n), content_type=None, zone=NOW.tzinfo) for n in numbers]
+    assert [reading.problem for reading in readings] == [None] * len(readings)
+    return [notice_in(reading.bundle, zone=NOW.tzinfo) for reading in readings]
+
+
+@pytest.mark.parametrize(
+    ("number", "state"), [(0, CaseState.DISCHARGED), (1, CaseState.READY), (2, CaseState.DISCHARGED)]
+)
+def test_a_stay_is_one_case_of_one_patient_told_in_order(number, state):
+    moulds = load(stays=True).moulds()
+    numbers = range(number * moulds.together, (number + 1) * moulds.together)
+    notices = told(moulds, numbers)
+    assert [n.message_id for n in notices] == [moulds.message_id(n) for n in numbers]
+    assert [n.sent_at for n in notices] == sorted({n.sent_at for n in notices})
+    assert {n.refers_to for n in notices} - {None} < {n.message_id for n in notices}
+    assert {person(number).number} == {
+        subject_in(orjson.loads(moulds.content(n))).identifiers[0][1] for n in numbers
+    }
+    (case,) = fold(notices, NOW.tzinfo)
+    assert case.state is state
+    assert case.ready_at is not None
+    assert sum(not entry.counts for entry in case.entries) in (1, 2, 3)
+
+
+def test_a_stay_is_sent_in_order_whatever_breaks(clock):
+    one = FhirReceiver("luster", clock=clock, faults=Faults.parse("reset=luster:0.3"))
+    with serving(one):
+        sending = load(one.url, count=70, stays=True, first=35, connections=4, persist=True, limit=10)
+        result = asyncio.run(send(sending))
+    moulds = sending.moulds()
+    numbers = {moulds.message_id(n): n for n in range(35, 105)}
+    assert set(result.acknowledged) == set(numbers)
+    for stay in range(5, 15):
+        first = [numbers[m] for m in one.memory.taken if numbers[m] // moulds.together == stay]
+        assert first == list(range(stay * moulds.together, (stay + 1) * moulds.together))
 
 
 def test_all_messages_are_sent_once_and_counted(clock):

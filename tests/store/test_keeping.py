@@ -3,11 +3,12 @@
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import structlog
+from sqlalchemy import Table
 from structlog.testing import capture_logs
 
 from adapter.discharge.notices import NoticeKind
@@ -37,6 +38,16 @@ def housekeeping(play: Stage) -> Housekeeping:
         store=play.built.store, outbox=play.outbox, clock=play.clock,
         keep_payloads=YEAR, keep_attempts=YEAR / 2, keep_seen=timedelta(days=30),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [3 * 2**30, 2**63 - 1, 2**63, 10**30])
+def test_a_message_of_any_size_is_kept_by_its_head(play: Stage, size: int):
+    told = play.receive(b"<MsgHead", oversize=size)
+    assert (told.outcome, told.code) == ("refused", "too-long")
+    with play.built.store.read() as connection:
+        kept = messages.get(connection, told.message_row or 0)
+    assert kept is not None
+    assert kept["size"] == min(size, messages.LARGEST_SIZE)
 
 
 # --- retention ------
@@ -110,12 +121,12 @@ def test_a_dead_worker_s_leases_are_freed(play: Stage, clock: StandingClock):
 
 def test_an_alarm_seen_by_somebody_says_so(play: Stage, clock: StandingClock):
     play.write(lambda tx: alarms.start(tx, kind="given-up", subject="delivery 1", text="x", now=clock()))
-    assert play.write(lambda tx: alarms.seen(tx, 1, "Marta"))
-    assert not play.write(lambda tx: alarms.seen(tx, 99, "Marta"))
+    play.write(lambda tx: alarms.seen(tx, 1, "Marta", clock()))
     with play.built.store.read() as connection:
         assert alarms.counts(connection) == {"given-up": 1}
         (row,) = alarms.listed(connection, open_only=True)
-    assert shown.alarm(row)["seen_by"] == "Marta"
+        assert alarms.listed(connection, unseen_only=True) == []
+    assert (shown.alarm(row)["seen_by"], row["seen_at"]) == ("Marta", clock())
 
 
 # --- units of work ------
@@ -182,27 +193,146 @@ def test_many_threads_lose_nothing(play: Stage, clock: StandingClock):
 # --- journal and backup ------
 
 
-def test_the_journal_finds_nothing_after_a_day_and_finds_what_was_changed(play: Stage, clock: StandingClock):
+def found_wrong(play: Stage) -> list[str]:
+    """What the journal says of the store."""
+    with play.built.store.read() as connection:
+        return journal.findings(connection, play.built.agreement, play.built.cases.roles)
+
+
+def break_row(play: Stage, table: Table, row: int, **values: object) -> None:
+    """Write into a row what no facts have given."""
+    play.write(lambda tx: tx.execute(table.update().where(table.c.id == row).values(**values)))
+
+
+@pytest.fixture
+def lived(play: Stage, clock: StandingClock) -> Stage:
+    """A stay up to its discharge, with evidence and deadlines, of which the journal finds nothing wrong."""
+    play.post.answer = answering(clock)
     for kind in (NoticeKind.ADMITTED, NoticeKind.READY_FOR_DISCHARGE, NoticeKind.DISCHARGED):
         play.receive(play.message(kind))
         play.deliver()
-    with play.built.store.read() as connection:
-        assert journal.findings(connection) == []
-    play.write(lambda tx: tx.execute(tables.fact.delete().where(tables.fact.c.kind == "discharged")))
-    play.write(lambda tx: tx.execute(tables.fact.update().where(tables.fact.c.id == 1).values(case_id=77)))
-    play.receive(play.message(NoticeKind.CARE_NEEDS))
-    play.write(lambda tx: tx.execute(tables.fact.update().where(tables.fact.c.id == 1).values(case_id=77)))
-    with play.built.store.read() as connection:
-        found = "\n".join(journal.findings(connection))
-    assert "message 3 was accepted, but no case knows its notice" in found
+        clock.forward(hours=1)
+    assert found_wrong(play) == []
+    return play
+
+
+def test_the_journal_finds_what_was_taken_away(lived: Stage):
+    lived.write(lambda tx: tx.execute(tables.fact.delete().where(tables.fact.c.kind == "discharged")))
+    lived.receive(lived.message(NoticeKind.CARE_NEEDS))
+    break_row(lived, tables.fact, 1, case_id=77)
+    found = found_wrong(lived)
+    told = next(m["id"] for m in lived.rows(tables.message) if m["type"] == "discharged")
+    assert f"message {told} was accepted, but no case knows its notice" in found
     assert "fact 1 belongs to a case that does not exist" in found
+    assert "fact 1 is kept under case 77, but its stay is case 1" in found
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("state", "admitted", "state is admitted, but its facts give discharged"),
+        ("admitted_at", None, "admitted at is not given, but its facts give 2014-03-03T09:00:00+00:00"),
+        (
+            "ready_at",
+            datetime(2014, 3, 4, tzinfo=UTC),
+            "ready at is 2014-03-04T00:00:00+00:00, but its facts give 2014-03-03T10:00:00+00:00",
+        ),
+        ("discharged_at", None, "discharged at is not given, but its facts give 2014-03-03T11:00:00+00:00"),
+        ("planned_discharge", date(2014, 3, 9), "planned discharge is 2014-03-09, but its facts give not"),
+        ("municipality", "vik", "municipality is vik, but its facts give sogndal"),
+        ("hospital", None, "hospital is not given, but its facts give laerdal-sjukehus"),
+    ],
+)
+def test_the_journal_finds_a_case_that_says_something_else_than_its_facts(
+    lived: Stage, name: str, value: object, said: str
+):
+    break_row(lived, tables.case, 1, **{name: value})
+    (finding,) = found_wrong(lived)
+    assert finding.startswith(f"case 1: {said}")
+
+
+def test_the_journal_finds_a_case_that_no_facts_give(lived: Stage):
+    patient = lived.rows(tables.case)[0]["patient"]
+    [(_, known)] = lived.write(lambda tx: lived.built.cases.folded(tx, patient))
+    lived.write(lambda tx: case_rows.add(tx, "PNOBODY", known, lived.clock()))
+    assert found_wrong(lived) == ["case 2 is there, but no facts give it"]
+
+
+def test_the_journal_finds_a_case_that_was_taken_for_merged(lived: Stage):
+    break_row(lived, tables.case, 1, merged_into=9)
+    found = found_wrong(lived)
+    assert "case 1 was merged into 9, but its facts give a case of its own" in found
+    assert "deadline 1 belongs to case 1, which was merged into 9" in found
+
+
+def test_the_journal_finds_two_stays_under_one_case(play: Stage, clock: StandingClock):
+    for stay in ("opphald-1", "opphald-2"):
+        for kind in (NoticeKind.ADMITTED, NoticeKind.DISCHARGED):
+            play.receive(play.message(kind, encounter=stay))
+            clock.forward(hours=5)
+    assert found_wrong(play) == []
+    play.write(lambda tx: tx.execute(tables.fact.update().values(case_id=1)))
+    found = found_wrong(play)
+    assert "case 1 holds stays that its facts tell apart" in found
+    assert "case 2 is there, but no facts give it" in found
+
+
+def test_the_journal_finds_a_deadline_that_is_due_at_another_time(lived: Stage):
+    row = lived.rows(tables.deadline, kind="early-notice")[0]
+    break_row(lived, tables.deadline, row["id"], due_at=row["due_at"] + timedelta(hours=1))
+    assert found_wrong(lived) == [
+        f"deadline {row['id']} of case 1 (early-notice for sogndal) is due 2014-03-04T10:00:00+00:00, "
+        "but its facts give 2014-03-04T09:00:00+00:00"
+    ]
+
+
+@pytest.mark.parametrize(
+    "values", [{"kind": "answer"}, {"party": "vik"}, {"since": datetime(2014, 3, 1, tzinfo=UTC)}]
+)
+def test_the_journal_finds_a_deadline_that_no_facts_give_and_the_one_that_lacks(
+    lived: Stage, values: dict[str, object]
+):
+    row = lived.rows(tables.deadline, kind="early-notice")[0]
+    break_row(lived, tables.deadline, row["id"], **values)
+    other, lacking = found_wrong(lived)
+    assert other.startswith(f"deadline {row['id']} of case 1 (")
+    assert other.endswith("but its facts give no such deadline")
+    assert lacking == (
+        "case 1 has no deadline early-notice for sogndal due 2014-03-04T09:00:00+00:00, but its facts give it"
+    )
+
+
+def test_the_journal_finds_a_deadline_without_a_case(lived: Stage):
+    break_row(lived, tables.deadline, 1, case_id=77)
+    assert "deadline 1 belongs to a case that does not exist" in found_wrong(lived)
+
+
+def test_the_journal_lets_stand_what_somebody_was_told_of(lived: Stage):
+    row = lived.rows(tables.deadline, kind="early-notice")[0]
+    spare = {**row, "id": 99, "since": row["since"] - timedelta(days=1), "state": "void"}
+    lived.write(
+        lambda tx: tx.execute(tables.deadline.insert().values(spare | {"reminded_at": lived.clock()}))
+    )
+    assert found_wrong(lived) == []
+    break_row(lived, tables.deadline, 99, state="open")
+    assert len(found_wrong(lived)) == 1
+
+
+def test_the_journal_names_no_patient(play: Stage, clock: StandingClock):
+    for kind in (NoticeKind.ADMITTED, NoticeKind.READY_FOR_DISCHARGE):
+        play.receive(play.message(kind, subject=PATIENT, text="Diagnosis-of-hers"))
+    play.write(lambda tx: tx.execute(tables.case.update().values(state="x", municipality=None)))
+    play.write(lambda tx: tx.execute(tables.deadline.update().values(due_at=clock(), kind="other")))
+    play.write(lambda tx: tx.execute(tables.payload.update().values(content=b"something else")))
+    found = "\n".join(found_wrong(play))
+    assert len(found) > 500
+    assert not any(secret in found for secret in (*SECRET, play.rows(tables.case)[0]["patient"]))
 
 
 def test_the_journal_finds_a_payload_that_was_tampered_with(play: Stage):
     play.receive(play.message(NoticeKind.ADMITTED))
     play.write(lambda tx: tx.execute(tables.payload.update().values(content=b"something else")))
-    with play.built.store.read() as connection:
-        assert "does not match its hash" in journal.findings(connection)[0]
+    assert "does not match its hash" in found_wrong(play)[0]
 
 
 def test_a_backup_made_while_running_is_the_store(tmp_path: Path, clock: StandingClock):

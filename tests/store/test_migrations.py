@@ -5,12 +5,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from adapter.errors import StoreError
-from adapter.store import Store
+from adapter.store import Store, migrations
 from adapter.store.migrations import current, migrate, newest
 from adapter.store.tables import metadata
 
@@ -33,6 +35,50 @@ def test_the_versions_add_up_to_the_tables(store_url: str):
         )
         assert compare_metadata(context, metadata) == []
     store.close()
+
+
+@pytest.mark.parametrize("engine", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def test_an_older_store_tells_its_cancellations_from_then_on(
+    engine: str, tmp_path: Path, request: pytest.FixtureRequest
+):
+    postgres = engine == "postgres"
+    store = Store(
+        emptied(request.getfixturevalue("postgres_server")) if postgres else f"sqlite:///{tmp_path}/old.db"
+    )
+    upgrade(store, "0001")
+    store.write(older)
+    migrate(store)
+    with store.read() as connection:
+        found = connection.execute(text("SELECT id, standing FROM message ORDER BY id")).all()
+    assert [tuple(row) for row in found] == [(1, None), (2, "cancellation")]
+    store.close()
+
+
+def upgrade(store: Store, version: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    with store.engine.execution_options(writes=True).begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, version)
+
+
+def older(tx: Connection) -> None:
+    """A notice and its cancellation, as the first version stored them."""
+    for row, body in ((1, "{}"), (2, '{"message_id":"m2","standing":"cancellation"}')):
+        tx.execute(
+            text(
+                "INSERT INTO message (id, received_at, channel, size, outcome) "
+                "VALUES (:row, 0, 'http', 1, 'accepted')"
+            ),
+            {"row": row},
+        )
+        tx.execute(
+            text(
+                "INSERT INTO fact (patient, case_id, kind, message_row, body) "
+                "VALUES ('P', 1, 'admitted', :row, :body)"
+            ),
+            {"row": row, "body": body},
+        )
 
 
 def test_migrating_twice_does_nothing_the_second_time(store_url: str):

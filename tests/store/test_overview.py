@@ -6,7 +6,7 @@ import pytest
 
 from adapter.discharge.notices import NoticeKind
 from adapter.store import overview
-from tests.stage import SYNNOVE, TORBJORN, failing, stage, taken
+from tests.stage import SYNNOVE, TORBJORN, altered, failing, region, stage, taken
 
 
 @pytest.fixture
@@ -40,6 +40,14 @@ def test_queues_count_what_waits_was_retried_and_awaits_a_receipt(played):
     assert luster.oldest == played.clock() - timedelta(minutes=1)
     assert (sogndal.waiting, sogndal.unreceipted) == (0, 1)
     assert look(played, overview.unreceipted) == {"sogndal": 1}
+
+
+def test_what_waits_for_want_of_an_endpoint_is_counted_by_itself(store_url, clock):
+    found = stage(store_url, clock, of=altered(region(), "luster", endpoint=None))
+    found.receive(found.message(NoticeKind.ADMITTED, receivers=("luster",)))
+    luster = look(found, overview.queues)["luster"]
+    assert (luster.waiting, luster.parked, luster.homeless) == (1, 1, 1)
+    found.close()
 
 
 def test_a_partys_last_attempt_and_last_delivery_are_found(played):

@@ -199,6 +199,29 @@ def test_a_reason_left_alone_is_not_overwritten_either(folder, box, memory):
     assert (folder / "failed" / "melding.xml.reason").read_text() == "an older one"
 
 
+@pytest.mark.parametrize("name", ["done", "failed"])
+def test_a_folder_that_is_a_link_is_not_followed(folder, box, memory, tmp_path_factory, name):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (folder / name).symlink_to(elsewhere)
+    put(folder, "melding.xml")
+    (mail,) = box.poll(memory)
+    with pytest.raises(MailboxError, match=f"the folder {name}/ is a link"):
+        box.done(mail) if name == "done" else box.failed(mail, "T10")
+    assert names(elsewhere) == []
+    assert names(folder / "in") == ["melding.xml"]
+
+
+def test_a_reason_does_not_go_where_a_link_leads(folder, box, memory, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "not there"
+    (folder / "failed").mkdir()
+    (folder / "failed" / "melding.xml.reason").symlink_to(elsewhere)
+    put(folder, "melding.xml")
+    (mail,) = box.poll(memory)
+    box.failed(mail, "T10")
+    assert not elsewhere.exists()
+    assert (folder / "failed" / "melding-1.xml.reason").read_text() == "T10\n"
+
+
 def test_what_was_accepted_before_a_crash_is_moved_and_not_handed_on_again(folder, box, memory):
     put(folder, "melding.xml")
     (mail,) = box.poll(memory)

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -441,6 +442,54 @@ def test_a_resource_of_unreasonable_depth_is_reported_and_the_others_come(memory
         for mail in box.poll(memory):
             got.append(mail.name)
     assert got == ["Task/t2"]
+
+
+POISONED = {
+    "fullUrl": '{"fullUrl":DEEP,"resource":{"resourceType":"Task","id":"t1"}}',
+    "version": '{"resource":{"resourceType":"Task","id":"t1","meta":{"versionId":DEEP}}}',
+    "id": '{"resource":{"resourceType":"Task","id":DEEP}}',
+    "type": '{"resource":{"resourceType":DEEP,"id":"t1"}}',
+}
+
+
+@pytest.mark.parametrize("name", POISONED)
+def test_a_poisoned_resource_does_not_hold_up_the_others(memory, peer, name):
+    poison = POISONED[name].replace("DEEP", "[" * 990 + "]" * 990)
+    good = json.dumps({"resource": resource("Task", "t2", 1)})
+    body = f'{{"resourceType":"Bundle","entry":[{poison},{good}]}}'.encode()
+    box = FhirMailbox(endpoint_at(peer(answer("200 OK", body)).url), clock=lambda: NOON, types=("Task",))
+    got = []
+    with suppress(MailboxError):
+        for mail in box.poll(memory):
+            got.append(mail.name)
+    assert "Task/t2" in got
+
+
+@pytest.mark.parametrize(
+    "year", ["0001-01-01T00:00:00+00:00", "0001-01-01T00:00:00+14:00", "9999-12-31T23:00:00-14:00"]
+)
+def test_a_time_in_which_no_server_stood_moves_no_cursor(server, memory, year):
+    odd = resource("Task", "t1") | {"meta": {"versionId": "1", "lastUpdated": year}}
+    server.holds = [odd, resource("Task", "t2", 1)]
+    assert sorted(fetch(mailbox(server, "Task"), memory)) == ["Task/t1", "Task/t2"]
+    assert "0001" not in memory.get(CURSOR)
+    assert "9999" not in memory.get(CURSOR)
+    assert fetch(mailbox(server, "Task"), memory) == []
+
+
+def test_a_cursor_that_is_no_time_is_as_none(server, memory):
+    memory.put(CURSOR, '{"Task":"0001-01-01T00:00:00.000Z"}')
+    server.holds = [resource("Task", "t1")]
+    assert fetch(mailbox(server, "Task"), memory) == ["Task/t1"]
+
+
+def test_a_decimal_comes_as_the_server_wrote_it(memory, peer):
+    task = json.dumps({"resource": resource("Task", "t1", amount=5)}).replace(
+        '"amount": 5', '"amount": 72.50'
+    )
+    body = f'{{"resourceType":"Bundle","entry":[{task}]}}'.encode()
+    box = FhirMailbox(endpoint_at(peer(answer("200 OK", body)).url), clock=lambda: NOON, types=("Task",))
+    assert b'"amount":72.50' in next(box.poll(memory)).content
 
 
 def test_no_error_shows_query_token_or_content(server, memory):

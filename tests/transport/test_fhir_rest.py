@@ -166,6 +166,12 @@ def test_only_a_conflict_that_says_duplicate_is_one(status, body, expected):
     assert is_duplicate(Reply(status=status, body=body)) is expected
 
 
+def test_a_conflict_of_unreasonable_depth_says_nothing():
+    deep = b"[" * 990 + b"]" * 990
+    body = b'{"resourceType":"OperationOutcome","issue":[{"code":%s}]}' % deep
+    assert not is_duplicate(Reply(status=409, body=body))
+
+
 # --- peers that behave badly ------------------------------------------------------------------------------
 
 

@@ -3,8 +3,6 @@
 import json
 
 import pytest
-import requests
-import responses
 
 from adapter.messaging.delivery import Reply
 from adapter.messaging.register import Endpoint
@@ -14,7 +12,6 @@ from adapter.transport.wire import UNUSABLE
 
 from .conftest import answer, endpoint_at
 
-URL = "http://vakt.example/alarm?key=s3cret"
 ALARM = {"kind": "endpoint-down", "subject": "årdal", "since": "2026-11-06T12:00:00+00:00"}
 
 
@@ -25,31 +22,34 @@ def posted(document: dict[str, str], alarm_id: str, endpoint: Endpoint) -> Reply
     return Webhook().send(message, endpoint)
 
 
-@responses.activate
-def test_an_alarm_is_posted_as_json_under_its_id():
-    responses.post(URL, status=204)
-    reply = posted(ALARM, "alarm-7", endpoint_at(URL, token="t0ken"))
+def test_an_alarm_is_posted_as_json_under_its_id(peer):
+    receiver = peer(answer("204 No Content"))
+    endpoint = endpoint_at(f"{receiver.url}/alarm?key=s3cret", token="t0ken")
+    reply = posted(ALARM, "alarm-7", endpoint)
     assert (reply.status, reply.taken, reply.delivered, reply.error) == (204, True, True, None)
-    (call,) = responses.calls
-    assert json.loads(call.request.body) == ALARM
-    assert call.request.headers["Content-Type"] == "application/json"
-    assert call.request.headers["X-Request-Id"] == "alarm-7"
-    assert call.request.headers["Authorization"] == "Bearer t0ken"
+    (request,) = receiver.requests
+    head, _, body = request.partition(b"\r\n\r\n")
+    first, *headers = head.decode().split("\r\n")
+    assert first == "POST /alarm?key=s3cret HTTP/1.1"
+    assert json.loads(body) == ALARM
+    assert {
+        "Content-Type: application/json",
+        "X-Request-Id: alarm-7",
+        "Authorization: Bearer t0ken",
+    } <= set(headers)
 
 
-@responses.activate
 @pytest.mark.parametrize("status", [302, 404, 500])
-def test_anything_but_a_2xx_is_not_delivered(status):
-    responses.post(URL, status=status, headers={"Location": "http://elsewhere.example/"})
-    reply = posted(ALARM, "alarm-7", endpoint_at(URL))
+def test_anything_but_a_2xx_is_not_delivered(peer, status):
+    receiver = peer(answer(f"{status} No", b"", "Location: http://elsewhere.example/"))
+    reply = posted(ALARM, "alarm-7", endpoint_at(receiver.url))
     assert (reply.status, reply.taken, reply.delivered) == (status, False, False)
-    assert len(responses.calls) == 1
+    assert len(receiver.requests) == 1
 
 
-@responses.activate
-def test_a_broken_connection_is_a_reply_that_does_not_show_the_address():
-    responses.post(URL, body=requests.ConnectionError(f"cannot reach {URL}"))
-    reply = posted(ALARM, "alarm-7", endpoint_at(URL))
+def test_a_broken_connection_is_a_reply_that_does_not_show_the_address(peer):
+    receiver = peer(lambda connection, _: connection.close())
+    reply = posted(ALARM, "alarm-7", endpoint_at(f"{receiver.url}/alarm?key=s3cret"))
     assert not reply.taken
     assert reply.error
     assert "s3cret" not in repr(reply)

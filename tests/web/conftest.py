@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from adapter.config import Settings
+from adapter.config import Region, Settings
 from adapter.discharge.notices import NoticeKind
 from adapter.mappings import own_fhir
 from adapter.messaging.acknowledgement import Status, Verdict
@@ -47,11 +47,16 @@ class Site:
 
 @contextmanager
 def site(
-    folder: Path, clock: StandingClock, *, evaluation: bool = False, **settings: object
+    folder: Path,
+    clock: StandingClock,
+    *,
+    evaluation: bool = False,
+    of: Region | None = None,
+    **settings: object,
 ) -> Iterator[Site]:
     """An adapter on a free port with partners of Helse Førde and Luster; nothing in it moves by itself."""
     chosen = Settings(store=f"sqlite:///{folder}/store.db", port=0, **settings)  # type: ignore[arg-type]
-    known = region()
+    known = of or region()
     parties = {"helse-foerde": ("laerdal-sjukehus",), "luster-drift": ("luster",)}
     partners = tuple(
         Partner(name=name, parties=parties[name], token_sha256=hashlib.sha256(token.encode()).hexdigest())

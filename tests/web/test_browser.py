@@ -1,11 +1,17 @@
 """The pages in a real browser: on a telephone, in the dark, with the keyboard alone."""
 
 import re
+from datetime import datetime
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from .conftest import SCRIPT
+from adapter.discharge.notices import NoticeKind
+from adapter.scheduler.deadlines import Deadlines
+from tests.conftest import OSLO, StandingClock
+from tests.stage import TORBJORN
+
+from .conftest import SCRIPT, receipting, site
 
 pytestmark = pytest.mark.browser
 
@@ -86,6 +92,57 @@ def test_no_page_scrolls_sideways_and_none_makes_the_browser_complain(living, br
         page.goto(living.url + path)
         assert page.evaluate("document.documentElement.scrollWidth") == width, path
     assert said == []
+
+
+OVERFLOWING = """() => [...document.querySelectorAll(".scroll")]
+  .filter((frame) => frame.scrollWidth > frame.clientWidth)
+  .map((frame) => frame.getAttribute("aria-label"))"""
+
+
+@pytest.fixture(scope="module")
+def long_ago(tmp_path_factory):
+    """A stay from beginning to end, a missed deadline, everything in another year: the widest there is."""
+    clock = StandingClock(datetime(2014, 9, 18, 10, 0, tzinfo=OSLO))
+    with site(tmp_path_factory.mktemp("long-ago"), clock) as found:
+        stage = found.stage
+        stage.post.answer = receipting
+        for kind in (NoticeKind.ADMITTED, NoticeKind.READY_FOR_DISCHARGE, NoticeKind.DISCHARGED):
+            stage.receive(stage.message(kind))
+            stage.deliver()
+            clock.forward(hours=30)
+        stage.receive(stage.message(NoticeKind.READY_FOR_DISCHARGE, subject=TORBJORN))
+        clock.forward(days=400)
+        built = stage.built
+        Deadlines(
+            store=built.store, cases=built.cases, outbox=built.outbox, register=built.register, clock=clock
+        )()
+        yield found
+
+
+@pytest.mark.parametrize(
+    ("width", "paths"),
+    [
+        (390, ["/?still=1", "/cases", "/deadlines", "/deliveries", "/deliveries/1", "/alarms", "/endpoints"]),
+        (1280, ["/?still=1", "/cases", "/deadlines", "/deliveries", "/alarms"]),
+    ],
+)
+def test_lists_are_read_without_scrolling_sideways(long_ago, browser, said, width, paths):
+    page = opened(browser, said, width=width)
+    for path in paths:
+        page.goto(long_ago.url + path)
+        assert page.evaluate(OVERFLOWING) == [], path
+
+
+def test_on_a_telephone_a_row_says_first_what_it_is_and_how_it_stands(living, browser, said):
+    page = opened(browser, said, width=390)
+    page.goto(f"{living.url}/deliveries")
+    row = page.locator("tbody tr").first
+    tops = [
+        row.locator(f"[data-label='{name}']").bounding_box()["y"] for name in ("No.", "State", "What", "To")
+    ]
+    assert tops == sorted(tops) and len(set(tops)) == 4
+    label = "e => getComputedStyle(e, '::before').content"
+    assert row.locator("[data-label='State']").evaluate(label) == '"State"'
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

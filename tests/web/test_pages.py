@@ -3,7 +3,7 @@
 import base64
 import re
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,13 +13,16 @@ from sqlalchemy import text
 
 from adapter.cases import pseudonym
 from adapter.config import Operator
-from adapter.discharge.notices import NoticeKind
+from adapter.discharge.notices import NoticeKind, Standing
 from adapter.fhir.bundles import CPR, DNR, PERSONNUMMER
+from adapter.messaging.delivery import Reply
+from adapter.messaging.register import ReceiptWhen
+from adapter.scheduler.deadlines import Deadlines
 from adapter.store import alarms, deliveries
 from adapter.web.pages import HEADERS, PAGES
 from adapter.web.signing_in import hash_password
 from tests.conftest import OSLO, StandingClock
-from tests.stage import SYNNOVE, failing
+from tests.stage import SYNNOVE, altered, failing, region
 
 from .conftest import SCRIPT, receipting, site
 
@@ -58,6 +61,9 @@ def test_every_page_is_well_made(living, path):
     assert len(tree.xpath("//h1")) == 1
     assert tree.xpath("//html[@lang='en']//title/text()")
     assert not tree.xpath("//th[not(@scope)]")
+    for table in tree.xpath("//table"):  # each value says its heading, where rows are cards
+        heads = [words(head) for head in table.xpath("./thead//th")]
+        assert all(row.xpath("./*/@data-label") == heads for row in table.xpath("./tbody/tr"))
     assert all(table.find("caption") is not None for table in tree.xpath("//table"))
     assert all(table.getparent().get("class") == "scroll" for table in tree.xpath("//table"))
     assert tree.xpath("//body/a[1][@href='#content']") and "content" in ids
@@ -70,8 +76,6 @@ def test_every_page_is_well_made(living, path):
 @pytest.mark.parametrize("path", EVERY)
 def test_every_page_says_how_many_alarms_are_open_and_the_newest_of_them(living, path):
     tree = page(living.get(path))
-    if path == "/nowhere":
-        return
     assert words(tree.xpath("//*[contains(@class, 'alarm-count')]")[0]) == "1 open alarm"
     if path != "/alarms":
         assert "is not in the region file" in words(tree.xpath("//aside")[0])
@@ -142,6 +146,66 @@ def test_a_municipality_that_is_back_is_seen_catching_up(tmp_path):
         assert "Every party is being reached, and nothing stands still." in found.get("/").text
 
 
+def test_patients_now_are_counted_where_they_are_and_those_gone_only_in_total(tmp_path):
+    kinds = (
+        NoticeKind.ADMITTED, NoticeKind.READY_FOR_DISCHARGE, NoticeKind.LEAVE_STARTED, NoticeKind.DISCHARGED,
+        NoticeKind.DECEASED, NoticeKind.DECEASED,
+    )  # fmt: skip
+    with site(tmp_path, StandingClock()) as found:
+        stage = found.stage
+        for number, kind in enumerate(kinds):
+            patient = replace(SYNNOVE, identifiers=((DNR, f"4184301234{number}"),))
+            assert stage.receive(stage.message(kind, subject=patient)).outcome == "accepted"
+        tree = page(found.get("/"))
+        figures = [words(figure) for figure in tree.xpath("//ul[@class='figures']/li")]
+        assert figures[:3] == ["2 in hospital", "1 of these ready for discharge", "1 on leave"]
+        assert "Since the store began: 1 discharge, 2 deaths." in words(tree)
+        assert not any("discharged" in figure for figure in figures)
+
+
+def test_a_case_without_a_hospital_is_called_by_the_side_that_is_known(tmp_path):
+    with site(tmp_path, StandingClock()) as found:
+        stage = found.stage
+        content = stage.message(NoticeKind.DECEASED, sender="luster", receivers=("sogndal",), hospital=None)
+        assert stage.receive(content).outcome == "accepted"
+        assert words(page(found.get("/cases/1")).find(".//h1")) == "Case 1: Luster kommune"
+
+
+def summary_of(found) -> str:
+    return words(page(found.get("/")).xpath("//*[contains(@class, 'summary')]")[0])
+
+
+def test_all_is_well_only_while_nothing_waits_for_a_person(tmp_path):
+    clock = StandingClock(datetime(2014, 3, 3, 10, 0, tzinfo=OSLO))
+    with site(tmp_path, clock) as found:
+        stage = found.stage
+        stage.receive(stage.message(NoticeKind.ADMITTED))
+        stage.post.answer = receipting
+        stage.deliver()
+        assert summary_of(found) == "✓ Every party is being reached, and nothing stands still."
+        clock.forward(hours=25)
+        assert summary_of(found) == "! To be seen to by a person: 1 overdue deadline."
+
+        def unit(tx):
+            for number in (1, 2):
+                alarms.start(tx, kind="mailbox", subject=f"mailbox {number}", text="unread", now=clock())
+
+        stage.write(unit)
+        assert summary_of(found) == "! To be seen to by a person: 2 open alarms and 1 overdue deadline."
+
+
+def test_in_evaluation_nothing_waits_for_a_person_only_because_no_endpoint_is_there(tmp_path):
+    sample = (Path(__file__).parents[2] / "fixtures" / "fhir" / "care-needs" / "message.json").read_bytes()
+    clock = StandingClock(datetime(2026, 11, 20, 10, 0, tzinfo=OSLO))
+    with site(tmp_path, clock, evaluation=True) as found:
+        assert found.stage.receive(sample).outcome == "accepted"
+        assert "· Waiting: no endpoint configured" in rows(found.get("/deliveries"))[0]
+        assert summary_of(found) == (
+            "✓ All is well. 1 message would be sent on if an endpoint were configured."
+        )
+        assert "for a person" not in found.get("/").text
+
+
 def test_the_overview_looks_again_by_itself_until_it_is_told_not_to(living):
     assert page(living.get("/")).xpath("//meta[@http-equiv='refresh']/@content") == ["5"]
     still = page(living.get("/?still=1"))
@@ -163,9 +227,27 @@ def test_an_empty_store_says_what_to_do_first(tmp_path):
 def test_the_log_is_newest_first_and_says_how_each_delivery_stands(living):
     found = rows(living.get("/deliveries"))
     assert [int(row.split()[0]) for row in found] == [5, 4, 3, 2, 1]
-    assert "Care needs Luster kommune ! Failed, will be tried again HTTP 503" in found[0]
+    assert "Care needs Luster kommune ! Waiting after a failure HTTP 503" in found[0]
     assert "→ Sent, receipt awaited" in found[2]
-    assert "✓ Accepted" in found[4]
+    assert "✓ Acknowledged" in found[4]
+
+
+def test_every_badge_of_a_delivery_begins_with_a_word_of_the_filter(living):
+    tree = page(living.get("/deliveries"))
+    offered = [words(option) for option in tree.xpath("//select[@id='state']/option")]
+    assert offered == ["any", "Waiting", "On its way now", "Sent", "Acknowledged", "Refused", "Given up"]
+    badges = [words(badge)[2:] for badge in tree.xpath("//tbody//span[starts-with(@class, 'mark')]")]
+    assert len(badges) == 5
+    assert all(badge.startswith(tuple(offered[1:])) for badge in badges)
+
+
+def test_an_alarm_that_is_posted_goes_to_our_own_staff(tmp_path):
+    with site(tmp_path, StandingClock(), alarm_webhook="http://127.0.0.1:9/alarms") as found:
+        stage = found.stage
+        stage.write(
+            lambda tx: stage.outbox.alarm(tx, kind="mailbox", subject="box", text="gone", now=stage.clock())
+        )
+        assert "1 Alarm Our own staff" in rows(found.get("/deliveries"))[0]
 
 
 @pytest.mark.parametrize(
@@ -176,16 +258,37 @@ def test_the_log_is_newest_first_and_says_how_each_delivery_stands(living):
         ("case=1", [3, 1]),
         ("state=acknowledged&party=sogndal", [1]),
         ("case=1&party=luster", []),
+        ("awaiting=1", [4, 3]),
+        ("awaiting=1&party=sogndal", [3]),
+        ("awaiting=no", []),
         ("state=&party=&case=", [5, 4, 3, 2, 1]),
         ("state=nonsense", []),
         ("case=99", []),
         ("case=abc", []),
         ("before=3", [2, 1]),
-        ("before=-1", [5, 4, 3, 2, 1]),
+        ("before=-1", []),
+        ("before=", [5, 4, 3, 2, 1]),
     ],
 )
 def test_the_log_is_filtered_by_the_address(living, query, ids):
     assert [int(row.split()[0]) for row in rows(living.get(f"/deliveries?{query}"))] == ids
+
+
+def test_a_page_of_the_log_that_cannot_be_says_so(living):
+    assert "In the address before is the number of a delivery" in living.get("/deliveries?before=last").text
+
+
+@pytest.mark.parametrize(
+    ("patient", "said"),
+    [
+        ("zzz", "In the address a patient is a pseudonym"),
+        ("P" + "A" * 16, "There is no case of this patient."),
+    ],
+)
+def test_a_patient_without_a_case_is_not_told_that_the_first_message_opens_one(living, patient, said):
+    found = living.get(f"/cases?patient={patient}").text
+    assert said in found
+    assert "The first message" not in found
 
 
 def test_the_filter_stays_as_it_was_chosen(living):
@@ -226,6 +329,19 @@ def test_a_delivery_in_another_dialect_shows_both_sides(living):
     sent, received = (words(body) for body in tree.xpath("//pre"))
     assert sent.startswith('<?xml version="1.0"') and "LOG_INNLAGT" in sent
     assert received.startswith("{") and '"resourceType": "Bundle"' in received
+
+
+def test_a_file_in_a_folder_is_not_said_to_be_taken(tmp_path):
+    with site(tmp_path, StandingClock()) as found:
+        stage = found.stage
+        stage.receive(stage.message(NoticeKind.ADMITTED, receivers=("aardal",)))
+        stage.post.answer = lambda _message, _endpoint: Reply(taken=True, delivered=False, ms=0.4)
+        stage.deliver()
+        tree = page(found.get("/deliveries/1"))
+        assert "· Put in the folder –" in words(tree.xpath("//tbody/tr")[0])
+        assert [words(step) for step in tree.xpath("//ol[@class='steps']/li")][2] == "Delivered –"
+        folder = next(row for row in rows(found.get("/endpoints")) if row.startswith("aardal"))
+        assert "✓ Files are put in its folder" in folder
 
 
 def test_a_failed_delivery_says_what_can_be_done(living):
@@ -310,6 +426,58 @@ def test_a_case_tells_its_story_in_order_with_evidence_and_basis(living):
     assert due.startswith("Early notice · 23 h 56 min left Tue 4 Mar, 10:00 Hospital for Sogndal kommune")
 
 
+def test_what_is_told_as_a_day_never_gets_the_clock_time_of_its_sending(tmp_path):
+    clock = StandingClock(datetime(2014, 9, 18, 8, 10, tzinfo=OSLO))
+    with site(tmp_path, clock) as found:
+        stage = found.stage
+        stage.receive(stage.message(NoticeKind.ADMITTED))
+        clock.forward(days=1)
+        stage.receive(stage.message(NoticeKind.READY_FOR_DISCHARGE, ready=date(2014, 9, 19)))
+        clock.forward(days=1)
+        stage.receive(stage.message(NoticeKind.DECEASED, occurred=date(2014, 9, 20)))
+        steps = [words(step) for step in page(found.get("/cases/1")).xpath("//ol[@class='steps']/li")]
+        assert steps == ["Admitted 18 Sep, 08:10 2 days ago", "Ready 19 Sep", "Died 20 Sep"]
+        for path in ("/", "/cases"):
+            assert "18 Sep, 08:10 2 days ago 19 Sep 20 Sep" in rows(found.get(path))[0]
+
+
+def test_what_is_stored_for_a_board_does_not_stand_against_a_failed_delivery(tmp_path):
+    with site(tmp_path, StandingClock(), of=altered(region(), "luster", receipt=ReceiptWhen.STORED)) as found:
+        stage = found.stage
+        stage.receive(stage.message(NoticeKind.ADMITTED, receivers=("luster",)))
+        stage.post.answer = failing(400, error="HTTP 400")
+        stage.deliver()
+        proofs = [words(proof) for proof in page(found.get("/cases/1")).xpath("//ul[@class='evidence']/li")]
+        assert proofs == ["· Stored here for Luster kommune, 3 Mar, 10:00:00"]
+        assert "Given up" in found.get("/cases/1").text
+        assert "Accepted by" not in found.get("/cases/1").text
+
+
+def test_a_cancellation_is_never_taken_for_what_it_cancels(tmp_path):
+    first = "7f6c2a86-0b52-4a8e-9d34-8f1f5b0f2a11"
+    with site(tmp_path, StandingClock()) as found:
+        stage = found.stage
+        stage.receive(stage.message(NoticeKind.ADMITTED, message_id=first))
+        for standing in (Standing.CORRECTION, Standing.CANCELLATION):
+            stage.clock.forward(minutes=1)
+            stage.receive(stage.message(NoticeKind.ADMITTED, standing=standing, refers_to=first))
+        told = ["Cancellation of: Admitted", "Correction of: Admitted", "Admitted"]
+        for path in ("/", "/deliveries"):
+            listed = page(found.get(path)).xpath(
+                "//table[caption[contains(text(), 'Deliver')]]/tbody/tr/td[1]"
+            )
+            assert [words(cell) for cell in listed] == told
+        for number, title in enumerate(reversed(told), start=1):
+            assert words(page(found.get(f"/deliveries/{number}")).find(".//h1")).endswith(
+                f": {title} to Sogndal kommune"
+            )
+            assert f"Message {number}: {title.split(':')[0]}" in words(
+                page(found.get(f"/messages/{number}")).find(".//h1")
+            )
+        titles = [words(t) for t in page(found.get("/cases/1")).xpath("//li[@class='delivery']//h3")]
+        assert [title.split(" to ")[0] for title in titles] == [f"Delivery {t}" for t in reversed(told)]
+
+
 def test_a_case_that_was_merged_leads_to_the_one_it_is_now(tmp_path):
     with site(tmp_path, StandingClock()) as found:
         stage = found.stage
@@ -380,6 +548,91 @@ def test_overdue_deadlines_come_first_and_say_so_in_words(tmp_path):
         assert [words(h) for h in tree.xpath("//h2")] == ["Overdue", "To come"]
         assert "Early notice ! 2 h overdue" in words(tree.xpath("//tbody/tr")[0])
         assert "1 deadline overdue" in words(page(found.get("/")).xpath("//ul[@class='figures']")[0])
+
+
+# --- acting on alarms -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def missed(tmp_path):
+    """Lærdal sjukehus has missed the early notice."""
+    clock = StandingClock(datetime(2014, 3, 3, 10, 0, tzinfo=OSLO))
+    with site(tmp_path, clock) as found:
+        found.stage.receive(found.stage.message(NoticeKind.ADMITTED))
+        clock.forward(hours=25)
+        built = found.stage.built
+        Deadlines(
+            store=built.store, cases=built.cases, outbox=built.outbox, register=built.register, clock=clock
+        )()
+        yield found
+
+
+def form_of(found, action: str) -> dict[str, str]:
+    """The hidden fields of the form that does `action` to the first alarm."""
+    form = page(found.get("/alarms")).xpath(f"//form[@action='/alarms/1/{action}']")[0]
+    return {field.get("name"): field.get("value") for field in form.xpath(".//input[@type='hidden']")}
+
+
+def test_a_seen_alarm_leaves_the_top_of_the_pages_and_stays_in_the_list(missed):
+    assert page(missed.get("/cases")).xpath("//aside")
+    answer = missed.post("/alarms/1/seen", data=form_of(missed, "seen") | {"by": "Marta"})
+    assert answer.url.endswith("/alarms")
+    assert "! Open, seen" in rows(answer)[0]
+    assert rows(answer)[0].endswith("Marta 4 Mar, 11:00")
+    cases = page(missed.get("/cases"))
+    assert not cases.xpath("//aside")
+    assert words(cases.xpath("//*[contains(@class, 'alarm-count')]")[0]) == "1 open alarm"
+
+
+def test_recording_what_was_done_ends_the_alarm_of_a_missed_deadline(missed):
+    assert "1 overdue deadline" in summary_of(missed)
+    said = {"by": "Marta", "why": "told by telephone"}
+    answer = missed.post("/alarms/1/close", data=form_of(missed, "close") | said)
+    assert "✓ Over" in rows(answer)[0]
+    assert "Recorded by Marta: told by telephone" in rows(answer)[0]
+    assert rows(missed.get("/deadlines")) == []
+    told = words(page(missed.get("/cases/1")).xpath("//li[@class='note'][last()]")[0])
+    assert "Deadline 1 early notice: recorded by hand: told by telephone By Marta." in told
+    assert "To be seen to" not in summary_of(missed)
+
+
+@pytest.mark.parametrize("action", ["seen", "close"])
+def test_another_site_cannot_press_a_button_here(missed, action):
+    fields = {"by": "Marta", "why": "x"}
+    assert missed.post(f"/alarms/1/{action}", data=fields).status_code == 403
+    assert missed.post(f"/alarms/1/{action}", data=fields | {"token": "0" * 64}).status_code == 403
+    genuine = form_of(missed, action) | fields
+    crossed = missed.post(f"/alarms/1/{action}", data=genuine, headers={"Sec-Fetch-Site": "cross-site"})
+    assert crossed.status_code == 403
+    assert "Open" in rows(missed.get("/alarms"))[0] and "Open, seen" not in rows(missed.get("/alarms"))[0]
+
+
+@pytest.mark.parametrize(
+    ("path", "said", "status"),
+    [
+        ("/alarms/1/seen", {}, 400),
+        ("/alarms/1/close", {"by": "Marta"}, 400),
+        ("/alarms/1/close", {"why": "told"}, 400),
+        ("/alarms/99/seen", {"by": "Marta"}, 404),
+        (f"/alarms/{'9' * 30}/seen", {"by": "Marta"}, 404),
+    ],
+)
+def test_an_action_that_lacks_something_does_nothing(missed, path, said, status):
+    assert missed.post(path, data=form_of(missed, "seen") | said).status_code == status
+    assert "! Open " in rows(missed.get("/alarms"))[0]
+
+
+def test_who_has_signed_in_is_who_has_seen_it_whatever_the_form_says(guarded):
+    stage = guarded.stage
+    stage.write(
+        lambda tx: alarms.start(tx, kind="mailbox", subject="mailbox a", text="gone", now=stage.clock())
+    )
+    marta = basic("marta", "fjord og fjell")
+    assert guarded.post("/alarms/1/seen", data={"by": "Solveig"}).status_code == 401
+    form = page(guarded.get("/alarms", headers=marta)).xpath("//form")[0]
+    assert not form.xpath(".//input[@name='by']")
+    fields = {"by": "Solveig", "token": form.xpath(".//input[@name='token']/@value")[0]}
+    assert "marta 3 Mar, 10:00" in rows(guarded.post("/alarms/1/seen", data=fields, headers=marta))[0]
 
 
 def test_endpoints_show_their_health_and_what_waits(living):
@@ -475,4 +728,5 @@ def test_a_store_that_does_not_answer_is_a_page_too(tmp_path, capfd):
         answer = found.get("/deliveries")
         assert answer.status_code == 503
         assert "The store does not answer" in answer.text
+        assert "alarm-count" in answer.text  # the table of alarms is there
         assert "Traceback" not in capfd.readouterr().err

@@ -1,5 +1,6 @@
 """`POST /fhir/$process-message` over real HTTP: answered after the commit, in the sender's own format."""
 
+import asyncio
 import hashlib
 import socket
 import threading
@@ -18,7 +19,7 @@ from adapter.discharge.notices import NoticeKind
 from adapter.errors import StoreError
 from adapter.fhir import wire
 from adapter.fhir.bundles import header
-from adapter.inbox import HEAD_KEPT
+from adapter.incoming import HEAD_KEPT
 from adapter.store import messages
 from adapter.web.signing_in import Doorkeeper
 from tests.conftest import StandingClock
@@ -27,12 +28,22 @@ from .conftest import TOKENS, site
 
 ADDRESS = "/fhir/$process-message"
 MOST = 200_000
-PLO = Path(__file__).parents[2] / "fixtures" / "plo"
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+PLO = FIXTURES / "plo"
+ADMITTED = FIXTURES / "fhir" / "admitted" / "message.json"
 
 
 @pytest.fixture(scope="module")
 def door(tmp_path_factory):
     with site(tmp_path_factory.mktemp("door"), StandingClock(), max_message_bytes=MOST) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """An adapter for evaluation, where nobody must sign in."""
+    with site(tmp_path_factory.mktemp("evaluation"), StandingClock(), evaluation=True) as found:
+        found.stage.clock.forward(days=5000)
         yield found
 
 
@@ -191,6 +202,59 @@ def test_without_partners_nobody_must_sign_in(tmp_path):
         content = (Path(__file__).parents[2] / "fixtures" / "fhir" / "admitted" / "message.json").read_bytes()
         found.stage.clock.forward(days=365)
         assert push(found, content, token=None).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://[evil.example"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site", "Origin": "http://127.0.0.1:1"},
+        {"Sec-Fetch-Site": ""},
+    ],
+)
+def test_a_page_of_another_site_cannot_have_a_browser_send_a_message(undisturbed, headers):
+    count = len(rows(undisturbed))
+    answer = push(undisturbed, ADMITTED.read_bytes(), token=None, **headers)
+    assert answer.status_code == 403
+    assert issue(answer)["code"] == "forbidden"
+    assert len(rows(undisturbed)) == count
+
+
+@pytest.mark.parametrize("headers", [{}, {"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}])
+def test_who_is_no_page_of_another_site_may_send(undisturbed, headers):
+    assert push(undisturbed, ADMITTED.read_bytes(), token=None, **headers).status_code == 200
+    headers["Origin"] = undisturbed.url
+    assert push(undisturbed, ADMITTED.read_bytes(), token=None, **headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "media",
+    ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/html",
+     "application/octet-stream", "", "json", "text/plain;application/json"],
+)  # fmt: skip
+def test_what_is_said_to_be_neither_json_nor_xml_is_not_read(undisturbed, media):
+    count = len(rows(undisturbed))
+    answer = push(undisturbed, ADMITTED.read_bytes(), media, token=None)
+    assert answer.status_code == 415
+    assert "application/fhir+json" in issue(answer)["diagnostics"]
+    assert "application/xml" in issue(answer)["diagnostics"]
+    assert len(rows(undisturbed)) == count
+
+
+@pytest.mark.parametrize(
+    "media",
+    ["application/fhir+json; fhirVersion=4.0", "application/json", "text/json", "Application/FHIR+JSON",
+     "application/xml; charset=utf-8", "text/xml", "application/fhir+xml"],
+)  # fmt: skip
+def test_json_and_xml_are_read_under_any_of_their_names(undisturbed, media):
+    if "xml" in media:
+        plo = (PLO / "home-with-help" / "admitted.plo-1.6.xml").read_bytes()
+        assert push(undisturbed, plo, media, token=None).status_code == 200
+    else:
+        assert push(undisturbed, ADMITTED.read_bytes(), media, token=None).status_code == 200
 
 
 # --- what is not taken ------------------------------------------------------------------------------------
@@ -365,4 +429,4 @@ def test_only_post_is_answered_there(door):
 
 def test_a_doorkeeper_without_operators_lets_the_operator_in(door):
     keeper = Doorkeeper(register=door.stage.built.register, operators={})
-    assert keeper.person(None) == "operator"
+    assert asyncio.run(keeper.person(None)).name == "operator"

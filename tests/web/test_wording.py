@@ -14,7 +14,7 @@ SAY = Wording(now=NOW, zone=OSLO, register=Register())
 
 def waiting(**more):
     next_try = {"next_attempt_at": "2014-03-03T09:01:00Z"}
-    return {"state": "waiting", "error": None, "receipt_due_at": None} | next_try | more
+    return {"state": "waiting", "endpoint": "vik", "error": None, "receipt_due_at": None} | next_try | more
 
 
 def test_an_instant_is_told_in_the_regions_own_time():
@@ -45,8 +45,22 @@ def test_a_deadline_says_whether_it_is_over():
 
 def test_a_waiting_delivery_says_what_it_waits_for():
     assert SAY.delivery(waiting()).words == "Waiting its turn"
-    assert SAY.delivery(waiting(error="HTTP 503")).words == "Failed, will be tried again"
-    assert SAY.delivery(waiting(next_attempt_at=None)).words == "Waits for a person"
+    assert SAY.delivery(waiting(error="HTTP 503")).words == "Waiting after a failure"
+    assert SAY.delivery(waiting(next_attempt_at=None)).words == "Waiting for a person"
+
+
+def test_what_is_sent_says_whether_its_receipt_is_awaited_missing_or_not_expected():
+    sent = waiting(state="sent", expects_receipt=True)
+    assert SAY.delivery(sent | {"receipt_due_at": "2014-03-03T09:30:00Z"}).words == "Sent, receipt awaited"
+    assert SAY.delivery(sent).words == "Sent, receipt missing"
+    assert SAY.delivery(sent | {"expects_receipt": False}).words == "Sent"
+
+
+def test_want_of_an_endpoint_is_no_warning_in_evaluation_where_there_are_none():
+    found = SAY.delivery(waiting(next_attempt_at=None, endpoint=None))
+    assert (found.words, found.level) == ("Waiting: no endpoint configured", "warn")
+    evaluating = Wording(now=NOW, zone=OSLO, register=Register(open=True))
+    assert evaluating.delivery(waiting(next_attempt_at=None, endpoint=None)).level == "plain"
 
 
 def test_subjects_lead_to_their_pages():

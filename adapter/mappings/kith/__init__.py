@@ -6,7 +6,7 @@ The decisions, and what is lost on the way, are in docs/norwegian-messages.md.
 import re
 from datetime import tzinfo
 
-from adapter.errors import CannotWrite, Refused
+from adapter.errors import CannotWrite, Quarantined, Refused
 from adapter.fhir.notices import message_bundle, subject_in
 from adapter.mappings import Addressing, Bundle, Head, Reading, Written
 from adapter.mappings.kith import apprec, epikrise, logistics, msghead, xml
@@ -38,24 +38,27 @@ def recognises(head: Head) -> bool:
 
 
 def read(content: bytes, *, content_type: str | None, zone: tzinfo) -> Reading:
-    """A message or a receipt. Raises Refused where not even its envelope is legible (T01, T02, T10)."""
+    """A message or a receipt. Raises Refused where not even its envelope is legible (T01, T02, T10).
+
+    `content_type` is what the sender calls it, and is not believed.
+    """
     root = xml.parse(content)
     if root.name == "AppRec" and root.namespace in apprec.VERSIONS:
-        return apprec.read(root, content_type=content_type, zone=zone)
+        return apprec.read(root, zone=zone)
     if root.name == "Message" and epikrise.NAMESPACE.fullmatch(root.namespace):
-        return _not_read(epikrise.read(root, content_type=content_type, zone=zone))
+        return _not_read(epikrise.read(root, zone=zone))
     if root.name != "MsgHead" or root.namespace != msghead.NAMESPACE:
         raise Refused(
             f"the root is neither MsgHead in {msghead.NAMESPACE} nor AppRec in one of"
             f" {', '.join(apprec.VERSIONS)}; correct its name or its namespace",
             code="T10",
         )
-    head = msghead.read(root, content=content, content_type=content_type, zone=zone)
+    head = msghead.read(root, content=content, zone=zone)
     try:
-        bundle, losses = _bundle(root, head, zone)
+        bundle, losses, held = _bundle(root, head, zone)
     except Refused as problem:
         return Reading(envelope=head.envelope, problem=problem)
-    return Reading(envelope=head.envelope, bundle=bundle, losses=losses)
+    return Reading(envelope=head.envelope, bundle=bundle, losses=losses, problem=held)
 
 
 def envelope(content: bytes, *, content_type: str | None, zone: tzinfo) -> Envelope:
@@ -67,10 +70,15 @@ def _not_read(envelope: Envelope) -> Reading:
     return Reading(envelope=envelope, problem=logistics.unread(envelope.type))
 
 
-def _bundle(root: xml.Node, head: msghead.Head, zone: tzinfo) -> tuple[Bundle, tuple[str, ...]]:
-    """The canonical Bundle of a legible message, with what is lost. Raises Refused E10, E36, T02 or T10."""
+def _bundle(
+    root: xml.Node, head: msghead.Head, zone: tzinfo
+) -> tuple[Bundle, tuple[str, ...], Quarantined | None]:
+    """The canonical Bundle of a legible message, what is lost, and why it must wait for a person.
+
+    Raises Refused E10, E36, T02 or T10.
+    """
     envelope = head.envelope
-    msghead.check(envelope)
+    msghead.check(head)
     told = logistics.read(head.payload, envelope=envelope, zone=zone)
     info = root.one(msghead.MH + "MsgInfo")
     assert info is not None
@@ -97,7 +105,7 @@ def _bundle(root: xml.Node, head: msghead.Head, zone: tzinfo) -> tuple[Bundle, t
         f"{path.removeprefix(_PAYLOAD)} has no place in FHIR; it stays in the original"
         for path in root.left_over()
     )
-    return bundle, (*head.losses, *told.losses, *left)
+    return bundle, (*head.losses, *told.losses, *left), logistics.foretold(told.notice, zone)
 
 
 def write(bundle: Bundle, *, dialect: str, addressing: Addressing) -> Written:
@@ -118,7 +126,7 @@ def write(bundle: Bundle, *, dialect: str, addressing: Addressing) -> Written:
     )
     return Written(
         content=xml.document(root),
-        content_type="application/xml",
+        content_type=msghead.MEDIA_TYPE,
         type=payload.message_type,
         losses=tuple(losses),
     )

@@ -11,7 +11,17 @@ from lxml import etree
 from adapter.errors import Quarantined, Refused
 from adapter.mappings import Reading
 from adapter.mappings.kith.lists import OID, RECEIPTS
-from adapter.mappings.kith.msghead import Ident, Level, Original, Station, address, normal_id
+from adapter.mappings.kith.msghead import (
+    MEDIA_TYPE,
+    Ident,
+    Level,
+    Original,
+    Station,
+    address,
+    id_fits,
+    normal_id,
+    too_long,
+)
 from adapter.mappings.kith.xml import Node, add, document, local_text, moment, new
 from adapter.messaging.acknowledgement import Acknowledgement, Issue, Status, Verdict
 from adapter.messaging.envelope import Envelope
@@ -99,7 +109,7 @@ def _write_others(parent: etree._Element, ns: str, level: Level) -> None:
 # --- read -------------------------------------------------------------------------------------------------
 
 
-def read(root: Node, *, content_type: str | None, zone: tzinfo) -> Reading:
+def read(root: Node, *, zone: tzinfo) -> Reading:
     """A receipt that came in. Raises Refused T02 where it does not say when it was given, and under which id.
 
     A status that is not in list 8258 is a problem for a person: neither accepted nor refused may be guessed.
@@ -109,6 +119,8 @@ def read(root: Node, *, content_type: str | None, zone: tzinfo) -> Reading:
     own_id = normal_id(root.text(ns + "Id"))
     if not isinstance(at, datetime) or own_id is None:
         raise Refused("the AppRec has no GenDate or no Id; ask its sender for a complete one", code="T02")
+    if not id_fits(own_id):
+        raise too_long("the AppRec's Id")
     for path in (("MsgType",), ("MIGversion",), ("OriginalMsgId", "MsgType"), ("OriginalMsgId", "IssueDate")):
         root.ignore(*(ns + tag for tag in path))
     original_id = normal_id(root.text(ns + "OriginalMsgId", ns + "Id"))
@@ -119,8 +131,8 @@ def read(root: Node, *, content_type: str | None, zone: tzinfo) -> Reading:
         sent_at=at,
         sender=address(read_station(root.one(ns + "Sender"), ns)),
         receivers=(address(read_station(root.one(ns + "Receiver"), ns)),),
-        content_type=content_type or "application/xml",
-        refers_to=original_id,
+        content_type=MEDIA_TYPE,
+        refers_to=original_id if id_fits(original_id) else None,
     )
     try:
         acknowledgement = _acknowledgement(root, ns, envelope, original_id)
@@ -133,6 +145,10 @@ def read(root: Node, *, content_type: str | None, zone: tzinfo) -> Reading:
 def _acknowledgement(root: Node, ns: str, envelope: Envelope, original_id: str | None) -> Acknowledgement:
     if original_id is None:
         raise Refused("the AppRec does not say which message it is for (OriginalMsgId/Id)", code="T02")
+    if not id_fits(original_id):
+        raise too_long("OriginalMsgId/Id")
+    if not envelope.sender.fits:
+        raise too_long("an Id of the AppRec's Sender")
     entry = RECEIPTS["status"].get(root.code(ns + "Status") or "")
     if entry is None:
         raise Quarantined(

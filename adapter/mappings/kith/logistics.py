@@ -11,8 +11,8 @@ from typing import Any
 
 from lxml import etree
 
-from adapter.discharge.notices import Moment, Notice, NoticeKind, Standing, local_date
-from adapter.errors import CannotWrite, Refused
+from adapter.discharge.notices import Moment, Notice, NoticeKind, Standing, instant, local_date
+from adapter.errors import CannotWrite, Quarantined, Refused
 from adapter.fhir.bundles import (
     Bundle,
     Clinician,
@@ -23,6 +23,7 @@ from adapter.fhir.bundles import (
     resources,
 )
 from adapter.fhir.notices import clinician_in, notice_in
+from adapter.fhir.validation import MAY_LIE_AHEAD
 from adapter.mappings.kith.lists import FORMATS, LOGISTICS, OID, PEOPLE
 from adapter.mappings.kith.msghead import read_idents, type_named, write_ident
 from adapter.mappings.kith.xml import OSLO, Node, add, local_text, moment, new
@@ -33,6 +34,8 @@ FK = "{http://www.kith.no/xmlstds/felleskomponent1}"
 DISCHARGED_TO = f"urn:oid:{OID}8408"
 DISPOSITION = "http://terminology.hl7.org/CodeSystem/discharge-disposition"
 ADMITTED, DISCHARGED, READY, WITHDRAWN, EXPECTED, DIED = "1", "2", "3", "4", "5", "13"
+
+_SLACK = timedelta(days=1)  # a clock, a zone or a date without time of day may be that much off
 
 _DEAD = re.compile(r"\b(død|døde|avdød)\b", re.IGNORECASE)
 _NOT_DEAD = re.compile(r"\b(ikke|levende)\b", re.IGNORECASE)
@@ -132,6 +135,24 @@ def occurred(kind: NoticeKind, at: Moment | None, sent_at: datetime, zone: tzinf
     if kind is K.READY_FOR_DISCHARGE and local_date(at, zone) > local_date(sent_at, zone):
         return sent_at
     return at
+
+
+def foretold(notice: Notice, zone: tzinfo) -> Quarantined | None:
+    """Why a notice must wait: it tells as happened what lies more than a day after its own sending.
+
+    That is wrong, but no reason to refuse (N-06); taken as it stands it would give a stay in another century.
+    """
+    happened = [notice.admitted] if notice.kind in MAY_LIE_AHEAD else [notice.admitted, notice.occurred]
+    latest = notice.sent_at + _SLACK
+    ahead = [at for at in happened if at and instant(at, sent_at=notice.sent_at, zone=zone) > latest]
+    if not ahead:
+        return None
+    sent_on = local_date(notice.sent_at, zone)
+    return Quarantined(
+        f"it tells of {local_date(ahead[-1], zone)} as past, but was sent on {sent_on}; telephone the sender,"
+        " and have it sent anew with the right time and a new id, or release it as it is",
+        code="future",
+    )
 
 
 def _message_element(payload: Node | None, message_type: str) -> tuple[Node, str]:

@@ -17,11 +17,15 @@ from adapter.fhir.bundles import Subject
 from adapter.mappings import Addressing
 from adapter.mappings.kith.lists import FORMATS, LOGISTICS, OID, PEOPLE, RECEIPTS
 from adapter.mappings.kith.xml import Node, add, day, local_text, moment, new
-from adapter.messaging.envelope import HER, Address, Envelope
+from adapter.messaging.envelope import HER, LONGEST_ID, Address, Envelope
 
 NAMESPACE = "http://www.kith.no/xmlstds/msghead/2006-05-24"
 MH = f"{{{NAMESPACE}}}"
 MIG_VERSION = "v1.2 2006-05-24"
+MEDIA_TYPE = "application/xml"
+"""Of every KITH message, whatever its sender called it; the XML itself says in which encoding it is."""
+
+MOST_RECEIVERS = 100
 
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _WORD = re.compile(r"[A-Z][A-Z0-9_]{0,39}")
@@ -70,12 +74,13 @@ class Head:
     envelope: Envelope
     payload: Node | None
     losses: tuple[str, ...]
+    endless: bool  # an id in ConversationRef is, and has been left out of the envelope
 
 
 # --- reading ----------------------------------------------------------------------------------------------
 
 
-def read(root: Node, *, content: bytes, content_type: str | None, zone: tzinfo) -> Head:
+def read(root: Node, *, content: bytes, zone: tzinfo) -> Head:
     """The envelope. Raises Refused T02 where not even a receipt could be written for it."""
     info = root.one(MH + "MsgInfo")
     if info is None:
@@ -101,6 +106,8 @@ def read(root: Node, *, content: bytes, content_type: str | None, zone: tzinfo) 
         receivers=tuple(station for station, _ in receivers),
     )
     message_id = normal_id(letter) or ""
+    refers_to = normal_id(info.text(MH + "ConversationRef", MH + "RefToParent"))
+    conversation = normal_id(info.text(MH + "ConversationRef", MH + "RefToConversation"))
     envelope = Envelope(
         dialect=RECEIPTS["version"][original.apprec]["dialect"],
         message_id=message_id if _GUID.fullmatch(message_id) else _digest(content),
@@ -108,15 +115,20 @@ def read(root: Node, *, content: bytes, content_type: str | None, zone: tzinfo) 
         sent_at=sent_at,
         sender=address(sender),
         receivers=tuple(address(station, copy=copy) for station, copy in receivers),
-        content_type=content_type or "application/xml",
-        refers_to=normal_id(info.text(MH + "ConversationRef", MH + "RefToParent")),
-        conversation=normal_id(info.text(MH + "ConversationRef", MH + "RefToConversation")),
+        content_type=MEDIA_TYPE,
+        refers_to=refers_to if id_fits(refers_to) else None,
+        conversation=conversation if id_fits(conversation) else None,
         production=_production(info, losses),
         opaque=original,
     )
     if info.text(MH + "MIGversion") != MIG_VERSION:
         losses.append(f"MsgInfo/MIGversion is not {MIG_VERSION!r}; the message was read as if it were")
-    return Head(envelope=envelope, payload=payload, losses=tuple(losses))
+    return Head(
+        envelope=envelope,
+        payload=payload,
+        losses=tuple(losses),
+        endless=not (id_fits(refers_to) and id_fits(conversation)),
+    )
 
 
 def _digest(content: bytes) -> str:
@@ -124,14 +136,31 @@ def _digest(content: bytes) -> str:
     return f"sha256-{hashlib.sha256(content).hexdigest()[:32]}"
 
 
-def check(envelope: Envelope) -> None:
-    """What the standard wants of every message. Raises Refused E10 or T02."""
+def check(head: Head) -> None:
+    """What the standard wants of every message, and our own bounds. Raises Refused E10 or T02."""
+    envelope = head.envelope
     if not _GUID.fullmatch(envelope.message_id):
         raise Refused("MsgId is missing or is no GUID; send it anew with one (N-05)", code="E10")
     if not envelope.sender.identifiers:
         raise Refused("Sender has no HER-id or organisation number; send it with one", code="T02")
     if not envelope.receivers:
         raise Refused("MsgInfo has no Receiver; send it with one", code="T02")
+    if len(envelope.receivers) > MOST_RECEIVERS:
+        raise Refused(f"MsgInfo has more than {MOST_RECEIVERS} receivers; send it in parts", code="T02")
+    if head.endless:
+        raise too_long("an id in ConversationRef")
+    if not all(address.fits for address in (envelope.sender, *envelope.receivers)):
+        raise too_long("an Ident of Sender or Receiver")
+
+
+def id_fits(text: str | None) -> bool:
+    """Whether an id is no longer than any in use."""
+    return text is None or len(text) <= LONGEST_ID
+
+
+def too_long(what: str) -> Refused:
+    """The refusal of an id that no database could look up."""
+    return Refused(f"{what} is longer than {LONGEST_ID} characters; correct it", code="T02")
 
 
 def normal_id(text: str | None) -> str | None:

@@ -29,6 +29,7 @@ _ENCODING = re.compile(rb"""<\?xml[^>]*?encoding\s*=\s*["']([\w.-]+)""")
 _ENCODINGS = (b"utf-8", b"iso-8859-1", b"us-ascii", b"windows-1252")
 _SPACE = re.compile(rb"\s*")
 _MAX_LEFT_OVER = 50
+_LONGEST_PATH = 200  # characters
 _MOST_TAGS = 200_000  # a message has some hundred
 
 
@@ -169,26 +170,57 @@ class Node:
         return (node.element.get(name) or "").strip() or None
 
     def left_over(self) -> tuple[str, ...]:
-        """Paths of what holds something and has not been read, the highest element only, each once."""
-        paths = list(dict.fromkeys(_unread(self.element, self.read, self.name)[1]))
-        more = len(paths) - _MAX_LEFT_OVER
-        return (*paths[:_MAX_LEFT_OVER], *((f"{more} more elements",) if more > 0 else ()))
+        """Paths of what holds something and has not been read, the highest element only, each once.
+
+        No more than people read, and no longer: the message's author chooses how many there are.
+        """
+        paths: dict[str, None] = {}
+        more = 0
+        for path in _unread(self):
+            if path in paths:
+                continue
+            if len(paths) < _MAX_LEFT_OVER:
+                paths[path] = None
+            else:
+                more += 1
+        return (*paths, *((f"{more} more elements",) if more else ()))
 
 
-def _unread(element: etree._Element, read: set[etree._Element], path: str) -> tuple[bool, list[str]]:
-    """Whether anything in here has been read, and the paths of what has not."""
-    if element in read:
-        return True, []
-    touched, lost = False, []
-    for child in element.iterchildren():
-        name = str(etree.QName(child).localname)[:60]
-        seen, paths = _unread(child, read, f"{path}/{name}")
-        touched |= seen
-        lost += paths
-    if touched:
-        return True, lost
-    filled = bool((element.text or "").strip()) or any(element.get(a) for a in ("V", "DN", "OT"))
-    return False, [path] if lost or filled else []
+def _unread(root: Node) -> Iterator[str]:
+    """The path of every highest element that has not been read, in order."""
+    touched = _ancestors(root.read)
+    open_ones: list[tuple[Iterator[etree._Element], str]] = [(iter((root.element,)), "")]
+    while open_ones:
+        siblings, path = open_ones[-1]
+        element = next(siblings, None)
+        if element is None:
+            open_ones.pop()
+        elif element in root.read:
+            continue
+        elif element in touched:
+            open_ones.append((element.iterchildren(), _step(path, element)))
+        elif any(_filled(one) for one in element.iter()):
+            yield _step(path, element)
+
+
+def _ancestors(elements: set[etree._Element]) -> set[etree._Element]:
+    """Everything that one of these stands in."""
+    found: set[etree._Element] = set()
+    for element in elements:
+        for parent in element.iterancestors():
+            if parent in found:
+                break
+            found.add(parent)
+    return found
+
+
+def _step(path: str, child: etree._Element) -> str:
+    name = str(etree.QName(child).localname)[:60]
+    return f"{path}/{name}"[:_LONGEST_PATH] if path else name
+
+
+def _filled(element: etree._Element) -> bool:
+    return bool((element.text or "").strip()) or any(element.get(a) for a in ("V", "DN", "OT"))
 
 
 # --- times ------------------------------------------------------------------------------------------------

@@ -1,0 +1,303 @@
+"""The region file: parties, endpoints and partners, checked before anything is built of them.
+
+Operators change it often, and it is reviewed like code. Every finding names the file, the entry, the key and
+what to do.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Iterable
+from datetime import date, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+from pydantic import ConfigDict, Field, ValidationError, field_validator
+
+from adapter.config.values import Frozen, Seconds, Sha256, Wait, is_address
+from adapter.config.wording import explained
+from adapter.errors import ConfigurationError
+from adapter.messaging.envelope import HER
+from adapter.messaging.register import Endpoint, Partner, Party, ReceiptWhen, Register, Service, Side
+
+IDENTIFIER_SYSTEMS = {
+    "HER": HER,
+    "ENH": "urn:oid:2.16.578.1.12.4.1.4.101",
+    "HSA": "urn:oid:1.2.752.29.4.19",
+    "SOR": "urn:oid:1.2.208.176.1.1",
+    "GLN": "https://www.gs1.org/gln",
+}
+"""Short names that a region file may use; any other system is written out as a URI."""
+
+NOT_UTF8 = "not in UTF-8; save it in that encoding"
+
+
+class Region(Frozen):
+    """A region file as understood."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    name: str
+    agreement: str = "norway"
+    register_: Register
+    unread: tuple[str, ...] = ()  # parties of ours of whom nobody has said who reads their messages
+    warnings: tuple[str, ...] = ()  # what is allowed, and may not be meant
+
+
+class _Identified(Frozen):
+    identifiers: tuple[str, ...] = ()
+
+    @field_validator("identifiers")
+    @classmethod
+    def _known_form(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for item in value:
+            system, _, number = item.partition("|")
+            if not number or (system not in IDENTIFIER_SYSTEMS and ":" not in system):
+                known = ", ".join(IDENTIFIER_SYSTEMS)
+                raise ValueError(f"{item!r} must be SYSTEM|VALUE, where SYSTEM is one of {known} or a URI")
+        return value
+
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        return tuple(_pair(item) for item in self.identifiers)
+
+
+class _ServiceEntry(_Identified):
+    role: str
+    name: str | None = None
+
+
+class _PartyEntry(_Identified):
+    id: str
+    name: str
+    kind: str
+    side: str = "ours"
+    endpoint: str | None = None
+    receipt: str | None = None  # none is "stored", and warned of where nothing else says who reads
+    valid_from: date | None = None
+    valid_to: date | None = None
+    successor: str | None = None
+    hosted_by: str | None = None
+    service: tuple[_ServiceEntry, ...] = ()
+
+
+class _EndpointEntry(Frozen):
+    name: str
+    transport: str
+    address: str
+    dialect: str
+    concurrency: int = Field(default=2, ge=1)
+    receipt_within: Wait = timedelta(minutes=30)
+    timeout: Seconds = 10.0
+    token: str | None = Field(default=None, repr=False)
+    client_certificate: str | None = None
+    client_key: str | None = None
+    trust: str | None = None
+
+
+class _PartnerEntry(Frozen):
+    name: str
+    parties: tuple[str, ...]
+    token_sha256: Sha256 | None = Field(default=None, repr=False)
+    certificate_sha256: Sha256 | None = None
+
+
+class _RegionFile(Frozen):
+    name: str
+    agreement: str = "norway"
+    party: tuple[_PartyEntry, ...]
+    endpoint: tuple[_EndpointEntry, ...] = ()
+    partner: tuple[_PartnerEntry, ...] = ()
+
+
+KINDS = ("hospital", "municipal-acute-bed", "municipality", "open-care", "gp")
+SIDES = ("ours", "theirs")
+RECEIPTS = ("stored", "delivered")
+TRANSPORTS = ("fhir", "directory")
+DIALECTS = ("fhir", "plo-1.5", "plo-1.6")
+
+
+_UNREAD = (
+    "has neither an endpoint nor a receipt of its own choice, so a positive receipt is given in its name as "
+    'soon as a message is stored; write receipt = "stored" if people read its messages on the pages, or name '
+    'its endpoint and write receipt = "delivered"'
+)
+
+
+def load_region(path: Path) -> Region:
+    """Read a region file; `${NAME}` in a value is taken from the environment, so that no secret is in git.
+
+    Raises ConfigurationError that names the file, the entry and what to do.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot read the region file: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path}: {NOT_UTF8}") from error
+    try:
+        document = tomllib.loads(_with_environment(text, path))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{path}: not valid TOML: {error}") from error
+    try:
+        file = _RegionFile.model_validate(document)
+    except ValidationError as error:
+        raise ConfigurationError(explained(error, str(path), document, lambda _: None)) from error
+    problems = _inconsistencies(file)
+    if problems:
+        raise ConfigurationError("\n".join(f"{path}: {problem}" for problem in problems))
+    return Region(
+        name=file.name,
+        agreement=file.agreement,
+        register_=_register(file),
+        unread=_unread(file),
+        warnings=tuple(f"{path}: [[party]] id = {party!r}: {_UNREAD}" for party in _unread(file)),
+    )
+
+
+def _with_environment(text: str, path: Path) -> str:
+    def value(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name not in os.environ:
+            raise ConfigurationError(f"{path}: the environment variable {name} is not set")
+        return os.environ[name]
+
+    return re.sub(r"\$\{(\w+)\}", value, text)
+
+
+def _register(file: _RegionFile) -> Register:
+    return Register(
+        parties=tuple(
+            Party(
+                id=p.id,
+                name=p.name,
+                kind=p.kind,
+                side=Side(p.side),
+                identifiers=p.pairs(),
+                services=tuple(Service(role=s.role, name=s.name, identifiers=s.pairs()) for s in p.service),
+                endpoint=p.endpoint,
+                receipt=ReceiptWhen(p.receipt or "stored"),
+                valid_from=p.valid_from,
+                valid_to=p.valid_to,
+                successor=p.successor,
+                hosted_by=p.hosted_by,
+            )
+            for p in file.party
+        ),
+        endpoints=tuple(
+            Endpoint(
+                **e.model_dump(exclude={"client_certificate", "client_key"}),
+                client_certificate=(
+                    (e.client_certificate, e.client_key) if e.client_certificate and e.client_key else None
+                ),
+            )
+            for e in file.endpoint
+        ),
+        partners=tuple(Partner(**p.model_dump()) for p in file.partner),
+    )
+
+
+def _inconsistencies(file: _RegionFile) -> list[str]:
+    """What the shape alone cannot tell: names that lead nowhere, and identifiers that two parties share."""
+    found = [
+        *(f"[[party]] id = {p.id!r}: {problem}" for p in file.party for problem in _of_party(p, file)),
+        *(f"[[endpoint]] name = {e.name!r}: {problem}" for e in file.endpoint for problem in _of_endpoint(e)),
+        *(
+            f"[[partner]] name = {p.name!r}: {problem}"
+            for p in file.partner
+            for problem in _of_partner(p, file)
+        ),
+    ]
+    return found + _shared_identifiers(file) + _doubled(file)
+
+
+def _of_party(p: _PartyEntry, file: _RegionFile) -> Iterable[str]:
+    yield from _unknown_words(
+        ("kind", p.kind, KINDS), ("side", p.side, SIDES), ("receipt", p.receipt or RECEIPTS[0], RECEIPTS)
+    )
+    parties = {one.id for one in file.party}
+    endpoints = {one.name for one in file.endpoint}
+    for key, value, known in (
+        ("endpoint", p.endpoint, endpoints),
+        ("successor", p.successor, parties),
+        ("hosted_by", p.hosted_by, parties),
+    ):
+        if value is not None and value not in known:
+            yield f"{key} = {value!r} names nothing in this file"
+        if value == p.id and key != "endpoint":
+            yield f"{key} names the party itself; name another, or leave it out"
+    if p.side == "theirs" and not p.endpoint:
+        yield "a party of theirs needs an endpoint to which its messages go"
+    if p.receipt == "delivered" and not (p.endpoint or _host_endpoint(p, file)):
+        yield 'receipt = "delivered" needs an endpoint, the system behind the party'
+    if p.valid_from is not None and p.valid_to is not None and p.valid_to < p.valid_from:
+        yield f"valid_to = {p.valid_to} is before valid_from = {p.valid_from}"
+
+
+def _of_endpoint(e: _EndpointEntry) -> Iterable[str]:
+    yield from _unknown_words(("transport", e.transport, TRANSPORTS), ("dialect", e.dialect, DIALECTS))
+    if e.transport == "fhir" and not is_address(e.address):
+        yield "address must be an http:// or https:// URL, that of $process-message"
+    if e.transport == "directory" and ("://" in e.address or not e.address.strip()):
+        yield "address must be a folder with in/ and out/"
+    if bool(e.client_certificate) != bool(e.client_key):
+        yield "client_certificate and client_key go together; set both or neither"
+
+
+def _of_partner(p: _PartnerEntry, file: _RegionFile) -> Iterable[str]:
+    known = {one.id for one in file.party}
+    yield from (
+        f"parties names {party!r}, which is not in this file" for party in p.parties if party not in known
+    )
+    if not (p.token_sha256 or p.certificate_sha256):
+        yield "needs token_sha256 or certificate_sha256"
+
+
+def _unknown_words(*said: tuple[str, str, tuple[str, ...]]) -> Iterable[str]:
+    for key, value, allowed in said:
+        if value not in allowed:
+            yield f"{key} = {value!r} is not one of {', '.join(allowed)}"
+
+
+def _host_endpoint(p: _PartyEntry, file: _RegionFile) -> str | None:
+    return next((one.endpoint for one in file.party if one.id == p.hosted_by), None)
+
+
+def _unread(file: _RegionFile) -> tuple[str, ...]:
+    """Parties of ours of whom nobody has said who reads their messages, a system or people."""
+    return tuple(
+        p.id
+        for p in file.party
+        if p.side == "ours" and p.receipt is None and not (p.endpoint or _host_endpoint(p, file))
+    )
+
+
+def _shared_identifiers(file: _RegionFile) -> list[str]:
+    owners: dict[tuple[str, str], list[_PartyEntry]] = {}
+    for p in file.party:
+        for pair in (*p.pairs(), *(pair for s in p.service for pair in s.pairs())):
+            owners.setdefault(pair, []).append(p)
+    return [
+        f"{value} ({system}) belongs to both {a.id!r} and {b.id!r} at the same time"
+        for (system, value), several in owners.items()
+        for a, b in pairwise(several)
+        if a.id != b.id and not (a.valid_to or b.valid_to)
+    ]
+
+
+def _doubled(file: _RegionFile) -> list[str]:
+    found = []
+    for what, names in (
+        ("party", [p.id for p in file.party]),
+        ("endpoint", [e.name for e in file.endpoint]),
+        ("partner", [p.name for p in file.partner]),
+    ):
+        found += [
+            f"two [[{what}]] entries are called {name!r}" for name in {n for n in names if names.count(n) > 1}
+        ]
+    return found
+
+
+def _pair(item: str) -> tuple[str, str]:
+    system, _, value = item.partition("|")
+    system = IDENTIFIER_SYSTEMS.get(system, system)
+    return system, value.replace(".", "") if system == HER else value

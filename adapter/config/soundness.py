@@ -1,0 +1,90 @@
+"""Whether settings and region fit each other and the disk: what neither file can tell alone.
+
+Each function returns findings, a sentence each: where, what is wrong and what to do; none where all is well.
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from adapter.config import DirectoryMailboxSettings, FhirMailboxSettings, Settings
+from adapter.config.values import written
+from adapter.messaging.delivery import SPARE
+from adapter.messaging.register import Endpoint, Register
+
+
+def contradictions(settings: Settings, register: Register) -> list[str]:
+    """What must be set right before anything starts: it would stop delivery or reading without a word."""
+    return [*_short_leases(settings, register), *_mailboxes(settings, register)]
+
+
+def _short_leases(settings: Settings, register: Register) -> Iterable[str]:
+    """Nothing is sent whose answer might come after its lease, so too short a lease sends nothing at all."""
+    webhook = Endpoint(name="", transport="webhook", address="", dialect="alarm")
+    named = [(f"[[endpoint]] name = {e.name!r}: timeout = {e.timeout:g}", e) for e in register.endpoints]
+    if settings.alarm_webhook is not None:
+        named.append((f"alarm_webhook: its time-out is {webhook.timeout:g} s", webhook))
+    for where, endpoint in named:
+        spare = settings.lease.total_seconds() - endpoint.timeout
+        if spare <= SPARE.total_seconds():
+            yield (
+                f"{settings.region or 'settings'}: {where}: the setting lease = {written(settings.lease)} "
+                f"must be more than {SPARE.total_seconds():g} s longer; lengthen it, or shorten the time-out"
+            )
+
+
+def _mailboxes(settings: Settings, register: Register) -> Iterable[str]:
+    """Mailboxes whose partner nobody knows, or that share a name, of which only one would be read."""
+    boxes: list[DirectoryMailboxSettings | FhirMailboxSettings] = [
+        *settings.directory_mailboxes,
+        *settings.fhir_mailboxes,
+    ]
+    partners = {p.name for p in register.partners}
+    taken = {e.name for e in register.endpoints if e.transport == "directory"}
+    for box in boxes:
+        if box.partner is not None and box.partner not in partners:
+            yield f"mailbox {box.name!r}: the region file has no [[partner]] called {box.partner!r}"
+        if box.name in taken:
+            yield f"mailbox {box.name!r}: another mailbox or directory endpoint has that name; choose another"
+        taken.add(box.name)
+
+
+def unreadable_files(settings: Settings, register: Register) -> list[str]:
+    """Certificates, keys and CA bundles of our connections that cannot be read."""
+    return [
+        f"{where}: the file {file} cannot be read"
+        for where, file in _files(settings, register)
+        if file is not None and not (Path(file).is_file() and os.access(file, os.R_OK))
+    ]
+
+
+def _files(settings: Settings, register: Register) -> Iterable[tuple[str, str | None]]:
+    for e in register.endpoints:
+        yield from _of_connection(f"endpoint {e.name}", e.client_certificate, e.trust)
+    for m in settings.fhir_mailboxes:
+        yield from _of_connection(f"mailbox {m.name}", m.certificate, m.trust)
+
+
+def _of_connection(
+    where: str, certificate: tuple[str, str] | None, trust: str | None
+) -> Iterable[tuple[str, str | None]]:
+    shown, key = certificate or (None, None)
+    yield f"{where}: client_certificate", shown
+    yield f"{where}: client_key", key
+    yield f"{where}: trust", trust
+
+
+def missing_folders(settings: Settings, register: Register) -> list[str]:
+    """Folders of directory endpoints and mailboxes that are not there; a mount may come back by itself."""
+    wanted: list[tuple[str, Path, tuple[str, ...]]] = [
+        (f"endpoint {e.name}", Path(e.address), ("in", "out"))
+        for e in register.endpoints
+        if e.transport == "directory"
+    ]
+    wanted += [(f"mailbox {m.name}", m.address, ("in",)) for m in settings.directory_mailboxes]
+    return [
+        f"{where}: the folder {folder / below} does not exist; create it, or mount the share it is on"
+        for where, folder, parts in wanted
+        for below in parts
+        if not (folder / below).is_dir()
+    ]

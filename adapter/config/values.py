@@ -1,0 +1,79 @@
+"""The kinds of values that settings and region files hold; each says what it must be, never what it was.
+
+A value that would stop delivery silently (no waits, no time, no size) is refused like a misspelt one.
+"""
+
+import re
+from datetime import timedelta
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
+
+from adapter.discharge.counting import iso
+
+
+class Frozen(BaseModel):
+    """A record of a file: nothing in it changes, and nothing that it does not know may stand in it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def written(length: timedelta) -> str:
+    """A duration as the files write it: P365D, PT10M, PT0.3S."""
+    whole = length and length.microseconds == 0
+    return iso(length) if whole else f"PT{length.total_seconds():g}S"
+
+
+def is_address(text: str) -> bool:
+    """Whether that is an http or https URL with a host."""
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:  # a port that is no number, or brackets without an end
+        return False
+    return (
+        parts.scheme in ("http", "https")
+        and bool(parts.hostname)
+        and port != 0
+        and not re.search(r"\s", text)
+    )
+
+
+def _address(text: str) -> str:
+    if not is_address(text):
+        raise ValueError("must be an http:// or https:// URL")
+    return text
+
+
+def _sha256(text: str) -> str:
+    if not re.fullmatch(r"[0-9a-fA-F]{64}", text):
+        raise ValueError("must be a SHA-256 as 64 hex digits, without colons")
+    return text.lower()
+
+
+def _scrypt(text: str) -> str:
+    if not re.fullmatch(r"(?:[0-9a-f]{2})+\$[0-9a-f]{128}", text):
+        raise ValueError("is no password hash; `discharge-adapter config --hash-password` prints one")
+    return text
+
+
+_as_written = PlainSerializer(written, when_used="json")
+
+Duration = Annotated[timedelta, Field(ge=timedelta(0)), _as_written]
+"""A length of time, or none."""
+
+Wait = Annotated[timedelta, Field(gt=timedelta(0)), _as_written]
+"""A length of time that must be one."""
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+"""A time-out."""
+
+Address = Annotated[str, AfterValidator(_address)]
+"""An http or https URL."""
+
+Sha256 = Annotated[str, AfterValidator(_sha256)]
+"""A hash or fingerprint, in small letters."""
+
+PasswordHash = Annotated[str, AfterValidator(_scrypt)]
+"""Salt and scrypt hash in hex, with $ between them."""

@@ -1,0 +1,166 @@
+"""Whether a message can be taken: who may send it, what it may tell, and where it goes.
+
+A judgement is data for the inbox: the sending party, the copies to be sent; or Refused for good, or
+Quarantined until our own data is right, each with a reason that a person can act on.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, tzinfo
+
+from sqlalchemy import Connection
+
+from adapter.cases import pseudonym
+from adapter.copies import Copy, copy_for
+from adapter.discharge.notices import Notice, NoticeKind
+from adapter.errors import Quarantined, Refused
+from adapter.fhir.bundles import Subject
+from adapter.incoming import Incoming, Prepared
+from adapter.mappings import Reading
+from adapter.messaging.envelope import Address, Envelope
+from adapter.messaging.register import Party, Register
+from adapter.messaging.routing import routes
+from adapter.store import cases as case_rows
+from adapter.store import messages
+
+MOST_A_DAY = 200
+"""Notices of one sender about one patient that are taken within 24 hours; a real stay has a few dozen."""
+
+_OF_THE_STAY = frozenset(
+    {
+        NoticeKind.ADMITTED,
+        NoticeKind.PLANNED_DISCHARGE,
+        NoticeKind.READY_FOR_DISCHARGE,
+        NoticeKind.READINESS_WITHDRAWN,
+        NoticeKind.DISCHARGED,
+        NoticeKind.LEAVE_STARTED,
+        NoticeKind.LEAVE_ENDED,
+        NoticeKind.TRANSFERRED,
+        NoticeKind.LEFT_AGAINST_ADVICE,
+    }
+)
+"""What only the institution where the patient lies can tell."""
+
+_INSTITUTIONS = ("hospital", "municipal-acute-bed", "unknown")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judge:
+    """The register's word on senders, receivers and stays."""
+
+    register: Register
+    zone: tzinfo
+    pseudonym_key: bytes = field(repr=False)
+    clock_tolerance: timedelta
+
+    def sender(self, envelope: Envelope, incoming: Incoming, now: datetime) -> Party:
+        """The sending party, which must be one for whom the partner may speak."""
+        if not envelope.sender.identifiers:
+            raise Refused("the message names no sender with an identifier", code="E20")
+        day = now.astimezone(self.zone).date()
+        sender = self.register.resolve(envelope.sender, day)
+        if sender is not None:
+            self._one_sender(sender, self.register.known_at(envelope.sender, day))
+        if incoming.partner is not None and (sender is None or sender.id not in incoming.partner.parties):
+            raise Refused(
+                f"the partner {incoming.partner.name} may not send for {envelope.sender.said}; "
+                "check the sender in the message, or the partner's parties in the region file",
+                code="forbidden",
+            )
+        if sender is None:
+            raise Quarantined(
+                f"the sender {envelope.sender.said} is not in the region file; add the party, then release",
+                code="unknown-sender",
+            )
+        return sender
+
+    def _one_sender(self, sender: Party, named: tuple[Party, ...]) -> None:
+        """All identifiers of a sender are its own, or those of its host; nobody borrows another's name."""
+        may = {sender.id, sender.hosted_by, *self.register.spoken_for(sender)}
+        others = sorted(party.id for party in named if party.id not in may)
+        if others:
+            raise Refused(
+                f"the sender is written with identifiers of {sender.id} and of {', '.join(others)}; "
+                "a message has one sender: write its own identifiers only",
+                code="forbidden",
+            )
+
+    def copies(
+        self, tx: Connection, prepared: Prepared, reading: Reading, sender: Party, now: datetime
+    ) -> list[Copy]:
+        """What goes where; raises Refused or Quarantined with the reason why it cannot be taken."""
+        envelope = reading.envelope
+        if self.register.open and envelope.production:
+            raise Refused(
+                "this is a message of production, and the adapter runs for evaluation, without a region; "
+                "configure a region before you connect it to real systems",
+                code="X99",
+            )
+        if prepared.problem is not None and not _answered_for(prepared):
+            raise prepared.problem
+        if envelope.transmission_id is not None:
+            other = messages.transmission(tx, sender.id, envelope.transmission_id)
+            if other is not None and other != envelope.message_id:
+                raise Refused(
+                    "this Bundle.id has been used for another message; give every Bundle an id of its own",
+                    code="duplicate",
+                )
+        ahead = envelope.sent_at - now
+        if ahead > self.clock_tolerance:
+            raise Quarantined(
+                f"it says that it was sent {ahead} from now: one of the two clocks is wrong; set ours right "
+                "and release, or ask the sender to set theirs and send anew",
+                code="future",
+            )
+        self._not_too_many(tx, prepared.subject, sender, now)
+        self._its_own_stay(prepared.notice, sender, now)
+        day = now.astimezone(self.zone).date()
+        reserved = prepared.notice is not None and prepared.notice.reserved
+        ways = routes(self.register, envelope, sender, day=day, reserved=reserved)
+        content, notice = prepared.incoming.content, prepared.notice
+        return [copy_for(tx, way, content, reading, notice, sender) for way in ways]
+
+    def _its_own_stay(self, notice: Notice | None, sender: Party, now: datetime) -> None:
+        """What happens in a stay is told by the institution where the patient lies, and by nobody else."""
+        if notice is None or notice.hospital == notice.sender:
+            return
+        if notice.hospital is None:
+            foreign = notice.kind in _OF_THE_STAY and sender.kind not in _INSTITUTIONS
+        else:
+            told_of = {self.by_token(notice.hospital, now), *self._hosts(notice.hospital, now)}
+            of_the_stay = notice.kind in _OF_THE_STAY or notice.kind is NoticeKind.DECEASED
+            foreign = of_the_stay and not told_of & set(self.register.spoken_for(sender))
+        if foreign:
+            raise Quarantined(
+                f"{sender.id} tells {notice.kind} of a stay that is not its own; ask it whose patient this "
+                "is, or correct the identifiers in the region file, then release",
+                code="not-its-stay",
+            )
+
+    def _hosts(self, token: str, now: datetime) -> tuple[str, ...]:
+        party = self.register.party(self.by_token(token, now))
+        return (party.hosted_by,) if party is not None and party.hosted_by is not None else ()
+
+    def _not_too_many(self, tx: Connection, subject: Subject | None, sender: Party, now: datetime) -> None:
+        """Each notice folds the patient's whole case anew: a sender run wild must not hold up the rest."""
+        if subject is None:
+            return
+        patient = pseudonym(self.pseudonym_key, subject)
+        if case_rows.told_since(tx, patient, sender.id, now - timedelta(days=1)) >= MOST_A_DAY:
+            raise Quarantined(
+                f"more than {MOST_A_DAY} notices of {sender.id} about this patient within a day: it repeats "
+                "itself under new ids; stop it, and release what is right a day later",
+                code="throttled",
+            )
+
+    def by_token(self, token: str, now: datetime) -> str:
+        system, _, value = token.partition("|")
+        address = Address(identifiers=((system, value),))
+        party = self.register.resolve(address, now.astimezone(self.zone).date())
+        return party.id if party is not None else address.party_id
+
+
+def _answered_for(prepared: Prepared) -> bool:
+    """Whether a person has released what was only doubtful: a past that lies ahead, which may be a slip."""
+    problem = prepared.problem
+    released = prepared.incoming.channel == "release" and prepared.notice is not None
+    return released and isinstance(problem, Quarantined) and problem.code == "future"
