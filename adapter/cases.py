@@ -17,7 +17,9 @@ from sqlalchemy import Connection
 from adapter.discharge.agreement import Agreement
 from adapter.discharge.case import Case, Fact, fold
 from adapter.discharge.deadlines import Deadline, deadlines
+from adapter.discharge.explaining import explained
 from adapter.discharge.notices import Notice
+from adapter.errors import NotFound
 from adapter.fhir.bundles import Subject
 from adapter.store import cases as rows
 from adapter.store import deliveries
@@ -76,6 +78,14 @@ class Cases:
         found = fold([fact for _, _, fact in stored], self.agreement.zone)
         owner = {(f.sender, f.message_id): case_id for _, case_id, f in stored if isinstance(f, Notice)}
         return [(_owner(case, owner), case) for case in found]
+
+    def explained(self, tx: Connection, case_id: int, now: datetime) -> dict[str, Any]:
+        """Each deadline and each payment day of a case with the sentence why; NotFound where there is none."""
+        row = rows.get(tx, case_id)
+        if row is None:
+            raise NotFound(f"there is no case {case_id}; `discharge-adapter cases` lists them")
+        found = dict(self.folded(tx, row["patient"]))
+        return explained(found[row["id"]], self.agreement, now, self.roles)
 
     def recompute(self, tx: Connection, case_id: int, now: datetime) -> None:
         """Bring the deadlines of a case up to date with its facts and the clock."""

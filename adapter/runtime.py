@@ -248,7 +248,8 @@ def findings(settings: Settings, region: Region | None) -> list[str]:
 def _agreement(settings: Settings, region: Region | None) -> Agreement:
     name = settings.agreement or (region.agreement if region is not None else "norway")
     terms = {} if settings.answer_within is None else {"answer_within": settings.answer_within}
-    return agreement(name, terms or None)
+    accords = region.accords if region is not None and name == region.agreement else ()
+    return agreement(name, terms or None, accords)
 
 
 def _transports() -> Mapping[str, Transport]:

@@ -159,31 +159,57 @@ def convert(
 @app.command(rich_help_panel=PANEL)
 def explain(
     scenario: Annotated[
-        Path, typer.Argument(metavar="SCENARIO.json", help="A described case (docs/deadlines.md).")
-    ],
+        Path | None, typer.Argument(metavar="SCENARIO.json", help="A described case (docs/deadlines.md).")
+    ] = None,
+    *,
+    case: Annotated[int | None, typer.Option("--case", min=0, help="Or a real one, by its id.")] = None,
+    language: Annotated[str, typer.Option("--language", help="en, or the country's own: nb, sv, da")] = "en",
     as_json: Json = False,
 ) -> None:
-    """Deadlines and payment of a described case, each with its basis."""
+    """Deadlines and payment of a described or a real case, each with the sentence why."""
+    if (scenario is None) == (case is None):
+        raise ConfigurationError("explain: name a SCENARIO.json, or a case with --case ID")
+    told = _described(scenario) if scenario is not None else _real(case or 0)
+    spoken = told["languages"]
+    if language not in spoken:
+        raise ConfigurationError(f"--language {language}: this case is told in {' and '.join(spoken)}")
+    if as_json:
+        print_json(told)
+    else:
+        _tell(told, language)
+
+
+def _described(scenario: Path) -> dict[str, Any]:
     import orjson
 
     from adapter.discharge.scenario import explain as explained
 
     try:
-        document = orjson.loads(scenario.read_bytes())
+        return explained(orjson.loads(scenario.read_bytes()))
     except OSError as error:
         raise ConfigurationError(f"{scenario}: cannot be read: {error.strerror}") from error
     except orjson.JSONDecodeError as error:
         raise ConfigurationError(f"{scenario}: not valid JSON: {error}") from error
-    told = explained(document)
-    if as_json:
-        print_json(told)
-        return
-    table("Deadlines", ("kind", "actor", "due_at", "state", "basis"), told["deadlines"])
+
+
+def _real(case_id: int) -> dict[str, Any]:
+    from adapter.cli.frame import opened
+
+    with opened() as built, built.store.read() as connection:
+        return built.cases.explained(connection, case_id, built.clock())
+
+
+def _tell(told: dict[str, Any], language: str) -> None:
+    """For people: the tables, then each deadline and each reason in words."""
+    table("Deadlines", ("kind", "party", "actor", "due_at", "state", "basis"), told["deadlines"])
+    for deadline in told["deadlines"]:
+        for sentence in deadline["why"]:
+            put(f"- {deadline['kind']}: {sentence[language]}")
     payment = told["payment"]
     table("Charged days", ("date", "amount", "currency"), payment["days"])
     put(_liability(payment))
-    for reason in payment["reasons"]:
-        put(f"- {reason}")
+    for sentence in payment["why"]:
+        put(f"- {sentence[language]}")
 
 
 def _liability(payment: dict[str, Any]) -> str:

@@ -11,11 +11,13 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from pydantic import ConfigDict, Field, ValidationError, field_validator
 
 from adapter.config.values import Frozen, Seconds, Sha256, Wait, is_address
 from adapter.config.wording import explained
+from adapter.discharge.agreement import Accord, agreement
 from adapter.errors import ConfigurationError
 from adapter.messaging.envelope import HER
 from adapter.messaging.register import Endpoint, Partner, Party, ReceiptWhen, Register, Service, Side
@@ -39,6 +41,7 @@ class Region(Frozen):
 
     name: str
     agreement: str = "norway"
+    accords: tuple[Accord, ...] = ()  # what parties have agreed on beside the country's rules
     register_: Register
     unread: tuple[str, ...] = ()  # parties of ours of whom nobody has said who reads their messages
     warnings: tuple[str, ...] = ()  # what is allowed, and may not be meant
@@ -101,9 +104,29 @@ class _PartnerEntry(Frozen):
     certificate_sha256: Sha256 | None = None
 
 
+class _AccordEntry(Frozen):
+    """Terms that parties have agreed on; the country's rule file says which there are."""
+
+    name: str
+    between: tuple[str, ...] = ()
+    valid_from: date | None = None
+    valid_to: date | None = None
+    terms: dict[str, Any] = Field(default_factory=dict)
+
+    def accord(self) -> Accord:
+        return Accord(
+            name=self.name,
+            between=frozenset(self.between),
+            valid_from=self.valid_from,
+            valid_to=self.valid_to,
+            terms=self.terms,
+        )
+
+
 class _RegionFile(Frozen):
     name: str
     agreement: str = "norway"
+    accord: tuple[_AccordEntry, ...] = ()
     party: tuple[_PartyEntry, ...]
     endpoint: tuple[_EndpointEntry, ...] = ()
     partner: tuple[_PartnerEntry, ...] = ()
@@ -148,6 +171,7 @@ def load_region(path: Path) -> Region:
     return Region(
         name=file.name,
         agreement=file.agreement,
+        accords=_accords(file, path),
         register_=_register(file),
         unread=_unread(file),
         warnings=tuple(f"{path}: [[party]] id = {party!r}: {_UNREAD}" for party in _unread(file)),
@@ -162,6 +186,16 @@ def _with_environment(text: str, path: Path) -> str:
         return os.environ[name]
 
     return re.sub(r"\$\{(\w+)\}", value, text)
+
+
+def _accords(file: _RegionFile, path: Path) -> tuple[Accord, ...]:
+    """What parties have agreed on, tried against the country's rules before anything rests on it."""
+    made = tuple(entry.accord() for entry in file.accord)
+    try:
+        agreement(file.agreement, accords=made)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}: {error}") from error
+    return made
 
 
 def _register(file: _RegionFile) -> Register:
@@ -205,6 +239,12 @@ def _inconsistencies(file: _RegionFile) -> list[str]:
             f"[[partner]] name = {p.name!r}: {problem}"
             for p in file.partner
             for problem in _of_partner(p, file)
+        ),
+        *(
+            f"[[accord]] name = {a.name!r}: between names {party!r}, which is not in this file"
+            for a in file.accord
+            for party in a.between
+            if party not in {p.id for p in file.party}
         ),
     ]
     return found + _shared_identifiers(file) + _doubled(file)

@@ -141,6 +141,22 @@ def agreed(
     return Agreement(country=country, accords=made)
 
 
+def read_accord(table: Table) -> Accord:
+    """An accord as a document writes it: name, between, valid_from, valid_to, terms."""
+    between = table.optional("between", list) or []
+    if not all(isinstance(party, str) for party in between):
+        raise table.wrong("between", "must be a list of parties")
+    made = Accord(
+        name=table.required("name", str),
+        between=frozenset(between),
+        valid_from=table.day("valid_from"),
+        valid_to=table.day("valid_to"),
+        terms=MappingProxyType(table.optional("terms", dict) or {}),
+    )
+    table.done()
+    return made
+
+
 def read_rules(text: str, file: str) -> Country:
     """The country that a rule file describes. ConfigurationError names file, key and reason."""
     try:

@@ -19,15 +19,19 @@ from adapter.discharge.wording import ENGLISH, said
 Document = dict[str, Any]
 
 
-def explained(case: Case, terms: Agreement, now: datetime, roles: Mapping[str, str] | None) -> Document:
-    """The deadlines and the payment of a case as they stand at `now`."""
+def explained(
+    case: Case | None, terms: Agreement, now: datetime, roles: Mapping[str, str] | None
+) -> Document:
+    """The deadlines and the payment of a case as they stand at `now`; None where nothing has happened."""
     return {
-        "deadlines": [_deadline(d, terms) for d in deadlines(case, terms, now, roles)],
-        "payment": _payment(case, terms, now, roles),
+        "agreement": terms.name,
+        "languages": list(languages(terms)),
+        "deadlines": [_deadline(d, terms) for d in deadlines(case, terms, now, roles)] if case else [],
+        "payment": _payment(case, terms, now, roles) if case else _unpaid(terms, [Say.NOTHING_HAPPENED.of()]),
     }
 
 
-def unpaid(terms: Agreement, reasons: Iterable[Sentence]) -> Document:
+def _unpaid(terms: Agreement, reasons: Iterable[Sentence]) -> Document:
     """A payment that nothing has come to."""
     return _paid(terms, [], reasons)
 
@@ -68,7 +72,7 @@ def _replaced(replaced: Replaced) -> Document:
 def _payment(case: Case, terms: Agreement, now: datetime, roles: Mapping[str, str] | None) -> Document:
     found = liabilities(case, terms, now, roles)
     if not found:
-        return unpaid(terms, [Say.NO_READY_NOTICE.of()])
+        return _unpaid(terms, [Say.NO_READY_NOTICE.of()])
     reasons = [reason for liability in found for reason in liability.reasons]
     remarks = dict.fromkeys(said(r) for liability in found for r in liability.remarks)
     by_text = {said(r): r for liability in found for r in liability.remarks}

@@ -10,12 +10,11 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from adapter.discharge.agreement import Agreement, agreement
+from adapter.discharge.agreement import Agreement, agreement, read_accord
 from adapter.discharge.case import Evidence, Fact, Step, fold
-from adapter.discharge.explaining import explained, unpaid
+from adapter.discharge.explaining import explained
 from adapter.discharge.notices import AnswerValue, Notice, NoticeKind, local_date
-from adapter.discharge.rules import ROLES
-from adapter.discharge.sentences import Say
+from adapter.discharge.rules import ROLES, Table
 from adapter.errors import ConfigurationError
 
 Document = Mapping[str, Any]
@@ -61,9 +60,7 @@ def explain(document: Document) -> dict[str, Any]:
     facts, roles = _facts(document)
     _in_force(facts, terms)
     cases = fold(facts, terms.zone)
-    if not cases:
-        return {"deadlines": [], "payment": unpaid(terms, [Say.NOTHING_HAPPENED.of()])}
-    (case,) = cases  # every event belongs to the one described stay
+    case = next(iter(cases), None)  # every event belongs to the one described stay
     return explained(case, terms, now, roles)
 
 
@@ -93,11 +90,16 @@ def _agreement(document: Document) -> Agreement:
         raise ConfigurationError(
             'scenario: agreement: must be a name, like "sweden", or {"base": NAME, "terms": {…}}'
         )
-    _known(named, ("base", "terms"), "scenario, agreement")
+    _known(named, ("base", "terms", "accords"), "scenario, agreement")
     base = named.get("base")
     if not isinstance(base, str):
         raise ConfigurationError('scenario, agreement: base: must be a name, like "sweden"')
-    return agreement(base, _object(named.get("terms", {}), "scenario, agreement, terms"))
+    terms = _object(named.get("terms", {}), "scenario, agreement, terms")
+    accords = named.get("accords", [])
+    if not isinstance(accords, list):
+        raise ConfigurationError("scenario, agreement: accords: must be a list")
+    tables = (Table(one, f"scenario, agreement, accords[{n}]") for n, one in enumerate(accords))
+    return agreement(base, terms, [read_accord(table) for table in tables])
 
 
 def _facts(document: Document) -> tuple[list[Fact], dict[str, str]]:
