@@ -13,7 +13,7 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from adapter.discharge.agreement import OWN_TERMS, Agreement
-from adapter.discharge.case import Case, Entry, Step
+from adapter.discharge.case import STAY_ENDS, Case, Entry, Step
 from adapter.discharge.counting import (
     Count,
     Ground,
@@ -24,7 +24,7 @@ from adapter.discharge.counting import (
     local,
 )
 from adapter.discharge.notices import AnswerValue, NoticeKind, local_date
-from adapter.discharge.rules import PartyIs, Replaced, Requirement, Rule, Telling, Time
+from adapter.discharge.rules import Floor, PartyIs, Replaced, Requirement, Rule, Telling, Time
 from adapter.discharge.sentences import Say, Sentence, of_file
 from adapter.discharge.wording import said
 
@@ -327,7 +327,7 @@ class Reading:
             (at, e)
             for e in occasion.entries
             if (trigger.only_if is None or getattr(e.notice, trigger.only_if))
-            and _addressed(e, party)
+            and (e.notice.kind in STAY_ENDS or _addressed(e, party))  # the stay ends for all, whoever is told
             and (at := self._known_at(e, party)) is not None
         ]
         started, announced = None, False
@@ -398,22 +398,30 @@ class Reading:
         remarks = [start.remark] if start.remark is not None else []
         if count.rolls and due != replace(count, rolls=False).due(start.at, ground):
             remarks.append(Say.ROLLED.of())
-        floor = self._floor(party, ground)
-        if floor is not None and floor.due > due:
-            due = floor.due
-            remarks.append(Say.FLOORED.of(day=self.day(due), start=floor.said))
+        floors = [self._floor(floor, occasion, party, ground) for floor in self.rule.floors]
+        highest = max((f for f in floors if f is not None), key=lambda f: f.due, default=None)
+        if highest is not None and highest.due > due:
+            due = highest.due
+            remarks.append(highest.said)
         return Counted(due, self._how(start, count, due, ground), tuple(remarks))
 
-    def _floor(self, party: str | None, ground: Ground) -> Counted | None:
-        floor = self.rule.floor
-        if floor is None:
+    def _floor(self, floor: Floor, occasion: Occasion, party: str | None, ground: Ground) -> Counted | None:
+        """From the first such notice, or from the ready day that the last one told names."""
+        own = floor.notice is self.rule.trigger.notice
+        entries = occasion.entries if own else self.case.of(floor.notice)
+        told = [(at, e) for e in entries if _addressed(e, party) and (at := self._when(e, floor.time, party))]
+        if not told:
             return None
-        times = (self._when(e, floor.time, party) for e in self.case.of(floor.notice) if _addressed(e, party))
-        first = min((at for at in times if at is not None), default=None)
-        due = floor.count.due(first, ground) if first is not None else None
-        if first is None or due is None:
-            return None
-        return Counted(due, _TIMED[floor.time].of(notice=floor.notice, at=self.stamp(first)))
+        at, entry = told[-1] if floor.from_ready_day else min(told, key=lambda pair: pair[0])
+        if not floor.from_ready_day:
+            start = _TIMED[floor.time].of(notice=floor.notice, at=self.stamp(at))
+            says = Say.FLOORED
+        else:
+            at = max(at, self._ready_day(entry))
+            start = Say.NOTICE_READY_DAY.of(notice=floor.notice, day=self.day(at))
+            says = Say.FLOORED_BY_DAY
+        due = floor.count.due(at, ground)
+        return Counted(due, says.of(day=self.day(due), start=start)) if due is not None else None
 
     def _how(self, start: Start, count: Count, due: datetime, ground: Ground) -> Sentence:
         """The count in words: from what, how far, to when, by which paragraph."""
@@ -612,8 +620,23 @@ class Reading:
     ) -> tuple[datetime, tuple[Sentence, ...]]:
         """The first day from `base` that begins with every condition fulfilled, else what is missing.
 
-        The day on which the count starts begins, for this, with the start.
+        The day on which the count starts begins, for this, with the start. Nothing opens after the last day
+        of a regime that has ended.
         """
+        due, missing = self._opening(occasion, party, start, base)
+        over = self.regime_over(self.day(due))
+        return due, missing or ((over,) if over else ())
+
+    def regime_over(self, day: date) -> Sentence | None:
+        """Why nothing is due or charged on `day`: the country's rules had ended before it."""
+        country = self.terms.country
+        if country.valid_to is None or day <= country.valid_to:
+            return None
+        return Say.COUNTRY_ENDED.of(reason=of_file(country.ended or country.name), day=country.valid_to)
+
+    def _opening(
+        self, occasion: Occasion, party: str | None, start: Start, base: datetime
+    ) -> tuple[datetime, tuple[Sentence, ...]]:
         if not self.required:
             return base, ()
         changes = {at for r in self.required for _, at in self._told(r.telling, party)}
@@ -679,9 +702,11 @@ class Reading:
         if self.rule.lapses:
             return DeadlineState.MET, due, [*remarks, Say.OVER.of(at=self.stamp(due))]
         suspended = self.suspended(occasion, party)
-        if suspended is not None:
-            return DeadlineState.OPEN, None, [*remarks, suspended]
-        return DeadlineState.MISSED, None, remarks
+        if suspended is None:
+            return DeadlineState.MISSED, None, remarks
+        for ended in self.endings(self.rule.voided_by, occasion):  # nobody waits for a word any more
+            return DeadlineState.VOID, ended.at, [self.why(ended, due)]
+        return DeadlineState.OPEN, None, [*remarks, suspended]
 
     def _about_the_figure(self, start: Start) -> list[Sentence]:
         """Whose figure it is: the law's goes without saying."""

@@ -147,10 +147,13 @@ class _Span:
             ended = Say.ONLY_CHARGED_FROM.of(ended=reading.why(end, end.at), day=first)
             return self._none((ended,))
         until = min(reading.day(reading.now), end_day) if end_day else reading.day(reading.now)
-        charged = list(self._days(first, until))
+        over = reading.regime_over(until - timedelta(days=1))
+        charged = [day for day in self._days(first, until) if not reading.regime_over(day)]
         withheld, suspended = self._withheld(charged)
         reasons = [*self._why(due), *self.counted.remarks]
-        if end:
+        if over:
+            reasons.append(over)
+        elif end:
             reasons.append(reading.why(end, end.at))
         if withheld and suspended:
             reasons.append(Say.WITHHELD.of(number=len(withheld), reason=suspended))

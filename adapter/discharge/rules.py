@@ -77,6 +77,7 @@ class Floor:
     notice: NoticeKind
     time: Time
     count: Count
+    from_ready_day: bool = False  # not before the day that the last one told names as ready
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,7 +135,7 @@ class Rule:
     lapses: bool = False  # nothing satisfies it: it is over when its time is up
     quiet: bool = False  # shown, but nobody is alarmed: a goal, or what goes by ways we do not see
     later: Later | None = None
-    floor: Floor | None = None
+    floors: tuple[Floor, ...] = ()
     receivers_of: tuple[NoticeKind, ...] = ()  # one deadline for each receiver of these
     roles: tuple[str, ...] = ()  # which receivers, where their role is known
     responsible: str | None = None  # or one, for the party of this role that is responsible
@@ -408,7 +409,7 @@ def read_rule(table: Table) -> Rule:
         valid_from=table.day("valid_from"),
         valid_to=table.day("valid_to"),
         later=_later(table.table("later")) if "later" in table.content else None,
-        floor=_floor(table.table("floor")) if "floor" in table.content else None,
+        floors=tuple(_floor(t) for t in table.tables("floor")),
         receivers_of=concerns.notices("receivers_of"),
         roles=concerns.words("roles", ROLES),
         responsible=concerns.one_of_if("responsible", ROLES),
@@ -494,7 +495,12 @@ def _later(table: Table) -> Later:
 
 
 def _floor(table: Table) -> Floor:
-    made = Floor(notice=table.notice(), time=table.time(), count=_count(table))
+    made = Floor(
+        notice=table.notice(),
+        time=table.time(),
+        count=_count(table),
+        from_ready_day=table.optional("from_ready_day", bool) or False,
+    )
     table.done()
     return made
 
