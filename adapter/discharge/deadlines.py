@@ -215,9 +215,14 @@ class Reading:
                     if counted is not None:
                         yield reading._deadline(occasion, party, start, counted)
 
-    def begin(self, occasion: Occasion, party: str | None) -> tuple["Reading", Start] | None:
-        """The rule as it holds for this receiver on the day of the start, and that start."""
-        start = self.start(occasion, party)
+    def begin(
+        self, occasion: Occasion, party: str | None, *, beside: bool = True
+    ) -> tuple["Reading", Start] | None:
+        """The rule as it holds for this receiver on the day of the start, and that start.
+
+        Without `beside`, only by the rule's own paragraph, not by a later start that another one grants.
+        """
+        start = self.start(occasion, party, beside=beside)
         if start is None:
             return None
         day = local_date(start.at, self.zone)
@@ -227,11 +232,13 @@ class Reading:
         if changed is self.rule:
             return self, start
         reading = replace(self, rule=changed)
-        again = reading.start(occasion, party)
+        again = reading.start(occasion, party, beside=beside)
         return None if again is None else (reading, again)
 
     def _between(self, party: str | None) -> tuple[str | None, ...]:
-        return (self.case.hospital, party, self.case.municipality)
+        """The hospital and the party; the case's municipality too, unless the party is another one."""
+        another = party is not None and self._is(party, ("municipality",))
+        return (self.case.hospital, party, None if another else self.case.municipality)
 
     def occasions(self) -> list[Occasion]:
         trigger = self.rule.trigger
@@ -269,13 +276,24 @@ class Reading:
         return tuple(sorted(found)) or (None,)
 
     def _responsible(self, occasion: Occasion, role: str) -> str | None:
-        """The party of that role among the receivers: the case's own where it is one of them."""
+        """The party of that role among the receivers: the case's own where it is one of them.
+
+        Who becomes responsible later takes over from there; the days before stay with the first.
+        """
         told = [r for e in reversed(occasion.entries) for r in e.notice.receivers if self._is(r, (role,))]
+        later = {p for at, p in self.successions() if occasion.told_at is not None and at > occasion.told_at}
+        told = [r for r in told if r not in later] or told
         candidates = [r for r in told if self._role(r) == role] or told
         own = self.case.municipality
         if own is not None and (own in candidates or (not candidates and self._is(own, (role,)))):
             return own
         return candidates[0] if candidates else None
+
+    def successions(self) -> list[tuple[datetime, str]]:
+        """When which municipality became responsible instead of the one before."""
+        changes = self.case.of(NoticeKind.RESPONSIBLE_MUNICIPALITY_CHANGED)
+        named = ((e, self.responsible(e)) for e in changes)
+        return [(e.at.astimezone(UTC), party) for e, party in named if party is not None]
 
     def responsible(self, entry: Entry) -> str | None:
         """The municipality among the receivers of a notice."""
@@ -303,14 +321,17 @@ class Reading:
             and (e.party == party if party is not None else self._is(e.party, self.rule.roles))
         ]
 
-    def start(self, occasion: Occasion, party: str | None) -> Start | None:
+    def start(self, occasion: Occasion, party: str | None, *, beside: bool = True) -> Start | None:
         rule = self.rule
         if rule.trigger.notice is not NoticeKind.ADMITTED or rule.trigger.time is not Time.OCCURRED:
             return self._from_notice(occasion, party)
         if self.case.admitted_at is None:
             return None
         admitted = self.case.admitted_at.astimezone(UTC)
-        return self._later(occasion, party, admitted) or self._start(admitted)
+        later = self._later(occasion, party, admitted)
+        if later is None or (later.basis != rule.basis and not beside):
+            return self._start(admitted)
+        return later
 
     def _start(self, at: datetime, remark: Sentence | None = None, *, announced: bool = False) -> Start:
         trigger = self.rule.trigger
@@ -468,8 +489,13 @@ class Reading:
         receivers = {r for e in occasion.entries for r in e.notice.receivers}
 
         def own(e: Entry) -> bool:
-            referring = e.notice.refers_to in occasion.ids and e.notice.sender not in receivers
-            return party is None or e.notice.sender == party or referring
+            sender, at = e.notice.sender, _told_at(self.case, e)
+            if party is None or sender == party:
+                return True
+            succeeds = any(since <= at and sender == other for since, other in self.successions())
+            if self.rule.responsible is not None and succeeds:
+                return True
+            return sender not in receivers and (succeeds or e.notice.refers_to in occasion.ids)
 
         return [e for e in self._tellings(telling, party) if belongs(e) and own(e)]
 
@@ -604,7 +630,7 @@ class Reading:
                 if other.ids and other.ids != occasion.ids:
                     continue
                 who = party if party in reading.parties(other) else None
-                begun = reading.begin(other, who)
+                begun = reading.begin(other, who, beside=False)
                 counted = begun[0].counted(other, who, begun[1]) if begun else None
                 if counted is not None and not in_time(told, counted.due):
                     what = of_file(required.missing)

@@ -160,7 +160,7 @@ class _Span:
         days = tuple(
             self._priced(day, number) for number, day in enumerate(charged, 1) if day not in withheld
         )
-        reasons += [day.contested for day in days[:1] if day.contested]
+        reasons += [day.contested for day in days if day.contested][:1]
         reasons += self._changes(days)
         return Liability(
             party=self.party,
@@ -255,8 +255,9 @@ class _Span:
 
     def _contested(self, day: date) -> Sentence | None:
         """The claim of circumstances beyond control that was made by the end of the day, if any."""
+        debtor = self._responsible_on(day)
         for e in self.reading.case.of(NoticeKind.BEYOND_CONTROL):
-            own = self.party in (None, e.notice.sender)
+            own = debtor in (None, e.notice.sender)
             if own and self.reading.day(e.at) <= day:
                 return Say.CONTESTED.of(at=self.reading.stamp(e.at), basis=self.reading.rule.basis)
         return None
@@ -264,15 +265,10 @@ class _Span:
     def _responsible_on(self, day: date) -> str | None:
         """Who owes that day: the municipality of the readiness, until another one becomes responsible."""
         party = self.party
-        for at, successor in self._successions():
+        for at, successor in self.reading.successions():
             if self.reading.day(at) <= day:
                 party = successor
         return party
-
-    def _successions(self) -> list[tuple[datetime, str]]:
-        changes = self.reading.case.of(NoticeKind.RESPONSIBLE_MUNICIPALITY_CHANGED)
-        named = ((e, self.reading.responsible(e)) for e in changes)
-        return [(e.at, party) for e, party in named if party is not None]
 
     def _changes(self, days: tuple[Day, ...]) -> Iterator[Sentence]:
         for before, day in pairwise(days):

@@ -1,9 +1,9 @@
 """England's law until 30 June 2022, case by case: Care Act 2014 schedule 3 and the 2014 regulations.
 
 Written from the sources, not from the code. An assessment notice (`care-needs`) comes first; the discharge
-notice (`ready-for-discharge`) proposes a day (`ready`). The relevant day is the proposed day, but at least one
-day after the discharge notice and two after the assessment notice; a notice after 2 p.m. counts as given the
-next day. The days after the relevant day may be charged.
+notice (`ready-for-discharge`) proposes a day (`ready`). The relevant day is the proposed day, but at least
+one day after the discharge notice and two after the assessment notice; a notice after 2 p.m. counts as given
+the next day. The days after the relevant day may be charged.
 """
 
 from typing import Any

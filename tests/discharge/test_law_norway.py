@@ -469,6 +469,21 @@ PAYMENT = [
         liable="2024-03-01",
     ),
     Row(
+        law="term late_early_notice void: a need that showed later moves no time of payment law",
+        events=[
+            ADMITTED,
+            told("need-identified", "2024-02-28 10:00"),
+            told("care-needs", "2024-02-28 11:00", accepted_at="2024-02-28 11:05"),
+            READY,
+        ],
+        now="2024-03-05 09:00",
+        terms={"late_early_notice": "void"},
+        liable=None,
+        days="",
+        says=("it was due Tuesday 2024-02-27 08:00:00",),
+        state={"early-notice": "met"},
+    ),
+    Row(
         law="without that term a late early notice does not void (unsettled)",
         events=[ADMITTED, told("care-needs", "2024-02-27 08:00", accepted_at="2024-02-27 08:00:01"), READY],
         now="2024-03-05 09:00",
@@ -825,6 +840,87 @@ WHO = [
         now="2024-03-03 09:00",
         days="2024-03-01..2024-03-02",
         total="11490",
+    ),
+]
+
+TO_LAERDAL = [
+    told("admitted", "2024-02-26 08:00", receiver="municipality:Lærdal"),
+    told("care-needs", "2024-02-26 09:00", accepted_at="2024-02-26 09:05", receiver="municipality:Lærdal"),
+    ready("2024-03-01 10:00", receiver="municipality:Lærdal"),
+]
+MOVED = told("responsible-municipality-changed", "2024-03-03 10:00", receiver="municipality:Årdal")
+TO_AARDAL = [
+    told("care-needs", "2024-03-03 10:05", accepted_at="2024-03-03 10:06", receiver="municipality:Årdal"),
+    ready("2024-03-03 10:10", receiver="municipality:Årdal"),
+]
+SPLIT = ("municipality:Lærdal", "municipality:Lærdal", "municipality:Årdal", "municipality:Årdal")
+
+WHO += [
+    Row(
+        law="process 8: the new one gets the full set, and the days before stay with the first",
+        events=[*TO_LAERDAL, MOVED, *TO_AARDAL, told("discharged", "2024-03-05 10:00")],
+        now="2024-03-10 09:00",
+        liable="2024-03-01",
+        debtors=SPLIT,
+        total="22980",
+        says=("municipality:Årdal is responsible from Sunday 2024-03-03",),
+    ),
+    Row(
+        law="process 8: withdrawn at the old one and sent to the new one: the same days",
+        events=[
+            *TO_LAERDAL,
+            told("readiness-withdrawn", "2024-03-03 09:59", receiver="municipality:Lærdal"),
+            MOVED,
+            *TO_AARDAL,
+            told("discharged", "2024-03-05 10:00"),
+        ],
+        now="2024-03-10 09:00",
+        liable="2024-03-01",
+        debtors=SPLIT,
+        total="22980",
+    ),
+    Row(
+        law="process 14: the new one's word that it can receive ends the span",
+        events=[*TO_LAERDAL, MOVED, answer("2024-03-05 09:00", "can-receive", sender="municipality:Årdal")],
+        now="2024-03-10 09:00",
+        debtors=SPLIT,
+        total="22980",
+    ),
+    Row(
+        law="process 14: so does its word where it was told as well",
+        events=[
+            *TO_LAERDAL,
+            MOVED,
+            *TO_AARDAL,
+            answer("2024-03-05 09:00", "can-receive", sender="municipality:Årdal"),
+        ],
+        now="2024-03-10 09:00",
+        debtors=SPLIT,
+        state={"answer municipality:Lærdal": "missed", "answer municipality:Årdal": "met-late"},
+    ),
+    Row(
+        law="process 14: the word of one that is not responsible yet ends nothing",
+        events=[
+            *TO_LAERDAL,
+            answer("2024-03-02 09:00", "can-receive", sender="municipality:Årdal"),
+            MOVED,
+            told("discharged", "2024-03-05 10:00"),
+        ],
+        now="2024-03-10 09:00",
+        debtors=SPLIT,
+    ),
+    Row(
+        law="process 16: who owes a day is who can claim that it was beyond control",
+        events=[
+            *TO_LAERDAL,
+            told("beyond-control", "2024-03-01 12:00", sender="municipality:Årdal"),
+            MOVED,
+            told("discharged", "2024-03-05 10:00"),
+        ],
+        now="2024-03-10 09:00",
+        debtors=SPLIT,
+        contested="2024-03-03..2024-03-04",
+        says=("beyond its control",),
     ),
 ]
 

@@ -295,6 +295,18 @@ TERMS = [
         liable="2022-03-07",
     ),
     Row(
+        law="term late_admission_notice void: 2:3 gives a later judgement its own 24 hours",
+        events=[
+            told("admitted", "2022-03-01 08:00", sent_at="2022-03-03 10:00:00"),
+            told("need-identified", "2022-03-02 10:00:00"),
+            told("open-care-availability", "2022-03-02 09:00", available=True),
+            ready("2022-03-04 12:00:00"),
+        ],
+        now="2022-03-09 09:00",
+        terms={"late_admission_notice": "void"},
+        liable="2022-03-07",
+    ),
+    Row(
         law="without the term a late admission notice does not void (unsettled)",
         events=[
             told("admitted", "2022-03-01 08:00", sent_at="2022-03-02 08:00:01"),
