@@ -427,22 +427,31 @@ class Reading:
         return Counted(due, self._how(start, count, due, ground), tuple(remarks))
 
     def _floor(self, floor: Floor, occasion: Occasion, party: str | None, ground: Ground) -> Counted | None:
-        """From the first such notice, or from the ready day that the last one told names."""
+        """From the first such notice, or from the ready day that they name."""
         own = floor.notice is self.rule.trigger.notice
         entries = occasion.entries if own else self.case.of(floor.notice)
         told = [(at, e) for e in entries if _addressed(e, party) and (at := self._when(e, floor.time, party))]
-        if not told:
+        first = min((at for at, _ in told), default=None)
+        at = self._named_day(told) if floor.from_ready_day else first
+        due = floor.count.due(at, ground) if at is not None else None
+        if at is None or due is None:
             return None
-        at, entry = told[-1] if floor.from_ready_day else min(told, key=lambda pair: pair[0])
-        if not floor.from_ready_day:
-            start = _TIMED[floor.time].of(notice=floor.notice, at=self.stamp(at))
-            says = Say.FLOORED
-        else:
-            at = max(at, self._ready_day(entry))
-            start = Say.NOTICE_READY_DAY.of(notice=floor.notice, day=self.day(at))
-            says = Say.FLOORED_BY_DAY
-        due = floor.count.due(at, ground)
-        return Counted(due, says.of(day=self.day(due), start=start)) if due is not None else None
+        if floor.from_ready_day:
+            named = Say.NOTICE_READY_DAY.of(notice=floor.notice, day=self.day(at))
+            return Counted(due, Say.FLOORED_BY_DAY.of(day=self.day(due), start=named))
+        start = _TIMED[floor.time].of(notice=floor.notice, at=self.stamp(at))
+        return Counted(due, Say.FLOORED.of(day=self.day(due), start=start))
+
+    def _named_day(self, told: list[tuple[datetime, Entry]]) -> datetime | None:
+        """The day named last; once it has begun, no notice names another one."""
+        named: datetime | None = None
+        for at, e in told:
+            if e.notice.ready is None:
+                continue
+            if named is not None and at >= named:
+                break
+            named = max(at, self._ready_day(e))
+        return named
 
     def _how(self, start: Start, count: Count, due: datetime, ground: Ground) -> Sentence:
         """The count in words: from what, how far, to when, by which paragraph."""

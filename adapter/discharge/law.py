@@ -119,7 +119,7 @@ def _trigger(rule: Rule) -> str:
 def _floor(floor: Floor) -> str:
     text = f"{_notice(floor.notice)} {_TIMES[floor.time]}"
     if floor.from_ready_day:
-        text += ", but not before the day from which it says that the patient is ready"
+        text = f"the day that the {_notice(floor.notice)} names"
     return f"{text}: {_count(floor.count)}"
 
 

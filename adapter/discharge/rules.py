@@ -77,7 +77,7 @@ class Floor:
     notice: NoticeKind
     time: Time
     count: Count
-    from_ready_day: bool = False  # not before the day that the last one told names as ready
+    from_ready_day: bool = False  # from the day that they name as ready
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
