@@ -397,7 +397,7 @@ class Reading:
             due = self.rule.count.due(admitted, self.ground(occasion, party, admitted))
             if due is not None:
                 remark = Say.LATER_NEED_BESIDE.of(
-                    at=self.stamp(at), basis=self.rule.basis, due=self.stamp(due)
+                    at=self.stamp(at), basis=of_file(self.rule.basis), due=self.stamp(due)
                 )
         return Start(at, later.basis, later.confidence, told, remark, later=True)
 
@@ -465,7 +465,7 @@ class Reading:
             start=start.said,
             due=self.stamp(due),
             day=self.day(due),
-            basis=start.basis,
+            basis=of_file(start.basis),
             length=count.duration,
             number=number,
             cutoff=count.cutoff,
@@ -754,9 +754,9 @@ class Reading:
             if r.key != "remind_before"
         ]
         if rule.confidence == "local" and not made and start.remark is None:
-            made.append(Say.LOCAL_FIGURE.of(length=rule.count.duration, basis=start.basis))
+            made.append(Say.LOCAL_FIGURE.of(length=rule.count.duration, basis=of_file(start.basis)))
         if rule.confidence == "K":
-            made.append(Say.UNCERTAIN_FIGURE.of(basis=start.basis))
+            made.append(Say.UNCERTAIN_FIGURE.of(basis=of_file(start.basis)))
         if rule.note is not None:
             made.append(of_file(rule.note))
         return made

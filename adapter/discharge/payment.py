@@ -18,7 +18,7 @@ from adapter.discharge.counting import first_second
 from adapter.discharge.deadlines import Counted, Ending, Occasion, Reading, Start, readinesses, readings
 from adapter.discharge.notices import AnswerValue, NoticeKind, local_date
 from adapter.discharge.rules import Amount, Payment
-from adapter.discharge.sentences import Say, Sentence
+from adapter.discharge.sentences import Say, Sentence, of_file
 
 PAYMENT_START = "payment-start"
 """The kind of deadline from which days are charged."""
@@ -113,14 +113,14 @@ def _nothing(reading: Reading, occasion: Occasion, party: str | None) -> Liabili
     if start is None:
         reason = Say.NOT_RECEIVED.of(basis=reading.rule.basis)
     else:
-        reason = Say.NOT_IN_FORCE.of(country=reading.terms.name, day=reading.day(start.at))
+        reason = Say.NOT_IN_FORCE.of(country=of_file(reading.terms.name), day=reading.day(start.at))
     return Liability(party=party, basis=reading.rule.basis, liable_from=None, reasons=(reason,))
 
 
 def _uncovered(agreement: Agreement, occasion: Occasion) -> Liability:
     """No rule speaks of such a stay at all."""
     day = local_date(occasion.entries[-1].at, agreement.zone)
-    reason = Say.NOT_IN_FORCE.of(country=agreement.name, day=day)
+    reason = Say.NOT_IN_FORCE.of(country=of_file(agreement.name), day=day)
     basis = agreement.country.payment.basis
     return Liability(party=None, basis=basis, liable_from=None, reasons=(reason,))
 
@@ -293,16 +293,17 @@ def _says_no(entry: Entry) -> bool:
 
 
 def _about(amount: Amount | None, year: int, payee: str, payment: Payment) -> Sentence | None:
+    basis = of_file(amount.basis if amount else "")
     match amount.confidence if amount is not None else None:
         case None if len(payment.payees) > 1:
-            return Say.AMOUNT_UNKNOWN_TO.of(year=year, payee=payee)
+            return Say.AMOUNT_UNKNOWN_TO.of(year=year, payee=of_file(payee))
         case None:
             return Say.AMOUNT_UNKNOWN.of(year=year)
         case "S":
-            return Say.AMOUNT_SECOND_HAND.of(year=year, basis=amount.basis if amount else "")
+            return Say.AMOUNT_SECOND_HAND.of(year=year, basis=basis)
         case "K":
-            return Say.AMOUNT_UNCHECKED.of(year=year, basis=amount.basis if amount else "")
+            return Say.AMOUNT_UNCHECKED.of(year=year, basis=basis)
         case "local":
-            return Say.AMOUNT_AGREED.of(year=year, basis=amount.basis if amount else "")
+            return Say.AMOUNT_AGREED.of(year=year, basis=basis)
         case _:
             return None
