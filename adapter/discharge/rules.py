@@ -7,7 +7,7 @@ reason.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, time, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from types import MappingProxyType
@@ -266,6 +266,8 @@ class Table:
         value = self.content.get(key)
         if isinstance(value, str):
             return self.parsed(key, date.fromisoformat)
+        if isinstance(value, datetime):
+            raise self.wrong(key, "must be a date without a time of day")
         return self.optional(key, date)
 
     def one_of(self, key: str, words: Iterable[str]) -> str:
@@ -387,6 +389,8 @@ def _by_name(tables: list[Any], over: Mapping[str, Any], where: str) -> list[Any
         if name not in names:
             known = ", ".join(str(n) for n in names if n) or "none with a name"
             raise ConfigurationError(f"{where}: {name}: there is none of that name; there are: {known}")
+        if not isinstance(over[name], Mapping):
+            raise ConfigurationError(f"{where}: {name}: must be a table")
     return [
         merged(t, over[t["name"]], f"{where}, {t['name']}") if t.get("name") in over else t for t in tables
     ]
@@ -566,18 +570,22 @@ def read_amounts(tables: Iterable[Table], payees: tuple[str, ...]) -> tuple[Amou
     """The prices of a rule file or of an agreement."""
     made = []
     for table in tables:
-        made.append(
-            Amount(
-                year=table.required("year", int),
-                amount=table.parsed("amount", _money),
-                basis=table.required("basis", str),
-                confidence=table.one_of_if("confidence", CONFIDENCES) or "local",
-                payee=table.one_of_if("payee", payees) or payees[0],
-                from_day=table.optional("from_day", int) or 1,
-                to_day=table.optional("to_day", int),
-            )
+        first = table.optional("from_day", int)
+        one = Amount(
+            year=table.required("year", int),
+            amount=table.parsed("amount", _money),
+            basis=table.required("basis", str),
+            confidence=table.one_of_if("confidence", CONFIDENCES) or "local",
+            payee=table.one_of_if("payee", payees) or payees[0],
+            from_day=1 if first is None else first,
+            to_day=table.optional("to_day", int),
         )
         table.done()
+        if one.from_day < 1:
+            raise table.wrong("from_day", f"{one.from_day} is no day; the first charged day is 1")
+        if one.to_day is not None and one.to_day < one.from_day:
+            raise table.wrong("to_day", f"{one.to_day} is before from_day {one.from_day}")
+        made.append(one)
     return tuple(made)
 
 
