@@ -151,7 +151,11 @@ _ENDINGS = {
     NoticeKind.SIP_DECLINED: Say.SIP_DECLINED,
     NoticeKind.PROCESS_INTERRUPTED: Say.INTERRUPTED,
 }
-_STEPS = {Time.DELIVERED: Step.DELIVERED, Time.ACCEPTED: Step.ACCEPTED, Time.SEEN: Step.SEEN}
+_STEPS = {
+    Time.DELIVERED: (Step.DELIVERED, Step.ACCEPTED, Step.REFUSED),  # any application receipt shows as much
+    Time.ACCEPTED: (Step.ACCEPTED,),
+    Time.SEEN: (Step.SEEN,),
+}
 _TIMED = {
     Time.OCCURRED: Say.NOTICE_OCCURRED,
     Time.SENT: Say.NOTICE_SENT,
@@ -317,8 +321,9 @@ class Reading:
             (e.at.astimezone(UTC), told)
             for told in thread
             for e in told.evidence
-            if e.step is _STEPS[which]
+            if e.step in _STEPS[which]
             and (e.party == party if party is not None else self._is(e.party, self.rule.roles))
+            and not (self.rule.accepted_only and told.first(Step.ACCEPTED, e.party) is None)
         ]
 
     def start(self, occasion: Occasion, party: str | None, *, beside: bool = True) -> Start | None:

@@ -77,6 +77,7 @@ def _rule(rule: Rule) -> Iterator[str]:
         ("Ended by", _kinds(rule.closed_by)),
         ("Ended, before its time is up, by", _kinds(rule.voided_by)),
         ("Silence says nothing while", _listed(map(_telling, rule.suspended_by), "or")),
+        ("Receipts", "nothing counts before the receiver has accepted it" if rule.accepted_only else ""),
         ("In force", _validity(rule)),
         ("Reminder", _reminder(rule)),
         ("Source", f"{rule.basis}: {_CONFIDENCE[rule.confidence]}"),

@@ -143,6 +143,7 @@ class Rule:
     closed_by: tuple[NoticeKind, ...] = ()  # whenever it comes
     suspended_by: tuple[Telling, ...] = ()  # while the last answer says so, silence says nothing
     requires: tuple[Requirement, ...] = ()
+    accepted_only: bool = False  # a receipt's time counts only where the receiver has accepted the notice
     remind_before: timedelta
     note: str | None = None  # what is unsettled, or whose figure it is
     replaced: tuple[Replaced, ...] = ()  # by the agreement in force
@@ -424,6 +425,7 @@ def read_rule(table: Table) -> Rule:
         closed_by=table.notices("closed_by"),
         suspended_by=tuple(_satisfaction(t) for t in table.tables("suspended_by")),
         requires=tuple(_requirement(t) for t in table.tables("requires")),
+        accepted_only=table.optional("accepted_only", bool) or False,
         remind_before=table.parsed("remind_before", duration),
         note=table.optional("note", str),
         raw=MappingProxyType(raw),
@@ -522,6 +524,7 @@ def _telling(table: Table, notices: tuple[NoticeKind, ...]) -> Telling:
 
 
 def _satisfaction(table: Table) -> Telling:
+    table.optional("name", str)  # by which an agreement can mean it
     notices = table.notices("notices")
     if not notices:
         raise table.wrong("notices", "is missing")

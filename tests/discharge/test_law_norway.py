@@ -552,6 +552,61 @@ PAYMENT = [
         days="2024-03-01..2024-03-02",
     ),
     Row(
+        law="process 4: by that term too, a missing application receipt is not received: no payment",
+        events=[*BEFORE, told("ready-for-discharge", "2024-03-01 23:00", delivered_at="2024-03-01 23:30")],
+        now="2024-03-03 09:00",
+        terms={"receipt_counts_by": "delivered"},
+        liable=None,
+        absent=("payment-start", "answer"),
+        total="0",
+        says=("no positive receipt",),
+    ),
+    Row(
+        law="process 4: by that term the early notice counts by its delivery as well",
+        events=[
+            ADMITTED,
+            told(
+                "care-needs",
+                "2024-02-27 07:00",
+                delivered_at="2024-02-27 08:00:00",
+                accepted_at="2024-02-27 09:00",
+            ),
+            READY,
+        ],
+        now="2024-03-03 09:00",
+        terms={"receipt_counts_by": "delivered", "late_early_notice": "void"},
+        liable="2024-03-01",
+        state={"early-notice": "met"},
+    ),
+    Row(
+        law="without that term the same early notice is late, and void where lateness voids",
+        events=[
+            ADMITTED,
+            told(
+                "care-needs",
+                "2024-02-27 07:00",
+                delivered_at="2024-02-27 08:00:00",
+                accepted_at="2024-02-27 09:00",
+            ),
+            READY,
+        ],
+        now="2024-03-03 09:00",
+        terms={"late_early_notice": "void"},
+        liable=None,
+        state={"early-notice": "met-late"},
+    ),
+    Row(
+        law="process 8: no municipal need closes the question and the discharge report",
+        events=[
+            *BEFORE,
+            READY,
+            told("no-municipal-need", "2024-03-01 11:00"),
+            told("discharged", "2024-03-01 15:00"),
+        ],
+        now="2024-03-10 09:00",
+        state={"answer": "void", "discharge-report": "void"},
+    ),
+    Row(
         law="term receipt_counts_by: without it the application receipt's day counts",
         events=[
             *BEFORE,
