@@ -273,7 +273,9 @@ class Reading:
 
     def parties(self, occasion: Occasion) -> tuple[str | None, ...]:
         if self.rule.responsible is not None:
-            return (self._responsible(occasion, self.rule.responsible),)
+            responsible = self._responsible(occasion, self.rule.responsible)
+            told = any(e.notice.receivers for e in occasion.entries)
+            return () if responsible is None and told else (responsible,)  # nobody, where others were told
         of_occasion = self.rule.receivers_of == (self.rule.trigger.notice,)
         entries = occasion.entries if of_occasion else self.case.of(*self.rule.receivers_of)
         found = {r for e in entries for r in e.notice.receivers if self._is(r, self.rule.roles)}

@@ -81,7 +81,10 @@ def liabilities(
         if reading.rule.kind != PAYMENT_START:
             continue
         for occasion in reading.occasions():
-            for party in reading.parties(occasion):
+            parties = reading.parties(occasion)
+            if not parties:
+                without[occasion.ids, None] = _unowed(reading)
+            for party in parties:
                 key = (occasion.ids, party)
                 span = _span(reading, occasion, party)
                 if span is not None:
@@ -115,6 +118,12 @@ def _nothing(reading: Reading, occasion: Occasion, party: str | None) -> Liabili
     else:
         reason = Say.NOT_IN_FORCE.of(country=of_file(reading.terms.name), day=reading.day(start.at))
     return Liability(party=party, basis=reading.rule.basis, liable_from=None, reasons=(reason,))
+
+
+def _unowed(reading: Reading) -> Liability:
+    """Nobody was told who could owe anything."""
+    reason = Say.NO_MUNICIPALITY.of()
+    return Liability(party=None, basis=reading.rule.basis, liable_from=None, reasons=(reason,))
 
 
 def _uncovered(agreement: Agreement, occasion: Occasion) -> Liability:
@@ -156,7 +165,8 @@ class _Span:
         elif end:
             reasons.append(reading.why(end, end.at))
         if withheld and suspended:
-            reasons.append(Say.WITHHELD.of(number=len(withheld), reason=suspended))
+            says = Say.WITHHELD_ONE if len(withheld) == 1 else Say.WITHHELD
+            reasons.append(says.of(number=len(withheld), reason=suspended))
         days = tuple(
             self._priced(day, number) for number, day in enumerate(charged, 1) if day not in withheld
         )

@@ -93,6 +93,7 @@ class Say(StrEnum):
     CANNOT = "the municipality said that it cannot receive the patient yet ({basis})"
     WAITS = "the municipality has not said that it can receive the patient ({basis})"
     WITHHELD = "{number} days are withheld, because they rest on silence: {reason}"
+    WITHHELD_ONE = "{number} day is withheld, because it rests on silence: {reason}"
     CONTESTED = (
         "the municipality says that circumstances are beyond its control, {at} ({basis}): to be contested"
     )

@@ -747,6 +747,13 @@ SILENCE = [
         state={"payment-start": "open"},
     ),
     Row(
+        law="process 13: one day withheld is told as one",
+        events=[*BEFORE, READY, answer("2024-03-01 11:00", "unclassified")],
+        now="2024-03-02 09:00",
+        days="",
+        says=("1 day is withheld, because it rests on silence",),
+    ),
+    Row(
         law="process 13: once a person has read a no in it, the days are charged",
         events=[
             *BEFORE,

@@ -368,6 +368,26 @@ CONDITIONS = [
         total="18600",
     ),
     Row(
+        law="3:1, 5:3: a ready notice to primary care alone makes no municipality liable",
+        events=[*before("2022-03-01"), ready("2022-03-04 12:00:00", receiver="open-care")],
+        now="2022-03-11 09:00",
+        liable=None,
+        days="",
+        total="0",
+        absent=("payment-start",),
+        says=("no municipality is named as responsible",),
+    ),
+    Row(
+        law="3:1: told to primary care before noon and to the municipality after it: after noon",
+        events=[
+            *before("2022-03-01"),
+            ready("2022-03-04 11:00:00", receiver="open-care"),
+            ready("2022-03-04 12:00:01", receiver="municipality"),
+        ],
+        now="2022-03-11 09:00",
+        liable="2022-03-08",
+    ),
+    Row(
         law="5:5: open care not clarified: nobody is liable, and the reason says so",
         events=[told("admitted", "2022-03-01 08:00"), ready("2022-03-04 12:00:00")],
         now="2022-03-11 09:00",
@@ -762,6 +782,28 @@ DAYS = [
         ),
     ]
 ] + [
+    Row(
+        law="5:4: able and then unable again: the span ended with the first word",
+        events=[
+            *before("2022-03-01"),
+            ready("2022-03-04 12:00:00"),
+            answer("2022-03-09 08:00", "can-receive"),
+            answer("2022-03-10 08:00", "cannot-receive"),
+        ],
+        now="2022-03-20 09:00",
+        days="2022-03-07..2022-03-08",
+    ),
+    Row(
+        law="5:4: able and unable again before the first chargeable day: liable",
+        events=[
+            *before("2022-03-01"),
+            ready("2022-03-04 12:00:00"),
+            answer("2022-03-05 08:00", "can-receive"),
+            answer("2022-03-06 08:00", "cannot-receive"),
+        ],
+        now="2022-03-09 09:00",
+        days="2022-03-07..2022-03-08",
+    ),
     Row(
         law="5:4: discharged before the first chargeable day: nothing",
         events=[
