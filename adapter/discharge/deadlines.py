@@ -165,6 +165,10 @@ _TIMED = {
 }
 
 
+_OF_THE_STAY = ("psychiatric",)
+"""Flags that hold from the first notice, whichever one tells them; others hold from the notice that does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Start:
     """When the count begins, and by which paragraph."""
@@ -354,7 +358,7 @@ class Reading:
         told = [
             (at, e)
             for e in occasion.entries
-            if (trigger.only_if is None or getattr(e.notice, trigger.only_if))
+            if (trigger.only_if in (None, *_OF_THE_STAY) or getattr(e.notice, str(trigger.only_if)))
             and (e.notice.kind in STAY_ENDS or _addressed(e, party))  # the stay ends for all, whoever is told
             and (at := self._known_at(e, party)) is not None
         ]
@@ -599,11 +603,17 @@ class Reading:
     def _ended(self, occasion: Occasion, start: Start, due: datetime) -> Ending | None:
         closed = self.endings(self.rule.closed_by, occasion)
         voided = [end for end in self.endings(self.rule.voided_by, occasion) if end.at < due]
-        if start.later:  # a need that showed after it was denied stands
-            closed = [
-                end for end in closed if end.kind is not NoticeKind.NO_MUNICIPAL_NEED or end.at >= start.at
-            ]
+        denials = [end for end in closed if end.kind is NoticeKind.NO_MUNICIPAL_NEED]
+        overtaken = [end for end in denials if self._needed_after(end.at, start)]
+        closed = [end for end in closed if end not in overtaken]
         return min((*closed, *voided), key=lambda end: (end.at, end.kind), default=None)
+
+    def _needed_after(self, denied_at: datetime, start: Start) -> bool:
+        """Whether a need showed after it was denied: identified, or told as ready; then the duty stands."""
+        if start.later or self.rule.trigger.notice is NoticeKind.ADMITTED:
+            return start.later and denied_at < start.at
+        needs = self.case.of(NoticeKind.NEED_IDENTIFIED, NoticeKind.READY_FOR_DISCHARGE)
+        return any(e.at > denied_at for e in needs)
 
     def why(self, ended: Ending, due: datetime) -> Sentence:
         """What ended it, and that it had been due before."""

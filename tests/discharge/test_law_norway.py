@@ -596,6 +596,25 @@ PAYMENT = [
         state={"early-notice": "met-late"},
     ),
     Row(
+        law="process 8: a need denied before the ready notice does not close the question that it asks",
+        events=[
+            ADMITTED,
+            told("no-municipal-need", "2024-02-26 10:00"),
+            told("need-identified", "2024-02-28 10:00"),
+            told("care-needs", "2024-02-28 12:00", accepted_at="2024-02-28 12:05"),
+            READY,
+        ],
+        now="2024-03-01 11:00",
+        state={"answer": "open"},
+    ),
+    Row(
+        law="§ 13: a repeated notice that first says psychiatric does not start anew",
+        events=[*BEFORE, READY, ready("2024-03-03 10:00", psychiatric=True)],
+        now="2024-03-05 09:00",
+        liable="2024-03-01",
+        days="2024-03-01..2024-03-04",
+    ),
+    Row(
         law="process 8: no municipal need closes the question and the discharge report",
         events=[
             *BEFORE,
