@@ -1053,13 +1053,40 @@ DISCHARGE = (
             state={"discharge-report": "void", "discharge-summary": "void"},
         ),
         Row(
-            law="the message itself: a check-up on the day that it names is followed up",
+            law="the message itself: without a day of its own there is no check-up to follow",
             events=[*BEFORE, OUT, told("discharge-report", "2024-03-04 15:00")],
             now="2024-03-20 09:00",
             absent=("follow-up-check-up",),
         ),
     ]
 )
+
+CHECKED = told("discharge-report", "2024-03-04 15:00", follow_up="2024-03-18")
+
+DISCHARGE += [
+    Row(
+        law=f"the message itself: a check-up on 18 March, followed up {done}: {state}",
+        events=[*BEFORE, OUT, CHECKED, told("followed-up", done)],
+        now="2024-03-25 09:00",
+        due={"follow-up-check-up": "2024-03-18 23:59:59"},
+        state={"follow-up-check-up": state},
+    )
+    for done, state in [("2024-03-18 23:59:59", "met"), ("2024-03-19 00:00:00", "met-late")]
+]
+DISCHARGE += [
+    Row(
+        law="the message itself: a check-up that nobody has followed up",
+        events=[*BEFORE, OUT, CHECKED],
+        now="2024-03-19 00:00:00",
+        state={"follow-up-check-up": "missed"},
+    ),
+    Row(
+        law="process 9: after death nobody is called to a check-up",
+        events=[*BEFORE, OUT, CHECKED, told("deceased", "2024-03-10 10:00")],
+        now="2024-03-11 09:00",
+        state={"follow-up-check-up": "void"},
+    ),
+]
 
 
 @rows([*EARLY_NOTICE, *REPORT, *ANSWER, *PAYMENT, *ENDS, *SILENCE, *ANNOUNCED, *WHO, *DISCHARGE])

@@ -868,8 +868,35 @@ DAYS = [
     ),
 ]
 
+FOLLOW_UP = [
+    Row(
+        law=f"the plan itself: a meeting to follow the SIP up, held {held}: {state}",
+        events=[
+            *before("2025-03-01"),
+            told("care-plan", "2025-03-07 10:00", follow_up="2025-04-10"),
+            told("followed-up", held),
+        ],
+        now="2025-04-20 09:00",
+        due={"follow-up-sip-meeting": "2025-04-10 23:59:59"},
+        state={"follow-up-sip-meeting": state},
+    )
+    for held, state in [("2025-04-10 23:59:59", "met"), ("2025-04-11 00:00:00", "met-late")]
+] + [
+    Row(
+        law=f"the plan itself: {what} ends it",
+        events=[
+            *before("2025-03-01"),
+            told("care-plan", "2025-03-07 10:00", follow_up="2025-04-10"),
+            told(kind, "2025-03-20 10:00"),
+        ],
+        now="2025-04-20 09:00",
+        state={"follow-up-sip-meeting": "void"},
+    )
+    for what, kind in [("death", "deceased"), ("a plan declined", "sip-declined")]
+]
 
-@rows([*START, *TERMS, *CONDITIONS, *SIP, *ADMISSION, *CONTACT, *INFORMATION, *DAYS])
+
+@rows([*FOLLOW_UP, *START, *TERMS, *CONDITIONS, *SIP, *ADMISSION, *CONTACT, *INFORMATION, *DAYS])
 def test_sweden(row):
     check("sweden", "Europe/Stockholm", row)
 
