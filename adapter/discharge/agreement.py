@@ -62,7 +62,7 @@ class Agreement:
 
     country: Country
     accords: tuple[Accord, ...] = ()  # a later one stands over an earlier one
-    _made: dict[tuple[int, tuple[str, ...]], Rule] = field(
+    _made: dict[tuple[int, tuple[int, ...]], Rule] = field(
         default_factory=dict, hash=False, compare=False, repr=False
     )
 
@@ -93,7 +93,7 @@ class Agreement:
         accords = self.between(parties, day)
         if not accords:
             return rule
-        key = (id(rule), tuple(a.name for a in accords))
+        key = (id(rule), tuple(id(a) for a in accords))  # a renewed accord may keep its name
         if key not in self._made:
             changed = rule
             for accord in accords:
@@ -191,7 +191,10 @@ def _try(accord: Accord, country: Country) -> None:
             raise ConfigurationError(
                 f"{_where(accord, country)}, term {key!r}: no such term; it may have: {known}"
             )
-    for off in accord.terms.get("days_off", ()):
+    days_off = accord.terms.get("days_off", ())
+    if not isinstance(days_off, list | tuple):
+        raise ConfigurationError(f"{_where(accord, country)}, term 'days_off': must be a list")
+    for off in days_off:
         _day_off(off, accord, country)
     read_amounts(_amounts(accord, _where(accord, country)), country.payment.payees)
     _known_kinds(accord, country, "rules")
@@ -273,6 +276,11 @@ def _over(rule: Rule, accord: Accord, country: Country) -> dict[str, Any]:
         raise ConfigurationError(
             f"{_where(accord, country)}, term 'rules': {rule.kind}: must be a table of its keys"
         )
+    for key in ("kind", "variant"):
+        if key in given:
+            raise ConfigurationError(
+                f"{_where(accord, country)}, term 'rules': {rule.kind}: {key}: names the rule; it stays"
+            )
     return merged(over, given, _where(accord, country))
 
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from adapter.discharge.agreement import OWN_TERMS, Agreement
-from adapter.discharge.case import Case, Entry, Step
+from adapter.discharge.case import STAY_ENDS, Case, Entry, Step
 from adapter.discharge.counting import (
     Count,
     Ground,
@@ -24,7 +24,7 @@ from adapter.discharge.counting import (
     local,
 )
 from adapter.discharge.notices import AnswerValue, NoticeKind, local_date
-from adapter.discharge.rules import PartyIs, Replaced, Requirement, Rule, Telling, Time
+from adapter.discharge.rules import Floor, PartyIs, Replaced, Requirement, Rule, Telling, Time
 from adapter.discharge.sentences import Say, Sentence, of_file
 from adapter.discharge.wording import said
 
@@ -151,7 +151,11 @@ _ENDINGS = {
     NoticeKind.SIP_DECLINED: Say.SIP_DECLINED,
     NoticeKind.PROCESS_INTERRUPTED: Say.INTERRUPTED,
 }
-_STEPS = {Time.DELIVERED: Step.DELIVERED, Time.ACCEPTED: Step.ACCEPTED, Time.SEEN: Step.SEEN}
+_STEPS = {
+    Time.DELIVERED: (Step.DELIVERED, Step.ACCEPTED, Step.REFUSED),  # any application receipt shows as much
+    Time.ACCEPTED: (Step.ACCEPTED,),
+    Time.SEEN: (Step.SEEN,),
+}
 _TIMED = {
     Time.OCCURRED: Say.NOTICE_OCCURRED,
     Time.SENT: Say.NOTICE_SENT,
@@ -159,6 +163,10 @@ _TIMED = {
     Time.ACCEPTED: Say.NOTICE_ACCEPTED,
     Time.SEEN: Say.NOTICE_SEEN,
 }
+
+
+_OF_THE_STAY = ("psychiatric",)
+"""Flags that hold from the first notice, whichever one tells them; others hold from the notice that does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,9 +223,14 @@ class Reading:
                     if counted is not None:
                         yield reading._deadline(occasion, party, start, counted)
 
-    def begin(self, occasion: Occasion, party: str | None) -> tuple["Reading", Start] | None:
-        """The rule as it holds for this receiver on the day of the start, and that start."""
-        start = self.start(occasion, party)
+    def begin(
+        self, occasion: Occasion, party: str | None, *, beside: bool = True
+    ) -> tuple["Reading", Start] | None:
+        """The rule as it holds for this receiver on the day of the start, and that start.
+
+        Without `beside`, only by the rule's own paragraph, not by a later start that another one grants.
+        """
+        start = self.start(occasion, party, beside=beside)
         if start is None:
             return None
         day = local_date(start.at, self.zone)
@@ -227,11 +240,13 @@ class Reading:
         if changed is self.rule:
             return self, start
         reading = replace(self, rule=changed)
-        again = reading.start(occasion, party)
+        again = reading.start(occasion, party, beside=beside)
         return None if again is None else (reading, again)
 
     def _between(self, party: str | None) -> tuple[str | None, ...]:
-        return (self.case.hospital, party, self.case.municipality)
+        """The hospital and the party; the case's municipality too, unless the party is another one."""
+        another = party is not None and self._is(party, ("municipality",))
+        return (self.case.hospital, party, None if another else self.case.municipality)
 
     def occasions(self) -> list[Occasion]:
         trigger = self.rule.trigger
@@ -262,20 +277,33 @@ class Reading:
 
     def parties(self, occasion: Occasion) -> tuple[str | None, ...]:
         if self.rule.responsible is not None:
-            return (self._responsible(occasion, self.rule.responsible),)
+            responsible = self._responsible(occasion, self.rule.responsible)
+            told = any(e.notice.receivers for e in occasion.entries)
+            return () if responsible is None and told else (responsible,)  # nobody, where others were told
         of_occasion = self.rule.receivers_of == (self.rule.trigger.notice,)
         entries = occasion.entries if of_occasion else self.case.of(*self.rule.receivers_of)
         found = {r for e in entries for r in e.notice.receivers if self._is(r, self.rule.roles)}
         return tuple(sorted(found)) or (None,)
 
     def _responsible(self, occasion: Occasion, role: str) -> str | None:
-        """The party of that role among the receivers: the case's own where it is one of them."""
+        """The party of that role among the receivers: the case's own where it is one of them.
+
+        Who becomes responsible later takes over from there; the days before stay with the first.
+        """
         told = [r for e in reversed(occasion.entries) for r in e.notice.receivers if self._is(r, (role,))]
+        later = {p for at, p in self.successions() if occasion.told_at is not None and at > occasion.told_at}
+        told = [r for r in told if r not in later] or told
         candidates = [r for r in told if self._role(r) == role] or told
         own = self.case.municipality
         if own is not None and (own in candidates or (not candidates and self._is(own, (role,)))):
             return own
         return candidates[0] if candidates else None
+
+    def successions(self) -> list[tuple[datetime, str]]:
+        """When which municipality became responsible instead of the one before."""
+        changes = self.case.of(NoticeKind.RESPONSIBLE_MUNICIPALITY_CHANGED)
+        named = ((e, self.responsible(e)) for e in changes)
+        return [(e.at.astimezone(UTC), party) for e, party in named if party is not None]
 
     def responsible(self, entry: Entry) -> str | None:
         """The municipality among the receivers of a notice."""
@@ -299,18 +327,22 @@ class Reading:
             (e.at.astimezone(UTC), told)
             for told in thread
             for e in told.evidence
-            if e.step is _STEPS[which]
+            if e.step in _STEPS[which]
             and (e.party == party if party is not None else self._is(e.party, self.rule.roles))
+            and not (self.rule.accepted_only and told.first(Step.ACCEPTED, e.party) is None)
         ]
 
-    def start(self, occasion: Occasion, party: str | None) -> Start | None:
+    def start(self, occasion: Occasion, party: str | None, *, beside: bool = True) -> Start | None:
         rule = self.rule
         if rule.trigger.notice is not NoticeKind.ADMITTED or rule.trigger.time is not Time.OCCURRED:
             return self._from_notice(occasion, party)
         if self.case.admitted_at is None:
             return None
         admitted = self.case.admitted_at.astimezone(UTC)
-        return self._later(occasion, party, admitted) or self._start(admitted)
+        later = self._later(occasion, party, admitted)
+        if later is None or (later.basis != rule.basis and not beside):
+            return self._start(admitted)
+        return later
 
     def _start(self, at: datetime, remark: Sentence | None = None, *, announced: bool = False) -> Start:
         trigger = self.rule.trigger
@@ -326,8 +358,8 @@ class Reading:
         told = [
             (at, e)
             for e in occasion.entries
-            if (trigger.only_if is None or getattr(e.notice, trigger.only_if))
-            and _addressed(e, party)
+            if (trigger.only_if in (None, *_OF_THE_STAY) or getattr(e.notice, str(trigger.only_if)))
+            and (e.notice.kind in STAY_ENDS or _addressed(e, party))  # the stay ends for all, whoever is told
             and (at := self._known_at(e, party)) is not None
         ]
         started, announced = None, False
@@ -376,7 +408,7 @@ class Reading:
             due = self.rule.count.due(admitted, self.ground(occasion, party, admitted))
             if due is not None:
                 remark = Say.LATER_NEED_BESIDE.of(
-                    at=self.stamp(at), basis=self.rule.basis, due=self.stamp(due)
+                    at=self.stamp(at), basis=of_file(self.rule.basis), due=self.stamp(due)
                 )
         return Start(at, later.basis, later.confidence, told, remark, later=True)
 
@@ -398,22 +430,39 @@ class Reading:
         remarks = [start.remark] if start.remark is not None else []
         if count.rolls and due != replace(count, rolls=False).due(start.at, ground):
             remarks.append(Say.ROLLED.of())
-        floor = self._floor(party, ground)
-        if floor is not None and floor.due > due:
-            due = floor.due
-            remarks.append(Say.FLOORED.of(day=self.day(due), start=floor.said))
+        floors = [self._floor(floor, occasion, party, ground) for floor in self.rule.floors]
+        highest = max((f for f in floors if f is not None), key=lambda f: f.due, default=None)
+        if highest is not None and highest.due > due:
+            due = highest.due
+            remarks.append(highest.said)
         return Counted(due, self._how(start, count, due, ground), tuple(remarks))
 
-    def _floor(self, party: str | None, ground: Ground) -> Counted | None:
-        floor = self.rule.floor
-        if floor is None:
+    def _floor(self, floor: Floor, occasion: Occasion, party: str | None, ground: Ground) -> Counted | None:
+        """From the first such notice, or from the ready day that they name."""
+        own = floor.notice is self.rule.trigger.notice
+        entries = occasion.entries if own else self.case.of(floor.notice)
+        told = [(at, e) for e in entries if _addressed(e, party) and (at := self._when(e, floor.time, party))]
+        first = min((at for at, _ in told), default=None)
+        at = self._named_day(told) if floor.from_ready_day else first
+        due = floor.count.due(at, ground) if at is not None else None
+        if at is None or due is None:
             return None
-        times = (self._when(e, floor.time, party) for e in self.case.of(floor.notice) if _addressed(e, party))
-        first = min((at for at in times if at is not None), default=None)
-        due = floor.count.due(first, ground) if first is not None else None
-        if first is None or due is None:
-            return None
-        return Counted(due, _TIMED[floor.time].of(notice=floor.notice, at=self.stamp(first)))
+        if floor.from_ready_day:
+            named = Say.NOTICE_READY_DAY.of(notice=floor.notice, day=self.day(at))
+            return Counted(due, Say.FLOORED_BY_DAY.of(day=self.day(due), start=named))
+        start = _TIMED[floor.time].of(notice=floor.notice, at=self.stamp(at))
+        return Counted(due, Say.FLOORED.of(day=self.day(due), start=start))
+
+    def _named_day(self, told: list[tuple[datetime, Entry]]) -> datetime | None:
+        """The day named last; once it has begun, no notice names another one."""
+        named: datetime | None = None
+        for at, e in told:
+            if e.notice.ready is None:
+                continue
+            if named is not None and at >= named:
+                break
+            named = max(at, self._ready_day(e))
+        return named
 
     def _how(self, start: Start, count: Count, due: datetime, ground: Ground) -> Sentence:
         """The count in words: from what, how far, to when, by which paragraph."""
@@ -427,7 +476,7 @@ class Reading:
             start=start.said,
             due=self.stamp(due),
             day=self.day(due),
-            basis=start.basis,
+            basis=of_file(start.basis),
             length=count.duration,
             number=number,
             cutoff=count.cutoff,
@@ -460,8 +509,13 @@ class Reading:
         receivers = {r for e in occasion.entries for r in e.notice.receivers}
 
         def own(e: Entry) -> bool:
-            referring = e.notice.refers_to in occasion.ids and e.notice.sender not in receivers
-            return party is None or e.notice.sender == party or referring
+            sender, at = e.notice.sender, _told_at(self.case, e)
+            if party is None or sender == party:
+                return True
+            succeeds = any(since <= at and sender == other for since, other in self.successions())
+            if self.rule.responsible is not None and succeeds:
+                return True
+            return sender not in receivers and (succeeds or e.notice.refers_to in occasion.ids)
 
         return [e for e in self._tellings(telling, party) if belongs(e) and own(e)]
 
@@ -549,11 +603,17 @@ class Reading:
     def _ended(self, occasion: Occasion, start: Start, due: datetime) -> Ending | None:
         closed = self.endings(self.rule.closed_by, occasion)
         voided = [end for end in self.endings(self.rule.voided_by, occasion) if end.at < due]
-        if start.later:  # a need that showed after it was denied stands
-            closed = [
-                end for end in closed if end.kind is not NoticeKind.NO_MUNICIPAL_NEED or end.at >= start.at
-            ]
+        denials = [end for end in closed if end.kind is NoticeKind.NO_MUNICIPAL_NEED]
+        overtaken = [end for end in denials if self._needed_after(end.at, start)]
+        closed = [end for end in closed if end not in overtaken]
         return min((*closed, *voided), key=lambda end: (end.at, end.kind), default=None)
+
+    def _needed_after(self, denied_at: datetime, start: Start) -> bool:
+        """Whether a need showed after it was denied: identified, or told as ready; then the duty stands."""
+        if start.later or self.rule.trigger.notice is NoticeKind.ADMITTED:
+            return start.later and denied_at < start.at
+        needs = self.case.of(NoticeKind.NEED_IDENTIFIED, NoticeKind.READY_FOR_DISCHARGE)
+        return any(e.at > denied_at for e in needs)
 
     def why(self, ended: Ending, due: datetime) -> Sentence:
         """What ended it, and that it had been due before."""
@@ -596,7 +656,7 @@ class Reading:
                 if other.ids and other.ids != occasion.ids:
                     continue
                 who = party if party in reading.parties(other) else None
-                begun = reading.begin(other, who)
+                begun = reading.begin(other, who, beside=False)
                 counted = begun[0].counted(other, who, begun[1]) if begun else None
                 if counted is not None and not in_time(told, counted.due):
                     what = of_file(required.missing)
@@ -612,8 +672,23 @@ class Reading:
     ) -> tuple[datetime, tuple[Sentence, ...]]:
         """The first day from `base` that begins with every condition fulfilled, else what is missing.
 
-        The day on which the count starts begins, for this, with the start.
+        The day on which the count starts begins, for this, with the start. Nothing opens after the last day
+        of a regime that has ended.
         """
+        due, missing = self._opening(occasion, party, start, base)
+        over = self.regime_over(self.day(due))
+        return due, missing or ((over,) if over else ())
+
+    def regime_over(self, day: date) -> Sentence | None:
+        """Why nothing is due or charged on `day`: the country's rules had ended before it."""
+        country = self.terms.country
+        if country.valid_to is None or day <= country.valid_to:
+            return None
+        return Say.COUNTRY_ENDED.of(reason=of_file(country.ended or country.name), day=country.valid_to)
+
+    def _opening(
+        self, occasion: Occasion, party: str | None, start: Start, base: datetime
+    ) -> tuple[datetime, tuple[Sentence, ...]]:
         if not self.required:
             return base, ()
         changes = {at for r in self.required for _, at in self._told(r.telling, party)}
@@ -679,9 +754,11 @@ class Reading:
         if self.rule.lapses:
             return DeadlineState.MET, due, [*remarks, Say.OVER.of(at=self.stamp(due))]
         suspended = self.suspended(occasion, party)
-        if suspended is not None:
-            return DeadlineState.OPEN, None, [*remarks, suspended]
-        return DeadlineState.MISSED, None, remarks
+        if suspended is None:
+            return DeadlineState.MISSED, None, remarks
+        for ended in self.endings(self.rule.voided_by, occasion):  # nobody waits for a word any more
+            return DeadlineState.VOID, ended.at, [self.why(ended, due)]
+        return DeadlineState.OPEN, None, [*remarks, suspended]
 
     def _about_the_figure(self, start: Start) -> list[Sentence]:
         """Whose figure it is: the law's goes without saying."""
@@ -694,9 +771,9 @@ class Reading:
             if r.key != "remind_before"
         ]
         if rule.confidence == "local" and not made and start.remark is None:
-            made.append(Say.LOCAL_FIGURE.of(length=rule.count.duration, basis=start.basis))
+            made.append(Say.LOCAL_FIGURE.of(length=rule.count.duration, basis=of_file(start.basis)))
         if rule.confidence == "K":
-            made.append(Say.UNCERTAIN_FIGURE.of(basis=start.basis))
+            made.append(Say.UNCERTAIN_FIGURE.of(basis=of_file(start.basis)))
         if rule.note is not None:
             made.append(of_file(rule.note))
         return made

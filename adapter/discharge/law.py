@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from adapter.discharge.counting import WAYS, Count
 from adapter.discharge.notices import NoticeKind
-from adapter.discharge.rules import Amount, Country, Requirement, Rule, Telling, Time
+from adapter.discharge.rules import Amount, Country, Floor, Requirement, Rule, Telling, Time
 from adapter.discharge.wording import translated
 
 _CONFIDENCE = {
@@ -77,6 +77,7 @@ def _rule(rule: Rule) -> Iterator[str]:
         ("Ended by", _kinds(rule.closed_by)),
         ("Ended, before its time is up, by", _kinds(rule.voided_by)),
         ("Silence says nothing while", _listed(map(_telling, rule.suspended_by), "or")),
+        ("Receipts", "nothing counts before the receiver has accepted it" if rule.accepted_only else ""),
         ("In force", _validity(rule)),
         ("Reminder", _reminder(rule)),
         ("Source", f"{rule.basis}: {_CONFIDENCE[rule.confidence]}"),
@@ -85,9 +86,7 @@ def _rule(rule: Rule) -> Iterator[str]:
     if rule.later:
         later = f"when the {_notice(rule.later.notice)} comes later than that, from it"
         rows.insert(2, ("Or", f"{later} ({rule.later.basis})"))
-    if rule.floor:
-        floor = f"{_notice(rule.floor.notice)} {_TIMES[rule.floor.time]}: {_count(rule.floor.count)}"
-        rows.insert(3, ("Not before", floor))
+    rows[3:3] = [("Not before", _floor(floor)) for floor in rule.floors]
     yield "| | |"
     yield "|---|---|"
     yield from (f"| {name} | {text} |" for name, text in rows if text)
@@ -116,6 +115,13 @@ def _trigger(rule: Rule) -> str:
     if trigger.placed:
         text += f"; only for those placed on `{trigger.placed}`"
     return text
+
+
+def _floor(floor: Floor) -> str:
+    text = f"{_notice(floor.notice)} {_TIMES[floor.time]}"
+    if floor.from_ready_day:
+        text = f"the day that the {_notice(floor.notice)} names"
+    return f"{text}: {_count(floor.count)}"
 
 
 def _count(count: Count) -> str:

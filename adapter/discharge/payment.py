@@ -18,7 +18,7 @@ from adapter.discharge.counting import first_second
 from adapter.discharge.deadlines import Counted, Ending, Occasion, Reading, Start, readinesses, readings
 from adapter.discharge.notices import AnswerValue, NoticeKind, local_date
 from adapter.discharge.rules import Amount, Payment
-from adapter.discharge.sentences import Say, Sentence
+from adapter.discharge.sentences import Say, Sentence, of_file
 
 PAYMENT_START = "payment-start"
 """The kind of deadline from which days are charged."""
@@ -81,7 +81,10 @@ def liabilities(
         if reading.rule.kind != PAYMENT_START:
             continue
         for occasion in reading.occasions():
-            for party in reading.parties(occasion):
+            parties = reading.parties(occasion)
+            if not parties:
+                without[occasion.ids, None] = _unowed(reading)
+            for party in parties:
                 key = (occasion.ids, party)
                 span = _span(reading, occasion, party)
                 if span is not None:
@@ -113,14 +116,20 @@ def _nothing(reading: Reading, occasion: Occasion, party: str | None) -> Liabili
     if start is None:
         reason = Say.NOT_RECEIVED.of(basis=reading.rule.basis)
     else:
-        reason = Say.NOT_IN_FORCE.of(country=reading.terms.name, day=reading.day(start.at))
+        reason = Say.NOT_IN_FORCE.of(country=of_file(reading.terms.name), day=reading.day(start.at))
     return Liability(party=party, basis=reading.rule.basis, liable_from=None, reasons=(reason,))
+
+
+def _unowed(reading: Reading) -> Liability:
+    """Nobody was told who could owe anything."""
+    reason = Say.NO_MUNICIPALITY.of()
+    return Liability(party=None, basis=reading.rule.basis, liable_from=None, reasons=(reason,))
 
 
 def _uncovered(agreement: Agreement, occasion: Occasion) -> Liability:
     """No rule speaks of such a stay at all."""
     day = local_date(occasion.entries[-1].at, agreement.zone)
-    reason = Say.NOT_IN_FORCE.of(country=agreement.name, day=day)
+    reason = Say.NOT_IN_FORCE.of(country=of_file(agreement.name), day=day)
     basis = agreement.country.payment.basis
     return Liability(party=None, basis=basis, liable_from=None, reasons=(reason,))
 
@@ -147,17 +156,21 @@ class _Span:
             ended = Say.ONLY_CHARGED_FROM.of(ended=reading.why(end, end.at), day=first)
             return self._none((ended,))
         until = min(reading.day(reading.now), end_day) if end_day else reading.day(reading.now)
-        charged = list(self._days(first, until))
+        over = reading.regime_over(until - timedelta(days=1))
+        charged = [day for day in self._days(first, until) if not reading.regime_over(day)]
         withheld, suspended = self._withheld(charged)
         reasons = [*self._why(due), *self.counted.remarks]
-        if end:
+        if over:
+            reasons.append(over)
+        elif end:
             reasons.append(reading.why(end, end.at))
         if withheld and suspended:
-            reasons.append(Say.WITHHELD.of(number=len(withheld), reason=suspended))
+            says = Say.WITHHELD_ONE if len(withheld) == 1 else Say.WITHHELD
+            reasons.append(says.of(number=len(withheld), reason=suspended))
         days = tuple(
             self._priced(day, number) for number, day in enumerate(charged, 1) if day not in withheld
         )
-        reasons += [day.contested for day in days[:1] if day.contested]
+        reasons += [day.contested for day in days if day.contested][:1]
         reasons += self._changes(days)
         return Liability(
             party=self.party,
@@ -252,8 +265,9 @@ class _Span:
 
     def _contested(self, day: date) -> Sentence | None:
         """The claim of circumstances beyond control that was made by the end of the day, if any."""
+        debtor = self._responsible_on(day)
         for e in self.reading.case.of(NoticeKind.BEYOND_CONTROL):
-            own = self.party in (None, e.notice.sender)
+            own = debtor in (None, e.notice.sender)
             if own and self.reading.day(e.at) <= day:
                 return Say.CONTESTED.of(at=self.reading.stamp(e.at), basis=self.reading.rule.basis)
         return None
@@ -261,15 +275,10 @@ class _Span:
     def _responsible_on(self, day: date) -> str | None:
         """Who owes that day: the municipality of the readiness, until another one becomes responsible."""
         party = self.party
-        for at, successor in self._successions():
+        for at, successor in self.reading.successions():
             if self.reading.day(at) <= day:
                 party = successor
         return party
-
-    def _successions(self) -> list[tuple[datetime, str]]:
-        changes = self.reading.case.of(NoticeKind.RESPONSIBLE_MUNICIPALITY_CHANGED)
-        named = ((e, self.reading.responsible(e)) for e in changes)
-        return [(e.at, party) for e, party in named if party is not None]
 
     def _changes(self, days: tuple[Day, ...]) -> Iterator[Sentence]:
         for before, day in pairwise(days):
@@ -294,16 +303,17 @@ def _says_no(entry: Entry) -> bool:
 
 
 def _about(amount: Amount | None, year: int, payee: str, payment: Payment) -> Sentence | None:
+    basis = of_file(amount.basis if amount else "")
     match amount.confidence if amount is not None else None:
         case None if len(payment.payees) > 1:
-            return Say.AMOUNT_UNKNOWN_TO.of(year=year, payee=payee)
+            return Say.AMOUNT_UNKNOWN_TO.of(year=year, payee=of_file(payee))
         case None:
             return Say.AMOUNT_UNKNOWN.of(year=year)
         case "S":
-            return Say.AMOUNT_SECOND_HAND.of(year=year, basis=amount.basis if amount else "")
+            return Say.AMOUNT_SECOND_HAND.of(year=year, basis=basis)
         case "K":
-            return Say.AMOUNT_UNCHECKED.of(year=year, basis=amount.basis if amount else "")
+            return Say.AMOUNT_UNCHECKED.of(year=year, basis=basis)
         case "local":
-            return Say.AMOUNT_AGREED.of(year=year, basis=amount.basis if amount else "")
+            return Say.AMOUNT_AGREED.of(year=year, basis=basis)
         case _:
             return None

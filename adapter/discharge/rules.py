@@ -7,7 +7,7 @@ reason.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, time, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from types import MappingProxyType
@@ -77,6 +77,7 @@ class Floor:
     notice: NoticeKind
     time: Time
     count: Count
+    from_ready_day: bool = False  # from the day that they name as ready
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,7 +135,7 @@ class Rule:
     lapses: bool = False  # nothing satisfies it: it is over when its time is up
     quiet: bool = False  # shown, but nobody is alarmed: a goal, or what goes by ways we do not see
     later: Later | None = None
-    floor: Floor | None = None
+    floors: tuple[Floor, ...] = ()
     receivers_of: tuple[NoticeKind, ...] = ()  # one deadline for each receiver of these
     roles: tuple[str, ...] = ()  # which receivers, where their role is known
     responsible: str | None = None  # or one, for the party of this role that is responsible
@@ -142,6 +143,7 @@ class Rule:
     closed_by: tuple[NoticeKind, ...] = ()  # whenever it comes
     suspended_by: tuple[Telling, ...] = ()  # while the last answer says so, silence says nothing
     requires: tuple[Requirement, ...] = ()
+    accepted_only: bool = False  # a receipt's time counts only where the receiver has accepted the notice
     remind_before: timedelta
     note: str | None = None  # what is unsettled, or whose figure it is
     replaced: tuple[Replaced, ...] = ()  # by the agreement in force
@@ -265,6 +267,8 @@ class Table:
         value = self.content.get(key)
         if isinstance(value, str):
             return self.parsed(key, date.fromisoformat)
+        if isinstance(value, datetime):
+            raise self.wrong(key, "must be a date without a time of day")
         return self.optional(key, date)
 
     def one_of(self, key: str, words: Iterable[str]) -> str:
@@ -386,6 +390,8 @@ def _by_name(tables: list[Any], over: Mapping[str, Any], where: str) -> list[Any
         if name not in names:
             known = ", ".join(str(n) for n in names if n) or "none with a name"
             raise ConfigurationError(f"{where}: {name}: there is none of that name; there are: {known}")
+        if not isinstance(over[name], Mapping):
+            raise ConfigurationError(f"{where}: {name}: must be a table")
     return [
         merged(t, over[t["name"]], f"{where}, {t['name']}") if t.get("name") in over else t for t in tables
     ]
@@ -408,7 +414,7 @@ def read_rule(table: Table) -> Rule:
         valid_from=table.day("valid_from"),
         valid_to=table.day("valid_to"),
         later=_later(table.table("later")) if "later" in table.content else None,
-        floor=_floor(table.table("floor")) if "floor" in table.content else None,
+        floors=tuple(_floor(t) for t in table.tables("floor")),
         receivers_of=concerns.notices("receivers_of"),
         roles=concerns.words("roles", ROLES),
         responsible=concerns.one_of_if("responsible", ROLES),
@@ -419,6 +425,7 @@ def read_rule(table: Table) -> Rule:
         closed_by=table.notices("closed_by"),
         suspended_by=tuple(_satisfaction(t) for t in table.tables("suspended_by")),
         requires=tuple(_requirement(t) for t in table.tables("requires")),
+        accepted_only=table.optional("accepted_only", bool) or False,
         remind_before=table.parsed("remind_before", duration),
         note=table.optional("note", str),
         raw=MappingProxyType(raw),
@@ -494,7 +501,12 @@ def _later(table: Table) -> Later:
 
 
 def _floor(table: Table) -> Floor:
-    made = Floor(notice=table.notice(), time=table.time(), count=_count(table))
+    made = Floor(
+        notice=table.notice(),
+        time=table.time(),
+        count=_count(table),
+        from_ready_day=table.optional("from_ready_day", bool) or False,
+    )
     table.done()
     return made
 
@@ -512,6 +524,7 @@ def _telling(table: Table, notices: tuple[NoticeKind, ...]) -> Telling:
 
 
 def _satisfaction(table: Table) -> Telling:
+    table.optional("name", str)  # by which an agreement can mean it
     notices = table.notices("notices")
     if not notices:
         raise table.wrong("notices", "is missing")
@@ -560,18 +573,22 @@ def read_amounts(tables: Iterable[Table], payees: tuple[str, ...]) -> tuple[Amou
     """The prices of a rule file or of an agreement."""
     made = []
     for table in tables:
-        made.append(
-            Amount(
-                year=table.required("year", int),
-                amount=table.parsed("amount", _money),
-                basis=table.required("basis", str),
-                confidence=table.one_of_if("confidence", CONFIDENCES) or "local",
-                payee=table.one_of_if("payee", payees) or payees[0],
-                from_day=table.optional("from_day", int) or 1,
-                to_day=table.optional("to_day", int),
-            )
+        first = table.optional("from_day", int)
+        one = Amount(
+            year=table.required("year", int),
+            amount=table.parsed("amount", _money),
+            basis=table.required("basis", str),
+            confidence=table.one_of_if("confidence", CONFIDENCES) or "local",
+            payee=table.one_of_if("payee", payees) or payees[0],
+            from_day=1 if first is None else first,
+            to_day=table.optional("to_day", int),
         )
         table.done()
+        if one.from_day < 1:
+            raise table.wrong("from_day", f"{one.from_day} is no day; the first charged day is 1")
+        if one.to_day is not None and one.to_day < one.from_day:
+            raise table.wrong("to_day", f"{one.to_day} is before from_day {one.from_day}")
+        made.append(one)
     return tuple(made)
 
 

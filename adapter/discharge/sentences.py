@@ -49,6 +49,7 @@ class Say(StrEnum):
     NAMED_DAY = "{start}, and the day that it names: {day} ({basis})"
     ROLLED = "the last day would be a day off, so it is the next working day"
     FLOORED = "not before {day}, because of another notice: {start}"
+    FLOORED_BY_DAY = "not before {day}: {start}"
     LATER_NEED = "counted from the need identified {at}, after admission"
     LATER_NEED_BESIDE = (
         "counted from the need identified {at}, after admission; "
@@ -84,7 +85,7 @@ class Say(StrEnum):
     NOTHING_HAPPENED = "nothing has happened"
     NOT_RECEIVED = "the ready notice has no positive receipt of the receiver, so it does not count ({basis})"
     NOT_IN_FORCE = "no rule of {country} on payment was in force for this on {day}"
-    COUNTRY_ENDED = "{country}: {reason}; nothing can start after {day}"
+    COUNTRY_ENDED = "{reason}; nothing is due or charged after {day}"
     ONLY_CHARGED_FROM = "{ended}; the first chargeable day would have been {day}"
     CHARGED_FROM = "{counted}; a condition was missing until then, so {day}"
     FROM_DAY = "{start}, so counted from that day: {day} ({basis})"
@@ -92,6 +93,7 @@ class Say(StrEnum):
     CANNOT = "the municipality said that it cannot receive the patient yet ({basis})"
     WAITS = "the municipality has not said that it can receive the patient ({basis})"
     WITHHELD = "{number} days are withheld, because they rest on silence: {reason}"
+    WITHHELD_ONE = "{number} day is withheld, because it rests on silence: {reason}"
     CONTESTED = (
         "the municipality says that circumstances are beyond its control, {at} ({basis}): to be contested"
     )

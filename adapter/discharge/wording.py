@@ -26,16 +26,18 @@ ENGLISH = "en"
 def said(sentence: Sentence, language: str = ENGLISH) -> str:
     """The sentence in that language; an instant shows the hospital's clock, as it was given."""
     text = translated(sentence.key, language)
+    if not sentence.values:
+        return text  # a name or a text that is given: a brace in it is no place
     return text.format(**{name: _value(value, language) for name, value in sentence.values.items()})
 
 
 def translated(key: str, language: str) -> str:
-    """A text of the catalogs."""
-    if language == ENGLISH:
-        return _ENGLISH_WORDS.get(key, key)
-    message = catalog(language).get(key)
-    found = message.string if message is not None else None
-    return found if isinstance(found, str) and found else _ENGLISH_WORDS.get(key, key)
+    """A text of the catalogs. A sentence is its own English; only codes have an English entry."""
+    for name in dict.fromkeys((language, ENGLISH)):
+        message = catalog(name).get(key)
+        if message is not None and isinstance(message.string, str) and message.string:
+            return message.string
+    return key
 
 
 @lru_cache
@@ -83,12 +85,3 @@ def _length(length: timedelta, language: str) -> str:
 
 
 _UNITS = (("duration-hour", 3600), ("duration-minute", 60), ("duration-second", 1))
-
-_ENGLISH_WORDS = {
-    "ready-for-discharge": "ready notice",
-    "readiness-withdrawn": "withdrawal of the ready notice",
-    "admitted": "admission",
-    "care-needs": "early notice",
-    "discharged": "discharge",
-    "deceased": "death",
-}

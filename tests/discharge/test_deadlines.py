@@ -1,6 +1,7 @@
 """The deadlines of the law, named from the law: Norway's regulation 1115 and Sweden's act 2017:612."""
 
 import random
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -674,3 +675,26 @@ def test_now_may_be_in_any_zone():
     utc = datetime(2024, 3, 2, 7, 0, 1, tzinfo=UTC)
     assert deadlines(case, made, utc) == deadlines(case, made, utc.astimezone(OSLO))
     assert deadlines(case, made, utc)[0].state == "missed"
+
+
+# --- the time of the transport receipt, by agreement --------------------------------------------------------
+
+
+def refused(notice: Notice, when: str) -> Evidence:
+    return Evidence(
+        step=Step.REFUSED, message_id=notice.message_id, sender=notice.sender, party=LAERDAL, at=at(when)
+    )
+
+
+def test_hisd_80806_a_refused_notice_is_not_received_whichever_time_is_agreed():
+    notice = told(K.READY_FOR_DISCHARGE, "05 09:00")
+    delivered = replace(accepted(notice, "05 09:01"), step=Step.DELIVERED)
+    facts = [ADMITTED, notice, delivered, refused(notice, "05 09:02")]
+    found = read("norway", facts, "06 09:00", receipt_counts_by="delivered")
+    assert not [d for d in found if d.kind in ("answer", "payment-start")]
+    counted = of("answer", read("norway", [*facts[:3], accepted(notice, "05 11:00")], "06 09:00"))
+    assert counted.since == at("05 11:00")
+    sooner = read(
+        "norway", [*facts[:3], accepted(notice, "05 11:00")], "06 09:00", receipt_counts_by="delivered"
+    )
+    assert of("answer", sooner).since == at("05 09:01")
