@@ -132,7 +132,7 @@ def cases_in(made: Rig) -> Mapping[frozenset[Notice], dict[str, object]]:
     store.close()
     assert len(rows) == len(kept)
     given = ("hospital", "municipality", "state", "admitted_at", "ready_at", "discharged_at")
-    names = (*given, "planned_discharge")
+    names = (*given, "planned_discharge", "day_only")
     return {frozenset(kept[row["id"]]): {name: row[name] for name in names} for row in rows}
 
 

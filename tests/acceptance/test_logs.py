@@ -305,7 +305,7 @@ def test_no_log_line_and_no_metric_of_a_region_identifies_anybody(
         made.stop()
     log = made.log()
     assert {200, 202, 400, 415, 422} <= set(statuses)
-    lines = lines_of(log, "The discharge adapter is running.")
+    lines = lines_of(log, "The discharge adapter is running.", "warning: ")
     assert {"accepted", "refused", "quarantined"} <= {line.get("outcome") for line in lines}
     assert "mailbox cannot be read" in log
     assert (planted.found_in(log), names_in(log)) == ([], [])
