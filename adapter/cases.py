@@ -80,7 +80,7 @@ class Cases:
         return [(_owner(case, owner), case) for case in found]
 
     def explained(self, tx: Connection, case_id: int, now: datetime) -> dict[str, Any]:
-        """Each deadline and each payment day of a case with the sentence why; NotFound where there is none."""
+        """Each deadline and payment day of a case with the sentence why; NotFound where there is none."""
         row = rows.get(tx, case_id)
         if row is None:
             raise NotFound(f"there is no case {case_id}; `discharge-adapter cases` lists them")

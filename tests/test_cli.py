@@ -514,6 +514,9 @@ NOT_IN_THE_STORE = [
     (["endpoints", "pause", "mars"], "there is no endpoint 'mars'"),
     (["alarms", "seen", "99"], "there is no alarm 99"),
     (["alarms", "close", "99", "--by", "Solveig"], "--why"),
+    (["payments", "--month", "2999-01", "--close"], "2999-01 is not over yet"),
+    (["payments", "waive", "7", "--why", "fire"], "there is no booked charge 7"),
+    (["explain", "--case", "99"], "there is no case 99"),
 ]
 UNKNOWN = [
     (["case", "x"], "ID"),
@@ -529,7 +532,10 @@ UNKNOWN = [
     (["simulate", str(REGION), "--faults", "slow=mars:2s"], "nobody is called 'mars'"),
     (["simulate", str(REGION), "--faults", "tired"], "fault 'tired'"),
     (["restore", "nowhere.db"], "nowhere.db: there is no such backup"),
-    (["payments"], "No such command"),
+    (["payments"], "--month: is missing; write --month 2024-03"),
+    (["payments", "--month", "March"], "--month March: is no month; write it as 2024-03"),
+    (["payments", "--month", "2024-03", "--csv", "--json"], "--csv and --json: choose one of them"),
+    (["explain"], "name a SCENARIO.json, or a case with --case ID"),
 ]
 
 

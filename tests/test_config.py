@@ -325,3 +325,44 @@ def test_a_region_is_found_beside_the_settings_file(tmp_path: Path):
     assert load(folder / "adapter.toml").region == folder / "region.toml"
     with pytest.raises(ConfigurationError, match="no such settings file"):
         load(tmp_path / "other.toml")
+
+
+ACCORD = """
+[[accord]]
+name = "Samarbeidsavtale Sogn 2014"
+between = ["laerdal-sjukehus", "sogndal"]
+valid_from = 2014-01-01
+valid_to = 2015-12-31
+terms = { answer_within = "PT4H", grace = "PT24H" }
+"""
+
+
+def test_what_parties_have_agreed_on_stands_in_the_region_file(tmp_path):
+    file = tmp_path / "region.toml"
+    file.write_text(REGION.read_text() + ACCORD)
+    (accord,) = load_region(file).accords
+    assert (accord.name, accord.between) == (
+        "Samarbeidsavtale Sogn 2014",
+        {"laerdal-sjukehus", "sogndal"},
+    )
+    assert accord.terms == {"answer_within": "PT4H", "grace": "PT24H"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"sogndal"]', '"mars"]', "between names 'mars', which is not in this file"),
+        ("answer_within", "answer_in", "term 'answer_in': no such term"),
+        ('"PT4H"', '"four hours"', "term 'answer_within' (answer): duration: 'four hours' is no duration"),
+        ("2015-12-31", "2013-12-31", "valid_to: 2013-12-31 is before valid_from"),
+        ("valid_to", "valid_until", "valid_until"),
+    ],
+)
+def test_a_wrong_accord_is_told_with_file_and_key(tmp_path, old, new, said):
+    file = tmp_path / "region.toml"
+    assert old in ACCORD
+    file.write_text(REGION.read_text() + ACCORD.replace(old, new))
+    with pytest.raises(ConfigurationError) as error:
+        load_region(file)
+    assert str(file) in str(error.value)
+    assert said in str(error.value)

@@ -11,7 +11,7 @@ from adapter.discharge.notices import NoticeKind
 from adapter.discharge.rules import Amount, Country, Floor, Requirement, Rule, Telling, Time
 from adapter.discharge.wording import translated
 
-_CONFIDENCE = {
+CONFIDENCE = {
     "Q": "read in the law or standard itself",
     "S": "read in a source that quotes it",
     "K": "not checked against a source: the region must confirm it",
@@ -80,7 +80,7 @@ def _rule(rule: Rule) -> Iterator[str]:
         ("Receipts", "nothing counts before the receiver has accepted it" if rule.accepted_only else ""),
         ("In force", _validity(rule)),
         ("Reminder", _reminder(rule)),
-        ("Source", f"{rule.basis}: {_CONFIDENCE[rule.confidence]}"),
+        ("Source", f"{rule.basis}: {CONFIDENCE[rule.confidence]}"),
         ("Note", rule.note or ""),
     ]
     if rule.later:
@@ -197,7 +197,7 @@ def _payment(country: Country) -> Iterator[str]:
 
 
 def _source(amount: Amount) -> str:
-    return f"{amount.basis}: {_CONFIDENCE[amount.confidence]}"
+    return f"{amount.basis}: {CONFIDENCE[amount.confidence]}"
 
 
 def _notice(kind: NoticeKind) -> str:

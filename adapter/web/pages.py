@@ -61,9 +61,11 @@ PAGES: Mapping[str, Callable[[Look], View]] = {
     "/deliveries/{id}": views.delivery,
     "/cases": views.cases,
     "/cases/{id}": views.case,
+    "/cases/{id}/why": views.why,
     "/messages/{id}": views.message,
     "/quarantine": views.quarantine,
     "/endpoints": views.endpoints,
+    "/payments": views.payments,
     "/alarms": views.alarms,
     "/deadlines": views.deadlines,
 }

@@ -17,6 +17,7 @@ from adapter.cases import pseudonym
 from adapter.errors import NotFound
 from adapter.fhir.bundles import NATIONAL_IDENTIFIERS, Subject
 from adapter.inbox import Inbox
+from adapter.ledger import Ledger, bounds, month_of
 from adapter.messaging.delivery import DeliveryState
 from adapter.messaging.register import Register
 from adapter.outbox import BY_HAND
@@ -349,6 +350,32 @@ def case(look: Look) -> View:
         "ahead": [d for d in known["deadlines"] if d["state"] in ("open", "missed") and not d["noted_at"]],
     }
     return View(template="case.html", title=f"Case {row['id']}", values=values, elsewhere=elsewhere)
+
+
+def why(look: Look) -> View:
+    """`/cases/{id}/why`: each deadline and charged day in words, in English and the country's language."""
+    row = case_rows.get(look.tx, look.row("case"))
+    if row is None:
+        raise NotFound("There is no such case. The list of cases shows those that there are.")
+    told = look.inbox.cases.explained(look.tx, row["id"], look.now)
+    return View(template="why.html", title=f"Case {row['id']}", values={"case": row, "told": told})
+
+
+def payments(look: Look) -> View:
+    """`/payments?month=2024-03`: what each municipality owes for a month, day by day."""
+    month = look.query.get("month") or month_of(look.now.astimezone(look.say.zone).date())
+    try:
+        bounds(month)
+    except ValueError:
+        raise NotFound("A month is written as 2024-03.") from None
+    statement = Ledger(cases=look.inbox.cases).statement(look.tx, month, look.now)
+    values = {
+        "statement": statement,
+        "totals": statement.totals,
+        "lines": statement.lines[:LONGEST],
+        "more": max(0, len(statement.lines) - LONGEST),
+    }
+    return View(template="payments.html", title="Payments", values=values)
 
 
 # --- messages ---------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Any
 
+from adapter.discharge.law import CONFIDENCE
 from adapter.discharge.notices import spoken
 from adapter.messaging.register import Register
 from adapter.outbox import STAFF
@@ -239,6 +240,10 @@ class Wording:
     def deadline(self, state: str) -> Mark:
         """How a deadline stands."""
         return DEADLINE_STATES.get(state, Mark(words=self.kind(state)))
+
+    def confidence(self, label: str) -> str:
+        """How well a rule is known."""
+        return CONFIDENCE[label]
 
     def health(self, shown: Document) -> Mark:
         """How an endpoint does."""

@@ -1,0 +1,86 @@
+"""Payments on the command line, and why: a store from March 2014, looked at long afterwards."""
+
+import csv
+import io
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from adapter.discharge.notices import NoticeKind
+from tests.conftest import StandingClock
+from tests.shell import Shell
+from tests.stage import REGION, answering, stage
+
+K = NoticeKind
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    """One patient of Sogndal has been ready since 3 March, and nobody has answered."""
+    clock = StandingClock(at=datetime(2014, 3, 3, 10, 0, tzinfo=ZoneInfo("Europe/Oslo")))
+    play = stage(f"sqlite:///{tmp_path}/region.db", clock)
+    play.post.answer = answering(clock)
+    for kind in (K.ADMITTED, K.CARE_NEEDS, K.READY_FOR_DISCHARGE):
+        play.receive(play.message(kind))
+        play.deliver()
+    play.close()
+    (tmp_path / "adapter.toml").write_text(f'region = "{REGION}"\nstore = "sqlite:///{tmp_path}/region.db"\n')
+    return Shell(tmp_path)
+
+
+def test_a_month_is_shown_as_a_document_and_its_totals_are_the_sums(shell: Shell) -> None:
+    told = shell("payments", "--month", "2014-03", "--json").json
+    assert (told["month"], told["closed_at"], len(told["lines"])) == ("2014-03", None, 29)
+    assert told["totals"] == [
+        {"municipality": "sogndal", "payee": "hospital", "days": 29, "amount": "123395", "currency": "NOK"}
+    ]
+    first = told["lines"][0]
+    assert (first["date"], first["amount"], first["kind"], first["state"]) == (
+        "2014-03-03", "4255", "charge", "open",
+    )  # fmt: skip
+    assert "silence counts as no" in first["why"]
+
+
+def test_csv_has_a_line_a_day(shell: Shell) -> None:
+    lines = list(csv.DictReader(io.StringIO(shell("payments", "--month", "2014-03", "--csv").out.decode())))
+    assert len(lines) == 29
+    assert lines[-1] | {"why": ""} == {
+        "month": "2014-03", "id": "", "date": "2014-03-31", "case": "1", "municipality": "sogndal",
+        "payee": "hospital", "amount": "4255", "currency": "NOK", "kind": "charge", "state": "open",
+        "reverses": "", "why": "",
+    }  # fmt: skip
+
+
+def test_a_month_is_closed_disputed_and_waived(shell: Shell) -> None:
+    closed = shell("payments", "--month", "2014-03", "--close", "--by", "Kari", "--json").json
+    assert closed["closed_at"] is not None
+    number = closed["lines"][0]["id"]
+    assert shell("payments", "dispute", number, "--why", "fire", "--json").json == {"disputed": [number]}
+    assert shell("payments", "waive", number, "--why", "fire", "--by", "Kari").status == 0
+    april = shell("payments", "--month", "2014-04", "--json").json
+    reversal = next(line for line in april["lines"] if line["kind"] == "reversal")
+    assert (reversal["reverses"], reversal["amount"], reversal["date"]) == (number, "-4255", "2014-03-03")
+    assert april["totals"][0]["amount"] == str(30 * 4255 - 4255)
+    again = shell("payments", "--month", "2014-03", "--close")
+    assert (again.status, "closed already" in again.said) == (2, True)
+
+
+def test_people_get_tables(shell: Shell) -> None:
+    told = shell("payments", "--month", "2014-03").out.decode()
+    assert "2014-03, open: worked out now" in told
+    assert "Totals" in told
+
+
+def test_a_real_case_is_explained_in_both_languages(shell: Shell) -> None:
+    told = shell("explain", "--case", 1, "--json").json
+    assert told["languages"] == ["en", "nb"]
+    assert told["payment"]["liable_from"] == "2014-03-03"
+    english = shell("explain", "--case", 1).out.decode()
+    assert "silence" not in english.split("Charged days")[0]
+    assert "so counted from that day: Monday 2014-03-03" in english
+    norwegian = shell("explain", "--case", 1, "--language", "nb").out.decode()
+    assert "altså regnet fra den dagen: mandag 2014-03-03" in norwegian
+    wrong = shell("explain", "--case", 1, "--language", "sv")
+    assert (wrong.status, "this case is told in en and nb" in wrong.said) == (2, True)
