@@ -284,10 +284,11 @@ def test_standard_input_is_converted_as_a_file_is(shell: Shell) -> None:
     assert told == shell("convert", READY, "--to", "plo-1.5", "--json").json | {"file": "-"}
 
 
-def test_a_payment_that_is_not_encoded_is_not_known_rather_than_none(shell: Shell) -> None:
+def test_that_nothing_is_owed_is_said_and_why(shell: Shell) -> None:
     scenarios = FIXTURES / "scenarios"
     norway = shell("explain", scenarios / "norway-ready-announced-and-answered.json").out.decode()
-    assert "liable from not known, total not known" in norway
+    assert "liable from never, total 0" in norway
+    assert "- the municipality can receive Thursday 2014-03-06" in norway
     sweden = shell("explain", scenarios / "sweden-plan-needed-and-no-call.json").out.decode()
     assert "liable from never, total 0" in sweden
 

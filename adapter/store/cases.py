@@ -37,8 +37,11 @@ _facts = (
     .where(fact.c.patient == bindparam("patient"))
     .order_by(fact.c.id)
 )
-only_shown = and_(deadline.c.state == "missed", deadline.c.fired_at.is_(None), deadline.c.next_at.is_(None))
-"""A deadline that is missed and of which nobody is alarmed: a goal, or what goes by ways we do not see."""
+only_shown = or_(
+    and_(deadline.c.state == "open", deadline.c.remind_at.is_(None)),
+    and_(deadline.c.state == "missed", deadline.c.fired_at.is_(None), deadline.c.next_at.is_(None)),
+)
+"""A deadline of which nobody is reminded or alarmed: a goal, or what goes by ways that we do not see."""
 _told = (
     select(func.count())
     .select_from(fact.join(message, message.c.id == fact.c.message_row))

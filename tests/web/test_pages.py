@@ -418,7 +418,7 @@ def test_a_case_tells_its_story_in_order_with_evidence_and_basis(living):
     assert words(tree.find(".//h1")) == "Case 1: Lærdal sjukehus – Sogndal kommune"
     told = [words(event) for event in tree.xpath("//ol[@class='timeline']/li")]
     kinds = [event.get("class") for event in tree.xpath("//ol[@class='timeline']/li")]
-    assert kinds == ["notice", "delivery", "notice", "delivery", *["deadline"] * 3]
+    assert kinds == ["notice", "delivery", "notice", "delivery", *["deadline"] * 2]
     assert "Admitted From Lærdal sjukehus to Sogndal kommune." in told[0]
     assert "✓ Accepted by Sogndal kommune, 3 Mar, 10:00:05 ( message 2 )" in told[0]
     assert "forskrift 2011-11-18 nr 1115 § 8" in told[-1]
