@@ -1,21 +1,16 @@
 """Sentences and words said in a language: English, Norwegian bokmål, Swedish or Danish.
 
-The catalogs are gettext files in `locales/`, packaged with the rules. What a catalog lacks is said in
-English, and a test fails for it.
+The catalogs are gettext files in `locales/`, packaged with the rules (`.po` to be read and written, `.mo` as
+compiled). What a catalog lacks is said in English, and a test fails for it.
 """
 
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
+from gettext import GNUTranslations
 from importlib import resources
 from io import BytesIO
 from typing import Any
-
-from babel import Locale
-from babel.dates import get_day_names
-from babel.messages.catalog import Catalog
-from babel.messages.pofile import read_po
-from babel.units import format_unit
 
 from adapter.discharge.notices import NoticeKind
 from adapter.discharge.sentences import Sentence
@@ -33,18 +28,17 @@ def said(sentence: Sentence, language: str = ENGLISH) -> str:
 
 def translated(key: str, language: str) -> str:
     """A text of the catalogs. A sentence is its own English; only codes have an English entry."""
-    for name in dict.fromkeys((language, ENGLISH)):
-        message = catalog(name).get(key)
-        if message is not None and isinstance(message.string, str) and message.string:
-            return message.string
-    return key
+    return catalog(language).gettext(key) if key else key
 
 
 @lru_cache
-def catalog(language: str) -> Catalog:
-    """The catalog of a language, as its file has it."""
-    file = resources.files("adapter.discharge").joinpath("locales", f"{language}.po")
-    return read_po(BytesIO(file.read_bytes()), locale=language)
+def catalog(language: str) -> GNUTranslations:
+    """The catalog of a language, with the English one behind it."""
+    file = resources.files("adapter.discharge").joinpath("locales", f"{language}.mo")
+    made = GNUTranslations(BytesIO(file.read_bytes()))
+    if language != ENGLISH:
+        made.add_fallback(catalog(ENGLISH))
+    return made
 
 
 def _value(value: Any, language: str) -> str:
@@ -67,21 +61,17 @@ def _value(value: Any, language: str) -> str:
             return str(value)
 
 
-@lru_cache(maxsize=64)
-def _day_names(language: str) -> tuple[str, ...]:
-    names = get_day_names("wide", "format", Locale.parse(language))
-    return tuple(names[number] for number in range(7))
-
-
 def _weekday(day: date, language: str) -> str:
-    return _day_names(language)[day.weekday()]
+    return translated(f"weekday-{day.weekday()}", language)
 
 
 def _length(length: timedelta, language: str) -> str:
-    """72 hours stay hours: what a rule calls days, it gives as days (`Days`)."""
+    """72 hours stay hours: what a rule calls days, it gives as days."""
     seconds = int(length.total_seconds())
     unit, size = next((u, s) for u, s in _UNITS if seconds % s == 0)
-    return str(format_unit(seconds // size, unit, "long", locale=language))
+    number = seconds // size
+    text = catalog(language).ngettext(f"{{number}} {unit}", f"{{number}} {unit}s", number)
+    return text.format(number=number)
 
 
-_UNITS = (("duration-hour", 3600), ("duration-minute", 60), ("duration-second", 1))
+_UNITS = (("hour", 3600), ("minute", 60), ("second", 1))

@@ -193,3 +193,10 @@ def test_a_day_off_gives_way_to_the_next_working_day(country, day, first):
 def test_so_many_working_days_after_a_day(day, number, lands):
     norway = calendar("norway")
     assert norway.after_working_days(date.fromisoformat(day), number) == date.fromisoformat(lands)
+
+
+def test_the_holidays_of_every_packaged_country_are_known():
+    from adapter.discharge.calendar import _LOOKED_UP, _holidays
+
+    for code in _LOOKED_UP:
+        assert len(_holidays(code, 2024)) > 7

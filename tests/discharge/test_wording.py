@@ -12,7 +12,8 @@ from adapter.discharge.agreement import OWN_TERMS, countries
 from adapter.discharge.notices import NoticeKind
 from adapter.discharge.scenario import explain
 from adapter.discharge.sentences import Say, Sentence, of_file
-from adapter.discharge.wording import catalog, said, translated
+from adapter.discharge.wording import said, translated
+from tests.catalogs import LOCALES, catalog, compiled
 from tests.discharge.described import told
 
 LANGUAGES = ("nb", "sv", "da")
@@ -112,7 +113,8 @@ def test_every_notice_has_a_name_in_each_catalog(language, key):
 
 @everywhere
 def test_no_catalog_says_anything_that_nobody_asks_for(language):
-    asked = {*PLAIN, *TEXTS, *NOTICES, *NAMES}
+    lengths = {(f"{{number}} {unit}", f"{{number}} {unit}s") for unit in ("hour", "minute", "second")}
+    asked = {*PLAIN, *TEXTS, *NOTICES, *NAMES, *lengths, *(f"weekday-{n}" for n in range(7))}
     assert {m.id for m in catalog(language) if m.id} - asked == set()
 
 
@@ -282,3 +284,8 @@ def test_a_sentence_is_said_whole_and_never_two_of_them_as_one(language):
         assert why[language].count("  ") == 0
         assert "{" not in why[language]
         assert "}" not in why[language]
+
+
+@pytest.mark.parametrize("language", ["en", "nb", "sv", "da"])
+def test_the_compiled_catalog_is_that_of_the_file(language):
+    assert (LOCALES / f"{language}.mo").read_bytes() == compiled(language), "run `python -m tests.catalogs`"
