@@ -83,6 +83,8 @@ class Agreement:
 
     def between(self, parties: Iterable[str | None], day: date | None) -> tuple[Accord, ...]:
         """The accords that hold; without a day, those that always hold."""
+        if not self.accords:
+            return ()
         if day is None:
             return tuple(a for a in self.accords if not (a.between or a.valid_from or a.valid_to))
         known = set(parties)
@@ -103,8 +105,10 @@ class Agreement:
 
     def calendar(self, parties: Iterable[str | None], day: date) -> Calendar:
         """The hospital's calendar with the days off that were agreed on."""
-        more = [off for a in self.between(parties, day) for off in a.terms.get("days_off", ())]
         own = self.country.calendar
+        if not self.accords:
+            return own
+        more = [off for a in self.between(parties, day) for off in a.terms.get("days_off", ())]
         return replace(own, days_off=(*own.days_off, *more)) if more else own
 
     def payment(self, parties: Iterable[str | None], day: date) -> Payment:

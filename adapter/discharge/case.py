@@ -107,6 +107,10 @@ class Case:
                 by_kind.setdefault(e.notice.kind, []).append((number, e))
         object.__setattr__(self, "_by_kind", {kind: tuple(listed) for kind, listed in by_kind.items()})
 
+    def has(self, kind: NoticeKind) -> bool:
+        """Whether a notice of that kind counts."""
+        return kind in self._by_kind
+
     def of(self, *kinds: NoticeKind) -> tuple[Entry, ...]:
         """The entries of these kinds that count, in event order."""
         if len(kinds) == 1:

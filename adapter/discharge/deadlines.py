@@ -79,12 +79,15 @@ def deadlines(
 def readings(
     case: Case, agreement: Agreement, now: datetime, roles: Mapping[str, str] | None
 ) -> Iterator["Reading"]:
-    """Each rule of the country, laid over the case."""
+    """Each rule of the country whose trigger the case has, laid over the case."""
     known = roles or {}
     if case.hospital is not None and known.get(case.hospital, "hospital") not in ("hospital", "unknown"):
         return
+    at = now.astimezone(UTC)
     for rule in agreement.country.rules:
-        yield Reading(case, rule, agreement, now.astimezone(UTC), known)
+        notice = rule.trigger.notice
+        if case.has(notice) or (notice is NoticeKind.ADMITTED and case.admitted_at is not None):
+            yield Reading(case, rule, agreement, at, known)
 
 
 # --- what a rule is applied to ----------------------------------------------------------------------------
