@@ -59,6 +59,9 @@ class Cases:
         stored = rows.facts(tx, patient)
         known = {fact for _, _, fact in stored}
         new = [(fact, row) for fact, row in learned if fact not in known]
+        moved = self._without_deadlines(tx, patient, new, stored, now)
+        if moved is not None:
+            return moved
         folded = fold([*known, *(fact for fact, _ in new)], self.agreement.zone)
         ids = self._ids(tx, patient, folded, stored, now)
         home = {
@@ -70,6 +73,29 @@ class Cases:
             rows.add_facts(tx, [_fact_row(patient, fact, row, home, ids) for fact, row in new])
         for case, case_id in zip(folded, ids, strict=True):
             self._keep_deadlines(tx, case, case_id, now)
+        return home
+
+    def _without_deadlines(
+        self,
+        tx: Connection,
+        patient: str,
+        new: Sequence[tuple[Fact, int | None]],
+        stored: Sequence[tuple[int, int, Fact]],
+        now: datetime,
+    ) -> dict[tuple[str, str], int] | None:
+        """Evidence that can neither cut a stay nor move a deadline: it joins the case of its notice.
+
+        None where that cannot be said without folding the case anew.
+        """
+        home = {(f.sender, f.message_id): case_id for _, case_id, f in stored if isinstance(f, Notice)}
+        kinds = {(f.sender, f.message_id): f.kind for _, _, f in stored if isinstance(f, Notice)}
+        for fact, _ in new:
+            kind = None if isinstance(fact, Notice) else kinds.get((fact.sender, fact.message_id))
+            if kind is None or kind in self.agreement.heeds:
+                return None
+        if new:
+            rows.add_facts(tx, [_fact_row(patient, fact, row, home, []) for fact, row in new])
+            rows.touch(tx, {home[fact.sender, fact.message_id] for fact, _ in new}, now)
         return home
 
     def folded(self, tx: Connection, patient: str) -> list[tuple[int, Case]]:

@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection
 
 from adapter.cases import pseudonym
+from adapter.discharge.agreement import agreement
 from adapter.discharge.case import Evidence, Fact, Step
 from adapter.discharge.notices import Notice, NoticeKind, Standing
 from adapter.fhir.bundles import Subject
 from adapter.store import cases as case_rows
 from adapter.store import tables
+from adapter.store.journal import findings
 from tests.conftest import OSLO, StandingClock
 from tests.stage import FNR, SYNNOVE, TORBJORN, Stage, stage, taken
 
@@ -324,3 +326,30 @@ def test_two_of_a_patient_s_facts_at_once_are_folded_one_after_the_other(
     assert [r["state"] for r in one.rows(tables.case)] == ["discharged"]
     one.close()
     other.close()
+
+
+def test_what_no_deadline_waits_for_joins_its_case_all_the_same(play: Stage, clock: StandingClock):
+    """The receipt of an admission moves nothing; it is there, and the case has had news."""
+    admitted = notice(K.ADMITTED, 0, "in")
+    learn = play.built.cases.learn
+    play.write(lambda tx: learn(tx, "P1", [(admitted, None)], clock()))
+    (case,) = play.rows(tables.case)
+    later = clock.forward(hours=1)
+    home = play.write(lambda tx: learn(tx, "P1", [(evidence(Step.ACCEPTED, admitted, 1), None)], later))
+    assert home == {(admitted.sender, "in"): case["id"]}
+    (after,) = play.rows(tables.case)
+    assert after["updated_at"] == later
+    assert [(f["kind"], f["case_id"]) for f in play.rows(tables.fact)] == [
+        ("admitted", case["id"]),
+        ("accepted", case["id"]),
+    ]
+    with play.built.store.read() as connection:
+        assert findings(connection, play.built.agreement, play.built.cases.roles) == []
+
+
+def test_a_receipt_that_a_deadline_waits_for_is_always_folded(play: Stage):
+    heeds = play.built.agreement.heeds
+    assert {K.CARE_NEEDS, K.READY_FOR_DISCHARGE} <= heeds
+    assert K.ADMITTED not in heeds
+    agreed = agreement("norway", {"answer_within": "PT3H"})
+    assert K.ADMITTED in agreed.heeds  # an agreement may have any time count

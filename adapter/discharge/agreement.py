@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 from adapter.discharge.calendar import Calendar, day_off
 from adapter.discharge.counting import iso
+from adapter.discharge.notices import NoticeKind
 from adapter.discharge.rules import (
     Country,
     Payment,
@@ -24,6 +25,7 @@ from adapter.discharge.rules import (
     Rule,
     Table,
     Term,
+    Time,
     merged,
     read_amounts,
     read_country,
@@ -62,6 +64,7 @@ class Agreement:
 
     country: Country
     accords: tuple[Accord, ...] = ()  # a later one stands over an earlier one
+    _heeds: list[frozenset[NoticeKind]] = field(default_factory=list, hash=False, compare=False, repr=False)
     _made: dict[tuple[int, tuple[int, ...]], Rule] = field(
         default_factory=dict, hash=False, compare=False, repr=False
     )
@@ -80,6 +83,17 @@ class Agreement:
     def rules(self) -> tuple[Rule, ...]:
         """As the law has them, with what every party has agreed on."""
         return tuple(self.rule(r, (), None) for r in self.country.rules)
+
+    @property
+    def heeds(self) -> frozenset[NoticeKind]:
+        """The notices whose way to the receiver can move a deadline: by when delivered, accepted or seen.
+
+        Where parties have agreed on something, every notice that a rule names.
+        """
+        if not self._heeds:
+            by = None if self.accords else frozenset((Time.DELIVERED, Time.ACCEPTED, Time.SEEN))
+            self._heeds.append(frozenset(k for rule in self.country.rules for k in rule.kinds(by=by)))
+        return self._heeds[0]
 
     def between(self, parties: Iterable[str | None], day: date | None) -> tuple[Accord, ...]:
         """The accords that hold; without a day, those that always hold."""

@@ -5,7 +5,7 @@ known. It names ways of counting (`counting.WAYS`) and has no expressions. Every
 reason.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
@@ -148,6 +148,19 @@ class Rule:
     note: str | None = None  # what is unsettled, or whose figure it is
     replaced: tuple[Replaced, ...] = ()  # by the agreement in force
     raw: Mapping[str, Any] = field(default_factory=dict, hash=False, compare=False, repr=False)
+
+    def kinds(self, *, by: frozenset[Time] | None = None) -> Iterator[NoticeKind]:
+        """The notices that it looks at; with `by`, only those of which one of these times counts."""
+        timed: list[tuple[tuple[NoticeKind, ...], Time]] = [
+            ((told.notice,), told.time)
+            for told in (self.trigger, self.later, *self.floors)
+            if told is not None
+        ]
+        tellings = (*self.satisfied_by, *self.suspended_by, *(r.telling for r in self.requires))
+        timed += [(telling.notices, telling.time) for telling in tellings]
+        for notices, time_ in timed:
+            if by is None or time_ in by:
+                yield from notices
 
     def in_force(self, day: date) -> bool:
         """Whether the rule holds for what starts on `day`."""

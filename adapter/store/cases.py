@@ -1,6 +1,7 @@
 """Facts, the cases folded from them, and their deadlines."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import fields
 from datetime import date, datetime
 from functools import cache
@@ -161,6 +162,12 @@ def change(tx: Connection, case_id: int, known: Case, now: datetime) -> None:
     """Bring a case row up to date."""
     values = row_of(known) | {"updated_at": now, "merged_into": None}
     statements.change(tx, case, case_id, values)
+
+
+def touch(tx: Connection, case_ids: Iterable[int], now: datetime) -> None:
+    """There is news of these cases that changes nothing in their rows."""
+    for case_id in case_ids:
+        statements.change(tx, case, case_id, {"updated_at": now})
 
 
 def merge(tx: Connection, old: int, into: int, now: datetime) -> None:
