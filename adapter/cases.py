@@ -18,7 +18,7 @@ from adapter.discharge.agreement import Agreement
 from adapter.discharge.case import Case, Fact, fold
 from adapter.discharge.deadlines import Deadline, deadlines
 from adapter.discharge.explaining import explained
-from adapter.discharge.notices import Notice
+from adapter.discharge.notices import Notice, NoticeKind
 from adapter.errors import NotFound
 from adapter.fhir.bundles import Subject
 from adapter.store import cases as rows
@@ -112,6 +112,31 @@ class Cases:
             raise NotFound(f"there is no case {case_id}; `discharge-adapter cases` lists them")
         found = dict(self.folded(tx, row["patient"]))
         return explained(found[row["id"]], self.agreement, now, self.roles)
+
+    def followed_up(
+        self, tx: Connection, case_id: int, at: datetime, now: datetime, *, new_id: str, by: str | None
+    ) -> None:
+        """A person records that the patient has been followed up, as by telephone: a notice like any."""
+        row = rows.get(tx, case_id)
+        if row is None:
+            raise NotFound(f"there is no case {case_id}; `discharge-adapter cases` lists them")
+        if at > now:
+            raise NotFound(f"{at.isoformat()} lies ahead; record a follow-up when it has been done")
+        told = Notice(
+            kind=NoticeKind.FOLLOWED_UP,
+            message_id=new_id,
+            occurred=at,
+            sent_at=at,
+            sender=row["municipality"] or row["hospital"] or "staff",
+            hospital=row["hospital"],
+        )
+        home = self.learn(tx, row["patient"], [(told, None)], now)
+        if home[told.sender, new_id] != row["id"]:
+            raise NotFound(
+                f"at {at.isoformat()} the patient was in another case; write when it was, with --at"
+            )
+        what = "followed up, recorded by hand"
+        rows.note(tx, at=now, subject=f"case {row['id']}", what=what, case_id=row["id"], by=by)
 
     def recompute(self, tx: Connection, case_id: int, now: datetime) -> None:
         """Bring the deadlines of a case up to date with its facts and the clock."""

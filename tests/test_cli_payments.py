@@ -2,7 +2,7 @@
 
 import csv
 import io
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -84,3 +84,38 @@ def test_a_real_case_is_explained_in_both_languages(shell: Shell) -> None:
     assert "altså regnet fra den dagen: mandag 2014-03-03" in norwegian
     wrong = shell("explain", "--case", 1, "--language", "sv")
     assert (wrong.status, "this case is told in en and nb" in wrong.said) == (2, True)
+
+
+def test_a_follow_up_is_recorded_by_hand_and_meets_what_was_asked(shell: Shell) -> None:
+    clock = StandingClock(at=datetime(2014, 3, 7, 10, 0, tzinfo=ZoneInfo("Europe/Oslo")))
+    play = stage(f"sqlite:///{shell.folder}/region.db", clock)
+    for kind, more in ((K.DISCHARGED, {}), (K.DISCHARGE_REPORT, {"follow_up": date(2014, 3, 12)})):
+        assert play.receive(play.message(kind, **more)).outcome == "accepted"
+        clock.forward(minutes=5)
+    play.close()
+
+    def state() -> str:
+        (found,) = [
+            d for d in shell("case", 1, "--json").json["deadlines"] if d["kind"] == "follow-up-check-up"
+        ]
+        return str(found["state"])
+
+    assert state() == "open"
+    done = shell("followed-up", 1, "--at", "2014-03-10T09:00:00+01:00", "--by", "Solveig", "--json")
+    assert done.json == {"case": 1, "followed_up": True}
+    assert state() == "met"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["99"], "there is no case 99"),
+        (["1", "--at", "yesterday"], "--at yesterday: is no time with an offset"),
+        (["1", "--at", "2014-03-10T09:00:00"], "is no time with an offset"),
+        (["1", "--at", "2999-01-01T09:00:00+01:00"], "lies ahead"),
+    ],
+)
+def test_a_follow_up_that_cannot_be_is_told_so(shell: Shell, arguments: list[str], said: str) -> None:
+    done = shell("followed-up", *arguments)
+    assert (done.status, done.out) == (2, b"")
+    assert said in done.said

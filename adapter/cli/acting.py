@@ -3,7 +3,9 @@
 Several ids are one transaction: where one of them cannot be, nothing is done about the others either.
 """
 
+import uuid
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -143,6 +145,33 @@ def give_up(ids: Ids, by: By = None, as_json: Json = False) -> None:
     with opened() as built:
         _each(built, ids, partial(built.outbox.give_up, now=built.clock(), by=by))
     did({"given_up": ids}, as_json, f"given up: {listed_ids(ids)}; tell the receiver another way")
+
+
+@app.command(name="followed-up", rich_help_panel=PANEL)
+def followed_up(
+    case_id: Id,
+    at: Annotated[str | None, typer.Option(help="When, as 2024-03-08T10:00:00+01:00 (default: now).")] = None,
+    by: By = None,
+    as_json: Json = False,
+) -> None:
+    """Record that a patient has been followed up after discharge; it meets the follow-ups of the case."""
+    with opened() as built:
+        now = built.clock()
+        when = _instant(at) if at is not None else now
+        built.store.write(
+            lambda tx: built.cases.followed_up(tx, case_id, when, now, new_id=str(uuid.uuid4()), by=by)
+        )
+    did({"case": case_id, "followed_up": True}, as_json, f"case {case_id}: recorded as followed up")
+
+
+def _instant(text: str) -> datetime:
+    try:
+        made = datetime.fromisoformat(text)
+    except ValueError:
+        made = None
+    if made is None or made.tzinfo is None:
+        raise ConfigurationError(f"--at {text}: is no time with an offset; write 2024-03-08T10:00:00+01:00")
+    return made
 
 
 @app.command(rich_help_panel=PANEL)

@@ -15,6 +15,7 @@ from pathlib import Path
 import orjson
 
 from adapter.simulator.load import Load, begin_apart, finish
+from tests.bench.law import law
 from tests.rig import SENDER, TOKEN, Rig, rig
 
 
@@ -22,7 +23,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--messages", type=int, default=6000)
     parser.add_argument("--backlog", type=int, default=20000)
-    parser.add_argument("--only", choices=("through", "offered", "drain", "start", "steps"), default=None)
+    parser.add_argument(
+        "--only", choices=("through", "offered", "drain", "start", "steps", "law"), default=None
+    )
     parser.add_argument("--role", choices=("all", "apart"), default="apart")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
@@ -37,6 +40,7 @@ def main() -> None:
         "offered": lambda: offered(100, 30, chosen.role),
         "drain": lambda: drain(chosen.backlog, chosen.role),
         "steps": steps,
+        "law": law,
     }
     for name, measure in parts.items():
         if chosen.only in (None, name):
