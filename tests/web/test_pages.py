@@ -421,9 +421,39 @@ def test_a_case_tells_its_story_in_order_with_evidence_and_basis(living):
     assert kinds == ["notice", "delivery", "notice", "delivery", *["deadline"] * 2]
     assert "Admitted From Lærdal sjukehus to Sogndal kommune." in told[0]
     assert "✓ Accepted by Sogndal kommune, 3 Mar, 10:00:05 ( message 2 )" in told[0]
-    assert "forskrift 2011-11-18 nr 1115 § 8" in told[-1]
+    assert "forskrift 2011-11-18 nr 1115 § 8" in told[4]
     due = words(tree.xpath("//tbody/tr")[0])
     assert due.startswith("Early notice · 23 h 56 min left Tue 4 Mar, 10:00 Hospital for Sogndal kommune")
+
+
+def test_a_case_says_why_in_english_and_in_the_language_of_the_country(living):
+    tree = page(living.get("/cases/1/why"))
+    lists = {(ul.get("lang"), words(ul)) for ul in tree.xpath("//ul[@lang]")}
+    assert any(
+        "Admission Monday 2014-03-03 10:00:00, and 24 hours later" in text
+        for lang, text in lists
+        if lang == "en"
+    )
+    assert any("24 timer senere: tirsdag 2014-03-04" in text for lang, text in lists if lang == "nb")
+    assert living.get("/cases/99/why").status_code == 404
+
+
+def test_payments_say_what_a_month_comes_to_day_by_day(tmp_path):
+    clock = StandingClock(datetime(2014, 3, 3, 10, 0, tzinfo=OSLO))
+    with site(tmp_path, clock) as found:
+        stage = found.stage
+        stage.post.answer = receipting
+        for kind in (NoticeKind.ADMITTED, NoticeKind.CARE_NEEDS, NoticeKind.READY_FOR_DISCHARGE):
+            stage.receive(stage.message(kind))
+            stage.deliver()
+        assert "Nothing is owed for 2014-03" in words(page(found.get("/payments")))
+        clock.forward(days=2)
+        tree = page(found.get("/payments?month=2014-03"))
+        totals, days = tree.xpath("//table")
+        assert "Sogndal kommune the hospital 2 8510 NOK" in words(totals)
+        assert len(days.xpath(".//tbody/tr")) == 2
+        assert "silence counts as no" in words(days)
+        assert found.get("/payments?month=March").status_code == 404
 
 
 def test_what_is_told_as_a_day_never_gets_the_clock_time_of_its_sending(tmp_path):
