@@ -110,7 +110,8 @@ class Rig:
                 answer = requests.get(f"http://127.0.0.1:{self.port}/readyz", timeout=1)
                 if answer.status_code == 200:
                     self.ready_after = time.perf_counter() - began
-                    self.worker = self._started_worker() if role == "apart" else None
+                    if role == "apart":
+                        self.worker = self._started_worker()
                     return
             except requests.RequestException:
                 if self.adapter.poll() is not None:
