@@ -16,7 +16,7 @@ START = datetime(2014, 3, 3, 8, 0, tzinfo=UTC)
 def law() -> dict[str, object]:
     """A day's admissions, one every 8.64 seconds; then the clock looks a second, and ten minutes, later."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        clock = StandingClock(at=START + timedelta(hours=24))
+        clock = StandingClock(at=START + timedelta(hours=24) - timedelta(seconds=2))
         made = stage(f"sqlite:///{folder}/store.db", clock)
         _admit(made)
         tick = Deadlines(
