@@ -69,7 +69,6 @@ class Say(StrEnum):
     NO_NEED = "there is no need of municipal services {at}"
     SIP_DECLINED = "the patient declined a coordinated plan {at}"
     INTERRUPTED = "the process was interrupted {at}"
-    READMITTED = "the patient was admitted again {at}"
     ENDED = "{notice} {at}"
     ENDED_LATE = "{ended}; it had been due {due}"
     CAN_RECEIVE = "the municipality can receive {at}"
