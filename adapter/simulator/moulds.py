@@ -34,7 +34,7 @@ _DOCTOR = Clinician(
 )
 _WARD = Unit(name="Medisinsk sengepost", phone="57000000")
 _DAYS = 16_000  # days of birth, one patient on each before the second on any
-_BEFORE = timedelta(hours=12)  # that long ago was the admission: nothing is overdue, no alarms but by fault
+_BEFORE = timedelta(hours=6)  # that long ago was the admission: no deadline is near, no alarm but by fault
 _CORRECTS, _CANCELS = Standing.CORRECTION, Standing.CANCELLATION
 _LINES = (
     "Pasienten er ferdigbehandla og kan reise heim når kommunen er klar.",
