@@ -6,25 +6,18 @@ repeated meanwhile changes nothing. Everything is recomputed from the case, so a
 harm. Each deadline carries the sentences that say how it was counted and what became of it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
-from zoneinfo import ZoneInfo
 
 from adapter.discharge.agreement import OWN_TERMS, Agreement
-from adapter.discharge.case import STAY_ENDS, Case, Entry, Step
-from adapter.discharge.counting import (
-    Count,
-    Ground,
-    first_second,
-    in_time,
-    is_after_cutoff,
-    last_second,
-    local,
-)
-from adapter.discharge.notices import AnswerValue, NoticeKind, local_date
-from adapter.discharge.rules import Floor, PartyIs, Replaced, Requirement, Rule, Telling, Time
+from adapter.discharge.case import Case
+from adapter.discharge.conditions import opening
+from adapter.discharge.counting import in_time, local
+from adapter.discharge.occasions import Occasion
+from adapter.discharge.reading import Counted, Reading, Start, readings
+from adapter.discharge.rules import Replaced
 from adapter.discharge.sentences import Say, Sentence, of_file
 from adapter.discharge.wording import said
 
@@ -72,751 +65,94 @@ def deadlines(
     `roles` tells what the register knows of parties: hospital, municipality, open-care, gp. A party that it
     does not name is taken for what the rule expects. Municipal acute beds have none of these deadlines.
     """
-    made = [d for reading in readings(case, agreement, now, roles) for d in reading.deadlines()]
+    made = [d for reading in readings(case, agreement, now, roles) for d in _deadlines(reading)]
     return tuple(sorted(made, key=lambda d: (d.due_at, d.kind, d.party or "", d.since)))
 
 
-def readings(
-    case: Case, agreement: Agreement, now: datetime, roles: Mapping[str, str] | None
-) -> Iterator["Reading"]:
-    """Each rule of the country whose trigger the case has, laid over the case."""
-    known = roles or {}
-    if case.hospital is not None and known.get(case.hospital, "hospital") not in ("hospital", "unknown"):
-        return
-    at = now.astimezone(UTC)
-    for rule in agreement.country.rules:
-        notice = rule.trigger.notice
-        if case.has(notice) or (notice is NoticeKind.ADMITTED and case.admitted_at is not None):
-            yield Reading(case, rule, agreement, at, known)
+def _deadlines(reading: Reading) -> Iterator[Deadline]:
+    for occasion in reading.occasions():
+        for party in reading.parties(occasion):
+            begun = reading.begin(occasion, party)
+            if begun is not None:
+                as_agreed, start = begun
+                counted = as_agreed.counted(occasion, party, start)
+                if counted is not None:
+                    yield _deadline(as_agreed, occasion, party, start, counted)
 
 
-# --- what a rule is applied to ----------------------------------------------------------------------------
+def _deadline(
+    reading: Reading, occasion: Occasion, party: str | None, start: Start, counted: Counted
+) -> Deadline:
+    base = counted.due
+    due, missing = opening(reading, occasion, party, start, base)
+    settled = reading.settled(occasion, party, due, start.at)
+    ended = reading.ended(occasion, start, due)
+    if settled is not None and not (settled <= reading.now or in_time(settled, due)):
+        settled = None  # a day to receive on that has not come yet
+    state, at = DeadlineState.OPEN, settled
+    remarks = [*counted.remarks, *_about_the_figure(reading, start)]
+    if due > base:
+        remarks = [Say.CONDITION_FROM.of(day=reading.day(base), until=reading.day(due))]
+    if settled is not None and (ended is None or settled <= ended.at):
+        state = DeadlineState.MET if in_time(settled, due) else DeadlineState.MET_LATE
+    elif ended is not None:
+        state, at, remarks = DeadlineState.VOID, ended.at, [reading.why(ended, due)]
+    elif missing:
+        state, remarks = DeadlineState.VOID, list(missing)
+    elif not in_time(reading.now, due):
+        state, at, remarks = _after(reading, due, occasion, party, remarks)
+    return Deadline(
+        kind=reading.rule.kind,
+        actor=reading.rule.actor,
+        party=party,
+        due_at=due,
+        state=state,
+        basis=start.basis,
+        confidence=start.confidence,
+        since=local(start.at, reading.zone),
+        settled_at=local(at, reading.zone) if at is not None else None,
+        remind_at=_remind_at(reading, start, due) if state is DeadlineState.OPEN else None,
+        quiet=reading.rule.quiet,
+        counted=counted.said,
+        remarks=tuple(remarks),
+        replaced=reading.rule.replaced,
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class Occasion:
-    """An admission, or a readiness: the notices that tell of it, and its withdrawal."""
-
-    entries: tuple[Entry, ...]
-    told_at: datetime | None = None
-    withdrawn_at: datetime | None = None
-    ids: frozenset[str] = frozenset()
-
-    def flagged(self, flag: str | None) -> bool:
-        return flag is None or any(getattr(e.notice, flag) for e in self.entries)
-
-    def fits(self, only_if: str | None, unless: str | None) -> bool:
-        return self.flagged(only_if) and (unless is None or not self.flagged(unless))
+def _after(
+    reading: Reading, due: datetime, occasion: Occasion, party: str | None, remarks: list[Sentence]
+) -> tuple[DeadlineState, datetime | None, list[Sentence]]:
+    """The time is up and nothing has settled it."""
+    if reading.rule.lapses:
+        return DeadlineState.MET, due, [*remarks, Say.OVER.of(at=reading.stamp(due))]
+    suspended = reading.suspended(occasion, party)
+    if suspended is None:
+        return DeadlineState.MISSED, None, remarks
+    for ended in reading.endings(reading.rule.voided_by, occasion):  # nobody waits for a word any more
+        return DeadlineState.VOID, ended.at, [reading.why(ended, due)]
+    return DeadlineState.OPEN, None, [*remarks, suspended]
 
 
-def _thread(case: Case, entry: Entry) -> list[Entry]:
-    """A notice and what it corrected: a correction was told when the first of them was."""
-    notice = entry.notice
-    return [*case.corrected.get((notice.sender, notice.message_id), ()), entry]
-
-
-def _told_at(case: Case, entry: Entry) -> datetime:
-    """When a notice takes its place among ready notices, withdrawals and answers.
-
-    The event, but not later than it was told: a ready day that lies ahead is announced when the notice is
-    sent. A day without a time cannot be ordered within itself, so there the sending decides.
-    """
-    sent = min(e.notice.sent_at.astimezone(UTC) for e in _thread(case, entry))
-    return min(entry.at.astimezone(UTC), sent) if isinstance(entry.notice.occurred, datetime) else sent
-
-
-def readinesses(case: Case) -> list[Occasion]:
-    """Ready notices up to their withdrawal, and so on; a withdrawal told twice withdraws once."""
-    told = case.of(NoticeKind.READY_FOR_DISCHARGE, NoticeKind.READINESS_WITHDRAWN)
-    made: list[Occasion] = []
-    current: list[Entry] = []
-    timed = [(_told_at(case, e), e.notice.kind is NoticeKind.READINESS_WITHDRAWN, e) for e in told]
-    for at, withdrawal, e in sorted(timed, key=lambda told: told[:2]):
-        if not withdrawal:
-            current.append(e)
-        elif current and not any(e.notice.refers_to in earlier.ids for earlier in made):
-            made.append(_readiness(case, current, at))
-            current = []
-    return [*made, _readiness(case, current, None)] if current else made
-
-
-def _readiness(case: Case, entries: list[Entry], withdrawn_at: datetime | None) -> Occasion:
-    ids = frozenset(told.notice.message_id for e in entries for told in _thread(case, e))
-    return Occasion(tuple(entries), _told_at(case, entries[0]), withdrawn_at, ids)
-
-
-_ENDINGS = {
-    NoticeKind.READINESS_WITHDRAWN: Say.WITHDRAWN,
-    NoticeKind.DISCHARGED: Say.DISCHARGED,
-    NoticeKind.DECEASED: Say.DIED,
-    NoticeKind.LEFT_AGAINST_ADVICE: Say.LEFT,
-    NoticeKind.NO_MUNICIPAL_NEED: Say.NO_NEED,
-    NoticeKind.SIP_DECLINED: Say.SIP_DECLINED,
-    NoticeKind.PROCESS_INTERRUPTED: Say.INTERRUPTED,
-}
-_STEPS = {
-    Time.DELIVERED: (Step.DELIVERED, Step.ACCEPTED, Step.REFUSED),  # any application receipt shows as much
-    Time.ACCEPTED: (Step.ACCEPTED,),
-    Time.SEEN: (Step.SEEN,),
-}
-_TIMED = {
-    Time.OCCURRED: Say.NOTICE_OCCURRED,
-    Time.SENT: Say.NOTICE_SENT,
-    Time.DELIVERED: Say.NOTICE_DELIVERED,
-    Time.ACCEPTED: Say.NOTICE_ACCEPTED,
-    Time.SEEN: Say.NOTICE_SEEN,
-}
-
-
-_OF_THE_STAY = ("psychiatric",)
-"""Flags that hold from the first notice, whichever one tells them; others hold from the notice that does."""
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """When the count begins, and by which paragraph."""
-
-    at: datetime
-    basis: str
-    confidence: str
-    said: Sentence
-    remark: Sentence | None = None
-    later: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """Where a count leads: the last instant or the first one, and how it came to that."""
-
-    due: datetime
-    said: Sentence
-    remarks: tuple[Sentence, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """What ended a duty or a readiness."""
-
-    at: datetime
-    kind: NoticeKind
-    said: Sentence
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One rule read over one case."""
-
-    case: Case
-    rule: Rule
-    terms: Agreement
-    now: datetime
-    roles: Mapping[str, str]
-
-    @property
-    def zone(self) -> ZoneInfo:
-        return self.terms.zone
-
-    def deadlines(self) -> Iterator[Deadline]:
-        for occasion in self.occasions():
-            for party in self.parties(occasion):
-                found = self.begin(occasion, party)
-                if found is not None:
-                    reading, start = found
-                    counted = reading.counted(occasion, party, start)
-                    if counted is not None:
-                        yield reading._deadline(occasion, party, start, counted)
-
-    def begin(
-        self, occasion: Occasion, party: str | None, *, beside: bool = True
-    ) -> tuple["Reading", Start] | None:
-        """The rule as it holds for this receiver on the day of the start, and that start.
-
-        Without `beside`, only by the rule's own paragraph, not by a later start that another one grants.
-        """
-        start = self.start(occasion, party, beside=beside)
-        if start is None:
-            return None
-        day = local_date(start.at, self.zone)
-        if not self.rule.in_force(day):
-            return None
-        changed = self.terms.rule(self.rule, self._between(party), day)
-        if changed is self.rule:
-            return self, start
-        reading = replace(self, rule=changed)
-        again = reading.start(occasion, party, beside=beside)
-        return None if again is None else (reading, again)
-
-    def _between(self, party: str | None) -> tuple[str | None, ...]:
-        """The hospital and the party; the case's municipality too, unless the party is another one."""
-        another = party is not None and self._is(party, ("municipality",))
-        return (self.case.hospital, party, None if another else self.case.municipality)
-
-    def occasions(self) -> list[Occasion]:
-        trigger = self.rule.trigger
-        if trigger.longest_stay is not None and self._stay() <= trigger.longest_stay:
-            return []
-        if trigger.notice is NoticeKind.READY_FOR_DISCHARGE:
-            return [o for o in readinesses(self.case) if o.fits(trigger.only_if, trigger.unless)]
-        entries = self.case.of(trigger.notice)
-        admission = trigger.notice is NoticeKind.ADMITTED and self.case.admitted_at is not None
-        return [Occasion(entries)] if entries or admission else []
-
-    def _stay(self) -> timedelta:
-        """How long the stay was; longer than any, where its admission is not known."""
-        if self.case.admitted_at is None:
-            return timedelta.max
-        return (self.case.discharged_at or self.now) - self.case.admitted_at
-
-    # --- who ---
-
-    def _role(self, party: str) -> str | None:
-        role = self.roles.get(party)
-        if role is None and party == self.case.hospital:
-            return "hospital"
-        return None if role == "unknown" else role
-
-    def _is(self, party: str, wanted: tuple[str, ...]) -> bool:
-        return not wanted or self._role(party) in (None, *wanted)
-
-    def parties(self, occasion: Occasion) -> tuple[str | None, ...]:
-        if self.rule.responsible is not None:
-            responsible = self._responsible(occasion, self.rule.responsible)
-            told = any(e.notice.receivers for e in occasion.entries)
-            return () if responsible is None and told else (responsible,)  # nobody, where others were told
-        of_occasion = self.rule.receivers_of == (self.rule.trigger.notice,)
-        entries = occasion.entries if of_occasion else self.case.of(*self.rule.receivers_of)
-        found = {r for e in entries for r in e.notice.receivers if self._is(r, self.rule.roles)}
-        return tuple(sorted(found)) or (None,)
-
-    def _responsible(self, occasion: Occasion, role: str) -> str | None:
-        """The party of that role among the receivers: the case's own where it is one of them.
-
-        Who becomes responsible later takes over from there; the days before stay with the first.
-        """
-        told = [r for e in reversed(occasion.entries) for r in e.notice.receivers if self._is(r, (role,))]
-        later = {p for at, p in self.successions() if occasion.told_at is not None and at > occasion.told_at}
-        told = [r for r in told if r not in later] or told
-        candidates = [r for r in told if self._role(r) == role] or told
-        own = self.case.municipality
-        if own is not None and (own in candidates or (not candidates and self._is(own, (role,)))):
-            return own
-        return candidates[0] if candidates else None
-
-    def successions(self) -> list[tuple[datetime, str]]:
-        """When which municipality became responsible instead of the one before."""
-        changes = self.case.of(NoticeKind.RESPONSIBLE_MUNICIPALITY_CHANGED)
-        named = ((e, self.responsible(e)) for e in changes)
-        return [(e.at.astimezone(UTC), party) for e, party in named if party is not None]
-
-    def responsible(self, entry: Entry) -> str | None:
-        """The municipality among the receivers of a notice."""
-        found = [r for r in entry.notice.receivers if self._is(r, ("municipality",))]
-        return next((r for r in found if self._role(r) == "municipality"), found[0] if found else None)
-
-    # --- when ---
-
-    def _when(self, entry: Entry, which: Time, party: str | None) -> datetime | None:
-        """The first time that counts, of the notice or of what it corrects."""
-        if which is Time.OCCURRED:
-            return entry.at.astimezone(UTC)
-        return min((at for at, _ in self._each_time(entry, which, party)), default=None)
-
-    def _each_time(self, entry: Entry, which: Time, party: str | None) -> list[tuple[datetime, Entry]]:
-        thread = _thread(self.case, entry)
-        if which is Time.SENT:
-            mine = [e for e in thread if _addressed(e, party)] or thread
-            return [(e.notice.sent_at.astimezone(UTC), e) for e in mine]
-        return [
-            (e.at.astimezone(UTC), told)
-            for told in thread
-            for e in told.evidence
-            if e.step in _STEPS[which]
-            and (e.party == party if party is not None else self._is(e.party, self.rule.roles))
-            and not (self.rule.accepted_only and told.first(Step.ACCEPTED, e.party) is None)
-        ]
-
-    def start(self, occasion: Occasion, party: str | None, *, beside: bool = True) -> Start | None:
-        rule = self.rule
-        if rule.trigger.notice is not NoticeKind.ADMITTED or rule.trigger.time is not Time.OCCURRED:
-            return self._from_notice(occasion, party)
-        if self.case.admitted_at is None:
-            return None
-        admitted = self.case.admitted_at.astimezone(UTC)
-        later = self._later(occasion, party, admitted)
-        if later is None or (later.basis != rule.basis and not beside):
-            return self._start(admitted)
-        return later
-
-    def _start(self, at: datetime, remark: Sentence | None = None, *, announced: bool = False) -> Start:
-        trigger = self.rule.trigger
-        if announced:
-            told = Say.NOTICE_READY_DAY.of(notice=trigger.notice, day=self.day(at))
-        else:
-            told = _TIMED[trigger.time].of(notice=trigger.notice, at=self.stamp(at))
-        return Start(at, self.rule.basis, self.rule.confidence, told, remark)
-
-    def _from_notice(self, occasion: Occasion, party: str | None) -> Start | None:
-        """From the first notice that counts; an announcement gives way to what is told before its day."""
-        trigger = self.rule.trigger
-        told = [
-            (at, e)
-            for e in occasion.entries
-            if (trigger.only_if in (None, *_OF_THE_STAY) or getattr(e.notice, str(trigger.only_if)))
-            and (e.notice.kind in STAY_ENDS or _addressed(e, party))  # the stay ends for all, whoever is told
-            and (at := self._known_at(e, party)) is not None
-        ]
-        started, announced = None, False
-        for at, e in sorted(told, key=lambda pair: (pair[0], pair[1].notice.message_id)):
-            if started is not None and at >= started:
-                break
-            begins = self._ready_day(e)
-            announced = trigger.from_ready_day and begins > at
-            started = begins if announced else at
-        if started is None:
-            return None
-        ahead = announced and started > self.now
-        remark = Say.ANNOUNCED.of(day=self.day(started)) if ahead else None
-        return self._start(started, remark, announced=announced)
-
-    def _known_at(self, entry: Entry, party: str | None) -> datetime | None:
-        """When the notice counted; one that corrects a later ready day to an earlier one, by its own time."""
-        trigger = self.rule.trigger
-        if not trigger.from_ready_day:
-            return self._when(entry, trigger.time, party)
-        known, day = self._each_time(entry, trigger.time, party), self._ready_day(entry)
-        so_soon = [at for at, told in known if self._ready_day(told) <= max(day, at)]
-        return min(so_soon or (at for at, _ in known), default=None)
-
-    def _ready_day(self, entry: Entry) -> datetime:
-        """The first second of the day from which the notice says that the patient is ready."""
-        day = local_date(entry.notice.ready or entry.notice.occurred, self.zone)
-        return first_second(day, self.zone).astimezone(UTC)
-
-    def _later(self, occasion: Occasion, party: str | None, admitted: datetime) -> Start | None:
-        """From a need that shows after admission, unless what the rule asks for had been done by then."""
-        later = self.rule.later
-        if later is None:
-            return None
-        needs = [(self._when(e, later.time, party), e) for e in self.case.of(later.notice)]
-        done = self._settled(occasion, party, None)
-        times = sorted(at for at, _ in needs if at is not None and at > admitted and (not done or at < done))
-        denied = [e.at.astimezone(UTC) for e in self.case.of(NoticeKind.NO_MUNICIPAL_NEED)]
-        anew = [at for at in times if denied and at > max(denied)]
-        if not times:
-            return None
-        at = (anew or times)[0]
-        told = Say.NOTICE_OCCURRED.of(notice=later.notice, at=self.stamp(at))
-        remark = Say.LATER_NEED.of(at=self.stamp(at))
-        if later.basis != self.rule.basis:
-            due = self.rule.count.due(admitted, self.ground(occasion, party, admitted))
-            if due is not None:
-                remark = Say.LATER_NEED_BESIDE.of(
-                    at=self.stamp(at), basis=of_file(self.rule.basis), due=self.stamp(due)
-                )
-        return Start(at, later.basis, later.confidence, told, remark, later=True)
-
-    # --- how far ---
-
-    def ground(self, occasion: Occasion, party: str | None, at: datetime) -> Ground:
-        planned = self.case.planned_discharge
-        leaves = self.case.discharged_at or (last_second(planned, self.zone) if planned else None)
-        calendar = self.terms.calendar(self._between(party), local_date(at, self.zone))
-        named = (e.notice.follow_up for e in reversed(occasion.entries) if e.notice.follow_up is not None)
-        return Ground(calendar=calendar, leaves_at=leaves, named_day=next(named, None))
-
-    def counted(self, occasion: Occasion, party: str | None, start: Start) -> Counted | None:
-        ground = self.ground(occasion, party, start.at)
-        count = self.rule.count
-        due = count.due(start.at, ground)
-        if due is None:
-            return None
-        remarks = [start.remark] if start.remark is not None else []
-        if count.rolls and due != replace(count, rolls=False).due(start.at, ground):
-            remarks.append(Say.ROLLED.of())
-        floors = [self._floor(floor, occasion, party, ground) for floor in self.rule.floors]
-        highest = max((f for f in floors if f is not None), key=lambda f: f.due, default=None)
-        if highest is not None and highest.due > due:
-            due = highest.due
-            remarks.append(highest.said)
-        return Counted(due, self._how(start, count, due, ground), tuple(remarks))
-
-    def _floor(self, floor: Floor, occasion: Occasion, party: str | None, ground: Ground) -> Counted | None:
-        """From the first such notice, or from the ready day that they name."""
-        own = floor.notice is self.rule.trigger.notice
-        entries = occasion.entries if own else self.case.of(floor.notice)
-        told = [(at, e) for e in entries if _addressed(e, party) and (at := self._when(e, floor.time, party))]
-        first = min((at for at, _ in told), default=None)
-        at = self._named_day(told) if floor.from_ready_day else first
-        due = floor.count.due(at, ground) if at is not None else None
-        if at is None or due is None:
-            return None
-        if floor.from_ready_day:
-            named = Say.NOTICE_READY_DAY.of(notice=floor.notice, day=self.day(at))
-            return Counted(due, Say.FLOORED_BY_DAY.of(day=self.day(due), start=named))
-        start = _TIMED[floor.time].of(notice=floor.notice, at=self.stamp(at))
-        return Counted(due, Say.FLOORED.of(day=self.day(due), start=start))
-
-    def _named_day(self, told: list[tuple[datetime, Entry]]) -> datetime | None:
-        """The day named last; once it has begun, no notice names another one."""
-        named: datetime | None = None
-        for at, e in told:
-            if e.notice.ready is None:
-                continue
-            if named is not None and at >= named:
-                break
-            named = max(at, self._ready_day(e))
-        return named
-
-    def _how(self, start: Start, count: Count, due: datetime, ground: Ground) -> Sentence:
-        """The count in words: from what, how far, to when, by which paragraph."""
-        before, after = _HOW[count.way]
-        says = after if is_after_cutoff(start.at, count, self.zone) else before
-        if count.way == "same_day" and count.duration:
-            says = Say.SAME_DAY_LATER
-        length = count.after_cutoff if is_after_cutoff(start.at, count, self.zone) else count.duration
-        number = length.days if length is not None else 0
-        return says.of(
-            start=start.said,
-            due=self.stamp(due),
-            day=self.day(due),
-            basis=of_file(start.basis),
-            length=count.duration,
-            number=number,
-            cutoff=count.cutoff,
+def _about_the_figure(reading: Reading, start: Start) -> list[Sentence]:
+    """Whose figure it is: the law's goes without saying."""
+    rule = reading.rule
+    made = [
+        (Say.REPLACED_LOCALLY if r.agreement == OWN_TERMS else Say.REPLACED).of(
+            agreement=r.agreement, key=r.key, now=r.now, was=r.was
         )
+        for r in rule.replaced
+        if r.key != "remind_before"
+    ]
+    if rule.confidence == "local" and not made and start.remark is None:
+        made.append(Say.LOCAL_FIGURE.of(length=rule.count.duration, basis=of_file(start.basis)))
+    if rule.confidence == "K":
+        made.append(Say.UNCERTAIN_FIGURE.of(basis=of_file(start.basis)))
+    if rule.note is not None:
+        made.append(of_file(rule.note))
+    return made
 
-    # --- what settles it ---
 
-    def _tellings(self, telling: Telling, party: str | None) -> list[Entry]:
-        """The notices of these kinds, by whom they must be, in the order in which they were told."""
-        found = [
-            e
-            for e in self.case.of(*telling.notices)
-            if self._is(e.notice.sender, telling.by)
-            and (telling.party_is is not PartyIs.RECEIVER or _addressed(e, party))
-        ]
-        return sorted(found, key=lambda e: (_told_at(self.case, e), e.notice.message_id))
-
-    def _answers(self, occasion: Occasion, telling: Telling, party: str | None) -> list[Entry]:
-        """The answers to this readiness: by reference, else by time; the party's own, or its successor's."""
-        first, until = occasion.told_at, occasion.withdrawn_at
-        elsewhere = {e.notice.message_id for e in self.case.of(NoticeKind.READY_FOR_DISCHARGE)} - occasion.ids
-
-        def belongs(e: Entry) -> bool:
-            if e.notice.refers_to in occasion.ids:
-                return True
-            at = _told_at(self.case, e)
-            in_order = (first is None or first <= at) and (until is None or at < until)
-            return in_order and e.notice.refers_to not in elsewhere
-
-        receivers = {r for e in occasion.entries for r in e.notice.receivers}
-
-        def own(e: Entry) -> bool:
-            sender, at = e.notice.sender, _told_at(self.case, e)
-            if party is None or sender == party:
-                return True
-            succeeds = any(since <= at and sender == other for since, other in self.successions())
-            if self.rule.responsible is not None and succeeds:
-                return True
-            return sender not in receivers and (succeeds or e.notice.refers_to in occasion.ids)
-
-        return [e for e in self._tellings(telling, party) if belongs(e) and own(e)]
-
-    def _settled(
-        self, occasion: Occasion, party: str | None, due: datetime | None, since: datetime | None = None
-    ) -> datetime | None:
-        times = (self.settled_by(t, occasion, party, due, since) for t in self.rule.satisfied_by)
-        return min((at for at in times if at is not None), default=None)
-
-    def settled_by(
-        self,
-        telling: Telling,
-        occasion: Occasion,
-        party: str | None,
-        due: datetime | None,
-        since: datetime | None = None,
-    ) -> datetime | None:
-        if NoticeKind.ANSWER not in telling.notices:
-            found = self._tellings(telling, party)
-        else:
-            found = self._answers(occasion, telling, party)
-        if telling.says == AnswerValue.CAN_RECEIVE:
-            return self._can_receive(found, due)
-        times = (self._when(e, telling.time, party) for e in found)
-        counts = (at for at in times if at is not None and not (telling.after and since and at < since))
-        return min(counts, default=None)
-
-    def _can_receive(self, answers: list[Entry], due: datetime | None) -> datetime | None:
-        """When the municipality can receive: `due` or before, or the first time after it.
-
-        A later date means that it cannot until then; an answer to the contrary takes the word back.
-        """
-        spoken = [e for e in answers if e.notice.answer is not AnswerValue.UNCLASSIFIED]
-        spans = [(e.notice.sent_at.astimezone(UTC), self._receives_from(e)) for e in spoken]
-        for number, (sent, begins) in enumerate(spans):
-            if begins is None:
-                continue
-            taken_back = (at for at, from_then in spans[number + 1 :] if from_then != at)
-            ends = min(taken_back, default=None)
-            if ends is None or (begins < ends and (due is None or due < ends)):
-                return sent if due is None or begins <= due else begins
+def _remind_at(reading: Reading, start: Start, due: datetime) -> datetime | None:
+    if reading.rule.lapses or reading.rule.quiet:
         return None
-
-    def _receives_from(self, answer: Entry) -> datetime | None:
-        if answer.notice.answer is not AnswerValue.CAN_RECEIVE:
-            return None
-        sent, day = answer.notice.sent_at.astimezone(UTC), answer.notice.receive_from
-        return max(sent, first_second(day, self.zone).astimezone(UTC)) if day else sent
-
-    def last_answer(self, occasion: Occasion, party: str | None) -> Entry | None:
-        """What the municipality said last to this readiness."""
-        found = self.answers(occasion, party)
-        return max(found, key=lambda e: (e.notice.sent_at, e.notice.message_id), default=None)
-
-    def answers(self, occasion: Occasion, party: str | None) -> list[Entry]:
-        """All that it said to this readiness, in the order in which it was told."""
-        telling = Telling(notices=(NoticeKind.ANSWER,), time=Time.SENT, by=("municipality",))
-        return self._answers(occasion, telling, party)
-
-    def suspended(self, occasion: Occasion, party: str | None) -> Sentence | None:
-        """Why silence says nothing now: the last answer waits for a person to classify it."""
-        if not any(t.says == "unclassified" for t in self.rule.suspended_by):
-            return None
-        last = self.last_answer(occasion, party)
-        if last is None or last.notice.answer is not AnswerValue.UNCLASSIFIED:
-            return None
-        return Say.SUSPENDED.of(at=self.stamp(last.notice.sent_at))
-
-    # --- what ends it ---
-
-    def endings(self, kinds: Iterable[NoticeKind], occasion: Occasion) -> list[Ending]:
-        found: list[Ending] = []
-        for kind in kinds:
-            if kind is not NoticeKind.READINESS_WITHDRAWN:
-                found.extend(self._ending(e.at.astimezone(UTC), kind) for e in self.case.of(kind))
-            elif occasion.withdrawn_at is not None:
-                found.append(self._ending(occasion.withdrawn_at, kind))
-        return sorted(found, key=lambda end: (end.at, end.kind))
-
-    def _ending(self, at: datetime, kind: NoticeKind) -> Ending:
-        says = _ENDINGS.get(kind)
-        stamp = self.stamp(at)
-        return Ending(at, kind, says.of(at=stamp) if says else Say.ENDED.of(notice=kind, at=stamp))
-
-    def _ended(self, occasion: Occasion, start: Start, due: datetime) -> Ending | None:
-        closed = self.endings(self.rule.closed_by, occasion)
-        voided = [end for end in self.endings(self.rule.voided_by, occasion) if end.at < due]
-        denials = [end for end in closed if end.kind is NoticeKind.NO_MUNICIPAL_NEED]
-        overtaken = [end for end in denials if self._needed_after(end.at, start)]
-        closed = [end for end in closed if end not in overtaken]
-        return min((*closed, *voided), key=lambda end: (end.at, end.kind), default=None)
-
-    def _needed_after(self, denied_at: datetime, start: Start) -> bool:
-        """Whether a need showed after it was denied: identified, or told as ready; then the duty stands."""
-        if start.later or self.rule.trigger.notice is NoticeKind.ADMITTED:
-            return start.later and denied_at < start.at
-        needs = self.case.of(NoticeKind.NEED_IDENTIFIED, NoticeKind.READY_FOR_DISCHARGE)
-        return any(e.at > denied_at for e in needs)
-
-    def why(self, ended: Ending, due: datetime) -> Sentence:
-        """What ended it, and that it had been due before."""
-        if in_time(ended.at, due):
-            return ended.said
-        return Say.ENDED_LATE.of(ended=ended.said, due=self.stamp(due))
-
-    # --- what a liability presupposes ---
-
-    @property
-    def required(self) -> tuple[Requirement, ...]:
-        return tuple(r for r in self.rule.requires if r.enforced)
-
-    def lacks(
-        self, required: Requirement, occasion: Occasion, party: str | None, at: datetime
-    ) -> Sentence | None:
-        """What is missing at `at`, or None where the condition is fulfilled."""
-        waived = any(e.at <= at for e in self.case.of(*required.waived_by)) if required.waived_by else False
-        if waived or not occasion.flagged(required.only_if):
-            return None
-        told = self._told(required.telling, party)
-        so_far = [(e, when) for e, when in told if when <= (self.now if required.whenever else at)]
-        missing = Say.MISSING.of(what=of_file(required.missing), basis=required.basis)
-        if not so_far:
-            return missing
-        if required.telling.says == "available":
-            return None if so_far[-1][0].notice.open_care_available is True else missing
-        if required.late == "void":
-            return self._too_late(required, occasion, party, min(when for _, when in so_far))
-        return None
-
-    def _too_late(
-        self, required: Requirement, occasion: Occasion, party: str | None, told: datetime
-    ) -> Sentence | None:
-        """Told after the deadline that it was to be told by: the agreement says that this voids."""
-        for reading in readings(self.case, self.terms, self.now, self.roles):
-            if reading.rule.kind != required.deadline:
-                continue
-            for other in reading.occasions():
-                if other.ids and other.ids != occasion.ids:
-                    continue
-                who = party if party in reading.parties(other) else None
-                begun = reading.begin(other, who, beside=False)
-                counted = begun[0].counted(other, who, begun[1]) if begun else None
-                if counted is not None and not in_time(told, counted.due):
-                    what = of_file(required.missing)
-                    return Say.TOO_LATE.of(what=what, due=self.stamp(counted.due), basis=required.basis)
-        return None
-
-    def _told(self, telling: Telling, party: str | None) -> list[tuple[Entry, datetime]]:
-        timed = ((e, self._when(e, telling.time, party)) for e in self._tellings(telling, party))
-        return [(e, at) for e, at in timed if at is not None]
-
-    def opening(
-        self, occasion: Occasion, party: str | None, start: Start, base: datetime
-    ) -> tuple[datetime, tuple[Sentence, ...]]:
-        """The first day from `base` that begins with every condition fulfilled, else what is missing.
-
-        The day on which the count starts begins, for this, with the start. Nothing opens after the last day
-        of a regime that has ended.
-        """
-        due, missing = self._opening(occasion, party, start, base)
-        over = self.regime_over(self.day(due))
-        return due, missing or ((over,) if over else ())
-
-    def regime_over(self, day: date) -> Sentence | None:
-        """Why nothing is due or charged on `day`: the country's rules had ended before it."""
-        country = self.terms.country
-        if country.valid_to is None or day <= country.valid_to:
-            return None
-        return Say.COUNTRY_ENDED.of(reason=of_file(country.ended or country.name), day=country.valid_to)
-
-    def _opening(
-        self, occasion: Occasion, party: str | None, start: Start, base: datetime
-    ) -> tuple[datetime, tuple[Sentence, ...]]:
-        if not self.required:
-            return base, ()
-        changes = {at for r in self.required for _, at in self._told(r.telling, party)}
-        changes |= {e.at for r in self.required if r.waived_by for e in self.case.of(*r.waived_by)}
-        first = local_date(base, self.zone)
-        days = sorted({first, *(day for at in changes if (day := self._next_day(at)) > first)})
-        missing: tuple[Sentence, ...] = ()
-        for day in days:
-            at = max(first_second(day, self.zone), start.at)
-            lacking = [self.lacks(r, occasion, party, at) for r in self.required]
-            found = tuple(lack for lack in lacking if lack is not None)
-            if not found:
-                return self._same_clock(base, day), ()
-            missing = missing or found
-        return base, missing
-
-    def _same_clock(self, base: datetime, day: date) -> datetime:
-        clock = base.astimezone(self.zone).time()
-        return local(datetime.combine(day, clock, self.zone), self.zone)
-
-    # --- what comes out ---
-
-    def _deadline(self, occasion: Occasion, party: str | None, start: Start, counted: Counted) -> Deadline:
-        base = counted.due
-        due, missing = self.opening(occasion, party, start, base)
-        settled = self._settled(occasion, party, due, start.at)
-        ended = self._ended(occasion, start, due)
-        if settled is not None and not (settled <= self.now or in_time(settled, due)):
-            settled = None  # a day to receive on that has not come yet
-        state, at = DeadlineState.OPEN, settled
-        remarks = [*counted.remarks, *self._about_the_figure(start)]
-        if due > base:
-            remarks = [Say.CONDITION_FROM.of(day=self.day(base), until=self.day(due))]
-        if settled is not None and (ended is None or settled <= ended.at):
-            state = DeadlineState.MET if in_time(settled, due) else DeadlineState.MET_LATE
-        elif ended is not None:
-            state, at, remarks = DeadlineState.VOID, ended.at, [self.why(ended, due)]
-        elif missing:
-            state, remarks = DeadlineState.VOID, list(missing)
-        elif not in_time(self.now, due):
-            state, at, remarks = self._after(due, occasion, party, remarks)
-        return Deadline(
-            kind=self.rule.kind,
-            actor=self.rule.actor,
-            party=party,
-            due_at=due,
-            state=state,
-            basis=start.basis,
-            confidence=start.confidence,
-            since=local(start.at, self.zone),
-            settled_at=local(at, self.zone) if at is not None else None,
-            remind_at=self._remind_at(start, due) if state is DeadlineState.OPEN else None,
-            quiet=self.rule.quiet,
-            counted=counted.said,
-            remarks=tuple(remarks),
-            replaced=self.rule.replaced,
-        )
-
-    def _after(
-        self, due: datetime, occasion: Occasion, party: str | None, remarks: list[Sentence]
-    ) -> tuple[DeadlineState, datetime | None, list[Sentence]]:
-        """The time is up and nothing has settled it."""
-        if self.rule.lapses:
-            return DeadlineState.MET, due, [*remarks, Say.OVER.of(at=self.stamp(due))]
-        suspended = self.suspended(occasion, party)
-        if suspended is None:
-            return DeadlineState.MISSED, None, remarks
-        for ended in self.endings(self.rule.voided_by, occasion):  # nobody waits for a word any more
-            return DeadlineState.VOID, ended.at, [self.why(ended, due)]
-        return DeadlineState.OPEN, None, [*remarks, suspended]
-
-    def _about_the_figure(self, start: Start) -> list[Sentence]:
-        """Whose figure it is: the law's goes without saying."""
-        rule = self.rule
-        made = [
-            (Say.REPLACED_LOCALLY if r.agreement == OWN_TERMS else Say.REPLACED).of(
-                agreement=r.agreement, key=r.key, now=r.now, was=r.was
-            )
-            for r in rule.replaced
-            if r.key != "remind_before"
-        ]
-        if rule.confidence == "local" and not made and start.remark is None:
-            made.append(Say.LOCAL_FIGURE.of(length=rule.count.duration, basis=of_file(start.basis)))
-        if rule.confidence == "K":
-            made.append(Say.UNCERTAIN_FIGURE.of(basis=of_file(start.basis)))
-        if rule.note is not None:
-            made.append(of_file(rule.note))
-        return made
-
-    def _remind_at(self, start: Start, due: datetime) -> datetime | None:
-        if self.rule.lapses or self.rule.quiet:
-            return None
-        return local(max(start.at, due.astimezone(UTC) - self.rule.remind_before), self.zone)
-
-    # --- words ---
-
-    def _next_day(self, at: datetime) -> date:
-        """The first local day that begins no earlier than `at`."""
-        day = local_date(at, self.zone)
-        return day if first_second(day, self.zone) >= at else day + timedelta(days=1)
-
-    def stamp(self, at: datetime) -> datetime:
-        """The instant on the hospital's clock, as sentences show it."""
-        return at.astimezone(self.zone)
-
-    def day(self, at: datetime) -> date:
-        """The day where the hospital is."""
-        return at.astimezone(self.zone).date()
-
-
-_HOW: Mapping[str, tuple[Say, Say]] = {
-    "elapsed": (Say.ELAPSED, Say.ELAPSED),
-    "same_day": (Say.SAME_DAY, Say.SAME_DAY),
-    "calendar_days": (Say.DAYS, Say.DAYS),
-    "calendar_days_with_cutoff": (Say.BEFORE_CUTOFF, Say.AFTER_CUTOFF),
-    "days_with_cutoff": (Say.BEFORE_CUTOFF, Say.AFTER_CUTOFF),
-    "working_days": (Say.WORKING_DAYS, Say.WORKING_DAYS),
-    "working_days_with_cutoff": (Say.WORKING_BEFORE_CUTOFF, Say.WORKING_AFTER_CUTOFF),
-    "by_clock": (Say.BY_CLOCK, Say.BY_CLOCK),
-    "office_hours": (Say.OFFICE_HOURS, Say.OFFICE_HOURS),
-    "until_discharge": (Say.UNTIL_DISCHARGE, Say.UNTIL_DISCHARGE),
-    "named_day": (Say.NAMED_DAY, Say.NAMED_DAY),
-}
-"""How each way is said; where a cut-off matters, before it and after it."""
-
-
-def _addressed(entry: Entry, party: str | None) -> bool:
-    return party is None or not entry.notice.receivers or party in entry.notice.receivers
+    return local(max(start.at, due.astimezone(UTC) - reading.rule.remind_before), reading.zone)

@@ -14,9 +14,11 @@ from itertools import pairwise
 
 from adapter.discharge.agreement import Agreement
 from adapter.discharge.case import Case, Entry
+from adapter.discharge.conditions import lacks, opening, regime_over, required
 from adapter.discharge.counting import first_second
-from adapter.discharge.deadlines import Counted, Ending, Occasion, Reading, Start, readinesses, readings
 from adapter.discharge.notices import AnswerValue, NoticeKind, local_date
+from adapter.discharge.occasions import Occasion, readinesses
+from adapter.discharge.reading import Counted, Ending, Reading, Start, readings
 from adapter.discharge.rules import Amount, Payment
 from adapter.discharge.sentences import Say, Sentence, of_file
 
@@ -146,7 +148,7 @@ class _Span:
 
     def liability(self) -> Liability:
         reading = self.reading
-        due, missing = reading.opening(self.occasion, self.party, self.start, self.counted.due)
+        due, missing = opening(reading, self.occasion, self.party, self.start, self.counted.due)
         if missing:
             return self._none(missing)
         first = reading.day(due)
@@ -156,8 +158,8 @@ class _Span:
             ended = Say.ONLY_CHARGED_FROM.of(ended=reading.why(end, end.at), day=first)
             return self._none((ended,))
         until = min(reading.day(reading.now), end_day) if end_day else reading.day(reading.now)
-        over = reading.regime_over(until - timedelta(days=1))
-        charged = [day for day in self._days(first, until) if not reading.regime_over(day)]
+        over = regime_over(reading, until - timedelta(days=1))
+        charged = [day for day in self._days(first, until) if not regime_over(reading, day)]
         withheld, suspended = self._withheld(charged)
         reasons = [*self._why(due), *self.counted.remarks]
         if over:
@@ -210,7 +212,7 @@ class _Span:
             day = first + timedelta(days=number)
             begins = max(first_second(day, self.reading.zone), self.start.at)
             lacking = (
-                self.reading.lacks(r, self.occasion, self.party, begins) for r in self.reading.required
+                lacks(self.reading, r, self.occasion, self.party, begins) for r in required(self.reading)
             )
             if not any(lack is not None for lack in lacking):
                 yield day
