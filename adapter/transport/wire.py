@@ -4,12 +4,12 @@ Nothing is tried twice (a retry inside an attempt would hide from the delivery l
 no cookie kept, and no proxy or netrc of the environment used. Connecting, sending and the whole answer get
 at most the endpoint's timeout each, and no more of an answer is read than the caller wants.
 
-requests makes the request, once for many messages, and checks its address and headers. The exchange itself
-is the standard library's: requests' and urllib3's own cost twice the processor time of all the rest of it.
+requests makes the request, once for many messages, and checks its address and headers; httptools reads the
+answer. Between them lies a plain socket: requests' and urllib3's own exchange costs twice the processor time
+of all the rest of it.
 """
 
 import http.client
-import io
 import os
 import socket
 import ssl
@@ -22,8 +22,9 @@ from pathlib import Path
 from re import ASCII, compile
 from select import POLLIN, poll
 from time import perf_counter
-from typing import Any
 from urllib.parse import urlsplit
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from adapter.messaging.delivery import Reply
 from adapter.messaging.register import Endpoint
@@ -35,6 +36,8 @@ UNUSABLE = "the endpoint's address or token cannot be used in a request; correct
 _VALUE = compile(r"[!-~]+", ASCII)  # of a header
 _FAULTS = (OSError, http.client.HTTPException, ValueError)
 _MOST_LINES = 64  # connections that one thread keeps
+_MOST_HEAD = 64 * 1024  # bytes of an answer before its body
+_PIECE = 64 * 1024  # bytes read at once
 _TOGETHER = 64 * 1024  # bytes of a body that leave in one piece with the head
 
 
@@ -58,39 +61,65 @@ class _Unreadable(Exception):
     """A file that TLS needs."""
 
 
-class _UntilDeadline(io.RawIOBase):
-    """Reads a socket until an instant, however small the pieces; a socket's own timeout is per piece."""
+class _Answer:
+    """An answer as it comes in; httptools calls it with what it has read."""
 
-    def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
-        self._raw = raw
-        self._sock = sock
-        allowed = sock.gettimeout()
-        self._until = None if allowed is None else perf_counter() + allowed
+    def __init__(self) -> None:
+        self.status: int | None = None  # once the head is whole
+        self.headers: dict[str, str] = {}  # by lower-case name; the first of each
+        self.body = bytearray()
+        self.whole = False
+        self.stays = False  # the connection may be used again
+        self._parser = HttpResponseParser(self)
+        # Old peers end a line with LF alone or fold it (RFC 9112 2.2, 5.2), and both are harmless here.
+        self._parser.set_dangerous_leniencies(lenient_headers=True, lenient_optional_cr_before_lf=True)
 
-    def readable(self) -> bool:
-        return True
+    def feed(self, piece: bytes) -> None:
+        """More of it. Raises HTTPException where it is not proper HTTP."""
+        try:
+            self._parser.feed_data(piece)
+        except (HttpParserError, HttpParserUpgrade) as fault:
+            self.stays = False  # nothing was asked for beyond the answer
+            if not self.whole:
+                raise http.client.HTTPException("not proper HTTP") from fault
 
-    def readinto(self, buffer: Any) -> int | None:
-        if self._until is not None:
-            left = self._until - perf_counter()
-            if left <= 0:
-                raise TimeoutError("the answer takes too long")
-            self._sock.settimeout(left)
-        return self._raw.readinto(buffer)
+    def ended(self) -> None:
+        """The peer has closed. Raises where it broke off: an answer without length ends like this."""
+        self.stays = False
+        if self.status is None:
+            raise http.client.RemoteDisconnected("without an answer")
+        if "content-length" in self.headers or "chunked" in self.headers.get("transfer-encoding", ""):
+            raise http.client.IncompleteRead(b"")
+        self.whole = True
 
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
+    def on_message_begin(self) -> None:
+        """Another answer after the whole one is none of ours."""
+        self.stays = self.stays and not self.whole
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header of the head, or a trailer."""
+        if not self.whole and self.status is None:
+            self.headers.setdefault(name.decode("latin-1").lower(), value.decode("latin-1").strip())
 
-class _Answer(http.client.HTTPResponse):
-    """An answer whose status line, headers and body share one deadline."""
+    def on_headers_complete(self) -> None:
+        """The head is whole; that of a provisional answer (1xx) is forgotten."""
+        if self.whole:
+            return
+        status = self._parser.get_status_code()
+        if status < 200:
+            self.headers.clear()
+        else:
+            self.status = status
+            self.stays = self._parser.should_keep_alive()
 
-    fp: Any
+    def on_body(self, piece: bytes) -> None:
+        """A part of the body."""
+        if not self.whole:
+            self.body += piece
 
-    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-        super().__init__(sock, *args, **kwargs)
-        self.fp = io.BufferedReader(_UntilDeadline(self.fp.detach(), sock))
+    def on_message_complete(self) -> None:
+        """The answer is whole, unless it was a provisional one."""
+        self.whole = self.status is not None
 
 
 class Wire:
@@ -117,25 +146,34 @@ class Wire:
         started = perf_counter()
         try:
             line = self._line(request, endpoint)
-            answer = _exchange(line, request, endpoint, body, id)
+            _send(line, request, endpoint, body, id)
         except (*_FAULTS, _CannotConnect, _Unreadable) as fault:
             self._hang_up(request, endpoint)
             return Reply(error=_words(fault, endpoint), ms=_since(started))
+        answer, error = _Answer(), None
         try:
-            found, error = _body(answer, most, keep)
+            _read(line, answer, endpoint, most)
         except _FAULTS as fault:
-            found, error = b"", _words(fault, endpoint)
-        if answer.will_close or not answer.isclosed():  # asked to close, or not read to its end
-            answer.close()
+            error = _words(fault, endpoint)
+        if error is not None or not answer.whole or not answer.stays:
             self._hang_up(request, endpoint)
+        if answer.status is None:
+            return Reply(error=error, ms=_since(started))
+        found = bytes(answer.body)
+        if answer.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
+            found, error = b"", COMPRESSED
+        elif error is not None:
+            found = b""
+        elif len(found) > most:
+            found, error = found[:keep], TOO_LONG
         taken = 200 <= answer.status < 300
         return Reply(
             status=answer.status,
             taken=taken,
             delivered=taken,
             body=found,
-            content_type=answer.headers.get("Content-Type"),
-            retry_after=_retry_after(answer.headers.get("Retry-After"), answer.headers.get("Date")),
+            content_type=answer.headers.get("content-type"),
+            retry_after=_retry_after(answer.headers.get("retry-after"), answer.headers.get("date")),
             error=error,
             ms=_since(started),
         )
@@ -248,10 +286,9 @@ def _context(endpoint: Endpoint) -> ssl.SSLContext:
 # --- the exchange -----------------------------------------------------------------------------------------
 
 
-def _exchange(
+def _send(
     line: socket.socket, request: Request, endpoint: Endpoint, body: bytes | None, number: str | None
-) -> _Answer:
-    """Send, and read the answer up to its body."""
+) -> None:
     line.settimeout(endpoint.timeout)
     if number is not None and not _VALUE.fullmatch(number):
         raise ValueError("what no header can hold")
@@ -266,30 +303,27 @@ def _exchange(
             line.sendall(body or b"")
     except BrokenPipeError:
         pass  # it has heard enough; what it says about that may still be read
-    answer = _Answer(line, method=request.method)
-    try:
-        answer.begin()
-        if len(set(answer.headers.get_all("Content-Length", ()))) > 1:
-            raise http.client.HTTPException("an answer of two lengths")
-    except BaseException:
-        answer.close()
-        raise
-    return answer
 
 
-def _body(answer: _Answer, most: int, keep: int) -> tuple[bytes, str | None]:
-    """The body and what was wrong with it."""
-    if answer.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
-        return b"", COMPRESSED
-    body = piece = answer.read(most + 1)
-    while piece and len(body) <= most and not answer.isclosed():
-        piece = answer.read(most + 1 - len(body))
-        body += piece
-    if len(body) > most:
-        return body[:keep], TOO_LONG
-    if answer.length:
-        raise http.client.IncompleteRead(body, answer.length)
-    return body, None
+def _read(line: socket.socket, answer: _Answer, endpoint: Endpoint, most: int) -> None:
+    """Read the answer until it is whole, longer than `most` bytes, or too late.
+
+    A socket's own timeout is per piece, so each piece gets what is left.
+    """
+    until, head = perf_counter() + endpoint.timeout, 0
+    while not answer.whole and len(answer.body) <= most:
+        left = until - perf_counter()
+        if left <= 0:
+            raise TimeoutError("the answer takes too long")
+        line.settimeout(left)
+        piece = line.recv(_PIECE)
+        if not piece:
+            answer.ended()
+            return
+        answer.feed(piece)
+        head += len(piece) if answer.status is None else 0
+        if head >= _MOST_HEAD:
+            raise http.client.HTTPException("a head without end")
 
 
 def _since(started: float) -> float:

@@ -190,7 +190,7 @@ def drip(prefix: bytes, drop: bytes):
 @pytest.mark.parametrize(
     ("prefix", "drop", "status"),
     [
-        (b"", b"H", None),
+        (b"HTTP/1.1 200 ", b"O", None),
         (b"HTTP/1.1 200 OK\r\n", b"X-Slow: 1\r\n", None),
         (b"", b"HTTP/1.1 100 Continue\r\n\r\n", None),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n", b"x", 200),
@@ -255,7 +255,7 @@ def test_a_body_of_exactly_the_limit_is_read(transport, message, peer):
 
 
 def test_a_connection_with_an_unread_rest_is_not_used_again(transport, message, peer):
-    answers = iter([answer("200 OK", b"x" * (LARGEST_ANSWER + 10)), answer("200 OK", b"next")])
+    answers = iter([answer("200 OK", b"x" * (LARGEST_ANSWER + 200_000)), answer("200 OK", b"next")])
     receiver = peer(lambda connection, request: connection.sendall(next(answers)))
     endpoint = endpoint_at(receiver.url, timeout=2)
     assert transport.send(message, endpoint).error == TOO_LONG
@@ -308,6 +308,36 @@ def test_an_answer_shorter_than_it_says_is_no_body(transport, message, peer):
     assert reply.error == "the answer broke off before its end"
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"HTTP/1.1 200 OK\nContent-Length: 4\nX-Folded: a\n b\n\ndone",
+        b"HTTP/1.1 200\r\nContent-Length: 4\r\n\r\ndone",
+        b"HTTP/1.1 100 Continue\r\nRetry-After: 9\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;a=b\r\ndo\r\n2\r\nne\r\n0\r\nX: y\r\n\r\n",
+    ],
+)
+def test_an_answer_as_old_or_odd_peers_write_it_is_read(transport, message, peer, raw):
+    receiver = peer(lambda connection, request: connection.sendall(raw))
+    endpoint = endpoint_at(receiver.url)
+    for _ in range(2):
+        reply = transport.send(message, endpoint)
+        assert (reply.status, reply.body, reply.error, reply.retry_after) == (200, b"done", None, None)
+    assert receiver.connections == 1
+
+
+def test_an_answer_without_length_ends_with_its_connection(transport, message, peer):
+    def old(connection: socket.socket, request: bytes) -> None:
+        connection.sendall(b"HTTP/1.0 200 OK\r\n\r\nall of it")
+        connection.close()
+
+    receiver = peer(old)
+    for _ in range(2):
+        reply = transport.send(message, endpoint_at(receiver.url))
+        assert (reply.status, reply.body, reply.error) == (200, b"all of it", None)
+    assert receiver.connections == 2
+
+
 def test_what_follows_an_answer_does_not_become_the_next_one(transport, message, peer):
     forged = answer("200 OK", b"forged")
     receiver = peer(answer("503 Later", b"no") + forged)
@@ -320,7 +350,7 @@ def test_what_follows_an_answer_does_not_become_the_next_one(transport, message,
     [
         b"\x00\xff\xfe not HTTP at all\r\n\r\n",
         b"HTTP/1.1 abc\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 20_000 + b"\r\n",
         b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100_000 + b"\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 5\r\n\r\nabc",
     ],
