@@ -21,6 +21,8 @@ class Step(StrEnum):
     REFUSED = "refused"
     SEEN = "seen"
 
+    __hash__ = str.__hash__  # the enum's own is not C, and these are looked up for every message
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evidence:
@@ -71,10 +73,6 @@ class Entry:
         return min(times, default=None)
 
 
-def _by_number(one: tuple[int, "Entry"]) -> int:
-    return one[0]
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
     """A chain of stays of one patient at one hospital, as far as its facts tell."""
@@ -90,9 +88,7 @@ class Case:
     zone: tzinfo = field(compare=False)
     corrected: Mapping[tuple[str, str], tuple[Entry, ...]] = field(init=False, compare=False, repr=False)
     """What each (sender, message id) has replaced: asked for every entry, so not searched for each time."""
-    _by_kind: Mapping[NoticeKind, tuple[tuple[int, Entry], ...]] = field(
-        init=False, compare=False, repr=False
-    )
+    _by_kind: Mapping[NoticeKind, tuple[Entry, ...]] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         found: dict[tuple[str, str], tuple[Entry, ...]] = {}
@@ -101,11 +97,11 @@ class Case:
                 by = (e.notice.sender, e.replaced_by)
                 found[by] = (*found.get(by, ()), e)
         object.__setattr__(self, "corrected", found)
-        by_kind: dict[NoticeKind, list[tuple[int, Entry]]] = {}
-        for number, e in enumerate(self.entries):
+        by_kind: dict[NoticeKind, tuple[Entry, ...]] = {}
+        for e in self.entries:
             if e.counts:
-                by_kind.setdefault(e.notice.kind, []).append((number, e))
-        object.__setattr__(self, "_by_kind", {kind: tuple(listed) for kind, listed in by_kind.items()})
+                by_kind[e.notice.kind] = (*by_kind.get(e.notice.kind, ()), e)
+        object.__setattr__(self, "_by_kind", by_kind)
 
     def has(self, kind: NoticeKind) -> bool:
         """Whether a notice of that kind counts."""
@@ -114,11 +110,11 @@ class Case:
     def of(self, *kinds: NoticeKind) -> tuple[Entry, ...]:
         """The entries of these kinds that count, in event order."""
         if len(kinds) == 1:
-            return tuple(e for _, e in self._by_kind.get(kinds[0], ()))
-        found = [self._by_kind[kind] for kind in set(kinds) if kind in self._by_kind]
+            return self._by_kind.get(kinds[0], ())
+        found = {kind for kind in kinds if kind in self._by_kind}
         if len(found) < 2:
-            return tuple(e for listed in found for _, e in listed)
-        return tuple(e for _, e in sorted((one for listed in found for one in listed), key=_by_number))
+            return self._by_kind[found.pop()] if found else ()
+        return tuple(e for e in self.entries if e.counts and e.notice.kind in found)
 
     @property
     def day_only(self) -> tuple[str, ...]:

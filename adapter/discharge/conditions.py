@@ -83,7 +83,7 @@ def regime_over(reading: Reading, day: date) -> Sentence | None:
 def _opening(
     reading: Reading, occasion: Occasion, party: str | None, start: Start, base: datetime
 ) -> tuple[datetime, tuple[Sentence, ...]]:
-    conditions = required(reading)
+    conditions = required(reading) if reading.rule.requires else ()
     if not conditions:
         return base, ()
     changes = {at for r in conditions for _, at in _told(reading, r.telling, party)}

@@ -6,8 +6,8 @@ repeated meanwhile changes nothing. Everything is recomputed from the case, so a
 harm. Each deadline carries the sentences that say how it was counted and what became of it.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -47,9 +47,14 @@ class Deadline:
     settled_at: datetime | None = None  # when it was met, or when what ended it came
     remind_at: datetime | None = None  # only while open
     quiet: bool = False  # nobody is alarmed when it is missed
-    counted: Sentence  # how the law counts it
+    how: Callable[[], Sentence] = field(compare=False, repr=False)
     remarks: tuple[Sentence, ...] = ()  # why void, blocked, suspended or counted from elsewhere
     replaced: tuple[Replaced, ...] = ()  # what an agreement has put in place of the rule's own values
+
+    @property
+    def counted(self) -> Sentence:
+        """How the law counts it."""
+        return self.how()
 
     @property
     def reason(self) -> str:
@@ -113,7 +118,7 @@ def _deadline(
         settled_at=local(at, reading.zone) if at is not None else None,
         remind_at=_remind_at(reading, start, due) if state is DeadlineState.OPEN else None,
         quiet=reading.rule.quiet,
-        counted=counted.said,
+        how=counted.how,
         remarks=tuple(remarks),
         replaced=reading.rule.replaced,
     )

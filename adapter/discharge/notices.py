@@ -52,6 +52,8 @@ class NoticeKind(StrEnum):
     FOLLOWED_UP = "followed-up"
     BEYOND_CONTROL = "beyond-control"
 
+    __hash__ = str.__hash__  # the enum's own is not C, and these are looked up for every message
+
 
 _SPELT = {"sip": "SIP", "gp": "GP", "fhir": "FHIR", "plo": "PLO", "http": "HTTP"}
 

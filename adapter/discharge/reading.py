@@ -1,8 +1,9 @@
 """One rule read over one case: whom it concerns, from when, how far, what has settled it and what ends it."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from adapter.discharge.agreement import Agreement
@@ -64,8 +65,21 @@ class Counted:
     """Where a count leads: the last instant or the first one, and how it came to that."""
 
     due: datetime
-    said: Sentence
+    how: Callable[[], Sentence]  # in words, which most who count do not ask for
     remarks: tuple[Sentence, ...] = ()
+
+    @property
+    def said(self) -> Sentence:
+        """The count in words."""
+        return self.how()
+
+
+@dataclass(frozen=True, slots=True)
+class _Floored:
+    """Before when a count cannot end, and why."""
+
+    due: datetime
+    said: Sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +100,8 @@ class Reading:
     terms: Agreement
     now: datetime
     roles: Mapping[str, str]
-
-    @property
-    def zone(self) -> ZoneInfo:
-        return self.terms.zone
+    zone: ZoneInfo
+    readinesses: Sequence[Occasion]  # of the case, the same for every rule
 
     def begin(
         self, occasion: Occasion, party: str | None, *, beside: bool = True
@@ -121,7 +133,7 @@ class Reading:
         if trigger.longest_stay is not None and self._stay() <= trigger.longest_stay:
             return []
         if trigger.notice is NoticeKind.READY_FOR_DISCHARGE:
-            return [o for o in readinesses(self.case) if o.fits(trigger.only_if, trigger.unless)]
+            return [o for o in self.readinesses if o.fits(trigger.only_if, trigger.unless)]
         entries = self.case.of(trigger.notice)
         admission = trigger.notice is NoticeKind.ADMITTED and self.case.admitted_at is not None
         return [Occasion(entries)] if entries or admission else []
@@ -303,9 +315,9 @@ class Reading:
         if highest is not None and highest.due > due:
             due = highest.due
             remarks.append(highest.said)
-        return Counted(due, self._how(start, count, due, ground), tuple(remarks))
+        return Counted(due, partial(self._how, start, count, due), tuple(remarks))
 
-    def _floor(self, floor: Floor, occasion: Occasion, party: str | None, ground: Ground) -> Counted | None:
+    def _floor(self, floor: Floor, occasion: Occasion, party: str | None, ground: Ground) -> _Floored | None:
         """From the first such notice, or from the ready day that they name."""
         own = floor.notice is self.rule.trigger.notice
         entries = occasion.entries if own else self.case.of(floor.notice)
@@ -317,9 +329,9 @@ class Reading:
             return None
         if floor.from_ready_day:
             named = Say.NOTICE_READY_DAY.of(notice=floor.notice, day=self.day(at))
-            return Counted(due, Say.FLOORED_BY_DAY.of(day=self.day(due), start=named))
+            return _Floored(due, Say.FLOORED_BY_DAY.of(day=self.day(due), start=named))
         start = _TIMED[floor.time].of(notice=floor.notice, at=self.stamp(at))
-        return Counted(due, Say.FLOORED.of(day=self.day(due), start=start))
+        return _Floored(due, Say.FLOORED.of(day=self.day(due), start=start))
 
     def _named_day(self, told: list[tuple[datetime, Entry]]) -> datetime | None:
         """The day named last; once it has begun, no notice names another one."""
@@ -332,7 +344,7 @@ class Reading:
             named = max(at, self._ready_day(e))
         return named
 
-    def _how(self, start: Start, count: Count, due: datetime, ground: Ground) -> Sentence:
+    def _how(self, start: Start, count: Count, due: datetime) -> Sentence:
         """The count in words: from what, how far, to when, by which paragraph."""
         before, after = _HOW[count.way]
         says = after if is_after_cutoff(start.at, count, self.zone) else before
@@ -360,10 +372,15 @@ class Reading:
             if self._is(e.notice.sender, telling.by)
             and (telling.party_is is not PartyIs.RECEIVER or _addressed(e, party))
         ]
+        if len(found) < 2:
+            return found
         return sorted(found, key=lambda e: (told_at(self.case, e), e.notice.message_id))
 
     def _answers(self, occasion: Occasion, telling: Telling, party: str | None) -> list[Entry]:
         """The answers to this readiness: by reference, else by time; the party's own, or its successor's."""
+        told = self.tellings(telling, party)
+        if not told:
+            return told
         first, until = occasion.told_at, occasion.withdrawn_at
         elsewhere = {e.notice.message_id for e in self.case.of(NoticeKind.READY_FOR_DISCHARGE)} - occasion.ids
 
@@ -385,7 +402,7 @@ class Reading:
                 return True
             return sender not in receivers and (succeeds or e.notice.refers_to in occasion.ids)
 
-        return [e for e in self.tellings(telling, party) if belongs(e) and own(e)]
+        return [e for e in told if belongs(e) and own(e)]
 
     def settled(
         self, occasion: Occasion, party: str | None, due: datetime | None, since: datetime | None = None
@@ -457,11 +474,12 @@ class Reading:
     def endings(self, kinds: Iterable[NoticeKind], occasion: Occasion) -> list[Ending]:
         found: list[Ending] = []
         for kind in kinds:
-            if kind is not NoticeKind.READINESS_WITHDRAWN:
+            if kind is NoticeKind.READINESS_WITHDRAWN:
+                if occasion.withdrawn_at is not None:
+                    found.append(self._ending(occasion.withdrawn_at, kind))
+            elif self.case.has(kind):
                 found.extend(self._ending(e.at.astimezone(UTC), kind) for e in self.case.of(kind))
-            elif occasion.withdrawn_at is not None:
-                found.append(self._ending(occasion.withdrawn_at, kind))
-        return sorted(found, key=lambda end: (end.at, end.kind))
+        return sorted(found, key=lambda end: (end.at, end.kind)) if len(found) > 1 else found
 
     def _ending(self, at: datetime, kind: NoticeKind) -> Ending:
         says = _ENDINGS.get(kind)
@@ -471,6 +489,8 @@ class Reading:
     def ended(self, occasion: Occasion, start: Start, due: datetime) -> Ending | None:
         closed = self.endings(self.rule.closed_by, occasion)
         voided = [end for end in self.endings(self.rule.voided_by, occasion) if end.at < due]
+        if not closed:
+            return voided[0] if voided else None
         denials = [end for end in closed if end.kind is NoticeKind.NO_MUNICIPAL_NEED]
         overtaken = [end for end in denials if self._needed_after(end.at, start)]
         closed = [end for end in closed if end not in overtaken]
@@ -512,11 +532,11 @@ def readings(
     known = roles or {}
     if case.hospital is not None and known.get(case.hospital, "hospital") not in ("hospital", "unknown"):
         return
-    at = now.astimezone(UTC)
+    at, zone, ready = now.astimezone(UTC), agreement.zone, readinesses(case)
     for rule in agreement.country.rules:
         notice = rule.trigger.notice
         if case.has(notice) or (notice is NoticeKind.ADMITTED and case.admitted_at is not None):
-            yield Reading(case, rule, agreement, at, known)
+            yield Reading(case, rule, agreement, at, known, zone, ready)
 
 
 _HOW: Mapping[str, tuple[Say, Say]] = {

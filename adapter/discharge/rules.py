@@ -39,6 +39,8 @@ class Time(StrEnum):
     ACCEPTED = "accepted"
     SEEN = "seen"
 
+    __hash__ = str.__hash__  # the enum's own is not C, and these are looked up for every message
+
 
 class PartyIs(StrEnum):
     """What the party of a deadline must be to the notice that settles it."""

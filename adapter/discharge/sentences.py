@@ -110,7 +110,7 @@ class Say(StrEnum):
 
     def of(self, **values: Any) -> Sentence:
         """The sentence with its places filled."""
-        return Sentence(self.value, values)
+        return Sentence(self._value_, values)
 
 
 def of_file(text: str) -> Sentence:
