@@ -9,7 +9,7 @@ import hmac
 from base64 import b32encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
@@ -215,10 +215,15 @@ class Cases:
             rows.add_deadlines(tx, new)
 
 
+def late_from(due_at: datetime) -> datetime:
+    """The first second in which a deadline is missed: all of the one in which it is due is in time."""
+    return due_at + timedelta(seconds=1)
+
+
 def next_look(d: Deadline, reminded_at: datetime | None, fired_at: datetime | None) -> datetime | None:
-    """When the clock must look at a deadline again: to remind, or when it is due; None when never."""
+    """When the clock must look at a deadline again: to remind, or when it is late; None when never."""
     if d.state == "open":
-        return d.remind_at if d.remind_at is not None and reminded_at is None else d.due_at
+        return d.remind_at if d.remind_at is not None and reminded_at is None else late_from(d.due_at)
     return d.due_at if d.state == "missed" and fired_at is None and not d.quiet else None
 
 

@@ -12,7 +12,7 @@ from functools import partial
 import structlog
 from sqlalchemy import Connection
 
-from adapter.cases import Cases
+from adapter.cases import Cases, late_from
 from adapter.discharge.notices import spoken
 from adapter.messaging.register import Register, Side
 from adapter.outbox import Outbox
@@ -83,7 +83,8 @@ class Deadlines:
         self.outbox.all_clear(tx, "deadline-missed", subject, now)
         near = row["remind_at"] is not None and row["remind_at"] <= now and row["reminded_at"] is None
         reminded_at = now if near else row["reminded_at"]
-        again = row["due_at"] if near or row["reminded_at"] or row["remind_at"] is None else row["remind_at"]
+        told = near or row["reminded_at"] or row["remind_at"] is None
+        again = late_from(row["due_at"]) if told else row["remind_at"]
         changed = rows.change_deadline(tx, row["id"], "open", reminded_at=reminded_at, next_at=again)
         if near and changed and self._ours(tx, row):
             self._tell(tx, row, "deadline-near", subject, text, "reminded", now)

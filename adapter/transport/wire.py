@@ -333,6 +333,8 @@ def _since(started: float) -> float:
 def _retry_after(text: str | None, date: str | None) -> float | None:
     """Seconds to wait; a date is counted from the answer's own Date (RFC 9110 10.2.3), or else ignored."""
     text = (text or "").strip()
+    if not text:
+        return None
     if text.isascii() and text.isdigit():
         return float(text[:10])
     try:

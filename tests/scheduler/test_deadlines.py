@@ -57,6 +57,20 @@ def test_a_reminder_then_one_alarm_then_silence(play: Stage, clock: StandingCloc
     assert (row["state"], row["next_at"]) == ("missed", None)
 
 
+def test_all_of_the_second_in_which_it_is_due_is_in_time_and_nothing_is_looked_at(
+    play: Stage, clock: StandingClock
+):
+    play.receive(play.message(ADMITTED))
+    clock.forward(hours=12)
+    law(play)()
+    clock.forward(hours=12)
+    assert (law(play)(), open_alarms(play)) == (0, ["deadline-near"])
+    clock.forward(milliseconds=999)
+    assert (law(play)(), open_alarms(play)) == (0, ["deadline-near"])
+    clock.forward(milliseconds=1)
+    assert (law(play)(), law(play)(), open_alarms(play)) == (2, 0, ["deadline-missed"])
+
+
 def test_an_alarm_names_parties_and_tells_the_hospitals_time(play: Stage, clock: StandingClock):
     play.receive(play.message(ADMITTED))
     clock.forward(hours=25)
