@@ -2,18 +2,18 @@
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
-from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
 from adapter.errors import StoreError
-from adapter.store import Store, migrations
-from adapter.store.migrations import current, migrate, newest
+from adapter.store import Store
+from adapter.store.migrations import current, migrate, newest, upgrade
 from adapter.store.tables import metadata
 
 BOTH = """
@@ -26,9 +26,17 @@ store.close()
 """
 
 
-def test_the_versions_add_up_to_the_tables(store_url: str):
-    store = Store(store_url)
-    migrate(store)
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a store without any table."""
+    if request.param == "postgres":
+        return emptied(request.getfixturevalue("postgres_server"))
+    return f"sqlite:///{tmp_path}/empty.db"
+
+
+def test_the_versions_add_up_to_the_tables(empty: str):
+    store = Store(empty)
+    stepped(store, "head")
     with store.engine.connect() as connection:
         context = MigrationContext.configure(
             connection, opts={"compare_type": True, "compare_server_default": True}
@@ -37,15 +45,43 @@ def test_the_versions_add_up_to_the_tables(store_url: str):
     store.close()
 
 
-@pytest.mark.parametrize("engine", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def test_an_older_store_tells_its_cancellations_from_then_on(
-    engine: str, tmp_path: Path, request: pytest.FixtureRequest
-):
-    postgres = engine == "postgres"
-    store = Store(
-        emptied(request.getfixturevalue("postgres_server")) if postgres else f"sqlite:///{tmp_path}/old.db"
-    )
-    upgrade(store, "0001")
+def test_an_empty_store_gets_what_an_older_one_comes_to_by_its_steps(empty: str):
+    store = Store(empty)
+    assert migrate(store) == (None, newest())
+    made = described(store)
+    with store.engine.execution_options(writes=True).begin() as connection:
+        metadata.drop_all(connection)
+        connection.execute(text("DROP TABLE alembic_version"))
+    stepped(store, "0001")
+    assert migrate(store) == ("0001", newest())
+    assert described(store) == made
+    store.close()
+
+
+def described(store: Store) -> dict[str, object]:
+    """Every table with its columns, keys and indexes, as the engine itself tells of them."""
+    with store.engine.connect() as connection:
+        seen = inspect(connection)
+        return {
+            table: (
+                {c["name"]: (str(c["type"]), c["nullable"], c["default"]) for c in seen.get_columns(table)},
+                seen.get_pk_constraint(table),
+                sorted(map(plain, seen.get_indexes(table))),
+                sorted(map(str, seen.get_foreign_keys(table))),
+                sorted(map(str, seen.get_unique_constraints(table))),
+            )
+            for table in seen.get_table_names()
+        }
+
+
+def plain(index: Mapping[str, Any]) -> str:
+    options = {name: str(value) for name, value in index.get("dialect_options", {}).items()}
+    return str({**index, "dialect_options": options})
+
+
+def test_an_older_store_tells_its_cancellations_from_then_on(empty: str):
+    store = Store(empty)
+    stepped(store, "0001")
     store.write(older)
     migrate(store)
     with store.read() as connection:
@@ -54,12 +90,10 @@ def test_an_older_store_tells_its_cancellations_from_then_on(
     store.close()
 
 
-def upgrade(store: Store, version: str) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+def stepped(store: Store, version: str) -> None:
+    """The store, by its steps alone, at that version."""
     with store.engine.execution_options(writes=True).begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, version)
+        upgrade(connection, version)
 
 
 def older(tx: Connection) -> None:
@@ -90,13 +124,14 @@ def test_migrating_twice_does_nothing_the_second_time(store_url: str):
     store.close()
 
 
-@pytest.mark.parametrize("engine", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def test_two_processes_may_migrate_at_once(engine: str, tmp_path: Path, request: pytest.FixtureRequest):
-    url = f"sqlite:///{tmp_path}/new.db"
-    if engine == "postgres":
-        url = emptied(request.getfixturevalue("postgres_server"))
+@pytest.mark.parametrize("from_version", [None, "0001"])
+def test_two_processes_may_migrate_at_once(empty: str, from_version: str | None):
+    if from_version is not None:
+        store = Store(empty)
+        stepped(store, from_version)
+        store.close()
     started = [
-        subprocess.Popen([sys.executable, "-c", BOTH, url], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        subprocess.Popen([sys.executable, "-c", BOTH, empty], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for _ in range(3)
     ]
     ended = [process.communicate(timeout=30) for process in started]

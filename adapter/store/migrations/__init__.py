@@ -1,5 +1,7 @@
 """The store's versions, one file a step; `migrate` brings any older store up to date.
 
+An empty store needs no steps: it gets the tables as they are now, without Alembic, which takes 9 MiB.
+
 Several processes may start at once: one migrates, the others wait (by the turn file beside an SQLite
 database, by an advisory lock in PostgreSQL).
 """
@@ -10,9 +12,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import (
+    Column,
+    Connection,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    insert,
+    inspect,
+    text,
+)
 
 from adapter.errors import StoreError
+from adapter.store.tables import metadata
 
 if TYPE_CHECKING:
     from adapter.store import Store
@@ -47,15 +60,40 @@ def migrate(store: "Store") -> tuple[str | None, str]:
                 f"the store is of version {before}, newer than this program ({newest()}): upgrade it"
             )
         if before != newest():
-            from alembic import command
-            from alembic.config import Config
-
-            config = Config()
-            config.set_main_option("script_location", str(_FOLDER))
             with store.engine.execution_options(writes=True).begin() as connection:
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
+                if _is_empty(connection):
+                    _create(connection)
+                else:
+                    upgrade(connection)
         return before, newest()
+
+
+def upgrade(connection: Connection, to: str = "head") -> None:
+    """Take the steps from the version of the store to another one."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER))
+    config.attributes["connection"] = connection
+    command.upgrade(config, to)
+
+
+def _is_empty(connection: Connection) -> bool:
+    return not inspect(connection).get_table_names()
+
+
+def _create(connection: Connection) -> None:
+    """The tables as they are now, and the note by which Alembic knows the version."""
+    metadata.create_all(connection)
+    version = Table(
+        "alembic_version",
+        MetaData(),
+        Column("version_num", String(32), primary_key=True),
+        PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+    )
+    version.create(connection)
+    connection.execute(insert(version).values(version_num=newest()))
 
 
 @contextmanager
