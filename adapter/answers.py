@@ -17,7 +17,8 @@ from adapter.messaging.acknowledgement import Issue, Status, Verdict
 from adapter.messaging.envelope import Envelope
 from adapter.messaging.register import Party, ReceiptWhen, Register, Side
 from adapter.messaging.routing import Route
-from adapter.outbox import RECEIPT, Outbox, Parcel, Receipted
+from adapter.outbox import Outbox, Receipted
+from adapter.parcels import RECEIPT, Parcel, enqueue
 from adapter.store import deliveries, messages
 
 
@@ -91,7 +92,7 @@ class Answers:
         endpoint = self.register.endpoint_of(to)
         if endpoint is None:
             return  # the sender's board shows it
-        self.outbox.enqueue(
+        enqueue(
             tx,
             Parcel(
                 kind=RECEIPT,

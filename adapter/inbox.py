@@ -31,7 +31,8 @@ from adapter.messaging.delivery import Leased
 from adapter.messaging.envelope import Envelope
 from adapter.messaging.register import Partner, Party, Register, Side
 from adapter.messaging.routing import Route
-from adapter.outbox import RECEIPT, Outbox, Parcel
+from adapter.outbox import Outbox
+from adapter.parcels import RECEIPT, Parcel, enqueue
 from adapter.relay import pass_on, relays
 from adapter.store import Store, deliveries, mailboxes, messages
 from adapter.store import cases as case_rows
@@ -176,7 +177,7 @@ class Inbox:
             copies = self._judge.copies(tx, prepared, reading, sender, now)
         except MessageError as problem:
             return _still_held(held, problem)
-        self.outbox.all_clear(tx, "quarantined", f"message {row}", now)
+        self.outbox.alarms.end(tx, "quarantined", f"message {row}", now)
         case_rows.note(
             tx, at=now, subject=f"message {row}", what="released from quarantine", case_id=None, by=by
         )
@@ -195,7 +196,7 @@ class Inbox:
         """A held message whose like has been taken since: it is over, and there is no second receipt."""
         why = f"the same as message {before['id']}, which was {before['outcome']}"
         messages.change(tx, row, outcome="released", reason=why)
-        self.outbox.all_clear(tx, "quarantined", f"message {row}", now)
+        self.outbox.alarms.end(tx, "quarantined", f"message {row}", now)
         case_rows.note(tx, at=now, subject=f"message {row}", what=why, case_id=before["case_id"], by=by)
         return Acceptance(
             outcome="duplicate",
@@ -243,7 +244,7 @@ class Inbox:
             production=bool(reading.envelope.production),
         )
         written = named(dialect).write(reading.bundle, dialect=dialect, addressing=addressing)
-        new = self.outbox.enqueue(
+        new = enqueue(
             tx,
             Parcel(
                 kind=old["kind"],
@@ -368,7 +369,7 @@ class Inbox:
             "the patient's identity number is not marked as synthetic (month + 40, + 65 or + 80); use test "
             "persons only, and remove this store if it was a real one"
         )
-        self.outbox.alarm(tx, kind="not-synthetic", subject=f"message {row}", text=warning, now=now)
+        self.outbox.alarms.start(tx, kind="not-synthetic", subject=f"message {row}", text=warning, now=now)
         return warning
 
     def _as_parties(
@@ -411,7 +412,7 @@ class Inbox:
         route = copy.route
         if route.endpoint is None and route.receipted_on_storing and not self.register.open:
             return  # its board is its system: there is nowhere to send it on to
-        self.outbox.enqueue(
+        enqueue(
             tx,
             Parcel(
                 kind=notice.kind.value,
@@ -601,7 +602,7 @@ class Inbox:
         return replace(held, acknowledgement=answer, acknowledgement_type=answer_type)
 
     def _tell_of_quarantine(self, tx: Connection, row: int, reason: str, now: datetime) -> None:
-        self.outbox.alarm(
+        self.outbox.alarms.start(
             tx,
             kind="quarantined",
             subject=f"message {row}",

@@ -1,48 +1,33 @@
 """What must go out waits here, is sent, and is tried again until there is a receipt or a person is told.
 
-`enqueue` runs inside the transaction that learned why; the content is frozen there. Sending takes two short
-transactions, `claim` and `record`, and holds no database connection in between. `messaging.retry` decides,
-this station acts. A lane is the order of one case's messages to one receiver: it advances when the transport
-has accepted, never waiting for a receipt.
+Sending takes two short transactions, `claim` and `record`, and holds no database connection in between.
+`messaging.retry` decides, this station acts. A lane is the order of one case's messages to one receiver: it
+advances when the transport has accepted, never waiting for a receipt.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import orjson
 from sqlalchemy import Connection
 
+from adapter.alarming import Alarms
 from adapter.cases import Cases
 from adapter.discharge.case import Evidence, Fact, Step
-from adapter.discharge.notices import NoticeKind, spoken
+from adapter.discharge.notices import spoken
 from adapter.errors import NotFound
 from adapter.mappings.known import named
 from adapter.messaging.acknowledgement import Acknowledgement, Status
 from adapter.messaging.delivery import DeliveryState, Leased, Reply, Trigger
 from adapter.messaging.register import Endpoint, Register
 from adapter.messaging.retry import GiveUp, RetryAt, Schedule, Sent, decide, delay
-from adapter.store import alarms, deliveries, messages
+from adapter.parcels import ALARM, NOTICES, NOWHERE, WEBHOOK
 from adapter.store import cases as case_rows
+from adapter.store import deliveries, messages
 from adapter.store.statements import Row
 from adapter.transport import Outgoing, Transport
 from adapter.transport.fhir_rest import is_duplicate
-
-WEBHOOK = "alarm-webhook"
-RECEIPT = "receipt"
-RELAYED = "relayed"
-ALARM = "alarm"
-STAFF = "staff"
-SOMEBODY = "operator"
-"""Who does something where nobody gives a name."""
-
-BY_HAND = frozenset(("deadline-missed", "contradicting-receipt", "not-synthetic"))
-"""Alarms that nothing ends but a person who tells what was done."""
-
-_NOTICES = frozenset(kind.value for kind in NoticeKind)
-
-_NOWHERE = "no endpoint is configured for this party"
 
 _SETTLED: dict[str, Any] = {
     "receipt_due_at": None,
@@ -55,38 +40,6 @@ _SETTLED: dict[str, Any] = {
 
 RESENDS = {"fhir": 2, "plo-1.5": 1, "plo-1.6": 1}
 """How often a message is sent again by itself when its receipt does not come; then only people can."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parcel:
-    """Something that must go out: frozen content, for one party."""
-
-    kind: str  # a notice kind, receipt or alarm
-    party: str
-    endpoint: str | None  # None: it waits until the region file names one
-    dialect: str
-    message_id: str
-    content: bytes = field(repr=False)
-    content_type: str
-    kept: bytes | None = None  # the hash of the content, where the store holds it already
-    message_row: int | None = None
-    case_id: int | None = None
-    refers_to: str | None = None
-    expects_receipt: bool = True
-    hold_until: datetime | None = None
-    original: int | None = None
-    thread: str | None = None  # the conversation of what is relayed unread, where no case is known
-
-    @property
-    def lane(self) -> str:
-        """Order is kept per case and receiver, and per alarm; a receipt waits for nothing."""
-        if self.kind in _NOTICES and self.case_id is not None:
-            return f"{self.case_id}:{self.party}"
-        if self.kind == ALARM:
-            return self.message_id.rsplit("-", 1)[0]  # its end never overtakes its start
-        if self.thread is not None:
-            return f"{self.kind}:{self.thread}:{self.party}"
-        return f"{self.kind}:{self.message_id}:{self.party}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,47 +62,13 @@ class Outbox:
     schedule: Schedule
     jitter: Callable[[], float]  # in [-1, 1]
     lease: timedelta
-    webhook: Endpoint | None = None
-
-    # --- in ---
-
-    def enqueue(self, tx: Connection, parcel: Parcel, now: datetime) -> int:
-        """Put a parcel into its lane; it is due at once, unless what it refers to could not be delivered."""
-        behind = (
-            deliveries.undeliverable(tx, parcel.refers_to, parcel.party)
-            if parcel.refers_to is not None
-            else None
-        )
-        waits = _NOWHERE if parcel.endpoint is None else None
-        if behind is not None:
-            waits = f"parked behind delivery {behind}, to which it refers"
-        return deliveries.add(
-            tx,
-            {
-                "message_row": parcel.message_row,
-                "case_id": parcel.case_id,
-                "lane": parcel.lane,
-                "kind": parcel.kind,
-                "party": parcel.party,
-                "endpoint": parcel.endpoint,
-                "dialect": parcel.dialect,
-                "message_id": parcel.message_id,
-                "refers_to": parcel.refers_to,
-                "expects_receipt": int(parcel.expects_receipt),
-                "payload": parcel.kept or messages.keep(tx, parcel.content),
-                "content_type": parcel.content_type,
-                "state": DeliveryState.WAITING.value,
-                "created_at": now,
-                "next_attempt_at": None if waits else now,
-                "hold_until": parcel.hold_until,
-                "error": waits,
-                "original": parcel.original,
-            },
-        )
+    alarms: Alarms
 
     def endpoint(self, name: str) -> Endpoint | None:
         """A configured endpoint, the alarm webhook among them."""
-        return self.webhook if self.webhook is not None and name == WEBHOOK else self.register.endpoint(name)
+        if name == WEBHOOK and self.alarms.webhook is not None:
+            return self.alarms.webhook
+        return self.register.endpoint(name)
 
     def find_endpoints(self, tx: Connection, now: datetime) -> int:
         """After the region file has changed: what waited without an endpoint goes to the one named now.
@@ -161,7 +80,7 @@ class Outbox:
             party = self.register.party(row["party"])
             endpoint = self.register.endpoint_of(party) if party is not None else None
             if endpoint is None and row["endpoint"] is not None:
-                deliveries.change(tx, row["id"], endpoint=None, next_attempt_at=None, error=_NOWHERE)
+                deliveries.change(tx, row["id"], endpoint=None, next_attempt_at=None, error=NOWHERE)
             elif endpoint is not None and endpoint.dialect == row["dialect"]:
                 deliveries.change(tx, row["id"], endpoint=endpoint.name, next_attempt_at=now, error=None)
                 found += 1
@@ -240,7 +159,7 @@ class Outbox:
         if receipted:
             ours_still = deliveries.hand_over(tx, leased, attempts, now)
             if ours_still and leased.trigger is not Trigger.SCHEDULE:
-                self.all_clear(tx, "given-up", f"delivery {leased.id}", now)
+                self.alarms.end(tx, "given-up", f"delivery {leased.id}", now)
         elif isinstance(decision, Sent):
             self._sent(tx, leased, attempts, delivered=decision.delivered, now=now)
         elif by_person:
@@ -293,7 +212,7 @@ class Outbox:
         if not ours_still:
             return  # the lease has passed on, or a receipt was quicker: the attempt stands in the log
         if leased.trigger is not Trigger.SCHEDULE:
-            self.all_clear(tx, "given-up", f"delivery {leased.id}", now)
+            self.alarms.end(tx, "given-up", f"delivery {leased.id}", now)
         self._unpark(tx, row, now)
         if delivered and row["delivered_at"] is None:
             told = messages.get(tx, row["message_row"]) if row["message_row"] is not None else None
@@ -325,7 +244,7 @@ class Outbox:
         """It leaves its lane with an alarm; only what refers to it parks behind it."""
         row = _found(deliveries.get(tx, delivery_id), delivery_id)
         deliveries.park_behind(tx, row["message_id"], row["party"], delivery_id)
-        self.alarm(
+        self.alarms.start(
             tx,
             kind="refused" if row["state"] == DeliveryState.REFUSED.value else "given-up",
             subject=f"delivery {delivery_id}",
@@ -357,7 +276,7 @@ class Outbox:
         before = Status.ACCEPTED if row["accepted_at"] else settled.get(state)
         if before is not None:
             if said.status in (Status.ACCEPTED, Status.REFUSED) and said.status is not before:
-                self.alarm(
+                self.alarms.start(
                     tx,
                     kind="contradicting-receipt",
                     subject=f"delivery {delivery_id}",
@@ -416,7 +335,7 @@ class Outbox:
             error=None,
             **_SETTLED,
         )
-        self._no_longer_undelivered(tx, f"delivery {row['id']}", now)
+        self.alarms.delivered(tx, f"delivery {row['id']}", now)
         self._unpark(tx, row, now)
         steps = {Step.ACCEPTED: at}
         if not row["delivered_at"]:
@@ -437,7 +356,7 @@ class Outbox:
             error=reason,
             **_SETTLED,
         )
-        self.all_clear(tx, "receipt-missing", f"delivery {row['id']}", now)
+        self.alarms.end(tx, "receipt-missing", f"delivery {row['id']}", now)
         self._undeliverable(tx, row["id"], reason, now)
         steps = {Step.REFUSED: now}
         if not row["delivered_at"]:
@@ -454,7 +373,7 @@ class Outbox:
         now: datetime,
     ) -> None:
         """Evidence about the notice that a delivery carries, to its case."""
-        if row["kind"] not in _NOTICES or row["case_id"] is None or told is None:
+        if row["kind"] not in NOTICES or row["case_id"] is None or told is None:
             return
         case = case_rows.get(tx, row["case_id"])
         if case is None or told["sender"] is None:
@@ -485,7 +404,7 @@ class Outbox:
             )
             resend = again < RESENDS.get(row["dialect"], 0) and row["state"] == DeliveryState.SENT.value
             what_now = "sent again" if resend else "telephone the receiver, then resend or give up"
-            self.alarm(
+            self.alarms.start(
                 tx,
                 kind="receipt-missing",
                 subject=f"delivery {row['id']}",
@@ -560,99 +479,13 @@ class Outbox:
                 **_SETTLED,
             )
         subject = f"delivery {delivery_id}"
-        self._no_longer_undelivered(tx, subject, now)
+        self.alarms.delivered(tx, subject, now)
         case_rows.note(tx, at=now, subject=subject, what=why, case_id=row["case_id"], by=by)
-
-    # --- alarms ---
-
-    def alarm(
-        self,
-        tx: Connection,
-        *,
-        kind: str,
-        subject: str,
-        text: str,
-        now: datetime,
-        case_id: int | None = None,
-        post: bool = True,
-    ) -> None:
-        """Raise an alarm, once until it is over, and post it to the webhook where one is configured."""
-        started = alarms.start(tx, kind=kind, subject=subject, text=text, now=now, case_id=case_id)
-        if started is not None and post:
-            self._post(tx, started, "started", {"kind": kind, "subject": subject, "text": text}, now)
-
-    def all_clear(self, tx: Connection, kind: str, subject: str, now: datetime) -> None:
-        """End an alarm, if it was on."""
-        ended = alarms.end(tx, kind=kind, subject=subject, now=now)
-        if ended is not None and deliveries.sent_as(tx, f"alarm-{ended}-started", None) is not None:
-            self._post(tx, ended, "ended", {"kind": kind, "subject": subject}, now)
-
-    def see_alarm(self, tx: Connection, alarm_id: int, now: datetime, *, by: str | None) -> None:
-        """A person has taken notice: it stays open, and stands in no banner any more."""
-        row, who = _open_alarm(tx, alarm_id), by or SOMEBODY
-        alarms.seen(tx, alarm_id, who, now)
-        case_rows.note(tx, at=now, subject=row["subject"], what="alarm seen", case_id=row["case_id"], by=who)
-
-    def close_alarm(self, tx: Connection, alarm_id: int, now: datetime, *, by: str, why: str) -> None:
-        """A person tells what was done about something that nothing else ends, as a missed deadline."""
-        row = _open_alarm(tx, alarm_id)
-        if row["kind"] not in BY_HAND:
-            raise NotFound(
-                f"alarm {alarm_id} ({row['kind']}) ends by itself when its cause is over; "
-                f"see {row['subject']}"
-            )
-        alarms.settled(tx, alarm_id, by, why)
-        self.all_clear(tx, row["kind"], row["subject"], now)
-        subject = row["subject"]
-        if row["kind"] == "deadline-missed":
-            subject = self._noted(tx, int(subject.rsplit(" ", 1)[-1]), now) or subject
-        note = f"recorded by hand: {why}"
-        case_rows.note(tx, at=now, subject=subject, what=note, case_id=row["case_id"], by=by)
-
-    def _noted(self, tx: Connection, deadline_id: int, now: datetime) -> str | None:
-        """What was missed has been dealt with; how the history calls it."""
-        row = case_rows.deadline_row(tx, deadline_id)
-        if row is None:
-            return None
-        case_rows.change_deadline(tx, deadline_id, row["state"], noted_at=now)
-        return f"deadline {deadline_id} {row['kind']}"
-
-    def _no_longer_undelivered(self, tx: Connection, subject: str, now: datetime) -> None:
-        for kind in alarms.undelivered(tx, subject):
-            self.all_clear(tx, kind, subject, now)
-
-    def _post(self, tx: Connection, alarm_id: int, what: str, said: dict[str, str], now: datetime) -> None:
-        if self.webhook is None:
-            return
-        document = {"alarm": alarm_id, "event": what, "at": now.isoformat(), **said}
-        self.enqueue(
-            tx,
-            Parcel(
-                kind=ALARM,
-                party=STAFF,
-                endpoint=WEBHOOK,
-                dialect="alarm",
-                message_id=f"alarm-{alarm_id}-{what}",
-                content=orjson.dumps(document),
-                content_type="application/json",
-                expects_receipt=False,
-            ),
-            now,
-        )
 
 
 def _found(row: Row | None, delivery_id: int) -> Row:
     if row is None:
         raise NotFound(f"there is no delivery {delivery_id}; `discharge-adapter deliveries` lists them")
-    return row
-
-
-def _open_alarm(tx: Connection, alarm_id: int) -> Row:
-    row = alarms.get(tx, alarm_id)
-    if row is None:
-        raise NotFound(f"there is no alarm {alarm_id}; `discharge-adapter alarms` lists them")
-    if row["until"] is not None:
-        raise NotFound(f"alarm {alarm_id} is over already")
     return row
 
 

@@ -11,7 +11,8 @@ from sqlalchemy import Connection
 from adapter.messaging.envelope import Envelope
 from adapter.messaging.register import Party, Register, Side
 from adapter.messaging.routing import Route
-from adapter.outbox import RELAYED, Outbox, Parcel
+from adapter.outbox import Outbox
+from adapter.parcels import RELAYED, Parcel, enqueue
 
 
 def relays(
@@ -53,7 +54,7 @@ def pass_on(
 ) -> None:
     """Enqueue the bytes as they came; `kept` is their hash in the store."""
     for way in ways:
-        outbox.enqueue(
+        enqueue(
             tx,
             Parcel(
                 kind=RELAYED,

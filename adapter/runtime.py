@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from adapter.alarming import Alarms
 from adapter.cases import Cases
 from adapter.config import Region, Settings, load_region
 from adapter.config.soundness import contradictions, missing_folders, unreadable_files
@@ -31,7 +32,8 @@ from adapter.inbox import Acceptance, Inbox
 from adapter.ledger import Ledger
 from adapter.messaging.delivery import Leased, Reply
 from adapter.messaging.register import Endpoint, Partner, Register
-from adapter.outbox import WEBHOOK, Outbox
+from adapter.outbox import Outbox
+from adapter.parcels import WEBHOOK
 from adapter.store import MADE_BY, Store, messages, must_exist
 from adapter.store.migrations import current, migrate
 from adapter.transport import Transport
@@ -182,7 +184,7 @@ def stations(
         schedule=settings.retry.schedule(),
         jitter=jitter,
         lease=settings.lease,
-        webhook=webhook,
+        alarms=Alarms(webhook=webhook),
     )
     inbox = Inbox(
         store=store,

@@ -1,18 +1,19 @@
 """The outbox: lanes, leases, retries, receipts, and what people do by hand."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import Connection
 
 from adapter.config import Settings
 from adapter.discharge.notices import NoticeKind, Standing
 from adapter.errors import NotFound
 from adapter.messaging.acknowledgement import Status
 from adapter.messaging.delivery import Reply
-from adapter.outbox import WEBHOOK, Parcel
+from adapter.parcels import WEBHOOK, Parcel, enqueue
 from adapter.store import deliveries, tables
 from tests.conftest import StandingClock
 from tests.stage import TORBJORN, FakePost, Stage, altered, answering, failing, receipt, region, stage, taken
@@ -210,8 +211,7 @@ def test_an_earlier_one_that_is_resent_waits_while_a_later_one_is_on_its_way(
 def test_a_receipt_goes_past_every_lane(play: Stage):
     play.write(
         lambda tx: [
-            play.outbox.enqueue(tx, parcel(kind="receipt", number=n, case_id=None), play.clock())
-            for n in ("r1", "r2")
+            enqueue(tx, parcel(kind="receipt", number=n, case_id=None), play.clock()) for n in ("r1", "r2")
         ]
     )
     assert len(play.claim()) == 2
@@ -262,7 +262,7 @@ def test_a_record_that_comes_after_its_lease_changes_nothing(play: Stage, clock:
 def test_each_endpoint_is_claimed_up_to_what_it_can_carry(play: Stage, clock: StandingClock):
     play.write(
         lambda tx: [
-            play.outbox.enqueue(tx, parcel(number=f"{end}-{n}", case_id=n, party=end, endpoint=end), clock())
+            enqueue(tx, parcel(number=f"{end}-{n}", case_id=n, party=end, endpoint=end), clock())
             for end in ("vik", "luster")
             for n in range(1, 6)
         ]
@@ -737,6 +737,12 @@ def test_what_retention_has_removed_cannot_be_resent(play: Stage, clock: Standin
 # --- alarms ------
 
 
+def started(play: Stage, text: str) -> Callable[[Connection], None]:
+    return lambda tx: play.outbox.alarms.start(
+        tx, kind="mailbox", subject="mailbox a", text=text, now=play.clock()
+    )
+
+
 def with_webhook(url: str, clock: StandingClock) -> Stage:
     return stage(url, clock, settings=Settings(alarm_webhook="http://127.0.0.1:9/alarms"))
 
@@ -745,18 +751,22 @@ def test_an_alarm_is_one_row_told_at_its_start_and_its_end(store_url: str, clock
     play = with_webhook(store_url, clock)
     for _ in range(3):
         play.write(
-            lambda tx: play.outbox.alarm(tx, kind="mailbox", subject="mailbox a", text="gone", now=clock())
+            lambda tx: play.outbox.alarms.start(
+                tx, kind="mailbox", subject="mailbox a", text="gone", now=clock()
+            )
         )
     clock.forward(minutes=5)
     for _ in range(2):
-        play.write(lambda tx: play.outbox.all_clear(tx, "mailbox", "mailbox a", clock()))
+        play.write(lambda tx: play.outbox.alarms.end(tx, "mailbox", "mailbox a", clock()))
     (row,) = play.rows(tables.alarm)
     assert row["until"] - row["since"] == timedelta(minutes=5)
     assert [d["message_id"] for d in play.rows(tables.delivery)] == ["alarm-1-started", "alarm-1-ended"]
     assert [play.deliver(), play.deliver()] == [["sent"], ["sent"]]  # the end never overtakes the start
     assert [name for name, _ in play.post.sent] == [WEBHOOK, WEBHOOK]
     play.write(
-        lambda tx: play.outbox.alarm(tx, kind="mailbox", subject="mailbox a", text="again", now=clock())
+        lambda tx: play.outbox.alarms.start(
+            tx, kind="mailbox", subject="mailbox a", text="again", now=clock()
+        )
     )
     assert len(play.rows(tables.alarm)) == 2
     play.close()
@@ -765,7 +775,7 @@ def test_an_alarm_is_one_row_told_at_its_start_and_its_end(store_url: str, clock
 def test_a_webhook_that_fails_raises_no_endless_chain(store_url: str, clock: StandingClock):
     play = with_webhook(store_url, clock)
     play.post.answer = failing(404)
-    play.write(lambda tx: play.outbox.alarm(tx, kind="mailbox", subject="mailbox a", text="x", now=clock()))
+    play.write(started(play, "x"))
     assert play.deliver() == ["gave-up"]
     assert play.deliver() == []
     assert len(play.rows(tables.delivery)) == 1

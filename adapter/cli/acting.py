@@ -52,7 +52,7 @@ def resume(name: str, as_json: Json = False) -> None:
 def seen(ids: Ids, by: By = None, as_json: Json = False) -> None:
     """Say that you have taken notice; an alarm stays on until it ends."""
     with opened() as built:
-        _each(built, ids, partial(built.outbox.see_alarm, now=built.clock(), by=by))
+        _each(built, ids, partial(built.outbox.alarms.see, now=built.clock(), by=by))
     did({"seen": ids}, as_json, f"seen: {listed_ids(ids)}; open until the cause is over")
 
 
@@ -65,7 +65,7 @@ def close(
 ) -> None:
     """End the alarm of a missed deadline by recording what was done."""
     with opened() as built:
-        act = partial(built.outbox.close_alarm, now=built.clock(), by=by, why=why)
+        act = partial(built.outbox.alarms.close, now=built.clock(), by=by, why=why)
         _each(built, [alarm_id], act)
     did({"closed": alarm_id}, as_json, f"alarm {alarm_id} is over; noted in the history")
 

@@ -63,7 +63,7 @@ class Deadlines:
     def _fire(self, tx: Connection, row: Row, now: datetime) -> None:
         self.cases.recompute(tx, row["case_id"], now)
         found = next((d for d in rows.deadlines(tx, row["case_id"]) if d["id"] == row["id"]), None)
-        self.outbox.all_clear(tx, "deadline-unknown", f"deadline {row['id']}", now)
+        self.outbox.alarms.end(tx, "deadline-unknown", f"deadline {row['id']}", now)
         if found is None:
             return
         what, due = self._what(tx, found), self._due(found)
@@ -72,15 +72,15 @@ class Deadlines:
             self._remind(tx, found, subject, f"{what} is due {due}", now)
         elif found["state"] == "missed" and found["fired_at"] is None and found["next_at"] is not None:
             if rows.change_deadline(tx, found["id"], "missed", fired_at=now, next_at=None):
-                self.outbox.all_clear(tx, "deadline-near", subject, now)
+                self.outbox.alarms.end(tx, "deadline-near", subject, now)
                 self._tell(tx, found, "deadline-missed", subject, f"{what} was due {due}", "missed", now)
         elif found["state"] in ("met", "met-late", "void"):
             for kind in ("deadline-near", "deadline-missed"):
-                self.outbox.all_clear(tx, kind, subject, now)
+                self.outbox.alarms.end(tx, kind, subject, now)
             rows.change_deadline(tx, found["id"], found["state"], next_at=None)
 
     def _remind(self, tx: Connection, row: Row, subject: str, text: str, now: datetime) -> None:
-        self.outbox.all_clear(tx, "deadline-missed", subject, now)
+        self.outbox.alarms.end(tx, "deadline-missed", subject, now)
         near = row["remind_at"] is not None and row["remind_at"] <= now and row["reminded_at"] is None
         reminded_at = now if near else row["reminded_at"]
         told = near or row["reminded_at"] or row["remind_at"] is None
@@ -92,7 +92,7 @@ class Deadlines:
     def _tell(
         self, tx: Connection, row: Row, kind: str, subject: str, text: str, what: str, now: datetime
     ) -> None:
-        self.outbox.alarm(tx, kind=kind, subject=subject, text=text, now=now, case_id=row["case_id"])
+        self.outbox.alarms.start(tx, kind=kind, subject=subject, text=text, now=now, case_id=row["case_id"])
         rows.note(tx, at=now, subject=f"{subject} {row['kind']}", what=what, case_id=row["case_id"])
 
     def _what(self, tx: Connection, row: Row) -> str:
@@ -125,7 +125,7 @@ class Deadlines:
 
     def _put_off(self, tx: Connection, row: Row, now: datetime) -> None:
         rows.change_deadline(tx, row["id"], row["state"], next_at=now + PUT_OFF)
-        self.outbox.alarm(
+        self.outbox.alarms.start(
             tx,
             kind="deadline-unknown",
             subject=f"deadline {row['id']}",

@@ -17,7 +17,8 @@ from adapter.errors import AdapterError
 from adapter.inbox import Inbox
 from adapter.incoming import Incoming, Prepared
 from adapter.messaging.delivery import SPARE, Leased, Reply
-from adapter.outbox import WEBHOOK, Outbox
+from adapter.outbox import Outbox
+from adapter.parcels import WEBHOOK
 from adapter.store import Store
 
 log = structlog.get_logger("outbox")

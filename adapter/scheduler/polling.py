@@ -122,8 +122,8 @@ class Round:
         def unit(tx: Connection) -> None:
             mailboxes.polled(tx, self.name, now, error)
             if error is None:
-                outbox.all_clear(tx, "mailbox", subject, now)
+                outbox.alarms.end(tx, "mailbox", subject, now)
             else:
-                outbox.alarm(tx, kind="mailbox", subject=subject, text=error, now=now)
+                outbox.alarms.start(tx, kind="mailbox", subject=subject, text=error, now=now)
 
         self.store.write(unit)

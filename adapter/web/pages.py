@@ -204,10 +204,10 @@ class Pages:
         return RedirectResponse("/alarms", status_code=303)
 
     def _seen(self, tx: Connection, alarm_id: int, said: Said) -> None:
-        self.inbox.outbox.see_alarm(tx, alarm_id, self.clock(), by=said.by)
+        self.inbox.outbox.alarms.see(tx, alarm_id, self.clock(), by=said.by)
 
     def _close(self, tx: Connection, alarm_id: int, said: Said) -> None:
-        self.inbox.outbox.close_alarm(tx, alarm_id, self.clock(), by=said.by, why=said.why)
+        self.inbox.outbox.alarms.close(tx, alarm_id, self.clock(), by=said.by, why=said.why)
 
     def _from_here(self, request: Request, token: str) -> bool:
         """Whether a form is one of ours: another site can have the browser send one, but knows no token."""

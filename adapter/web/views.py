@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from adapter.alarming import BY_HAND
 from adapter.cases import pseudonym
 from adapter.errors import NotFound
 from adapter.fhir.bundles import NATIONAL_IDENTIFIERS, Subject
@@ -20,7 +21,6 @@ from adapter.inbox import Inbox
 from adapter.ledger import Ledger, bounds, month_of
 from adapter.messaging.delivery import DeliveryState
 from adapter.messaging.register import Register
-from adapter.outbox import BY_HAND
 from adapter.store import alarms as alarm_rows
 from adapter.store import cases as case_rows
 from adapter.store import deliveries as delivery_rows

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Any
 
+from adapter.alarming import STAFF
 from adapter.discharge.law import CONFIDENCE
 from adapter.discharge.notices import spoken
 from adapter.messaging.register import Register
-from adapter.outbox import STAFF
 
 Document = Mapping[str, Any]
 Told = datetime | date | str | None

@@ -85,7 +85,7 @@ def test_a_missed_deadline_that_somebody_has_dealt_with_is_quiet_for_good(play: 
     play.receive(play.message(ADMITTED))
     clock.forward(hours=25)
     law(play)()
-    play.write(lambda tx: play.outbox.close_alarm(tx, 1, clock(), by="Marta", why="told by telephone"))
+    play.write(lambda tx: play.outbox.alarms.close(tx, 1, clock(), by="Marta", why="told by telephone"))
     clock.forward(days=2)
     play.receive(play.message(READY))
     law(play)()
@@ -105,10 +105,10 @@ def test_a_missed_deadline_that_somebody_has_dealt_with_is_quiet_for_good(play: 
 
 def test_what_ends_by_itself_is_not_ended_by_hand(play: Stage, clock: StandingClock):
     play.write(
-        lambda tx: play.outbox.alarm(tx, kind="mailbox", subject="mailbox a", text="gone", now=clock())
+        lambda tx: play.outbox.alarms.start(tx, kind="mailbox", subject="mailbox a", text="gone", now=clock())
     )
     with pytest.raises(NotFound, match="ends by itself"):
-        play.write(lambda tx: play.outbox.close_alarm(tx, 1, clock(), by="Marta", why="no idea"))
+        play.write(lambda tx: play.outbox.alarms.close(tx, 1, clock(), by="Marta", why="no idea"))
     assert open_alarms(play) == ["mailbox"]
 
 
@@ -161,7 +161,7 @@ def test_a_missed_deadline_that_the_facts_take_back_is_open_again(
     law(play)()
     assert open_alarms(play) == ["deadline-missed"]
     if dealt_with:
-        play.write(lambda tx: play.outbox.close_alarm(tx, 1, clock(), by="Marta", why="told"))
+        play.write(lambda tx: play.outbox.alarms.close(tx, 1, clock(), by="Marta", why="told"))
     from adapter.discharge.notices import Standing
 
     play.receive(

@@ -245,7 +245,9 @@ def test_an_alarm_that_is_posted_goes_to_our_own_staff(tmp_path):
     with site(tmp_path, StandingClock(), alarm_webhook="http://127.0.0.1:9/alarms") as found:
         stage = found.stage
         stage.write(
-            lambda tx: stage.outbox.alarm(tx, kind="mailbox", subject="box", text="gone", now=stage.clock())
+            lambda tx: stage.outbox.alarms.start(
+                tx, kind="mailbox", subject="box", text="gone", now=stage.clock()
+            )
         )
         assert "1 Alarm Our own staff" in rows(found.get("/deliveries"))[0]
 

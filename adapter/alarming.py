@@ -1,0 +1,114 @@
+"""Alarms: one row each, raised once until it is over, told to people and posted to one webhook."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
+from sqlalchemy import Connection
+
+from adapter.errors import NotFound
+from adapter.messaging.register import Endpoint
+from adapter.parcels import ALARM, WEBHOOK, Parcel, enqueue
+from adapter.store import alarms as rows
+from adapter.store import cases as case_rows
+from adapter.store import deliveries
+from adapter.store.statements import Row
+
+STAFF = "staff"
+SOMEBODY = "operator"
+"""Who does something where nobody gives a name."""
+
+BY_HAND = frozenset(("deadline-missed", "contradicting-receipt", "not-synthetic"))
+"""Alarms that nothing ends but a person who tells what was done."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alarms:
+    """The alarms of a store."""
+
+    webhook: Endpoint | None = None
+
+    def start(
+        self,
+        tx: Connection,
+        *,
+        kind: str,
+        subject: str,
+        text: str,
+        now: datetime,
+        case_id: int | None = None,
+        post: bool = True,
+    ) -> None:
+        """Raise an alarm, once until it is over, and post it to the webhook where one is configured."""
+        started = rows.start(tx, kind=kind, subject=subject, text=text, now=now, case_id=case_id)
+        if started is not None and post:
+            self._post(tx, started, "started", {"kind": kind, "subject": subject, "text": text}, now)
+
+    def end(self, tx: Connection, kind: str, subject: str, now: datetime) -> None:
+        """End an alarm, if it was on."""
+        ended = rows.end(tx, kind=kind, subject=subject, now=now)
+        if ended is not None and deliveries.sent_as(tx, f"alarm-{ended}-started", None) is not None:
+            self._post(tx, ended, "ended", {"kind": kind, "subject": subject}, now)
+
+    def see(self, tx: Connection, alarm_id: int, now: datetime, *, by: str | None) -> None:
+        """A person has taken notice: it stays open, and stands in no banner any more."""
+        row, who = _open_alarm(tx, alarm_id), by or SOMEBODY
+        rows.seen(tx, alarm_id, who, now)
+        case_rows.note(tx, at=now, subject=row["subject"], what="alarm seen", case_id=row["case_id"], by=who)
+
+    def close(self, tx: Connection, alarm_id: int, now: datetime, *, by: str, why: str) -> None:
+        """A person tells what was done about something that nothing else ends, as a missed deadline."""
+        row = _open_alarm(tx, alarm_id)
+        if row["kind"] not in BY_HAND:
+            raise NotFound(
+                f"alarm {alarm_id} ({row['kind']}) ends by itself when its cause is over; "
+                f"see {row['subject']}"
+            )
+        rows.settled(tx, alarm_id, by, why)
+        self.end(tx, row["kind"], row["subject"], now)
+        subject = row["subject"]
+        if row["kind"] == "deadline-missed":
+            subject = self._noted(tx, int(subject.rsplit(" ", 1)[-1]), now) or subject
+        note = f"recorded by hand: {why}"
+        case_rows.note(tx, at=now, subject=subject, what=note, case_id=row["case_id"], by=by)
+
+    def _noted(self, tx: Connection, deadline_id: int, now: datetime) -> str | None:
+        """What was missed has been dealt with; how the history calls it."""
+        row = case_rows.deadline_row(tx, deadline_id)
+        if row is None:
+            return None
+        case_rows.change_deadline(tx, deadline_id, row["state"], noted_at=now)
+        return f"deadline {deadline_id} {row['kind']}"
+
+    def delivered(self, tx: Connection, subject: str, now: datetime) -> None:
+        """End every alarm about a delivery that did not get through."""
+        for kind in rows.undelivered(tx, subject):
+            self.end(tx, kind, subject, now)
+
+    def _post(self, tx: Connection, alarm_id: int, what: str, said: dict[str, str], now: datetime) -> None:
+        if self.webhook is None:
+            return
+        document = {"alarm": alarm_id, "event": what, "at": now.isoformat(), **said}
+        enqueue(
+            tx,
+            Parcel(
+                kind=ALARM,
+                party=STAFF,
+                endpoint=WEBHOOK,
+                dialect="alarm",
+                message_id=f"alarm-{alarm_id}-{what}",
+                content=orjson.dumps(document),
+                content_type="application/json",
+                expects_receipt=False,
+            ),
+            now,
+        )
+
+
+def _open_alarm(tx: Connection, alarm_id: int) -> Row:
+    row = rows.get(tx, alarm_id)
+    if row is None:
+        raise NotFound(f"there is no alarm {alarm_id}; `discharge-adapter alarms` lists them")
+    if row["until"] is not None:
+        raise NotFound(f"alarm {alarm_id} is over already")
+    return row
