@@ -199,7 +199,7 @@ def alarm_kinds() -> set[str]:
             if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
                 continue
             said: list[ast.expr] = []
-            if call.func.attr == "alarm":
+            if call.func.attr == "start" and "alarms" in ast.unparse(call.func.value):
                 said = [k.value for k in call.keywords if k.arg == "kind"]
             elif call.func.attr == "_tell":
                 said = call.args[2:3]
