@@ -2,6 +2,9 @@
 
 import subprocess
 import sys
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
 from adapter.errors import StoreError
-from adapter.store import Store, migrations
+from adapter.store import Store, ledger, migrations
 from adapter.store.migrations import current, migrate, newest
 from adapter.store.tables import metadata
 
@@ -51,6 +54,30 @@ def test_an_older_store_tells_its_cancellations_from_then_on(
     with store.read() as connection:
         found = connection.execute(text("SELECT id, standing FROM message ORDER BY id")).all()
     assert [tuple(row) for row in found] == [(1, None), (2, "cancellation")]
+    store.close()
+
+
+@pytest.mark.parametrize("engine", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def test_what_an_older_ledger_has_booked_stays_as_it_was(
+    engine: str, tmp_path: Path, request: pytest.FixtureRequest
+):
+    postgres = engine == "postgres"
+    store = Store(
+        emptied(request.getfixturevalue("postgres_server")) if postgres else f"sqlite:///{tmp_path}/old.db"
+    )
+    upgrade(store, "0004")
+    columns = "month, case_id, day, debtor, payee, amount, currency, kind, state, reverses, why"
+    values = (
+        "'2014-03', 7, '2014-03-04', 'sogndal', 'hospital', '4255', 'NOK', 'charge', 'disputed', NULL, 'day'"
+    )
+    store.write(lambda tx: tx.execute(text(f"INSERT INTO ledger_entry ({columns}) VALUES ({values})")))
+    migrate(store)
+    (line,) = store.write(lambda tx: ledger.of_month(tx, "2014-03"))
+    assert (line.id, line.case_id, line.day, line.amount) == (1, 7, date(2014, 3, 4), Decimal(4255))
+    assert (line.state, line.agreement, line.days_over) == ("disputed", None, None)
+    mean = replace(line, case_id=None, agreement="genomsnitt", days_over=Decimal("1.5"))
+    store.write(lambda tx: ledger.close(tx, "2014-04", [mean], datetime(2014, 5, 1, tzinfo=UTC), None))
+    assert store.write(ledger.of_means) == [replace(mean, id=2)]
     store.close()
 
 
