@@ -86,7 +86,7 @@ class Play:
 def plays(draw: st.DrawFn) -> Play:
     patients: Patients = {}
     for number in range(draw(st.integers(1, 3))):
-        facts = [*draw(st.one_of(waits(), stays(ALL))), *draw(leaving(number))]
+        facts = draw(loosened([*draw(st.one_of(waits(), stays(ALL))), *draw(leaving(number))]))
         patients[f"P{number}"] = [*facts, *draw(corrections_of(facts))]
     order = random.Random(draw(st.integers(0, 10**6)))
     told = []
@@ -118,6 +118,15 @@ def waits(draw: st.DrawFn) -> list[Fact]:
     if draw(st.booleans()):
         made += [notice(K.READINESS_WITHDRAWN, withdrawn, 11), *ready(again, 12)]
     return made
+
+
+@st.composite
+def loosened(draw: st.DrawFn, facts: list[Fact]) -> list[Fact]:
+    """Some notices without the stay's id, or under another one: cases are cut and become one again."""
+    if draw(st.booleans()):
+        return facts
+    ids = st.sampled_from(["stay", "stay", None, "another"])
+    return [replace(f, encounter=draw(ids)) if isinstance(f, Notice) else f for f in facts]
 
 
 @st.composite

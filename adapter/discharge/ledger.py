@@ -122,9 +122,9 @@ def corrections(booked: Iterable[Entry], computed: Iterable[Entry]) -> list[Entr
 
     `booked` are all entries of the days in question. A waived entry is reversed once, and not charged again.
     """
-    standing, settled = _standing(booked)
+    standing, doubled, settled = _standing(booked)
     wanted = {entry.key: entry for entry in computed}
-    made: list[Entry] = []
+    made = [_reversal(entry, "charged twice: two cases have turned out to be one") for entry in doubled]
     for key, entry in standing.items():
         if entry.state is EntryState.WAIVED:
             made.append(_reversal(entry, f"waived: {entry.why}"))
@@ -145,14 +145,21 @@ def place(entry: Entry) -> tuple[date, int, str, str]:
 
 def _standing(
     booked: Iterable[Entry],
-) -> tuple[dict[Key, Entry], set[Key]]:
-    """The charges that are not reversed, and the days whose charge was waived for good."""
+) -> tuple[dict[Key, Entry], list[Entry], set[Key]]:
+    """The charges that are not reversed, those that stand beside one of the same key, and what was waived."""
     listed = list(booked)
     reversed_ = {entry.reverses for entry in listed if entry.kind is EntryKind.REVERSAL}
     charges = [entry for entry in listed if entry.kind is EntryKind.CHARGE]
-    standing = {entry.key: entry for entry in charges if entry.id not in reversed_}
+    standing: dict[Key, Entry] = {}
+    doubled: list[Entry] = []
+    for entry in charges:
+        if entry.id in reversed_:
+            continue
+        first = standing.setdefault(entry.key, entry)
+        if first is not entry:
+            doubled.append(entry)
     waived = {e.key for e in charges if e.state is EntryState.WAIVED and e.id in reversed_}
-    return standing, waived
+    return standing, doubled, waived
 
 
 def _differs(booked: Entry, computed: Entry) -> bool:

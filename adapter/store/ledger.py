@@ -59,8 +59,8 @@ def settle(tx: Connection, entry_id: int, state: EntryState) -> None:
 def concerned(tx: Connection) -> list[tuple[int, str]]:
     """The cases for which something may be owed, and those booked already: (id, patient)."""
     may_owe = select(deadline.c.case_id).where(
-        deadline.c.kind == "payment-start", deadline.c.state.in_(("open", "missed", "met-late"))
-    )
+        deadline.c.kind == "payment-start", deadline.c.state != "met"
+    )  # a void one may have days behind it: those refused in words before an answer that was never read
     booked = select(ledger_entry.c.case_id).where(ledger_entry.c.case_id.is_not(None))
     into = select(case.c.merged_into).where(case.c.id.in_(booked), case.c.merged_into.is_not(None))
     query = select(case.c.id, case.c.patient).where(

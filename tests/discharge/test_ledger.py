@@ -75,6 +75,14 @@ def test_a_waived_charge_is_reversed_once_and_never_charged_again():
     assert corrections([*first, *booked(reversal, first=2)], [charge(1)]) == []
 
 
+def test_a_day_that_two_cases_were_charged_for_is_charged_once_when_they_turn_out_to_be_one():
+    first = booked(charge(1), charge(1), charge(2))
+    assert [(e.reverses, e.amount) for e in corrections(first, [charge(1), charge(2)])] == [
+        (2, Decimal(-4255))
+    ]
+    assert sorted(e.reverses or 0 for e in corrections(first, [])) == [1, 2, 3]
+
+
 def test_a_disputed_charge_stands():
     assert corrections(booked(charge(1, state=EntryState.DISPUTED)), [charge(1)]) == []
 
