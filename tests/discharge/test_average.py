@@ -220,6 +220,11 @@ def test_who_dies_in_hospital_is_not_discharged_and_in_no_mean():
     assert month(stay("2022-03-01 10:00", "2022-03-06 10:00", how=K.DECEASED)) == ()
 
 
+def test_a_stay_that_is_ended_in_writing_after_a_death_is_no_discharge():
+    death = notice(K.DECEASED, "2022-03-05 10:00")
+    assert month(stay("2022-03-01 10:00", "2022-03-06 10:00", death)) == ()
+
+
 def test_who_dies_after_the_discharge_stays_in_the_mean():
     death = notice(K.DECEASED, "2022-03-08 10:00")
     assert ready_days(stay("2022-03-01 10:00", "2022-03-06 10:00", death)) == [5]
@@ -341,6 +346,25 @@ def test_a_level_that_changes_within_a_month_holds_for_whose_notice_it_is():
     )
     assert (found.allowed, found.over) == (Decimal(6), Decimal(4))
     assert "above the agreed 3.00" in said(found.why)
+
+
+def test_a_later_agreement_stands_over_an_earlier_one_that_still_holds():
+    (found,) = month(
+        stay("2022-03-01 10:00", "2022-03-06 10:00"),
+        by=terms(accord("1"), accord("4", name="Tillägg", between=frozenset({UMEAA}))),
+    )
+    assert (found.agreement, found.over) == ("Tillägg", Decimal(1))
+
+
+def test_each_municipality_has_a_mean_of_its_own():
+    found = month(
+        stay("2022-03-01 10:00", "2022-03-06 10:00"),
+        stay("2022-03-01 10:00", "2022-03-02 10:00", municipality=VINDELN),
+    )
+    assert [(m.debtor, m.patients, m.over) for m in found] == [
+        (UMEAA, 1, Decimal(2)),
+        (VINDELN, 1, Decimal(0)),
+    ]
 
 
 def test_a_patient_who_changes_municipality_is_with_each_for_its_own_days():
