@@ -1,17 +1,30 @@
 """The ledger of a region: a statement a month, frozen when the month is closed.
 
-An open month is worked out anew each time. Closing books its days, and what has changed since in the days of
-months that were closed before: a reversal and a new entry, in the statement of the month that is closed now.
+An open month is worked out anew each time. Closing books its days and its means, and what has changed since
+in those of months that were closed before: a reversal and a new entry, in the statement of the month that is
+closed now.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection
 
 from adapter.cases import Cases
-from adapter.discharge.ledger import Entry, EntryKind, EntryState, Total, corrections, entries, totals
+from adapter.discharge.agreement import Agreement
+from adapter.discharge.average import Share, means, shares
+from adapter.discharge.counting import first_second
+from adapter.discharge.ledger import (
+    Entry,
+    EntryKind,
+    EntryState,
+    Total,
+    corrections,
+    entries,
+    monthly,
+    place,
+    totals,
+)
 from adapter.discharge.payment import liabilities
 from adapter.errors import NotFound
 from adapter.store import cases as case_rows
@@ -66,7 +79,7 @@ class Ledger:
             raise NotFound(
                 f"there is no booked charge {entry_id}; `discharge-adapter payments --month` lists them"
             )
-        if any(e.reverses == entry_id for e in rows.of_case(tx, found.case_id)):
+        if rows.is_reversed(tx, entry_id):
             raise NotFound(
                 f"charge {entry_id} has been reversed already: nothing stands that could be settled"
             )
@@ -75,26 +88,35 @@ class Ledger:
         case_rows.note(tx, at=now, subject=f"charge {entry_id}", what=what, case_id=found.case_id, by=by)
         return replace(found, state=state)
 
-    def _open(self, tx: Connection, month: str, closed: set[str], now: datetime) -> Iterator[Entry]:
-        """The month's own days, and what has changed in the days of the closed months."""
-        _, last = bounds(month)
+    def _open(self, tx: Connection, month: str, closed: set[str], now: datetime) -> list[Entry]:
+        """The month's own days and means, and what has changed in those of the closed months."""
         wanted = {month, *closed}
+        owing, left = dict(rows.concerned(tx)), self._left(tx, wanted)
         lines: list[Entry] = []
-        for case_id, patient in rows.concerned(tx, last + timedelta(days=1)):
-            computed = [e for e in self._computed(tx, case_id, patient, now) if month_of(e.day) in wanted]
-            booked = [replace(e, case_id=case_id) for e in rows.of_case(tx, case_id)]
-            if computed or booked:
-                lines += corrections(booked, computed)
-        yield from sorted(lines, key=lambda e: (e.debtor, e.day, e.case_id, e.payee, e.kind.value))
+        found: list[Share] = []
+        for patient in sorted({*owing.values(), *left.values()}):
+            for case_id, case in self.cases.folded(tx, patient):
+                if case_id in owing:
+                    booked = [replace(e, case_id=case_id) for e in rows.of_case(tx, case_id)]
+                    days = entries(case_id, liabilities(case, self._agreement, now, self.cases.roles))
+                    lines += corrections(booked, [e for e in days if month_of(e.day) in wanted])
+                if case_id in left:
+                    found += shares(case, self._agreement, now, self.cases.roles)
+        means_ = [e for e in monthly(means(found, self._agreement)) if month_of(e.day) in wanted]
+        lines += corrections(rows.of_means(tx), means_)
+        return sorted(lines, key=lambda e: (e.debtor, *place(e), e.kind.value))
 
-    def _computed(self, tx: Connection, case_id: int, patient: str, now: datetime) -> list[Entry]:
-        agreement, roles = self.cases.agreement, self.cases.roles
-        return [
-            entry
-            for found, case in self.cases.folded(tx, patient)
-            if found == case_id
-            for entry in entries(case_id, liabilities(case, agreement, now, roles))
-        ]
+    def _left(self, tx: Connection, wanted: set[str]) -> dict[int, str]:
+        """The cases that may be in the mean of one of these months, each with its patient."""
+        if not self._agreement.averages:
+            return {}
+        first, last = bounds(min(wanted))[0], bounds(max(wanted))[1]
+        since, until = (first_second(day, self._agreement.zone) for day in (first, last + timedelta(days=1)))
+        return dict(rows.left(tx, since, until))
+
+    @property
+    def _agreement(self) -> Agreement:
+        return self.cases.agreement
 
 
 def bounds(month: str) -> tuple[date, date]:

@@ -229,7 +229,9 @@ class Stage:
 
     def claim(self) -> list[Leased]:
         """What is due now, for every endpoint."""
-        wanted = {e.name: 100 for e in (*self.built.register.endpoints, *filter(None, [self.outbox.alarms.webhook]))}
+        wanted = {
+            e.name: 100 for e in (*self.built.register.endpoints, *filter(None, [self.outbox.alarms.webhook]))
+        }
         return self.built.store.write(lambda tx: self.outbox.claim(tx, wanted, self.clock()))
 
     def deliver(self) -> list[str]:

@@ -8,12 +8,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from adapter.config import load_region
 from adapter.discharge.notices import NoticeKind
 from tests.conftest import StandingClock
 from tests.shell import Shell
 from tests.stage import REGION, answering, stage
 
 K = NoticeKind
+UMEAA = REGION.parent / "umea-average.toml"
 
 
 @pytest.fixture
@@ -34,7 +36,14 @@ def test_a_month_is_shown_as_a_document_and_its_totals_are_the_sums(shell: Shell
     told = shell("payments", "--month", "2014-03", "--json").json
     assert (told["month"], told["closed_at"], len(told["lines"])) == ("2014-03", None, 29)
     assert told["totals"] == [
-        {"municipality": "sogndal", "payee": "hospital", "days": 29, "amount": "123395", "currency": "NOK"}
+        {
+            "municipality": "sogndal",
+            "payee": "hospital",
+            "days": 29,
+            "days_over": None,
+            "amount": "123395",
+            "currency": "NOK",
+        }
     ]
     first = told["lines"][0]
     assert (first["date"], first["amount"], first["kind"], first["state"]) == (
@@ -49,7 +58,7 @@ def test_csv_has_a_line_a_day(shell: Shell) -> None:
     assert lines[-1] | {"why": ""} == {
         "month": "2014-03", "id": "", "date": "2014-03-31", "case": "1", "municipality": "sogndal",
         "payee": "hospital", "amount": "4255", "currency": "NOK", "kind": "charge", "state": "open",
-        "reverses": "", "why": "",
+        "reverses": "", "why": "", "agreement": "", "days_over": "",
     }  # fmt: skip
 
 
@@ -71,6 +80,7 @@ def test_people_get_tables(shell: Shell) -> None:
     told = shell("payments", "--month", "2014-03").out.decode()
     assert "2014-03, open: worked out now" in told
     assert "Totals" in told
+    assert "days over" not in told
 
 
 def test_a_real_case_is_explained_in_both_languages(shell: Shell) -> None:
@@ -119,3 +129,61 @@ def test_a_follow_up_that_cannot_be_is_told_so(shell: Shell, arguments: list[str
     done = shell("followed-up", *arguments)
     assert (done.status, done.out) == (2, b"")
     assert said in done.said
+
+
+# --- the mean of a month ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def umeaa(tmp_path: Path) -> Shell:
+    """Vindeln, whose patients were ready for nine days of March 2022, where three are agreed on average."""
+    clock = StandingClock(at=datetime(2022, 3, 2, 10, 0, tzinfo=ZoneInfo("Europe/Stockholm")))
+    play = stage(f"sqlite:///{tmp_path}/region.db", clock, of=load_region(UMEAA))
+    hospital = {"sender": "nus", "receivers": ("vindeln", "vindelns-hc"), "hospital": "nus"}
+    clinic = {"sender": "vindelns-hc", "receivers": ("nus",), "hospital": "nus", "open_care_available": True}
+    play.receive(play.message(K.ADMITTED, **hospital))
+    play.receive(play.message(K.OPEN_CARE_AVAILABILITY, **clinic))
+    play.receive(play.message(K.READY_FOR_DISCHARGE, **hospital))
+    clock.forward(days=9)
+    play.receive(play.message(K.DISCHARGED, **hospital))
+    play.close()
+    (tmp_path / "adapter.toml").write_text(f'region = "{UMEAA}"\nstore = "sqlite:///{tmp_path}/region.db"\n')
+    return Shell(tmp_path)
+
+
+def test_the_mean_of_a_month_is_a_line_in_json_and_csv_and_a_table(umeaa: Shell) -> None:
+    told = umeaa("payments", "--month", "2022-03", "--json").json
+    (line,) = told["lines"]
+    assert (line["case"], line["date"], line["amount"], line["days_over"], line["agreement"]) == (
+        None, "2022-03-31", "55800.00", "6.0", "Genomsnittsmodellen 2022",
+    )  # fmt: skip
+    assert "ready days: 9; the mean 9.00 is above the agreed 3.0" in line["why"]
+    assert told["totals"] == [
+        {
+            "municipality": "vindeln", "payee": "region", "days": 0, "days_over": "6.0", "amount": "55800.00",
+            "currency": "SEK",
+        }
+    ]  # fmt: skip
+    (row,) = csv.DictReader(io.StringIO(umeaa("payments", "--month", "2022-03", "--csv").out.decode()))
+    assert (row["case"], row["days_over"], row["why"]) == ("", "6.0", line["why"])
+    table = umeaa("payments", "--month", "2022-03").out.decode()
+    assert "days over" in table
+    assert "55800.00" in table
+
+
+def test_the_mean_of_a_month_is_closed_and_disputed(umeaa: Shell) -> None:
+    closed = umeaa("payments", "--month", "2022-03", "--close", "--json").json
+    number = closed["lines"][0]["id"]
+    assert umeaa("payments", "dispute", number, "--why", "fel", "--json").json == {"disputed": [number]}
+    frozen = umeaa("payments", "--month", "2022-03", "--json").json["lines"]
+    assert frozen == [closed["lines"][0] | {"state": "disputed"}]
+
+
+def test_a_level_that_is_no_number_stops_with_file_key_and_reason(umeaa: Shell) -> None:
+    wrong = umeaa.folder / "wrong.toml"
+    wrong.write_text(UMEAA.read_text().replace('"3.0"', '"three"'))
+    (umeaa.folder / "adapter.toml").write_text(f'region = "{wrong}"\n')
+    told = umeaa("payments", "--month", "2022-03")
+    assert told.status == 2
+    assert "wrong.toml" in told.said
+    assert "term 'average_days': 'three' is no number of days" in told.said

@@ -148,3 +148,17 @@ def test_a_month_has_its_bounds(month, last):
     first, end = bounds(month)
     assert (first.day, end.day) == (1, last)
     assert end - first == timedelta(days=last - 1)
+
+
+def test_a_day_that_was_refused_in_words_is_booked_though_the_last_answer_was_never_read(
+    play: Stage, clock: StandingClock
+):
+    """The withdrawal closes the deadline, because nobody waits for a word any more; the day stays owed."""
+    answered(play, AnswerValue.CANNOT_RECEIVE)
+    clock.forward(days=1)
+    answered(play, AnswerValue.UNCLASSIFIED)
+    clock.forward(days=2)
+    assert days(statement(play)) == [(3, "charge")]
+    tell(play, K.READINESS_WITHDRAWN)
+    assert [row["state"] for row in play.rows(tables.deadline, kind="payment-start")] == ["void"]
+    assert days(statement(play)) == [(3, "charge")]

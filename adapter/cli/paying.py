@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 PANEL = "Pay"
 COLUMNS = (
     "id", "date", "case", "municipality", "payee", "amount", "currency", "kind", "state", "reverses", "why",
+    "agreement", "days_over",
 )  # fmt: skip
-
 payments_app = typer.Typer(
     help="What is owed for patients who were ready for discharge.", invoke_without_command=True
 )
@@ -36,7 +36,7 @@ def payments(
     by: By = None,
     as_json: Json = False,
 ) -> None:
-    """A month's statement: each charged day, and what each municipality owes."""
+    """A month's statement: each charged day and each mean, and what each municipality owes."""
     if context.invoked_subcommand is not None:
         return
     if month is None:
@@ -81,6 +81,7 @@ def document(statement: "Statement") -> dict[str, Any]:
                 "municipality": total.debtor,
                 "payee": total.payee,
                 "days": total.days,
+                "days_over": None if total.days_over is None else f"{total.days_over:f}",
                 "amount": None if total.amount is None else f"{total.amount:f}",
                 "currency": total.currency,
             }
@@ -99,8 +100,22 @@ def _csv(statement: "Statement") -> None:
 def _tables(statement: "Statement") -> None:
     told = document(statement)
     state = f"closed {told['closed_at']}" if told["closed_at"] else "open: worked out now, booked when closed"
-    table(f"{statement.month}, {state}", [c for c in COLUMNS if c != "reverses"], told["lines"])
-    table("Totals", ("municipality", "payee", "days", "amount", "currency"), told["totals"])
+    over = ("days_over",) if any(line["agreement"] for line in told["lines"]) else ()
+    lines = (
+        "id",
+        "date",
+        "case",
+        "municipality",
+        "payee",
+        *over,
+        "amount",
+        "currency",
+        "kind",
+        "state",
+        "why",
+    )
+    table(f"{statement.month}, {state}", lines, told["lines"])
+    table("Totals", ("municipality", "payee", "days", *over, "amount", "currency"), told["totals"])
     if any(total["amount"] is None for total in told["totals"]):
         print("no amount: a price is not known here; set it in the agreement's terms (amounts)")  # noqa: T201  # output
 

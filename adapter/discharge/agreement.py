@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from importlib import resources
 from types import MappingProxyType
@@ -37,6 +38,8 @@ OWN_TERMS = "local terms"
 """The name of terms that belong to no named agreement."""
 
 _OF_EVERY_COUNTRY = ("remind_before", "days_off", "amounts", "rules")
+AVERAGE = "average_days"
+"""The term by which a mean over a month decides; only where the country's law lets parties agree on it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +59,15 @@ class Accord:
             and (self.valid_from is None or self.valid_from <= day)
             and (self.valid_to is None or day <= self.valid_to)
         )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Level:
+    """How many ready days patients may have on average before the municipality pays, and who agreed on it."""
+
+    agreement: str
+    days: Decimal
+    between: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,6 +128,16 @@ class Agreement:
                 changed = _changed(changed, accord, self.country, _where(accord, self.country))
             self._made[key] = changed
         return self._made[key]
+
+    @property
+    def averages(self) -> bool:
+        """Whether anybody has agreed that a mean decides."""
+        return any(AVERAGE in a.terms for a in self.accords)
+
+    def level(self, parties: Iterable[str | None], day: date) -> Level | None:
+        """The mean's level for what starts between these parties on `day`; None where each day counts."""
+        holding = [a for a in self.between(parties, day) if AVERAGE in a.terms]
+        return _level(holding[-1], self.country) if holding else None
 
     def calendar(self, parties: Iterable[str | None], day: date) -> Calendar:
         """The hospital's calendar with the days off that were agreed on."""
@@ -202,10 +224,12 @@ def _try(accord: Accord, country: Country) -> None:
         raise ConfigurationError(
             f"{_where(accord, country)}: valid_to: {accord.valid_to} is before valid_from {accord.valid_from}"
         )
-    named = {t.name for t in country.terms}
+    allowed = {t.name for t in country.terms} | set(_OF_EVERY_COUNTRY)
+    if country.payment.average is not None:
+        allowed.add(AVERAGE)
     for key in accord.terms:
-        if key not in named and key not in _OF_EVERY_COUNTRY:
-            known = ", ".join(sorted([*named, *_OF_EVERY_COUNTRY]))
+        if key not in allowed:
+            known = ", ".join(sorted(allowed))
             raise ConfigurationError(
                 f"{_where(accord, country)}, term {key!r}: no such term; it may have: {known}"
             )
@@ -215,12 +239,27 @@ def _try(accord: Accord, country: Country) -> None:
     for off in days_off:
         _day_off(off, accord, country)
     read_amounts(_amounts(accord, _where(accord, country)), country.payment.payees)
+    if AVERAGE in accord.terms:
+        _level(accord, country)
     _known_kinds(accord, country, "rules")
     _known_kinds(accord, country, "remind_before")
     for key, value in accord.terms.items():
         alone = replace(accord, terms={key: value})
         for rule in country.rules:
             _changed(rule, alone, country, f"{_where(accord, country)}, term {key!r}")
+
+
+def _level(accord: Accord, country: Country) -> Level:
+    given = accord.terms[AVERAGE]
+    try:
+        days = Decimal("NaN" if isinstance(given, bool) else str(given))
+    except InvalidOperation:
+        days = Decimal("NaN")
+    if not days.is_finite() or days < 0:
+        raise ConfigurationError(
+            f"{_where(accord, country)}, term {AVERAGE!r}: {given!r} is no number of days; write it like 3.5"
+        )
+    return Level(agreement=accord.name, days=days, between=accord.between)
 
 
 def _day_off(text: Any, accord: Accord, country: Country) -> None:
@@ -271,12 +310,22 @@ def _changed(rule: Rule, accord: Accord, country: Country, where: str) -> Rule:
     if not over:
         return rule
     raw = merged(rule.raw, over, f"{where}, {rule.kind}")
-    counts = set(over) - {"remind_before", "note", "confidence"}
+    counts = set(over) - {"remind_before", "note", "confidence", "quiet"}
     if counts and "confidence" not in over:
         raw["confidence"] = "local"
     table = Table(raw, where)
     replaced = tuple(_replacements(rule.raw, over, accord.name, ""))
+    if _averaged(rule, accord, country):
+        days = _level(accord, country).days
+        others = (r for r in replaced if r.key != "quiet")
+        replaced = (Replaced(agreement=accord.name, key=AVERAGE, was="-", now=f"{days:f}"), *others)
     return replace(read_rule(table), replaced=(*rule.replaced, *replaced))
+
+
+def _averaged(rule: Rule, accord: Accord, country: Country) -> bool:
+    """Whether no day is charged by this rule, because a mean over the month decides."""
+    allowed = country.payment.average
+    return AVERAGE in accord.terms and allowed is not None and allowed.rule == rule.kind
 
 
 def _over(rule: Rule, accord: Accord, country: Country) -> dict[str, Any]:
@@ -286,6 +335,8 @@ def _over(rule: Rule, accord: Accord, country: Country) -> dict[str, Any]:
         remind = remind.get(rule.kind)
     if remind is not None:
         over["remind_before"] = _text(remind)
+    if _averaged(rule, accord, country):
+        over["quiet"] = True  # nothing is owed from it, so nobody is alarmed when it passes
     for term in country.terms:
         if term.name in terms and term.rule == rule.kind:
             over = _set(over, term, _text(terms[term.name]))

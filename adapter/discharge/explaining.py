@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from adapter.discharge.agreement import Agreement
+from adapter.discharge.average import place_in_mean
 from adapter.discharge.case import Case
 from adapter.discharge.deadlines import Deadline, deadlines
 from adapter.discharge.payment import Day, Liability, liabilities
@@ -74,6 +75,7 @@ def _payment(case: Case, terms: Agreement, now: datetime, roles: Mapping[str, st
     if not found:
         return _unpaid(terms, [Say.NO_READY_NOTICE.of()])
     reasons = [reason for liability in found for reason in liability.reasons]
+    reasons += place_in_mean(case, terms, now, roles)
     remarks = dict.fromkeys(said(r) for liability in found for r in liability.remarks)
     by_text = {said(r): r for liability in found for r in liability.remarks}
     return _paid(terms, found, [*reasons, *(by_text[text] for text in remarks)])

@@ -194,6 +194,13 @@ def _payment(country: Country) -> Iterator[str]:
     else:
         yield "No amount is known here: until the region fills them in (`amounts`), no total is given."
     yield ""
+    average = payment.average
+    if average is not None:
+        yield (
+            "Parties may agree that the mean of a month decides instead of each day: the term `average_days` "
+            f"gives the level, which no source does ({average.basis}: {CONFIDENCE[average.confidence]})."
+        )
+        yield ""
 
 
 def _source(amount: Amount) -> str:

@@ -1,10 +1,11 @@
-"""The payment ledger: what each charged day is booked as, and what a later truth changes in it.
+"""The payment ledger: what each charged day, or the mean of a month, is booked as, and what changes in it.
 
 Days are recomputed from the notices; a month that is closed stays as it was booked. What a later message
 changes in it is booked beside it: a reversal of the entry that no longer holds, and a new one. Nothing is
 changed in silence, and the sum of all entries of a day is what is owed for it.
 """
 
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -12,6 +13,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from adapter.discharge.average import Mean, last_day
 from adapter.discharge.payment import Liability
 from adapter.discharge.wording import said
 
@@ -32,16 +34,19 @@ class EntryState(StrEnum):
     WAIVED = "waived"  # it is not asked for; its reversal is booked
 
 
-Key = tuple[int, date, str]
-"""Case, day and payee."""
+Key = tuple[int | tuple[str, str] | None, date, str]
+"""Case, day and payee; for the mean of a month, its agreement and municipality in place of the case."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """One line: a day of a case, who owes it to whom, and why. `amount` is None while no price is known."""
+    """One line: a day of a case, or the mean of a month; who owes it to whom, and why.
 
-    case_id: int
-    day: date
+    `amount` is None while no price is known.
+    """
+
+    case_id: int | None  # None: the mean of a month
+    day: date  # of a mean, the last day of its month
     debtor: str
     payee: str
     amount: Decimal | None
@@ -51,11 +56,14 @@ class Entry:
     state: EntryState = EntryState.OPEN
     id: int | None = None  # once it is booked
     reverses: int | None = None
+    agreement: str | None = None  # of a mean
+    days_over: Decimal | None = None  # of a mean: the days above the agreed level
 
     @property
     def key(self) -> Key:
-        """A day of a case is owed once to each payee."""
-        return self.case_id, self.day, self.payee
+        """A day of a case is owed once to each payee; so is a month by a municipality's agreement."""
+        of = self.case_id if self.agreement is None else (self.agreement, self.debtor)
+        return of, self.day, self.payee
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,8 +73,9 @@ class Total:
     debtor: str
     payee: str
     currency: str
-    days: int  # charges less reversals
+    days: int  # of cases: charges less reversals
     amount: Decimal | None
+    days_over: Decimal | None = None  # by the means of months; None where there are none
 
 
 def entries(case_id: int, found: Iterable[Liability]) -> list[Entry]:
@@ -90,41 +99,74 @@ def entries(case_id: int, found: Iterable[Liability]) -> list[Entry]:
     return list(made.values())
 
 
+def monthly(found: Iterable[Mean]) -> list[Entry]:
+    """The line of each month's mean, also where nothing is owed: so everybody sees what the mean was."""
+    return [
+        Entry(
+            case_id=None,
+            day=last_day(mean.month),
+            debtor=mean.debtor,
+            payee=mean.payee,
+            amount=mean.amount,
+            currency=mean.currency,
+            why="; ".join(said(sentence) for sentence in (mean.why, *mean.remarks)),
+            agreement=mean.agreement,
+            days_over=mean.over,
+        )
+        for mean in found
+    ]
+
+
 def corrections(booked: Iterable[Entry], computed: Iterable[Entry]) -> list[Entry]:
     """What must be booked so that the standing entries say what the notices say now.
 
     `booked` are all entries of the days in question. A waived entry is reversed once, and not charged again.
     """
-    standing, settled = _standing(booked)
+    standing, doubled, settled = _standing(booked)
     wanted = {entry.key: entry for entry in computed}
-    made: list[Entry] = []
+    made = [_reversal(entry, "charged twice: two cases have turned out to be one") for entry in doubled]
     for key, entry in standing.items():
         if entry.state is EntryState.WAIVED:
             made.append(_reversal(entry, f"waived: {entry.why}"))
         elif key not in wanted:
-            made.append(_reversal(entry, "the notices no longer give this day"))
+            made.append(
+                _reversal(entry, f"the notices no longer give this {'month' if entry.agreement else 'day'}")
+            )
         elif _differs(entry, wanted[key]):
             made += [_reversal(entry, f"corrected: {wanted[key].why}"), wanted[key]]
     made += [entry for key, entry in wanted.items() if key not in standing and key not in settled]
-    return sorted(made, key=lambda e: (e.day, e.case_id, e.payee, e.kind is EntryKind.CHARGE))
+    return sorted(made, key=lambda e: (*place(e), e.kind is EntryKind.CHARGE))
+
+
+def place(entry: Entry) -> tuple[date, int, str, str]:
+    """Where an entry stands in a list: the means of a month after the days of its cases."""
+    return entry.day, entry.case_id or sys.maxsize, entry.agreement or "", entry.payee
 
 
 def _standing(
     booked: Iterable[Entry],
-) -> tuple[dict[Key, Entry], set[Key]]:
-    """The charges that are not reversed, and the days whose charge was waived for good."""
+) -> tuple[dict[Key, Entry], list[Entry], set[Key]]:
+    """The charges that are not reversed, those that stand beside one of the same key, and what was waived."""
     listed = list(booked)
     reversed_ = {entry.reverses for entry in listed if entry.kind is EntryKind.REVERSAL}
     charges = [entry for entry in listed if entry.kind is EntryKind.CHARGE]
-    standing = {entry.key: entry for entry in charges if entry.id not in reversed_}
+    standing: dict[Key, Entry] = {}
+    doubled: list[Entry] = []
+    for entry in charges:
+        if entry.id in reversed_:
+            continue
+        first = standing.setdefault(entry.key, entry)
+        if first is not entry:
+            doubled.append(entry)
     waived = {e.key for e in charges if e.state is EntryState.WAIVED and e.id in reversed_}
-    return standing, waived
+    return standing, doubled, waived
 
 
 def _differs(booked: Entry, computed: Entry) -> bool:
     """A price that was unknown and is known now is a difference; one that has been forgotten is none."""
     known = computed.amount is not None and booked.amount != computed.amount
-    return booked.debtor != computed.debtor or known
+    over = booked.days_over != computed.days_over
+    return booked.debtor != computed.debtor or over or known
 
 
 def _reversal(entry: Entry, why: str) -> Entry:
@@ -138,6 +180,8 @@ def _reversal(entry: Entry, why: str) -> Entry:
         why=why,
         kind=EntryKind.REVERSAL,
         reverses=entry.id,
+        agreement=entry.agreement,
+        days_over=None if entry.days_over is None else -entry.days_over,
     )
 
 
@@ -151,8 +195,11 @@ def totals(lines: Iterable[Entry]) -> list[Total]:
             debtor=debtor,
             payee=payee,
             currency=currency,
-            days=sum(1 if e.kind is EntryKind.CHARGE else -1 for e in group),
+            days=sum(1 if e.kind is EntryKind.CHARGE else -1 for e in group if e.days_over is None),
             amount=_sum(e.amount for e in group),
+            days_over=_sum(over)
+            if (over := [e.days_over for e in group if e.days_over is not None])
+            else None,
         )
         for (debtor, payee, currency), group in sorted(groups.items())
     ]
@@ -177,5 +224,7 @@ def shown(entry: Entry) -> Mapping[str, Any]:
         "kind": entry.kind.value,
         "state": entry.state.value,
         "reverses": entry.reverses,
+        "agreement": entry.agreement,
+        "days_over": None if entry.days_over is None else f"{entry.days_over:f}",
         "why": entry.why,
     }

@@ -7,12 +7,12 @@ while nobody waits for the last answer to be read.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 
-from adapter.discharge.agreement import Agreement
+from adapter.discharge.agreement import Agreement, Level
 from adapter.discharge.case import Case, Entry
 from adapter.discharge.conditions import lacks, opening, regime_over, required
 from adapter.discharge.counting import first_second
@@ -25,12 +25,13 @@ from adapter.discharge.sentences import Say, Sentence, of_file
 PAYMENT_START = "payment-start"
 """The kind of deadline from which days are charged."""
 
-_ENDS = (
+ENDS = (
     NoticeKind.READINESS_WITHDRAWN,
     NoticeKind.DISCHARGED,
     NoticeKind.LEFT_AGAINST_ADVICE,
     NoticeKind.DECEASED,
 )
+"""What ends a readiness and its days."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,6 +148,35 @@ class _Span:
     counted: Counted
 
     def liability(self) -> Liability:
+        """The days that are charged by themselves, and by whose agreement others are not."""
+        found = self._day_by_day()
+        if not self.reading.terms.averages:
+            return found
+        started = self.reading.day(self.start.at)
+        charged = tuple(day for day in found.days if self._level(day.date) is None)
+        debtors = dict.fromkeys([started, *(day.date for day in found.days)])
+        levels = dict.fromkeys(level for day in debtors if (level := self._level(day)) is not None)
+        if not levels:
+            return found
+        reasons = tuple(self._averaged(level) for level in levels)
+        if not charged:
+            return self._none(reasons)
+        liable_from = charged[0].date
+        return replace(found, liable_from=liable_from, days=charged, reasons=(*reasons, *found.reasons))
+
+    def _level(self, day: date) -> Level | None:
+        """The level of the mean for who owes that day, by what holds on the day of the start."""
+        parties = (self.reading.case.hospital, self._responsible_on(day))
+        return self.reading.terms.level(parties, self.reading.day(self.start.at))
+
+    def _averaged(self, level: Level) -> Sentence:
+        allowed = self.reading.terms.country.payment.average
+        basis = allowed.basis if allowed is not None else self.reading.rule.basis
+        return Say.AVERAGE_HOLDS.of(
+            agreement=of_file(level.agreement), level=level.days, basis=of_file(basis)
+        )
+
+    def _day_by_day(self) -> Liability:
         reading = self.reading
         due, missing = opening(reading, self.occasion, self.party, self.start, self.counted.due)
         if missing:
@@ -198,7 +228,7 @@ class _Span:
             yield counted
 
     def _ends(self, due: datetime) -> Iterator[Ending]:
-        yield from self.reading.endings(_ENDS, self.occasion)
+        yield from self.reading.endings(ENDS, self.occasion)
         for telling in self.reading.rule.satisfied_by:
             if telling.says is not None:
                 at = self.reading.settled_by(telling, self.occasion, self.party, due)
@@ -276,11 +306,7 @@ class _Span:
 
     def _responsible_on(self, day: date) -> str | None:
         """Who owes that day: the municipality of the readiness, until another one becomes responsible."""
-        party = self.party
-        for at, successor in self.reading.successions():
-            if self.reading.day(at) <= day:
-                party = successor
-        return party
+        return debtor_on(self.reading, self.party, day)
 
     def _changes(self, days: tuple[Day, ...]) -> Iterator[Sentence]:
         for before, day in pairwise(days):
@@ -294,17 +320,26 @@ class _Span:
             payment = self._payment(day.date)
             for payee in payment.payees:
                 found = payment.priced(day.date.year, day.number, payee)
-                remark = _about(found, day.date.year, payee, payment)
+                remark = about_price(found, day.date.year, payee, payment)
                 if remark is not None:
                     made.setdefault((day.date.year, payee, found.basis if found else ""), remark)
         return tuple(made.values())
+
+
+def debtor_on(reading: Reading, party: str | None, day: date) -> str | None:
+    """Who owes that day: `party`, until another municipality becomes responsible."""
+    for at, successor in reading.successions():
+        if reading.day(at) <= day:
+            party = successor
+    return party
 
 
 def _says_no(entry: Entry) -> bool:
     return entry.notice.answer in (AnswerValue.CANNOT_RECEIVE, AnswerValue.NOT_KNOWN)
 
 
-def _about(amount: Amount | None, year: int, payee: str, payment: Payment) -> Sentence | None:
+def about_price(amount: Amount | None, year: int, payee: str, payment: Payment) -> Sentence | None:
+    """What a reader must know of a price; nothing where it is the regulation's own."""
     basis = of_file(amount.basis if amount else "")
     match amount.confidence if amount is not None else None:
         case None if len(payment.payees) > 1:

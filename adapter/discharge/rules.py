@@ -189,6 +189,15 @@ class Amount:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AverageAllowed:
+    """Parties may agree that a mean over a month decides, and not each day; its level is theirs alone."""
+
+    rule: str  # the kind of deadline whose days it takes the place of
+    basis: str
+    confidence: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Payment:
     """What the payment of a country rests on."""
 
@@ -197,6 +206,7 @@ class Payment:
     payees: tuple[str, ...]  # each is owed a part of each day
     amounts: tuple[Amount, ...] = ()
     note: str | None = None  # what a reader must know of the amounts
+    average: AverageAllowed | None = None
 
     def priced(self, year: int, number: int, payee: str) -> Amount | None:
         """The price of charged day `number`; the last one named stands, as agreements come last."""
@@ -366,6 +376,9 @@ def read_country(top: Table) -> Country:
     for term in made.terms:
         if term.rule not in kinds:
             raise top.wrong("term", f"{term.name}: there is no rule of kind {term.rule!r}")
+    average = made.payment.average
+    if average is not None and average.rule not in kinds:
+        raise top.wrong("payment, average, rule", f"there is no rule of kind {average.rule!r}")
     return made
 
 
@@ -579,6 +592,17 @@ def _payment(table: Table) -> Payment:
         payees=tuple(payees),
         amounts=read_amounts(table.tables("amount"), tuple(payees)),
         note=table.optional("note", str),
+        average=_average(table.table("average")) if "average" in table.content else None,
+    )
+    table.done()
+    return made
+
+
+def _average(table: Table) -> AverageAllowed:
+    made = AverageAllowed(
+        rule=table.required("rule", str),
+        basis=table.required("basis", str),
+        confidence=table.one_of("confidence", CONFIDENCES),
     )
     table.done()
     return made

@@ -108,6 +108,23 @@ class Say(StrEnum):
     DAY = "day {number} from {day}: {reason}"
     OVER = "over {at}"
 
+    # the mean of a month
+    AVERAGE_HOLDS = (
+        "{agreement}: no day is charged by itself, because the mean of a month decides ({basis}); "
+        "the agreed level is {level} days, a figure of the parties that no law gives"
+    )
+    AVERAGE_ADDS = "in the mean of {party} for {month}, the month of the discharge, with ready days: {days}"
+    AVERAGE_AHEAD = "the month of the discharge decides in which mean the patient is, and it is not known yet"
+    AVERAGE_DIED = "the patient died in hospital, and is in no mean of those who were discharged"
+    AVERAGE_OVER = (
+        "{agreement}: patients discharged in {month}: {patients}; ready days: {days}; "
+        "the mean {mean} is above the agreed {level}, so days to be paid: {over} ({basis})"
+    )
+    AVERAGE_WITHIN = (
+        "{agreement}: patients discharged in {month}: {patients}; ready days: {days}; "
+        "the mean {mean} is not above the agreed {level}, so nothing is to be paid ({basis})"
+    )
+
     def of(self, **values: Any) -> Sentence:
         """The sentence with its places filled."""
         return Sentence(self._value_, values)

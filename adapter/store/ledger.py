@@ -1,7 +1,7 @@
 """The ledger's rows: what was booked when a month was closed. Only an entry's state changes afterwards."""
 
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 
 from sqlalchemy import Connection, insert, or_, select, update
@@ -34,6 +34,17 @@ def of_case(tx: Connection, case_id: int) -> list[Entry]:
     return _entries(tx, ledger_entry.c.case_id.in_(_ids(tx, case_id)))
 
 
+def of_means(tx: Connection) -> list[Entry]:
+    """Everything booked for the means of months."""
+    return _entries(tx, ledger_entry.c.case_id.is_(None))
+
+
+def is_reversed(tx: Connection, entry_id: int) -> bool:
+    """Whether a reversal of that entry has been booked."""
+    query = select(ledger_entry.c.id).where(ledger_entry.c.reverses == entry_id).limit(1)
+    return tx.execute(query).first() is not None
+
+
 def entry(tx: Connection, entry_id: int) -> Entry | None:
     """One entry."""
     listed = _entries(tx, ledger_entry.c.id == entry_id)
@@ -45,16 +56,24 @@ def settle(tx: Connection, entry_id: int, state: EntryState) -> None:
     tx.execute(update(ledger_entry).where(ledger_entry.c.id == entry_id).values(state=state.value))
 
 
-def concerned(tx: Connection, until: date) -> list[tuple[int, str]]:
-    """The cases for which something may be owed before `until`, and those booked already: (id, patient)."""
+def concerned(tx: Connection) -> list[tuple[int, str]]:
+    """The cases for which something may be owed, and those booked already: (id, patient)."""
     may_owe = select(deadline.c.case_id).where(
-        deadline.c.kind == "payment-start", deadline.c.state.in_(("open", "missed", "met-late"))
-    )
-    booked = select(ledger_entry.c.case_id)
+        deadline.c.kind == "payment-start", deadline.c.state != "met"
+    )  # a void one may have days behind it: those refused in words before an answer that was never read
+    booked = select(ledger_entry.c.case_id).where(ledger_entry.c.case_id.is_not(None))
     into = select(case.c.merged_into).where(case.c.id.in_(booked), case.c.merged_into.is_not(None))
     query = select(case.c.id, case.c.patient).where(
         case.c.merged_into.is_(None),
         or_(case.c.id.in_(may_owe), case.c.id.in_(booked), case.c.id.in_(into)),
+    )
+    return [(row[0], row[1]) for row in tx.execute(query.order_by(case.c.id))]
+
+
+def left(tx: Connection, since: datetime, until: datetime) -> list[tuple[int, str]]:
+    """The cases whose patient left the hospital in [since, until): (id, patient)."""
+    query = select(case.c.id, case.c.patient).where(
+        case.c.merged_into.is_(None), case.c.discharged_at >= since, case.c.discharged_at < until
     )
     return [(row[0], row[1]) for row in tx.execute(query.order_by(case.c.id))]
 
@@ -87,6 +106,8 @@ def _entry(row: Row) -> Entry:
         state=EntryState(row["state"]),
         reverses=row["reverses"],
         why=row["why"],
+        agreement=row["agreement"],
+        days_over=None if row["days_over"] is None else Decimal(row["days_over"]),
     )
 
 
@@ -102,4 +123,6 @@ def _values(line: Entry) -> dict[str, object]:
         "state": line.state.value,
         "reverses": line.reverses,
         "why": line.why,
+        "agreement": line.agreement,
+        "days_over": None if line.days_over is None else f"{line.days_over:f}",
     }

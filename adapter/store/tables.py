@@ -371,8 +371,8 @@ ledger_entry = Table(
     metadata,
     _id(),
     Column("month", Text, nullable=False),  # in whose closing it was booked; never changed afterwards
-    Column("case_id", _Id, nullable=False),
-    Column("day", Date, nullable=False),
+    Column("case_id", _Id),  # NULL: the mean of a month, which belongs to no single case
+    Column("day", Date, nullable=False),  # of a mean, the last day of its month
     Column("debtor", Text, nullable=False),
     Column("payee", Text, nullable=False),
     Column("amount", Text),  # a decimal; NULL while no price is known
@@ -381,6 +381,8 @@ ledger_entry = Table(
     Column("state", Text, nullable=False),  # open, disputed, upheld, waived
     Column("reverses", _Id),
     Column("why", Text, nullable=False),
+    Column("agreement", Text),  # of a mean: by whose agreement
+    Column("days_over", Text),  # of a mean: a decimal
     Index("ledger_entry_month", "month"),
     Index("ledger_entry_case", "case_id"),
 )

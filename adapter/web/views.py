@@ -362,7 +362,7 @@ def why(look: Look) -> View:
 
 
 def payments(look: Look) -> View:
-    """`/payments?month=2024-03`: what each municipality owes for a month, day by day."""
+    """`/payments?month=2024-03`: what each municipality owes for a month, by day or by mean."""
     month = look.query.get("month") or month_of(look.now.astimezone(look.say.zone).date())
     try:
         bounds(month)
@@ -372,6 +372,7 @@ def payments(look: Look) -> View:
     values = {
         "statement": statement,
         "totals": statement.totals,
+        "averaged": any(line.agreement for line in statement.lines),
         "lines": statement.lines[:LONGEST],
         "more": max(0, len(statement.lines) - LONGEST),
     }

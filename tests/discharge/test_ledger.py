@@ -75,6 +75,36 @@ def test_a_waived_charge_is_reversed_once_and_never_charged_again():
     assert corrections([*first, *booked(reversal, first=2)], [charge(1)]) == []
 
 
+def test_a_day_that_two_cases_were_charged_for_is_charged_once_when_they_turn_out_to_be_one():
+    first = booked(charge(1), charge(1), charge(2))
+    assert [(e.reverses, e.amount) for e in corrections(first, [charge(1), charge(2)])] == [
+        (2, Decimal(-4255))
+    ]
+    assert sorted(e.reverses or 0 for e in corrections(first, [])) == [1, 2, 3]
+
+
+def mean(over: str, amount: str | None, debtor: str = LAERDAL) -> Entry:
+    more = {"case_id": None, "agreement": "genomsnitt", "days_over": Decimal(over)}
+    return charge(31, amount, debtor, **more)
+
+
+def test_the_mean_of_a_month_is_owed_once_by_each_municipality():
+    lines = [mean("2", "18600"), mean("1", "9300", AARDAL)]
+    assert corrections(booked(*lines), lines) == []
+    assert told(corrections(booked(*lines), [lines[1]])) == [(31, "reversal", LAERDAL, "-18600")]
+    owed = {t.debtor: (t.days, t.days_over, t.amount) for t in totals(lines)}
+    assert owed == {LAERDAL: (0, Decimal(2), Decimal(18600)), AARDAL: (0, Decimal(1), Decimal(9300))}
+
+
+def test_a_mean_that_comes_to_other_days_is_a_difference_even_where_the_price_is_not_known():
+    made = corrections(booked(mean("0", "0")), [mean("2", None)])
+    assert [(e.kind.value, e.days_over, e.amount) for e in made] == [
+        ("reversal", Decimal(0), Decimal(0)),
+        ("charge", Decimal(2), None),
+    ]
+    assert corrections(booked(mean("2", "18600")), [mean("2.0", None)]) == []
+
+
 def test_a_disputed_charge_stands():
     assert corrections(booked(charge(1, state=EntryState.DISPUTED)), [charge(1)]) == []
 

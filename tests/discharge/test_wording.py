@@ -59,6 +59,8 @@ def bases() -> Iterator[str]:
         yield country.name
         yield from country.payment.payees
         yield from (amount.basis for amount in country.payment.amounts)
+        if country.payment.average:
+            yield country.payment.average.basis
         for rule in country.rules:
             yield rule.basis
             yield from (required.basis for required in rule.requires)

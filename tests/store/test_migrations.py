@@ -3,6 +3,9 @@
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, inspect, text
 
 from adapter.errors import StoreError
-from adapter.store import Store
+from adapter.store import Store, ledger
 from adapter.store.migrations import current, migrate, newest, upgrade
 from adapter.store.tables import metadata
 
@@ -87,6 +90,24 @@ def test_an_older_store_tells_its_cancellations_from_then_on(empty: str):
     with store.read() as connection:
         found = connection.execute(text("SELECT id, standing FROM message ORDER BY id")).all()
     assert [tuple(row) for row in found] == [(1, None), (2, "cancellation")]
+    store.close()
+
+
+def test_what_an_older_ledger_has_booked_stays_as_it_was(empty: str):
+    store = Store(empty)
+    stepped(store, "0004")
+    columns = "month, case_id, day, debtor, payee, amount, currency, kind, state, reverses, why"
+    values = (
+        "'2014-03', 7, '2014-03-04', 'sogndal', 'hospital', '4255', 'NOK', 'charge', 'disputed', NULL, 'day'"
+    )
+    store.write(lambda tx: tx.execute(text(f"INSERT INTO ledger_entry ({columns}) VALUES ({values})")))
+    migrate(store)
+    (line,) = store.write(lambda tx: ledger.of_month(tx, "2014-03"))
+    assert (line.id, line.case_id, line.day, line.amount) == (1, 7, date(2014, 3, 4), Decimal(4255))
+    assert (line.state, line.agreement, line.days_over) == ("disputed", None, None)
+    mean = replace(line, case_id=None, agreement="genomsnitt", days_over=Decimal("1.5"))
+    store.write(lambda tx: ledger.close(tx, "2014-04", [mean], datetime(2014, 5, 1, tzinfo=UTC), None))
+    assert store.write(ledger.of_means) == [replace(mean, id=2)]
     store.close()
 
 

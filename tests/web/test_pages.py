@@ -12,7 +12,7 @@ from lxml import html
 from sqlalchemy import text
 
 from adapter.cases import pseudonym
-from adapter.config import Operator
+from adapter.config import Operator, load_region
 from adapter.discharge.notices import NoticeKind, Standing
 from adapter.fhir.bundles import CPR, DNR, PERSONNUMMER
 from adapter.messaging.delivery import Reply
@@ -22,7 +22,7 @@ from adapter.store import alarms, deliveries
 from adapter.web.pages import HEADERS, PAGES
 from adapter.web.signing_in import hash_password
 from tests.conftest import OSLO, StandingClock
-from tests.stage import SYNNOVE, altered, failing, region
+from tests.stage import REGION, SYNNOVE, altered, failing, region
 
 from .conftest import SCRIPT, receipting, site
 
@@ -456,6 +456,27 @@ def test_payments_say_what_a_month_comes_to_day_by_day(tmp_path):
         assert len(days.xpath(".//tbody/tr")) == 2
         assert "silence counts as no" in words(days)
         assert found.get("/payments?month=March").status_code == 404
+
+
+def test_payments_say_what_the_mean_of_a_month_comes_to(tmp_path):
+    clock = StandingClock(datetime(2022, 3, 2, 10, 0, tzinfo=OSLO))
+    of = load_region(REGION.parent / "umea-average.toml")
+    hospital = {"sender": "nus", "receivers": ("vindeln", "vindelns-hc"), "hospital": "nus"}
+    clinic = {"sender": "vindelns-hc", "receivers": ("nus",), "hospital": "nus", "open_care_available": True}
+    with site(tmp_path, clock, of=of) as found:
+        stage = found.stage
+        stage.receive(stage.message(NoticeKind.ADMITTED, **hospital))
+        stage.receive(stage.message(NoticeKind.OPEN_CARE_AVAILABILITY, **clinic))
+        stage.receive(stage.message(NoticeKind.READY_FOR_DISCHARGE, **hospital))
+        clock.forward(days=9)
+        stage.receive(stage.message(NoticeKind.DISCHARGED, **hospital))
+        totals, lines = page(found.get("/payments?month=2022-03")).xpath("//table")
+        assert "Vindelns kommun the region 0 6.0 55800.00 SEK" in words(totals)
+        (line,) = lines.xpath(".//tbody/tr")
+        assert words(line).startswith("2022-03 the mean of the month Vindelns kommun 55800.00 SEK Charge")
+        assert "the mean 9.00 is above the agreed 3.0" in words(line)
+        assert not line.xpath(".//a")
+        assert "the agreed level is 3.0 days" in words(page(found.get("/cases/1/why")))
 
 
 def test_what_is_told_as_a_day_never_gets_the_clock_time_of_its_sending(tmp_path):
