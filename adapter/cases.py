@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from adapter.discharge.agreement import Agreement
 from adapter.discharge.case import Case, Fact
 from adapter.discharge.deadlines import Deadline, deadlines
-from adapter.discharge.explaining import explained
+from adapter.discharge.explaining import explained, following
 from adapter.discharge.notices import Notice, NoticeKind
 from adapter.discharge.readmission import COUNTED, courses, links
 from adapter.errors import NotFound
@@ -112,8 +112,11 @@ class Cases:
         row = rows.get(tx, case_id)
         if row is None:
             raise NotFound(f"there is no case {case_id}; `discharge-adapter cases` lists them")
-        found = dict(self.folded(tx, row["patient"]))
-        return explained(found[row["id"]], self.agreement, now, self.roles)
+        ids, folded = zip(*self.folded(tx, row["patient"]), strict=True)
+        place = ids.index(row["id"])
+        linked = links(folded, self.agreement, self.roles)
+        told = explained(folded[place], self.agreement, now, self.roles)
+        return told | following(linked, place, ids, self.agreement)
 
     def followed_up(
         self, tx: Connection, case_id: int, at: datetime, now: datetime, *, new_id: str, by: str | None

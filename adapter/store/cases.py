@@ -181,6 +181,16 @@ def readmissions_of(tx: Connection, case_id: int) -> list[Row]:
     return found(tx, query)
 
 
+def discharged(tx: Connection, since: datetime, until: datetime) -> list[Row]:
+    """The cases that ended from `since` to before `until`, by patient."""
+    query = (
+        select(case.c.id, case.c.patient)
+        .where(case.c.merged_into.is_(None), case.c.discharged_at >= since, case.c.discharged_at < until)
+        .order_by(case.c.patient, case.c.id)
+    )
+    return found(tx, query)
+
+
 def touch(tx: Connection, case_ids: Iterable[int], now: datetime) -> None:
     """There is news of these cases that changes nothing in their rows."""
     for case_id in case_ids:
