@@ -113,6 +113,7 @@ class Notice:
     reserved: bool = False  # ForbeholdOmVideresending: only the addressed receiver may have it
     text: str | None = None
     acute: bool | None = None  # of the admission; None where no message says it
+    moved: bool = False  # of a discharge: to another hospital or unit, so that it is a transfer
     follow_up: date | None = None  # the day that the message itself names for a follow-up
 
     def __post_init__(self) -> None:

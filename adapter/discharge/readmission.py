@@ -129,7 +129,7 @@ def _discharge(case: Case, terms: Agreement) -> tuple[Entry, Readmission] | None
     entry = next((e for e in reversed(case.of(*_DISCHARGES)) if e.at.astimezone(UTC) == ended), None)
     day = local_date(ended, terms.zone)
     definition = terms.readmission((case.hospital, case.municipality), day)
-    if entry is None or definition is None:
+    if entry is None or entry.notice.moved or definition is None:
         return None
     for e in case.of(NoticeKind.TRANSFERRED):
         soon = timedelta() <= ended - e.at.astimezone(UTC) <= definition.earliest

@@ -47,6 +47,7 @@ from adapter.fhir.parts import (
     check_up_of,
     encounter_of,
     focus_of,
+    moved_in,
     patient_of,
     practitioner_of,
 )
@@ -195,6 +196,7 @@ def notice_in(bundle: Bundle, *, zone: tzinfo) -> Notice:
         reserved=bool(extension(head, "reserved")),
         text=plain_text(focus),
         acute=acute_in(encounter),
+        moved=moved_in(encounter),
         follow_up=_follow_up(bundle, zone),
     )
 

@@ -28,6 +28,12 @@ _URGENCY = {
     (CLASS_SYSTEM, "NONAC"): False,
 }
 """Whether a stay with that priority, or of that class, began acutely; other codes do not say it."""
+_DISPOSITION = "http://terminology.hl7.org/CodeSystem/discharge-disposition"
+_MOVES = {
+    *((_DISPOSITION, code) for code in ("other-hcf", "psy")),
+    *(("urn:oid:2.16.578.1.12.4.1.1.8408", code) for code in ("3", "7", "8")),
+}
+"""Where the patient goes after a discharge that is a transfer; list 8408 is Norwegian."""
 
 FOCUS: dict[NoticeKind, str] = {
     K.ADMITTED: "Encounter",
@@ -118,6 +124,12 @@ def acute_in(encounter: Resource) -> bool | None:
         if urgency is not None:
             return urgency
     return None
+
+
+def moved_in(encounter: Resource) -> bool:
+    """Whether the patient was discharged to another hospital, or to another unit of the same one."""
+    disposition = (encounter.get("hospitalization") or {}).get("dischargeDisposition") or {}
+    return any((c.get("system"), c.get("code")) in _MOVES for c in disposition.get("coding") or ())
 
 
 def check_up_of(notice: Notice, patient: Resource, resource_id: str) -> Resource | None:

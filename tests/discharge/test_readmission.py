@@ -206,6 +206,13 @@ def test_what_follows_a_transfer_elsewhere_is_no_readmission_and_is_not_watched(
     assert [d for d in deadlines(courses(facts, NORWAY)[0], NORWAY, HOME) if d.kind == WATCH] == []
 
 
+def test_a_discharge_to_another_hospital_is_a_transfer() -> None:
+    away = notice(K.DISCHARGED, HOME, "away", moved=True)
+    facts = [notice(K.ADMITTED, HOME - 3 * DAY, "in"), away, *again(5 * DAY)]
+    assert verdicts(facts) == []
+    assert [d for d in deadlines(courses(facts, NORWAY)[0], NORWAY, HOME) if d.kind == WATCH] == []
+
+
 def test_a_transfer_days_before_the_discharge_does_not_hide_the_discharge() -> None:
     moving = notice(K.TRANSFERRED, HOME - 2 * DAY, "moved")
     assert verdicts([*first(), moving, *again(5 * DAY)]) == [Verdict.READMISSION]

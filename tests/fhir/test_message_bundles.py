@@ -181,3 +181,20 @@ def test_a_code_of_another_system_says_nothing_of_it():
     encounter = of_type(bundle, "Encounter")
     encounter["priority"] = {"coding": [{"system": "urn:example:priority", "code": "EM"}]}
     assert notice_in(bundle, zone=UTC).acute is None
+
+
+@pytest.mark.parametrize(
+    ("system", "code", "moved"),
+    [
+        ("urn:oid:2.16.578.1.12.4.1.1.8408", "1", False),
+        ("urn:oid:2.16.578.1.12.4.1.1.8408", "3", True),
+        ("urn:oid:2.16.578.1.12.4.1.1.8408", "7", True),
+        ("urn:oid:2.16.578.1.12.4.1.1.8408", "11", False),
+        ("urn:example:where", "3", False),
+        ("http://terminology.hl7.org/CodeSystem/discharge-disposition", "home", False),
+        ("http://terminology.hl7.org/CodeSystem/discharge-disposition", "other-hcf", True),
+    ],
+)
+def test_a_discharge_says_whether_it_is_a_move_to_another_hospital_or_unit(system, code, moved):
+    bundle = told(example_notice(NoticeKind.DISCHARGED), discharged_to=(system, code, "a place"))
+    assert notice_in(bundle, zone=UTC).moved is moved
