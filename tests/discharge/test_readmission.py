@@ -237,6 +237,27 @@ def test_nothing_follows_a_stay_that_ended_with_death() -> None:
     assert [d for d in deadlines(courses(facts, NORWAY)[0], NORWAY, HOME) if d.kind == WATCH] == []
 
 
+def test_a_discharge_and_a_death_at_one_instant_are_a_death() -> None:
+    died = notice(K.DECEASED, HOME, "died")
+    facts = [*first(), died, *again(5 * DAY)]
+    assert verdicts(facts) == []
+    assert [d for d in deadlines(courses(facts, NORWAY)[0], NORWAY, HOME) if d.kind == WATCH] == []
+
+
+def test_a_stay_that_was_cancelled_does_not_stand_between() -> None:
+    wrong = notice(K.ADMITTED, HOME + 2 * DAY, "wrong", hospital=FORDE)
+    taken_back = notice(
+        K.ADMITTED,
+        HOME + 3 * DAY,
+        "back",
+        hospital=FORDE,
+        standing=Standing.CANCELLATION,
+        refers_to="wrong",
+    )
+    (link,) = found([*first(), wrong, taken_back, *again(5 * DAY)])
+    assert (link.earlier, link.later, link.verdict) == (0, 2, Verdict.READMISSION)
+
+
 def test_a_stay_in_a_municipal_acute_bed_is_neither() -> None:
     roles = {FORDE: "municipal-acute-bed"}
     bed = stay("bed", HOME + 2 * DAY, HOME + 3 * DAY, hospital=FORDE)
