@@ -11,7 +11,7 @@ import pytest
 
 from adapter.discharge.notices import NoticeKind
 from adapter.fhir.bundles import Subject
-from adapter.readmissions import counted
+from adapter.readmissions import counted, withheld
 from tests.conftest import StandingClock
 from tests.shell import Shell
 from tests.stage import REGION, Stage, stage
@@ -83,6 +83,10 @@ def test_one_to_four_are_withheld(shell: Shell) -> None:
             {"municipality": "sogndal", "discharges": 7, "readmissions": 5, "possible": 0, "watched": 0},
         ],
     }  # fmt: skip
+
+
+def test_zero_and_five_are_told_and_nothing_between() -> None:
+    assert [withheld(number) for number in range(7)] == [0, "1-4", "1-4", "1-4", "1-4", 5, 6]
 
 
 def test_exact_tells_them(shell: Shell) -> None:
