@@ -13,7 +13,7 @@ from adapter.discharge.notices import NoticeKind
 from adapter.fhir.bundles import Subject
 from adapter.readmissions import counted, withheld
 from tests.conftest import StandingClock
-from tests.shell import Shell
+from tests.shell import FIXTURES, Shell
 from tests.stage import REGION, Stage, stage
 
 K = NoticeKind
@@ -149,6 +149,16 @@ def test_a_stay_that_soon_goes_on_is_no_discharge_and_the_dead_are_not_watched(p
         (line,) = counted(connection, play.built.cases, "2014-04", play.clock().astimezone(UTC))
     assert (line.discharges, line.watched) == (2, 1)  # those of 1 April and of the one who died
     play.close()
+
+
+def test_a_described_case_is_told_with_the_stay_that_follows_it(tmp_path: Path) -> None:
+    scenario = FIXTURES / "scenarios" / "norway-admitted-again-after-five-days.json"
+    told = Shell(tmp_path)("explain", scenario).out.decode()
+    first, later = told.split("\nCase 2\n")
+    assert "followed by case 2: readmission" in first
+    assert "follows case 1: readmission" in later
+    assert "admission Saturday 2024-03-09 10:00:00, and 24 hours later" in later
+    assert later.count("liable from never") == 1
 
 
 def test_both_cases_and_the_explanation_name_each_other(shell: Shell) -> None:

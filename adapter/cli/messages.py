@@ -216,6 +216,9 @@ def _tell(told: dict[str, Any], language: str) -> None:
     put(_liability(payment))
     for sentence in payment["why"]:
         put(f"- {sentence[language]}")
+    for later in told.get("later", ()):
+        put(f"\nCase {later['case']}")
+        _tell(later, language)
 
 
 def _liability(payment: dict[str, Any]) -> str:

@@ -144,10 +144,11 @@ def _link(known: Sequence[tuple[int, Case]], number: int, terms: Agreement) -> L
     if later.admitted_at is None:
         return None
     at = later.admitted_at.astimezone(UTC)
-    before = [(place, case) for place, case in known if (_begins(case), place) < (at, number)]
-    if not before or any(_ends(case) is None or _ends(case) > at for _, case in before):  # type: ignore[operator]  # None is told apart
+    before = [(_ends(case), place, case) for place, case in known if (_begins(case), place) < (at, number)]
+    over = [(ended, place, case) for ended, place, case in before if ended is not None and ended <= at]
+    if not over or len(over) < len(before):
         return None
-    place, earlier = max(before, key=lambda one: (_ends(one[1]), one[0]))
+    _, place, earlier = max(over, key=lambda one: one[:2])
     found = _discharge(earlier, terms)
     if found is None:
         return None
