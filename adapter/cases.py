@@ -15,10 +15,11 @@ from typing import Any
 from sqlalchemy import Connection
 
 from adapter.discharge.agreement import Agreement
-from adapter.discharge.case import Case, Fact, fold
+from adapter.discharge.case import Case, Fact
 from adapter.discharge.deadlines import Deadline, deadlines
-from adapter.discharge.explaining import explained
+from adapter.discharge.explaining import explained, following
 from adapter.discharge.notices import Notice, NoticeKind
+from adapter.discharge.readmission import COUNTED, courses, links
 from adapter.errors import NotFound
 from adapter.fhir.bundles import Subject
 from adapter.store import cases as rows
@@ -62,7 +63,7 @@ class Cases:
         moved = self._without_deadlines(tx, patient, new, stored, now)
         if moved is not None:
             return moved
-        folded = fold([*known, *(fact for fact, _ in new)], self.agreement.zone)
+        folded = courses([*known, *(fact for fact, _ in new)], self.agreement, self.roles)
         ids = self._ids(tx, patient, folded, stored, now)
         home = {
             (entry.notice.sender, entry.notice.message_id): case_id
@@ -71,6 +72,7 @@ class Cases:
         }
         if new:
             rows.add_facts(tx, [_fact_row(patient, fact, row, home, ids) for fact, row in new])
+        self._keep_links(tx, folded, ids)
         for case, case_id in zip(folded, ids, strict=True):
             self._keep_deadlines(tx, case, case_id, now)
         return home
@@ -101,7 +103,7 @@ class Cases:
     def folded(self, tx: Connection, patient: str) -> list[tuple[int, Case]]:
         """The patient's cases as they are now, each with its id."""
         stored = rows.facts(tx, patient)
-        found = fold([fact for _, _, fact in stored], self.agreement.zone)
+        found = courses([fact for _, _, fact in stored], self.agreement, self.roles)
         owner = {(f.sender, f.message_id): case_id for _, case_id, f in stored if isinstance(f, Notice)}
         return [(_owner(case, owner), case) for case in found]
 
@@ -110,8 +112,11 @@ class Cases:
         row = rows.get(tx, case_id)
         if row is None:
             raise NotFound(f"there is no case {case_id}; `discharge-adapter cases` lists them")
-        found = dict(self.folded(tx, row["patient"]))
-        return explained(found[row["id"]], self.agreement, now, self.roles)
+        ids, folded = zip(*self.folded(tx, row["patient"]), strict=True)
+        place = ids.index(row["id"])
+        linked = links(folded, self.agreement, self.roles)
+        told = explained(folded[place], self.agreement, now, self.roles)
+        return told | following(linked, place, ids, self.agreement)
 
     def followed_up(
         self, tx: Connection, case_id: int, at: datetime, now: datetime, *, new_id: str, by: str | None
@@ -181,6 +186,12 @@ class Cases:
         for case_id, fact_ids in moved.items():
             rows.move_facts(tx, fact_ids, case_id)
         return ids
+
+    def _keep_links(self, tx: Connection, folded: tuple[Case, ...], ids: list[int]) -> None:
+        """Make the case rows say which case each is a readmission of; those of the fold begin without."""
+        for link in links(folded, self.agreement, self.roles):
+            if link.verdict in COUNTED:
+                rows.link(tx, ids[link.later], ids[link.earlier], link.verdict.value)
 
     def _keep_deadlines(self, tx: Connection, case: Case, case_id: int, now: datetime) -> None:
         """Make the deadline rows say what the law says now; what was reminded or fired stays so.

@@ -215,7 +215,9 @@ def two_cases_then_one(play: Stage, clock: StandingClock) -> None:
     play.receive(play.message(K.DISCHARGED, at=clock() - timedelta(hours=7), encounter="A", message_id=wrong))
     play.receive(play.message(K.ADMITTED, at=clock() - timedelta(hours=5), encounter="B"))
     assert [r["merged_into"] for r in play.rows(tables.case)] == [None, None]
-    play.write(lambda tx: tx.execute(tables.deadline.update().values(reminded_at=clock(), next_at=None)))
+    still_open = tables.deadline.c.state == "open"  # what is void already was told to be so
+    told = tables.deadline.update().where(still_open).values(reminded_at=clock(), next_at=None)
+    play.write(lambda tx: tx.execute(told))
     play.receive(
         play.message(
             K.DISCHARGED,
@@ -245,7 +247,7 @@ def test_an_alarm_about_a_deadline_ends_when_its_case_is_merged_away(play: Stage
     two_cases_then_one(play, clock)
     rows = play.rows(tables.deadline)
     assert {d["case_id"] for d in rows} == {1}
-    assert len(rows) > 1
+    assert "void" in {d["state"] for d in rows}
     assert all(d["state"] != "void" or d["next_at"] == clock() for d in rows)
 
 

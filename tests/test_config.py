@@ -1,13 +1,14 @@
 """Settings and region files: what is wrong is said with the file, the key and the reason."""
 
 import os
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
 from adapter.config import DirectoryMailboxSettings, Settings, load, load_region
 from adapter.config.soundness import contradictions, missing_folders, unreadable_files
+from adapter.discharge.agreement import agreement
 from adapter.errors import ConfigurationError
 from adapter.messaging.envelope import HER
 from adapter.messaging.register import Endpoint, ReceiptWhen, Register, Side
@@ -366,3 +367,26 @@ def test_a_wrong_accord_is_told_with_file_and_key(tmp_path, old, new, said):
         load_region(file)
     assert str(file) in str(error.value)
     assert said in str(error.value)
+
+
+def test_a_region_sets_what_a_readmission_is_between_its_parties(tmp_path):
+    terms = 'terms = { readmission = { earliest = "PT12H", acute_only = false } }'
+    file = tmp_path / "region.toml"
+    old = 'terms = { answer_within = "PT4H", grace = "PT24H" }'
+    assert old in ACCORD
+    file.write_text(REGION.read_text() + ACCORD.replace(old, terms))
+    known = load_region(file)
+    found = agreement("norway", accords=known.accords).readmission(
+        ("laerdal-sjukehus", "sogndal"), date(2014, 3, 1)
+    )
+    assert found is not None
+    assert (found.earliest, found.latest, found.acute_only) == (
+        timedelta(hours=12),
+        timedelta(days=30),
+        False,
+    )
+    file.write_text(file.read_text().replace("PT12H", "12"))
+    with pytest.raises(ConfigurationError) as error:
+        load_region(file)
+    assert str(file) in str(error.value)
+    assert "term 'readmission': earliest: '12' is no duration" in str(error.value)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adapter.cli.frame import Id, Json, Limit, app, opened, print_json, say, show, table
+from adapter.cli.frame import Id, Json, Limit, app, opened, print_json, put, say, show, table
 from adapter.errors import ConfigurationError, NotFound
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ PANEL = "Look"
 
 SHOWN = {"cases": 500, "alarms": 500, "quarantine": 500, "deadlines": 1000, "deliveries": 5000}
 """How long a table gets at most where `--limit` says nothing."""
+
+_READMISSION = {"readmission": "a readmission", "possible": "possibly a readmission"}
 
 endpoints_app = typer.Typer(
     help="Where messages are sent, and how each place is.", invoke_without_command=True
@@ -73,6 +75,11 @@ def case(case_id: Id, as_json: Json = False) -> None:
     zone = built.agreement.zone
     columns: tuple[str, ...] = ("id", "patient", "hospital", "municipality", "state", "admitted_at")
     table("Case", columns, [_in_days(document, zone)], zone)
+    if document["readmission_of"] is not None:
+        what = _READMISSION[document["readmission"]]
+        put(f"{what} after the discharge of case {document['readmission_of']}")
+    for later in document["readmissions"]:
+        put(f"followed by case {later['case']}: {_READMISSION[later['readmission']]}")
     table("Notices", ("occurred", "kind", "standing", "sender", "sent_at"), document["notices"], zone)
     table("Deadlines", ("kind", "actor", "due_at", "state", "basis"), document["deadlines"], zone)
     columns = ("id", "standing", "kind", "party", "state", "sent_at", "accepted_at")

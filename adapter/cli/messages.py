@@ -201,6 +201,12 @@ def _real(case_id: int) -> dict[str, Any]:
 
 def _tell(told: dict[str, Any], language: str) -> None:
     """For people: the tables, then each deadline and each reason in words."""
+    for key, words in (("follows", "follows case"), ("followed_by", "followed by case")):
+        link = told.get(key)
+        if link is not None:
+            put(f"{words} {link['case']}: {link['verdict']}")
+            for sentence in link["why"]:
+                put(f"- {sentence[language]}")
     table("Deadlines", ("kind", "party", "actor", "due_at", "state", "basis"), told["deadlines"])
     for deadline in told["deadlines"]:
         for sentence in deadline["why"]:
@@ -210,6 +216,9 @@ def _tell(told: dict[str, Any], language: str) -> None:
     put(_liability(payment))
     for sentence in payment["why"]:
         put(f"- {sentence[language]}")
+    for later in told.get("later", ()):
+        put(f"\nCase {later['case']}")
+        _tell(later, language)
 
 
 def _liability(payment: dict[str, Any]) -> str:

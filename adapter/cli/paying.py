@@ -41,7 +41,7 @@ def payments(
         return
     if month is None:
         raise ConfigurationError("--month: is missing; write --month 2024-03")
-    _known_month(month)
+    known_month(month)
     if as_csv and as_json:
         raise ConfigurationError("--csv and --json: choose one of them")
     with opened() as built:
@@ -58,7 +58,7 @@ def payments(
         _tables(made)
 
 
-def _known_month(month: str) -> None:
+def known_month(month: str) -> None:
     from adapter.ledger import bounds
 
     try:

@@ -22,6 +22,7 @@ from adapter.discharge.notices import NoticeKind
 from adapter.discharge.rules import (
     Country,
     Payment,
+    Readmission,
     Replaced,
     Rule,
     Table,
@@ -30,6 +31,7 @@ from adapter.discharge.rules import (
     merged,
     read_amounts,
     read_country,
+    read_readmission,
     read_rule,
 )
 from adapter.errors import ConfigurationError
@@ -37,7 +39,7 @@ from adapter.errors import ConfigurationError
 OWN_TERMS = "local terms"
 """The name of terms that belong to no named agreement."""
 
-_OF_EVERY_COUNTRY = ("remind_before", "days_off", "amounts", "rules")
+_OF_EVERY_COUNTRY = ("remind_before", "days_off", "amounts", "rules", "readmission")
 AVERAGE = "average_days"
 """The term by which a mean over a month decides; only where the country's law lets parties agree on it."""
 
@@ -147,6 +149,14 @@ class Agreement:
         more = [off for a in self.between(parties, day) for off in a.terms.get("days_off", ())]
         return replace(own, days_off=(*own.days_off, *more)) if more else own
 
+    def readmission(self, parties: Iterable[str | None], day: date) -> Readmission | None:
+        """What a readmission is after a discharge on `day`; None where nothing is watched."""
+        found = next((r for r in self.country.readmissions if r.in_force(day)), None)
+        for accord in self.between(parties, day):
+            if "readmission" in accord.terms:
+                found = _defined(found, accord, self.country)
+        return found
+
     def payment(self, parties: Iterable[str | None], day: date) -> Payment:
         """The payment with the amounts that were agreed on."""
         own = self.country.payment
@@ -241,6 +251,8 @@ def _try(accord: Accord, country: Country) -> None:
     read_amounts(_amounts(accord, _where(accord, country)), country.payment.payees)
     if AVERAGE in accord.terms:
         _level(accord, country)
+    for base in country.readmissions or (None,):
+        _defined(base, accord, country)
     _known_kinds(accord, country, "rules")
     _known_kinds(accord, country, "remind_before")
     for key, value in accord.terms.items():
@@ -326,6 +338,25 @@ def _averaged(rule: Rule, accord: Accord, country: Country) -> bool:
     """Whether no day is charged by this rule, because a mean over the month decides."""
     allowed = country.payment.average
     return AVERAGE in accord.terms and allowed is not None and allowed.rule == rule.kind
+
+
+def _defined(base: Readmission | None, accord: Accord, country: Country) -> Readmission | None:
+    """The definition with the accord's values in place of its own, or the accord's alone."""
+    where = f"{_where(accord, country)}, term 'readmission'"
+    given = accord.terms.get("readmission")
+    if given is None:
+        return base
+    if not isinstance(given, Mapping):
+        raise ConfigurationError(f'{where}: must be a table, like {{ earliest = "PT8H", latest = "P30D" }}')
+    for key in ("valid_from", "valid_to"):
+        if key in given:
+            raise ConfigurationError(f"{where}: {key}: the agreement itself says when it holds; leave it out")
+    over = {key: _text(value) for key, value in given.items()}
+    own = base.raw if base is not None else {"basis": accord.name}
+    made = read_readmission(Table(merged(own, {"confidence": "local"} | over, where), where))
+    replaced = _replacements(base.raw if base is not None else {}, over, accord.name, "readmission.")
+    earlier = base.replaced if base is not None else ()
+    return replace(made, replaced=(*earlier, *replaced))
 
 
 def _over(rule: Rule, accord: Accord, country: Country) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from datetime import date, datetime, tzinfo
 from enum import StrEnum
 
 from adapter.discharge.notices import Moment, Notice, NoticeKind, Standing, instant, local_date
+from adapter.discharge.sentences import Sentence
 
 
 class Step(StrEnum):
@@ -74,6 +75,15 @@ class Entry:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Again:
+    """The next admission after the discharge, as the case before it sees it."""
+
+    at: datetime
+    readmission: bool  # or possibly one; else planned, or the same course
+    said: Sentence
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
     """A chain of stays of one patient at one hospital, as far as its facts tell."""
 
@@ -86,6 +96,8 @@ class Case:
     planned_discharge: date | None
     entries: tuple[Entry, ...]
     zone: tzinfo = field(compare=False)
+    again: Again | None = None  # known only beside the patient's other cases (readmission.py)
+    died_at: datetime | None = None  # a death that another case tells
     corrected: Mapping[tuple[str, str], tuple[Entry, ...]] = field(init=False, compare=False, repr=False)
     """What each (sender, message id) has replaced: asked for every entry, so not searched for each time."""
     _by_kind: Mapping[NoticeKind, tuple[Entry, ...]] = field(init=False, compare=False, repr=False)

@@ -15,8 +15,9 @@ from adapter.discharge.agreement import OWN_TERMS, Agreement
 from adapter.discharge.case import Case
 from adapter.discharge.conditions import opening
 from adapter.discharge.counting import in_time, local
-from adapter.discharge.occasions import Occasion
+from adapter.discharge.occasions import Occasion, readinesses
 from adapter.discharge.reading import Counted, Reading, Start, readings
+from adapter.discharge.readmission import watched_from
 from adapter.discharge.rules import Replaced
 from adapter.discharge.sentences import Say, Sentence, of_file
 from adapter.discharge.wording import said
@@ -71,7 +72,22 @@ def deadlines(
     does not name is taken for what the rule expects. Municipal acute beds have none of these deadlines.
     """
     made = [d for reading in readings(case, agreement, now, roles) for d in _deadlines(reading)]
+    made += _watch(case, agreement, now, roles or {})
     return tuple(sorted(made, key=lambda d: (d.due_at, d.kind, d.party or "", d.since)))
+
+
+def _watch(case: Case, terms: Agreement, now: datetime, roles: Mapping[str, str]) -> Iterator[Deadline]:
+    """The watch for a readmission, from the discharge with which the case ended."""
+    found = watched_from(case, terms, roles)
+    if found is None:
+        return
+    discharge, rule = found
+    reading = Reading(case, rule, terms, now.astimezone(UTC), roles, terms.zone, readinesses(case))
+    occasion = Occasion((discharge,))
+    start = reading.start(occasion, None)
+    counted = reading.counted(occasion, None, start) if start is not None else None
+    if start is not None and counted is not None:
+        yield _deadline(reading, occasion, None, start, counted)
 
 
 def _deadlines(reading: Reading) -> Iterator[Deadline]:

@@ -3,7 +3,7 @@
 Every sentence is said in English and in the language of the country whose rules hold.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -13,6 +13,7 @@ from adapter.discharge.average import place_in_mean
 from adapter.discharge.case import Case
 from adapter.discharge.deadlines import Deadline, deadlines
 from adapter.discharge.payment import Day, Liability, liabilities
+from adapter.discharge.readmission import Link
 from adapter.discharge.rules import Replaced
 from adapter.discharge.sentences import Say, Sentence, of_file
 from adapter.discharge.wording import ENGLISH, said
@@ -30,6 +31,19 @@ def explained(
         "deadlines": [_deadline(d, terms) for d in deadlines(case, terms, now, roles)] if case else [],
         "payment": _payment(case, terms, now, roles) if case else _unpaid(terms, [Say.NOTHING_HAPPENED.of()]),
     }
+
+
+def following(found: Iterable[Link], place: int, ids: Sequence[int], terms: Agreement) -> Document:
+    """Which case the one at `place` follows, and which one follows it: its id, the verdict, and why."""
+    listed = tuple(found)
+    return {
+        "follows": next((_link(k, ids[k.earlier], terms) for k in listed if k.later == place), None),
+        "followed_by": next((_link(k, ids[k.later], terms) for k in listed if k.earlier == place), None),
+    }
+
+
+def _link(link: Link, case_id: int, terms: Agreement) -> Document:
+    return {"case": case_id, "verdict": link.verdict.value, "why": [in_words(link.said, terms)]}
 
 
 def _unpaid(terms: Agreement, reasons: Iterable[Sentence]) -> Document:

@@ -8,7 +8,17 @@ from datetime import timedelta
 
 from adapter.discharge.counting import WAYS, Count
 from adapter.discharge.notices import NoticeKind
-from adapter.discharge.rules import Amount, Country, Floor, Requirement, Rule, Telling, Time
+from adapter.discharge.readmission import WATCH
+from adapter.discharge.rules import (
+    Amount,
+    Country,
+    Floor,
+    Readmission,
+    Requirement,
+    Rule,
+    Telling,
+    Time,
+)
 from adapter.discharge.wording import translated
 
 CONFIDENCE = {
@@ -37,6 +47,7 @@ def _country(country: Country) -> Iterator[str]:
     yield from _frame(country)
     for rule in country.rules:
         yield from _rule(rule)
+    yield from _readmissions(country)
     yield from _payment(country)
     if country.terms:
         yield "### What an agreement may replace by name"
@@ -168,7 +179,7 @@ def _requirement(required: Requirement) -> str:
     return f"{text} ({required.basis})"
 
 
-def _validity(rule: Rule) -> str:
+def _validity(rule: Rule | Readmission) -> str:
     if rule.valid_from is None and rule.valid_to is None:
         return ""
     begins = f"from {rule.valid_from}" if rule.valid_from else ""
@@ -201,6 +212,32 @@ def _payment(country: Country) -> Iterator[str]:
             f"gives the level, which no source does ({average.basis}: {CONFIDENCE[average.confidence]})."
         )
         yield ""
+
+
+def _readmissions(country: Country) -> Iterator[str]:
+    for one in country.readmissions:
+        yield f"### Readmission (`{WATCH}`)"
+        yield ""
+        yield "| | |"
+        yield "|---|---|"
+        rows = [
+            ("A readmission is", _readmission(one)),
+            (
+                "Watched",
+                "from the discharge until a readmission, another stay, death, or the end of that time",
+            ),
+            ("In force", _validity(one)),
+            ("Source", f"{one.basis}: {CONFIDENCE[one.confidence]}"),
+            ("Note", one.note or ""),
+        ]
+        yield from (f"| {name} | {text} |" for name, text in rows if text)
+        yield ""
+
+
+def _readmission(one: Readmission) -> str:
+    which = "an acute admission" if one.acute_only else "an admission"
+    begins = f"{_length(one.earliest)} to " if one.earliest else "at most "
+    return f"{which} {begins}{_length(one.latest)} after the discharge, both included"
 
 
 def _source(amount: Amount) -> str:

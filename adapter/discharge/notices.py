@@ -114,6 +114,8 @@ class Notice:
     refers_to: str | None = None  # message id of the notice that this one corrects, cancels or answers
     reserved: bool = False  # ForbeholdOmVideresending: only the addressed receiver may have it
     text: str | None = None
+    acute: bool | None = None  # of the admission; None where no message says it
+    moved: bool = False  # of a discharge: to another hospital or unit, so that it is a transfer
     follow_up: date | None = None  # the day that the message itself names for a follow-up
 
     def __post_init__(self) -> None:

@@ -18,6 +18,7 @@ from adapter.discharge.counting import (
 )
 from adapter.discharge.notices import AnswerValue, NoticeKind, local_date
 from adapter.discharge.occasions import Occasion, readinesses, thread, told_at
+from adapter.discharge.readmission import FOLLOW_UP, WATCH
 from adapter.discharge.rules import Floor, PartyIs, Rule, Telling, Time
 from adapter.discharge.sentences import Say, Sentence, of_file
 
@@ -479,6 +480,8 @@ class Reading:
                     found.append(self._ending(occasion.withdrawn_at, kind))
             elif self.case.has(kind):
                 found.extend(self._ending(e.at.astimezone(UTC), kind) for e in self.case.of(kind))
+            elif kind is NoticeKind.DECEASED and self.case.died_at is not None:
+                found.append(self._ending(self.case.died_at, kind))
         return sorted(found, key=lambda end: (end.at, end.kind)) if len(found) > 1 else found
 
     def _ending(self, at: datetime, kind: NoticeKind) -> Ending:
@@ -489,12 +492,21 @@ class Reading:
     def ended(self, occasion: Occasion, start: Start, due: datetime) -> Ending | None:
         closed = self.endings(self.rule.closed_by, occasion)
         voided = [end for end in self.endings(self.rule.voided_by, occasion) if end.at < due]
-        if not closed:
-            return voided[0] if voided else None
+        voided += self._admitted_again(due)
+        if not closed and not voided:
+            return None
         denials = [end for end in closed if end.kind is NoticeKind.NO_MUNICIPAL_NEED]
         overtaken = [end for end in denials if self._needed_after(end.at, start)]
         closed = [end for end in closed if end not in overtaken]
         return min((*closed, *voided), key=lambda end: (end.at, end.kind), default=None)
+
+    def _admitted_again(self, due: datetime) -> list[Ending]:
+        """A readmission ends what was to follow the discharge; any new stay ends the watch for one."""
+        again, kind = self.case.again, self.rule.kind
+        if again is None or not (kind == WATCH or (again.readmission and kind.startswith(FOLLOW_UP))):
+            return []
+        in_time_ = kind == WATCH or again.at < due
+        return [Ending(again.at, NoticeKind.ADMITTED, again.said)] if in_time_ else []
 
     def _needed_after(self, denied_at: datetime, start: Start) -> bool:
         """Whether a need showed after it was denied: identified, or told as ready; then the duty stands."""

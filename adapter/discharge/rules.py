@@ -235,6 +235,28 @@ class Undated:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Readmission:
+    """When a new admission after a discharge is a readmission, and from when that holds."""
+
+    earliest: timedelta  # after the discharge, inclusive; sooner, the stay is the same course
+    latest: timedelta  # after the discharge, inclusive
+    acute_only: bool
+    basis: str
+    confidence: str  # Q, S, K or local
+    valid_from: date | None = None  # local day of the discharge, inclusive
+    valid_to: date | None = None  # inclusive
+    note: str | None = None
+    replaced: tuple[Replaced, ...] = ()  # by the agreement in force
+    raw: Mapping[str, Any] = field(default_factory=dict, hash=False, compare=False, repr=False)
+
+    def in_force(self, day: date) -> bool:
+        """Whether it holds for a discharge on `day`."""
+        return (self.valid_from is None or self.valid_from <= day) and (
+            self.valid_to is None or day <= self.valid_to
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Country:
     """The rules of one country, before any agreement."""
 
@@ -245,6 +267,7 @@ class Country:
     payment: Payment
     terms: tuple[Term, ...] = ()
     undated: tuple[Undated, ...] = ()
+    readmissions: tuple[Readmission, ...] = ()  # one after the other; none: nothing is watched
     valid_to: date | None = None  # the last day on which anything can start
     ended: str | None = None  # why
 
@@ -368,6 +391,7 @@ def read_country(top: Table) -> Country:
         payment=_payment(top.table("payment")),
         terms=tuple(_term(table) for table in top.tables("term")),
         undated=tuple(_undated(table) for table in top.tables("undated")),
+        readmissions=_readmissions(top),
         valid_to=top.day("valid_to"),
         ended=top.optional("ended", str),
     )
@@ -582,6 +606,40 @@ def _requirement(table: Table) -> Requirement:
 
 def _yes(value: bool | None, default: bool) -> bool:
     return default if value is None else value
+
+
+def _readmissions(top: Table) -> tuple[Readmission, ...]:
+    """The definitions in their order; on no day do two of them hold."""
+    made: list[Readmission] = []
+    for table in top.tables("readmission"):
+        one = read_readmission(table)
+        starts = one.valid_from or date.min
+        if any(starts <= (m.valid_to or date.max) for m in made):
+            raise table.wrong("valid_from", f"{starts} is not after the end of the definition before it")
+        made.append(one)
+    return tuple(made)
+
+
+def read_readmission(table: Table) -> Readmission:
+    """A definition of a file, or one that an agreement has changed or set."""
+    raw = MappingProxyType(dict(table.content))
+    made = Readmission(
+        earliest=table.parsed_if("earliest", duration) or timedelta(),
+        latest=table.parsed("latest", duration),
+        acute_only=table.optional("acute_only", bool) or False,
+        basis=table.required("basis", str),
+        confidence=table.one_of("confidence", CONFIDENCES),
+        valid_from=table.day("valid_from"),
+        valid_to=table.day("valid_to"),
+        note=table.optional("note", str),
+        raw=raw,
+    )
+    table.done()
+    if made.latest <= made.earliest:
+        raise table.wrong("latest", f"{iso(made.latest)} is not longer than earliest {iso(made.earliest)}")
+    if made.valid_from and made.valid_to and made.valid_to < made.valid_from:
+        raise table.wrong("valid_to", f"{made.valid_to} is before valid_from {made.valid_from}")
+    return made
 
 
 def _payment(table: Table) -> Payment:

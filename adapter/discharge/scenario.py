@@ -1,7 +1,8 @@
 """A described case, read from a scenario document, with its deadlines and payment and the basis of each.
 
 This is what `discharge-adapter explain` prints. The document is the contract of docs/deadlines.md; a mistake
-in it is a ConfigurationError that names the event and the key. The described case is one stay.
+in it is a ConfigurationError that names the event and the key. The described case is one stay; events of
+another stay of the same patient name it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,9 +12,10 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from adapter.discharge.agreement import Agreement, agreement, read_accord
-from adapter.discharge.case import Evidence, Fact, Step, fold
-from adapter.discharge.explaining import explained
+from adapter.discharge.case import Evidence, Fact, Step
+from adapter.discharge.explaining import explained, following
 from adapter.discharge.notices import AnswerValue, Notice, NoticeKind, local_date
+from adapter.discharge.readmission import courses, links
 from adapter.discharge.rules import ROLES, Table
 from adapter.errors import ConfigurationError
 
@@ -25,6 +27,7 @@ _STEPS = {"delivered_at": Step.DELIVERED, "accepted_at": Step.ACCEPTED, "seen_at
 _TIMES = ("at", "sent_at", *_STEPS)
 _PARTIES = ("sender", "by", "receiver")
 _OF_KIND = {
+    "acute": NoticeKind.ADMITTED,
     "answer": NoticeKind.ANSWER,
     "receive_from": NoticeKind.ANSWER,
     "available": NoticeKind.OPEN_CARE_AVAILABILITY,
@@ -34,7 +37,7 @@ _OF_KIND = {
     "psychiatric": NoticeKind.READY_FOR_DISCHARGE,
 }
 _NAMES_A_DAY = (NoticeKind.DISCHARGE_REPORT, NoticeKind.DISCHARGE_SUMMARY, NoticeKind.CARE_PLAN)
-_KEYS = ("kind", *_TIMES, *_PARTIES, *_OF_KIND, "planned_discharge", "follow_up")
+_KEYS = ("kind", *_TIMES, *_PARTIES, *_OF_KIND, "planned_discharge", "follow_up", "stay")
 _SENDERS = {
     NoticeKind.ANSWER: "municipality",
     NoticeKind.REPORT_OF_ADMISSION: "municipality",
@@ -59,9 +62,15 @@ def explain(document: Document) -> dict[str, Any]:
     now = _instant(document, "now", "scenario")
     facts, roles = _facts(document)
     _in_force(facts, terms)
-    cases = fold(facts, terms.zone)
-    case = next(iter(cases), None)  # every event belongs to the one described stay
-    return explained(case, terms, now, roles)
+    cases = courses(facts, terms, roles)
+    if not cases:
+        return explained(None, terms, now, roles)
+    found, numbers = links(cases, terms, roles), range(1, len(cases) + 1)
+    first, *later = [
+        explained(case, terms, now, roles) | following(found, place, numbers, terms)
+        for place, case in enumerate(cases)
+    ]
+    return first | {"later": [{"case": number, **told} for number, told in enumerate(later, start=2)]}
 
 
 def _in_force(facts: Iterable[Fact], terms: Agreement) -> None:
@@ -162,8 +171,8 @@ class _Event:
             sent_at=at if content.get("sent_at") is None else _instant(content, "sent_at", self.where),
             sender=sender,
             receivers=tuple(receivers),
-            hospital=usual["hospital"],
-            encounter="the described stay",
+            hospital=self._hospital(sender, usual),
+            encounter=self._stay(),
             ready=self._day("ready"),
             planned_discharge=self._day("planned_discharge"),
             receive_from=self._day("receive_from"),
@@ -173,7 +182,21 @@ class _Event:
             sip_needed=bool(self._flag("sip_needed")),
             psychiatric=bool(self._flag("psychiatric")),
             follow_up=self._day("follow_up"),
+            acute=self._flag("acute"),
         )
+
+    def _stay(self) -> str:
+        named = self.content.get("stay", "the described stay")
+        if not isinstance(named, str) or not named:
+            raise ConfigurationError(
+                f"{self.where}: stay: must be text: the same for every event of that stay"
+            )
+        return named
+
+    def _hospital(self, sender: str, usual: Mapping[str, str]) -> str:
+        """The usual one, unless the event names a stay that another one tells of."""
+        tells = "stay" in self.content and sender.partition(":")[0] == "hospital"
+        return sender if tells else usual["hospital"]
 
     def _check_keys(self, kind: NoticeKind) -> None:
         _known(self.content, _KEYS, self.where)

@@ -79,6 +79,22 @@ class Say(StrEnum):
     TOO_LATE = "{what} in time: it was due {due} ({basis})"
     CONDITION_FROM = "counted to {day}, but a condition was missing until {until}"
 
+    # a new admission after a discharge
+    READMITTED = "admitted {at}, on day {number} after the discharge {since}: a readmission ({basis})"
+    READMITTED_MAYBE = (
+        "admitted {at}, on day {number} after the discharge {since}: possibly a readmission ({basis}); {why}"
+    )
+    ADMITTED_AS_PLANNED = (
+        "admitted {at}, on day {number} after the discharge {since}, "
+        "but not acutely: no readmission ({basis})"
+    )
+    SAME_COURSE = (
+        "admitted {at}, sooner than {length} after the discharge {since}: "
+        "the same course, no readmission ({basis})"
+    )
+    ACUTE_UNKNOWN = "no message says whether the admission was acute"
+    TIMES_UNKNOWN = "the discharge or the admission was told as a day without a time"
+
     # payment
     NO_READY_NOTICE = "no ready notice has been sent"
     NOTHING_HAPPENED = "nothing has happened"

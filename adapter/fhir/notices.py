@@ -43,9 +43,11 @@ from adapter.fhir.bundles import (
 from adapter.fhir.parts import (
     ENDED,
     TASK_STATUS,
+    acute_in,
     check_up_of,
     encounter_of,
     focus_of,
+    moved_in,
     patient_of,
     practitioner_of,
 )
@@ -193,6 +195,8 @@ def notice_in(bundle: Bundle, *, zone: tzinfo) -> Notice:
         refers_to=refers_to_in(head),
         reserved=bool(extension(head, "reserved")),
         text=plain_text(focus),
+        acute=acute_in(encounter),
+        moved=moved_in(encounter),
         follow_up=_follow_up(bundle, zone),
     )
 

@@ -19,6 +19,22 @@ from adapter.fhir.bundles import (
 
 K = NoticeKind
 
+CLASS_SYSTEM = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
+PRIORITY_SYSTEM = "http://terminology.hl7.org/CodeSystem/v3-ActPriority"
+_URGENCY = {
+    **{(PRIORITY_SYSTEM, code): True for code in ("EM", "S", "UR")},
+    **{(PRIORITY_SYSTEM, code): False for code in ("EL", "R")},
+    **{(CLASS_SYSTEM, code): True for code in ("EMER", "ACUTE")},
+    (CLASS_SYSTEM, "NONAC"): False,
+}
+"""Whether a stay with that priority, or of that class, began acutely; other codes do not say it."""
+_DISPOSITION = "http://terminology.hl7.org/CodeSystem/discharge-disposition"
+_MOVES = {
+    *((_DISPOSITION, code) for code in ("other-hcf", "psy")),
+    *(("urn:oid:2.16.578.1.12.4.1.1.8408", code) for code in ("3", "7", "8")),
+}
+"""Where the patient goes after a discharge that is a transfer; list 8408 is Norwegian."""
+
 FOCUS: dict[NoticeKind, str] = {
     K.ADMITTED: "Encounter",
     K.NEED_IDENTIFIED: "Communication",
@@ -100,6 +116,22 @@ def patient_of(notice: Notice, subject: Subject, resource_id: str) -> Resource:
     return patient
 
 
+def acute_in(encounter: Resource) -> bool | None:
+    """Whether the stay began acutely, by its priority, else by its class; None where neither says it."""
+    said = [*((encounter.get("priority") or {}).get("coding") or ()), encounter.get("class") or {}]
+    for coding in said:
+        urgency = _URGENCY.get((coding.get("system"), coding.get("code")))
+        if urgency is not None:
+            return urgency
+    return None
+
+
+def moved_in(encounter: Resource) -> bool:
+    """Whether the patient was discharged to another hospital, or to another unit of the same one."""
+    disposition = (encounter.get("hospitalization") or {}).get("dischargeDisposition") or {}
+    return any((c.get("system"), c.get("code")) in _MOVES for c in disposition.get("coding") or ())
+
+
 def check_up_of(notice: Notice, patient: Resource, resource_id: str) -> Resource | None:
     """The appointment that the message itself makes for a follow-up, if it makes one."""
     if notice.follow_up is None:
@@ -143,9 +175,12 @@ def encounter_of(
         "resourceType": "Encounter",
         "id": resource_id,
         "status": _status(notice),
-        "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "IMP"},
+        "class": {"system": CLASS_SYSTEM, "code": "IMP"},
         "subject": reference(patient),
     }
+    if notice.acute is not None:
+        code, display = ("EM", "emergency") if notice.acute else ("EL", "elective")
+        made["priority"] = {"coding": [{"system": PRIORITY_SYSTEM, "code": code, "display": display}]}
     if notice.encounter:
         made["identifier"] = [{"value": notice.encounter}]
     if notice.episode:

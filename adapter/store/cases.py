@@ -160,8 +160,35 @@ def add(tx: Connection, patient: str, known: Case, now: datetime) -> int:
 
 def change(tx: Connection, case_id: int, known: Case, now: datetime) -> None:
     """Bring a case row up to date."""
-    values = row_of(known) | {"updated_at": now, "merged_into": None}
+    values = row_of(known) | {
+        "updated_at": now, "merged_into": None, "readmission_of": None, "readmission": None,
+    }  # fmt: skip
     statements.change(tx, case, case_id, values)
+
+
+def link(tx: Connection, later: int, earlier: int, verdict: str) -> None:
+    """A case is a readmission of an earlier one, or possibly one."""
+    statements.change(tx, case, later, {"readmission_of": earlier, "readmission": verdict})
+
+
+def readmissions_of(tx: Connection, case_id: int) -> list[Row]:
+    """The cases that are a readmission of this one, the first first."""
+    query = (
+        select(case)
+        .where(case.c.readmission_of == case_id, case.c.merged_into.is_(None))
+        .order_by(case.c.admitted_at, case.c.id)
+    )
+    return found(tx, query)
+
+
+def discharged(tx: Connection, since: datetime, until: datetime) -> list[Row]:
+    """The cases that ended from `since` to before `until`, by patient."""
+    query = (
+        select(case.c.id, case.c.patient)
+        .where(case.c.merged_into.is_(None), case.c.discharged_at >= since, case.c.discharged_at < until)
+        .order_by(case.c.patient, case.c.id)
+    )
+    return found(tx, query)
 
 
 def touch(tx: Connection, case_ids: Iterable[int], now: datetime) -> None:
@@ -172,7 +199,8 @@ def touch(tx: Connection, case_ids: Iterable[int], now: datetime) -> None:
 
 def merge(tx: Connection, old: int, into: int, now: datetime) -> None:
     """Two cases turned out to be one; the old id stays as an alias."""
-    tx.execute(update(case).where(case.c.id == old).values(merged_into=into, updated_at=now))
+    no_link = {"readmission_of": None, "readmission": None}
+    tx.execute(update(case).where(case.c.id == old).values(merged_into=into, updated_at=now, **no_link))
     told = or_(deadline.c.reminded_at.is_not(None), deadline.c.fired_at.is_not(None))
     tx.execute(delete(deadline).where(deadline.c.case_id == old, not_(told)))
     tx.execute(update(deadline).where(deadline.c.case_id == old).values(case_id=into))

@@ -13,9 +13,10 @@ from datetime import UTC, date, datetime
 from sqlalchemy import Connection, exists, select, union
 
 from adapter.discharge.agreement import Agreement
-from adapter.discharge.case import Case, Fact, fold
+from adapter.discharge.case import Case, Fact
 from adapter.discharge.deadlines import Deadline, deadlines
 from adapter.discharge.notices import Notice
+from adapter.discharge.readmission import COUNTED, courses, links
 from adapter.store.cases import fact_of, row_of
 from adapter.store.deliveries import UNFINISHED
 from adapter.store.statements import Row, found
@@ -93,15 +94,21 @@ def _kept(tx: Connection, patients: list[str]) -> Iterable[_Kept]:
 
 def _of_patient(kept: _Kept, agreement: Agreement, roles: Mapping[str, str]) -> Iterator[str]:
     living = {row["id"]: row for row in kept.cases if row["merged_into"] is None}
-    folded = fold([told for _, _, told in kept.facts], agreement.zone)
+    folded = courses([told for _, _, told in kept.facts], agreement, roles)
     homes = _homes(folded, kept.facts, living)
     yield from _misplaced(folded, homes, kept)
     given = dict(zip(homes, folded, strict=True))
+    follows = {
+        homes[link.later]: (homes[link.earlier], link.verdict.value)
+        for link in links(folded, agreement, roles)
+        if link.verdict in COUNTED
+    }
     for case_id, row in living.items():
         if case_id not in given:
             yield f"case {case_id} is there, but no facts give it"
             continue
         yield from _other_words(row, given[case_id])
+        yield from _other_link(row, follows.get(case_id, (None, None)))
         own = [due for due in kept.deadlines if due["case_id"] == case_id]
         yield from _other_deadlines(case_id, own, deadlines(given[case_id], agreement, _WHENEVER, roles))
 
@@ -154,6 +161,17 @@ def _other_words(row: Row, given: Case) -> Iterator[str]:
         if row[name] != value:
             what = name.replace("_", " ")
             yield f"case {row['id']}: {what} is {_said(row[name])}, but its facts give {_said(value)}"
+
+
+def _other_link(row: Row, follows: tuple[int | None, str | None]) -> Iterator[str]:
+    """Where a case row names another readmission than its facts give."""
+    kept = (row["readmission_of"], row["readmission"])
+    if kept != follows:
+        yield f"case {row['id']}: it is kept as {_link(*kept)}, but its facts give {_link(*follows)}"
+
+
+def _link(earlier: int | None, verdict: str | None) -> str:
+    return f"a readmission of case {earlier} ({verdict})" if earlier is not None else "no readmission"
 
 
 def _other_deadlines(case_id: int, rows: list[Row], given: tuple[Deadline, ...]) -> Iterator[str]:

@@ -39,6 +39,8 @@ def case_line(row: Row) -> Document:
         "discharged_at": when(row["discharged_at"]),
         "day_only": row["day_only"].split(",") if row["day_only"] else [],
         "planned_discharge": when(row["planned_discharge"]),
+        "readmission_of": row["readmission_of"],
+        "readmission": row["readmission"],
         "updated_at": when(row["updated_at"]),
     }
 
@@ -46,6 +48,10 @@ def case_line(row: Row) -> Document:
 def case(tx: Connection, row: Row) -> Document:
     """A case with its notices, deadlines and deliveries."""
     return case_line(row) | {
+        "readmissions": [
+            {"case": one["id"], "readmission": one["readmission"], "admitted_at": when(one["admitted_at"])}
+            for one in case_rows.readmissions_of(tx, row["id"])
+        ],
         "notices": _notices(tx, row),
         "deadlines": [deadline(d) for d in case_rows.deadlines(tx, row["id"])],
         "deliveries": deliveries(tx, delivery_rows.listed(tx, case_ids=[row["id"]])),

@@ -168,9 +168,17 @@ case = Table(
     Column("discharged_at", Instant),
     Column("planned_discharge", Date),
     Column("day_only", Text),  # which of admitted_at, ready_at, discharged_at were told as a day, with commas
+    Column("readmission_of", _Id),  # the case whose discharge came before it
+    Column("readmission", Text),  # readmission, or possible where the messages do not tell enough
     Column("updated_at", Instant, nullable=False),
     Column("merged_into", _Id),  # an id is given once; after a merge it is an alias
     Index("case_patient", "patient"),
+    Index(
+        "case_readmission_of",
+        "readmission_of",
+        sqlite_where=text("readmission_of IS NOT NULL"),
+        postgresql_where=text("readmission_of IS NOT NULL"),
+    ),
 )
 
 fact = Table(

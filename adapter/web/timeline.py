@@ -4,19 +4,21 @@ Notices stand at the instant of their event, as in the fold; a day without a tim
 orders it. Deadlines stand where they are due, deliveries where they were made.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from adapter.discharge.case import Step
 from adapter.discharge.notices import instant
+from adapter.discharge.readmission import Verdict
 from adapter.inbox import STORED_HERE
 from adapter.store.statements import Row
 from adapter.web.wording import STORED, Mark, Wording, place, read
 
 Document = Mapping[str, Any]
 _ORDER = [step.value for step in Step]
+POSSIBLE = "The messages do not tell enough to be certain."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +42,7 @@ def timeline(case: Document, notes: Sequence[Row], say: Wording) -> list[Event]:
     events += [_deadline(d, say) for d in case["deadlines"]]
     events += [_delivery(d, say) for d in case["deliveries"]]
     events += [_note(n, say) for n in notes]
+    events += _readmissions(case, say)
     return sorted(events, key=lambda event: event.at)
 
 
@@ -153,6 +156,29 @@ def _note(note: Row, say: Wording) -> Event:
         lines=(by,),
         href=place(note["subject"]),
         link="more",
+    )
+
+
+def _readmissions(case: Document, say: Wording) -> Iterator[Event]:
+    """The links to the case before and to those after, each at the admission that makes it."""
+    if case["readmission_of"] is not None and case["admitted_at"] is not None:
+        at, title = case["admitted_at"], f"{say.readmission(case)} after an earlier stay"
+        yield _linked(at, title, case["readmission_of"], case["readmission"])
+    for later in case["readmissions"]:
+        title = f"Admitted again: {say.readmission(later).lower()}"
+        yield _linked(later["admitted_at"], title, later["case"], later["readmission"])
+
+
+def _linked(at: str, title: str, case_id: int, verdict: str) -> Event:
+    possible = verdict == Verdict.POSSIBLE
+    return Event(
+        at=_at(at),
+        told=at,
+        what="note",
+        title=title,
+        lines=(POSSIBLE,) if possible else (),
+        href=f"/cases/{case_id}",
+        link=f"case {case_id}",
     )
 
 

@@ -184,6 +184,10 @@ class Wording:
         standing = shown["standing"]
         return f"{self.kind(standing)} of: {kind}" if standing in ("correction", "cancellation") else kind
 
+    def readmission(self, linked: Document) -> str:
+        """What a case is to the one before it."""
+        return "Possible readmission" if linked["readmission"] == "possible" else "Readmission"
+
     def sentence(self, text: str | None) -> str:
         """A reason as the store keeps it, begun with a capital."""
         return f"{text[:1].upper()}{text[1:]}" if text else "–"

@@ -374,3 +374,40 @@ def test_a_follow_up_day_belongs_to_what_can_name_one():
             "2024-03-06T09:00:00+01:00",
             told("admitted", "2024-03-01T08:00:00+01:00", follow_up="2024-03-12"),
         )
+
+
+# --- several stays ------------------------------------------------------------------------------------------
+
+
+def test_a_later_stay_is_explained_beside_the_first_and_each_names_the_other() -> None:
+    first = explain(scenario("norway-admitted-again-after-five-days"))
+    (later,) = first["later"]
+    assert (first["follows"], later["followed_by"], later["case"]) == (None, None, 2)
+    assert (first["followed_by"]["case"], later["follows"]["case"]) == (2, 1)
+    assert later["follows"]["verdict"] == "readmission"
+    (why,) = later["follows"]["why"]
+    assert why["en"].startswith("admitted Saturday 2024-03-09 10:00:00, on day 5 after the discharge Monday")
+    assert "en reinnleggelse" in why["nb"]
+    for kind in ("follow-up-readmission-watch", "follow-up-check-up"):
+        assert deadline(first, kind)["state"] == "void"
+    assert {d["since"] for d in later["deadlines"]} == {"2024-03-09T10:00:00+01:00"}
+
+
+def test_one_stay_has_none_beside_it() -> None:
+    told_ = explain(scenario("norway-ready-announced-and-answered"))
+    assert (told_["later"], told_["follows"], told_["followed_by"]) == ([], None, None)
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        ({"kind": "discharged", "acute": True}, "events[0]: acute: belongs to admitted, not to discharged"),
+        ({"kind": "admitted", "acute": "yes"}, "events[0]: acute: must be true or false"),
+        ({"kind": "admitted", "stay": ""}, "events[0]: stay: must be text"),
+        ({"kind": "admitted", "stay": 2}, "events[0]: stay: must be text"),
+    ],
+)
+def test_a_stay_that_is_told_wrongly_is_refused_with_event_and_key(event: Document, reason: str) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        case("norway", "2024-03-10T12:00:00+01:00", event | {"at": "2024-03-01T10:00:00+01:00"})
+    assert reason in str(error.value)

@@ -47,6 +47,7 @@ def texts_of_rules() -> Iterator[str]:
     for country in countries():
         yield from (r.missing for rule in country.rules for r in rule.requires)
         yield from (rule.note for rule in country.rules if rule.note)
+        yield from (r.note for r in country.readmissions if r.note)
         if country.payment.note:
             yield country.payment.note
         if country.ended:
@@ -61,6 +62,7 @@ def bases() -> Iterator[str]:
         yield from (amount.basis for amount in country.payment.amounts)
         if country.payment.average:
             yield country.payment.average.basis
+        yield from (r.basis for r in country.readmissions)
         for rule in country.rules:
             yield rule.basis
             yield from (required.basis for required in rule.requires)

@@ -141,3 +141,60 @@ def test_of_several_check_ups_the_first_that_still_stands_counts():
         other = {**request["resource"], "id": f"r{number}", "status": status, "occurrenceDateTime": day}
         bundle["entry"].append({"fullUrl": f"urn:uuid:r{number}", "resource": other})
     assert notice_in(bundle, zone=UTC).follow_up == date(2014, 11, 14)
+
+
+ACT = "http://terminology.hl7.org/CodeSystem/v3-Act"
+
+
+@pytest.mark.parametrize("acute", [True, False, None])
+def test_whether_the_admission_was_acute_reads_back(acute):
+    bundle = told(replace(example_notice(NoticeKind.ADMITTED), acute=acute))
+    assert notice_in(bundle, zone=UTC).acute is acute
+    assert ("priority" in of_type(bundle, "Encounter")) is (acute is not None)
+
+
+@pytest.mark.parametrize(
+    ("class_", "priority", "acute"),
+    [
+        ("EMER", None, True),
+        ("ACUTE", None, True),
+        ("NONAC", None, False),
+        ("IMP", None, None),
+        ("IMP", "UR", True),
+        ("IMP", "R", False),
+        ("IMP", "PRN", None),
+        ("EMER", "EL", False),  # the priority says it in so many words
+        ("EMER", "PRN", True),
+    ],
+)
+def test_a_partner_may_say_it_by_priority_or_by_class(class_, priority, acute):
+    bundle = example(NoticeKind.ADMITTED)
+    encounter = of_type(bundle, "Encounter")
+    encounter["class"] = {"system": f"{ACT}Code", "code": class_}
+    if priority:
+        encounter["priority"] = {"coding": [{"system": f"{ACT}Priority", "code": priority}]}
+    assert notice_in(bundle, zone=UTC).acute is acute
+
+
+def test_a_code_of_another_system_says_nothing_of_it():
+    bundle = example(NoticeKind.ADMITTED)
+    encounter = of_type(bundle, "Encounter")
+    encounter["priority"] = {"coding": [{"system": "urn:example:priority", "code": "EM"}]}
+    assert notice_in(bundle, zone=UTC).acute is None
+
+
+@pytest.mark.parametrize(
+    ("system", "code", "moved"),
+    [
+        ("urn:oid:2.16.578.1.12.4.1.1.8408", "1", False),
+        ("urn:oid:2.16.578.1.12.4.1.1.8408", "3", True),
+        ("urn:oid:2.16.578.1.12.4.1.1.8408", "7", True),
+        ("urn:oid:2.16.578.1.12.4.1.1.8408", "11", False),
+        ("urn:example:where", "3", False),
+        ("http://terminology.hl7.org/CodeSystem/discharge-disposition", "home", False),
+        ("http://terminology.hl7.org/CodeSystem/discharge-disposition", "other-hcf", True),
+    ],
+)
+def test_a_discharge_says_whether_it_is_a_move_to_another_hospital_or_unit(system, code, moved):
+    bundle = told(example_notice(NoticeKind.DISCHARGED), discharged_to=(system, code, "a place"))
+    assert notice_in(bundle, zone=UTC).moved is moved

@@ -783,3 +783,32 @@ def test_a_store_that_does_not_answer_is_a_page_too(tmp_path, capfd):
         assert "The store does not answer" in answer.text
         assert "alarm-count" in answer.text  # the table of alarms is there
         assert "Traceback" not in capfd.readouterr().err
+
+
+# --- readmissions -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("acute", "what"), [(True, "Readmission"), (None, "Possible readmission")])
+def test_two_cases_of_a_readmission_lead_to_each_other_in_words(tmp_path, acute, what):
+    clock = StandingClock(datetime(2014, 3, 20, 10, 0, tzinfo=OSLO))
+    with site(tmp_path, clock) as found:
+        play = found.stage
+        for kind, day in ((NoticeKind.ADMITTED, 3), (NoticeKind.DISCHARGED, 5), (NoticeKind.ADMITTED, 10)):
+            at = datetime(2014, 3, day, 9, 0, tzinfo=OSLO)
+            more = {"acute": acute} if day == 10 else {}
+            assert play.receive(play.message(kind, at=at, **more)).outcome == "accepted"
+        earlier, later = found.get("/cases/1"), found.get("/cases/2")
+        assert f"{what} After the discharge of case 1" in words(page(later).xpath("//dl[@class='facts']")[0])
+        facts = words(page(earlier).xpath("//dl[@class='facts']")[0])
+        assert f"Admitted again Case 2 , 10 Mar, 09:00 10 days ago : {what.lower()}" in facts
+        for tree, other, title in (
+            (page(earlier), 2, f"Admitted again: {what.lower()}"),
+            (page(later), 1, f"{what} after an earlier stay"),
+        ):
+            (event,) = tree.xpath(f"//ol[@class='timeline']/li[.//a[@href='/cases/{other}']]")
+            assert title in words(event)
+            assert ("do not tell enough" in words(event)) is (acute is None)
+        why = found.get("/cases/1/why")
+        assert "day 5 after the discharge" in words(page(why))
+        assert "reinnleggelse" in words(page(why))
+        assert page(why).xpath("//h2/a/@href") == ["/cases/2"]

@@ -488,6 +488,7 @@ def _without_place(notice: Notice, bundle: Bundle) -> list[str]:
         "the episode of care": notice.episode,
         "the need for a SIP": notice.sip_needed,
         "that the stay is psychiatric": notice.psychiatric,
+        "whether the admission was acute": notice.acute is not None,
         "whether open care is available": notice.open_care_available is not None,
         "the free text: Pasientlogistikk holds no health information": notice.text,
     }
