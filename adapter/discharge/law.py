@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from adapter.discharge.counting import WAYS, Count
 from adapter.discharge.notices import NoticeKind
-from adapter.discharge.rules import Amount, Country, Floor, Requirement, Rule, Telling, Time
+from adapter.discharge.rules import Amount, Country, Floor, Placement, Requirement, Rule, Telling, Time
 from adapter.discharge.wording import translated
 
 CONFIDENCE = {
@@ -45,6 +45,15 @@ def _country(country: Country) -> Iterator[str]:
         yield "|---|---|---|---|"
         yield from (f"| `{t.name}` | `{t.rule}` | `{t.key}` | {t.about} |" for t in country.terms)
         yield ""
+    if country.groups:
+        yield "### Priority groups"
+        yield ""
+        yield "The law gives them no follow-ups; the region does (`[[group]]`)."
+        yield ""
+        yield "| group | who | placed | source |"
+        yield "|---|---|---|---|"
+        yield from (_group(group) for group in country.groups)
+        yield ""
     if country.undated:
         yield "### Duties without a time"
         yield ""
@@ -73,6 +82,7 @@ def _rule(rule: Rule) -> Iterator[str]:
         ("Who must act", f"the {rule.actor}"),
         ("Starts when", _trigger(rule)),
         ("Counted", _count(rule.count)),
+        ("Too early", f"what is done sooner than {_length(rule.earliest)} after" if rule.earliest else ""),
         ("Done when", "its time is up" if rule.lapses else _listed(map(_telling, rule.satisfied_by), "or")),
         ("Ended by", _kinds(rule.closed_by)),
         ("Ended, before its time is up, by", _kinds(rule.voided_by)),
@@ -194,6 +204,13 @@ def _payment(country: Country) -> Iterator[str]:
     else:
         yield "No amount is known here: until the region fills them in (`amounts`), no total is given."
     yield ""
+
+
+def _group(group: Placement) -> str:
+    begins = f"from {group.valid_from}" if group.valid_from else ""
+    ends = f"to {group.valid_to}" if group.valid_to else ""
+    when = " ".join(filter(None, (begins, ends))) or "on any day"
+    return f"| `{group.name}` | {group.title} | {when} | {group.basis}: {CONFIDENCE[group.confidence]} |"
 
 
 def _source(amount: Amount) -> str:

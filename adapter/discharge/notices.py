@@ -51,6 +51,7 @@ class NoticeKind(StrEnum):
     OBJECTION = "objection"
     FOLLOWED_UP = "followed-up"
     BEYOND_CONTROL = "beyond-control"
+    PLACED = "placed"
 
 
 _SPELT = {"sip": "SIP", "gp": "GP", "fhir": "FHIR", "plo": "PLO", "http": "HTTP"}
@@ -113,6 +114,8 @@ class Notice:
     reserved: bool = False  # ForbeholdOmVideresending: only the addressed receiver may have it
     text: str | None = None
     follow_up: date | None = None  # the day that the message itself names for a follow-up
+    fulfils: str | None = None  # which kind of follow-up was made, as `call`; None: whichever it could be
+    placement: str | None = None  # the pathway or priority group on which the case is placed, by its name
 
     def __post_init__(self) -> None:
         for moment in (self.sent_at, self.occurred, self.admitted, self.ready):
