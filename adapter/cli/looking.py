@@ -73,6 +73,8 @@ def case(case_id: Id, as_json: Json = False) -> None:
     zone = built.agreement.zone
     columns: tuple[str, ...] = ("id", "patient", "hospital", "municipality", "state", "admitted_at")
     table("Case", columns, [_in_days(document, zone)], zone)
+    if document["placements"]:
+        table("Placed on", ("name", "at"), document["placements"], zone)
     table("Notices", ("occurred", "kind", "standing", "sender", "sent_at"), document["notices"], zone)
     table("Deadlines", ("kind", "actor", "due_at", "state", "basis"), document["deadlines"], zone)
     columns = ("id", "standing", "kind", "party", "state", "sent_at", "accepted_at")

@@ -127,6 +127,12 @@ class Case:
         return tuple(dict.fromkeys(name for name in names if name is not None))
 
     @property
+    def encounter(self) -> str | None:
+        """The hospital's id of the stay that was told last, where one was told."""
+        named = (e.notice.encounter for e in reversed(self.entries) if e.notice.encounter is not None)
+        return next(named, None)
+
+    @property
     def day_only(self) -> tuple[str, ...]:
         """Which of `admitted_at`, `ready_at` and `discharged_at` are told as a day, without a time of day."""
         told = {

@@ -5,6 +5,7 @@ Norwegian, Swedish and Danish ones). A notice holds no name and no identity numb
 by the pseudonym under which it is stored.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import date, datetime, time, tzinfo
 from enum import StrEnum
@@ -54,12 +55,13 @@ class NoticeKind(StrEnum):
     PLACED = "placed"
 
 
+_APART = re.compile(r"(?<!\bfollow)(?<!\bcheck)-")  # follow-up and check-up are words
 _SPELT = {"sip": "SIP", "gp": "GP", "fhir": "FHIR", "plo": "PLO", "http": "HTTP"}
 
 
 def spoken(word: str) -> str:
     """A word of the field as people say it: `sip-call` is `SIP call`."""
-    return " ".join(_SPELT.get(part, part) for part in word.split("-"))
+    return " ".join(_SPELT.get(part, part) for part in _APART.split(word))
 
 
 class Standing(StrEnum):

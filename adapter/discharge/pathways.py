@@ -49,6 +49,12 @@ class Own:
     placements: tuple[Placement, ...] = ()
 
     @property
+    def first_pathway(self) -> str | None:
+        """The name of the first pathway, for those who want any."""
+        pathways = (p.name for p in self.placements if p.kind is PlacementKind.PATHWAY)
+        return next(pathways, None)
+
+    @property
     def named(self) -> frozenset[str]:
         """The parties between whom a follow-up holds."""
         return frozenset(party for rule in self.follow_ups for party in rule.between)
