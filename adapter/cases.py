@@ -156,7 +156,7 @@ class Cases:
             raise NotFound(str(error)) from error
         case = dict(self.folded(tx, row["patient"]))[row["id"]]
         if name in case.placements:
-            raise NotFound(f"case {row['id']} is placed on {name} already")
+            raise NotFound(f"case {row['id']} is placed on {name} already; take it off first")
         told = self._by_hand(row, NoticeKind.PLACED, at, new_id)
         told = replace(told, placement=name, encounter=case.encounter)
         self._record(tx, row, [told], f"placed on {name}, by hand", now, by)

@@ -392,6 +392,12 @@ def test_an_accord_replaces_a_key_of_a_follow_up_and_it_stays_the_pathways():
     call = due(IN, placed("hip-fracture"), OUT, pathway=[HIP], accords=accords)["call"]
     assert (call["due_at"], call["placement"]) == ("2024-03-08T00:00:00+01:00", "hip-fracture")
     assert "by the agreement Avtale, duration is PT60H instead of PT72H" in says(call)
+    assert "a figure of the region, not of the law: Sogn LMS" in says(call)
+    between = {**CALL, "between": ["hospital", "municipality:Årdal"]}
+    elsewhere = {**OUT, "receiver": "municipality:Vik"}
+    assert due(IN, elsewhere, follow_up=[between], accords=accords) == {}
+    in_it = {**OUT, "receiver": "municipality:Årdal"}
+    assert due(IN, in_it, follow_up=[between], accords=accords)["call"]["due_at"] == call["due_at"]
     reminded = due(IN, OUT, follow_up=[CALL], terms={"remind_before": {"follow-up-call": "PT1H"}})["call"]
     assert reminded["remind_at"] == "2024-03-08T11:00:00+01:00"
 
