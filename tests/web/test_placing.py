@@ -79,6 +79,8 @@ def test_a_follow_up_is_recorded_with_its_kind_and_by_the_hospitals_clock(home):
     send(home, "place", name="hip-fracture")
     assert choices(home, "followed-up") == ["", "check-up", "call", "gp-visit"]
     home.stage.clock.forward(days=3)
+    send(home, "followed-up", name="call", at="2014-03-06T09:59:59")
+    assert states(home)["follow-up-call"] == "missed"  # a second too early
     answer = send(home, "followed-up", name="call", at="2014-03-06T10:00")
     assert states(home) == {"follow-up-call": "met", "follow-up-gp-visit": "open"}
     assert "It was: call." in words(page(answer))
