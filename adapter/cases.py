@@ -7,8 +7,8 @@ fires. A case id is given once: when two cases turn out to be one, the younger i
 import hashlib
 import hmac
 from base64 import b32encode
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,12 +18,13 @@ from adapter.discharge.agreement import Agreement
 from adapter.discharge.case import Case, Fact
 from adapter.discharge.deadlines import Deadline, deadlines
 from adapter.discharge.explaining import explained, following
-from adapter.discharge.notices import Notice, NoticeKind
+from adapter.discharge.notices import Notice, NoticeKind, Standing, local_date
 from adapter.discharge.readmission import COUNTED, courses, links
-from adapter.errors import NotFound
+from adapter.errors import ConfigurationError, NotFound
 from adapter.fhir.bundles import Subject
 from adapter.store import cases as rows
 from adapter.store import deliveries
+from adapter.store.statements import Row
 
 
 def pseudonym(key: bytes, subject: Subject) -> str:
@@ -119,28 +120,108 @@ class Cases:
         return told | following(linked, place, ids, self.agreement)
 
     def followed_up(
-        self, tx: Connection, case_id: int, at: datetime, now: datetime, *, new_id: str, by: str | None
+        self,
+        tx: Connection,
+        case_id: int,
+        at: datetime,
+        now: datetime,
+        *,
+        new_id: str,
+        by: str | None,
+        what: str | None = None,
     ) -> None:
-        """A person records that the patient has been followed up, as by telephone: a notice like any."""
+        """A person records that the patient has been followed up, as by telephone: a notice like any.
+
+        `what` is the kind of follow-up, as `call`; None where it may be any.
+        """
+        known = self.agreement.follow_up_kinds
+        if what is not None and what not in known:
+            raise NotFound(f"{what}: there is no such follow-up; known: {', '.join(known) or 'none'}")
+        row = self._open_to_hand(tx, case_id, at, now, "a follow-up when it has been done")
+        told = self._by_hand(row, NoticeKind.FOLLOWED_UP, at, new_id)
+        spoken = "followed up" if what is None else f"followed up ({what})"
+        self._record(tx, row, [replace(told, fulfils=what)], f"{spoken}, recorded by hand", now, by)
+
+    def place(
+        self,
+        tx: Connection,
+        case_id: int,
+        name: str,
+        at: datetime,
+        now: datetime,
+        *,
+        new_id: str,
+        by: str | None,
+    ) -> None:
+        """A person places the case on a pathway or in a group; NotFound where that cannot be."""
+        row = self._open_to_hand(tx, case_id, at, now, "a placement when it has been made")
+        try:
+            self.agreement.placement(name, local_date(at, self.agreement.zone))
+        except ConfigurationError as error:
+            raise NotFound(str(error)) from error
+        case = dict(self.folded(tx, row["patient"]))[row["id"]]
+        if name in case.placements:
+            raise NotFound(f"case {row['id']} is placed on {name} already; take it off first")
+        told = self._by_hand(row, NoticeKind.PLACED, at, new_id)
+        told = replace(told, placement=name, encounter=case.encounter)
+        self._record(tx, row, [told], f"placed on {name}, by hand", now, by)
+
+    def take_off(
+        self,
+        tx: Connection,
+        case_id: int,
+        name: str,
+        now: datetime,
+        *,
+        new_id: Callable[[], str],
+        by: str | None,
+    ) -> None:
+        """A person takes the case off again: every standing placement of that name is cancelled."""
+        row = self._open_to_hand(tx, case_id, now, now, "")
+        case = dict(self.folded(tx, row["patient"]))[row["id"]]
+        standing = [e.notice for e in case.of(NoticeKind.PLACED) if e.notice.placement == name]
+        if not standing:
+            known = ", ".join(case.placements) or "nothing"
+            raise NotFound(f"case {row['id']} is not placed on {name}; it is on: {known}")
+        told = [
+            replace(
+                placed,
+                message_id=new_id(),
+                sent_at=max(now, placed.sent_at),
+                standing=Standing.CANCELLATION,
+                refers_to=placed.message_id,
+            )
+            for placed in standing
+        ]
+        self._record(tx, row, told, f"taken off {name}, by hand", now, by)
+
+    def _open_to_hand(self, tx: Connection, case_id: int, at: datetime, now: datetime, what: str) -> Row:
         row = rows.get(tx, case_id)
         if row is None:
             raise NotFound(f"there is no case {case_id}; `discharge-adapter cases` lists them")
         if at > now:
-            raise NotFound(f"{at.isoformat()} lies ahead; record a follow-up when it has been done")
-        told = Notice(
-            kind=NoticeKind.FOLLOWED_UP,
+            raise NotFound(f"{at.isoformat()} lies ahead; record {what}")
+        return row
+
+    def _by_hand(self, row: Row, kind: NoticeKind, at: datetime, new_id: str) -> Notice:
+        return Notice(
+            kind=kind,
             message_id=new_id,
             occurred=at,
             sent_at=at,
             sender=row["municipality"] or row["hospital"] or "staff",
             hospital=row["hospital"],
         )
-        home = self.learn(tx, row["patient"], [(told, None)], now)
-        if home[told.sender, new_id] != row["id"]:
-            raise NotFound(
-                f"at {at.isoformat()} the patient was in another case; write when it was, with --at"
-            )
-        what = "followed up, recorded by hand"
+
+    def _record(
+        self, tx: Connection, row: Row, told: Sequence[Notice], what: str, now: datetime, by: str | None
+    ) -> None:
+        """What a person tells becomes facts of that case, with a line in its history."""
+        home = self.learn(tx, row["patient"], [(notice, None) for notice in told], now)
+        for notice in told:
+            if home[notice.sender, notice.message_id] != row["id"]:
+                when = notice.occurred.isoformat()
+                raise NotFound(f"at {when} the patient was in another case; write when it was, with --at")
         rows.note(tx, at=now, subject=f"case {row['id']}", what=what, case_id=row["id"], by=by)
 
     def recompute(self, tx: Connection, case_id: int, now: datetime) -> None:

@@ -250,8 +250,9 @@ def findings(settings: Settings, region: Region | None) -> list[str]:
 def _agreement(settings: Settings, region: Region | None) -> Agreement:
     name = settings.agreement or (region.agreement if region is not None else "norway")
     terms = {} if settings.answer_within is None else {"answer_within": settings.answer_within}
-    accords = region.accords if region is not None and name == region.agreement else ()
-    return agreement(name, terms or None, accords)
+    if region is None or name != region.agreement:
+        return agreement(name, terms or None)
+    return agreement(name, terms or None, region.accords, region.own)
 
 
 def _transports() -> Mapping[str, Transport]:

@@ -385,7 +385,7 @@ def test_a_region_sets_what_a_readmission_is_between_its_parties(tmp_path):
         timedelta(days=30),
         False,
     )
-    file.write_text(file.read_text().replace("PT12H", "12"))
+    file.write_text(file.read_text().replace('earliest = "PT12H"', 'earliest = "12"'))
     with pytest.raises(ConfigurationError) as error:
         load_region(file)
     assert str(file) in str(error.value)

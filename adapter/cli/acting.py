@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PANEL = "Act"
+At = Annotated[str | None, typer.Option(help="When, as 2024-03-08T10:00:00+01:00 (default: now).")]
 
 
 @endpoints_app.command()
@@ -150,7 +151,10 @@ def give_up(ids: Ids, by: By = None, as_json: Json = False) -> None:
 @app.command(name="followed-up", rich_help_panel=PANEL)
 def followed_up(
     case_id: Id,
-    at: Annotated[str | None, typer.Option(help="When, as 2024-03-08T10:00:00+01:00 (default: now).")] = None,
+    at: At = None,
+    what: Annotated[
+        str | None, typer.Option(help="Which follow-up, as call (default: every one that it could be).")
+    ] = None,
     by: By = None,
     as_json: Json = False,
 ) -> None:
@@ -159,9 +163,39 @@ def followed_up(
         now = built.clock()
         when = _instant(at) if at is not None else now
         built.store.write(
-            lambda tx: built.cases.followed_up(tx, case_id, when, now, new_id=str(uuid.uuid4()), by=by)
+            lambda tx: built.cases.followed_up(
+                tx, case_id, when, now, new_id=str(uuid.uuid4()), by=by, what=what
+            )
         )
     did({"case": case_id, "followed_up": True}, as_json, f"case {case_id}: recorded as followed up")
+
+
+@app.command(rich_help_panel=PANEL)
+def place(
+    case_id: Id,
+    name: Annotated[str, typer.Argument(help="A pathway or priority group of the region.")],
+    off: Annotated[bool, typer.Option("--off", help="Take the case off again.")] = False,
+    at: At = None,
+    by: By = None,
+    as_json: Json = False,
+) -> None:
+    """Place a case on a pathway or in a priority group; it gets the follow-ups of that."""
+    if off and at is not None:
+        raise ConfigurationError("--at: has no use with --off: a case that is taken off was never placed")
+    with opened() as built:
+        now = built.clock()
+        when = _instant(at) if at is not None else now
+        cases = built.cases
+        if off:
+            built.store.write(
+                lambda tx: cases.take_off(tx, case_id, name, now, new_id=lambda: str(uuid.uuid4()), by=by)
+            )
+        else:
+            built.store.write(
+                lambda tx: cases.place(tx, case_id, name, when, now, new_id=str(uuid.uuid4()), by=by)
+            )
+    done = f"taken off {name}" if off else f"placed on {name}"
+    did({"case": case_id, "placement": name, "placed": not off}, as_json, f"case {case_id}: {done}")
 
 
 def _instant(text: str) -> datetime:

@@ -80,6 +80,8 @@ def case(case_id: Id, as_json: Json = False) -> None:
         put(f"{what} after the discharge of case {document['readmission_of']}")
     for later in document["readmissions"]:
         put(f"followed by case {later['case']}: {_READMISSION[later['readmission']]}")
+    if document["placements"]:
+        table("Placed on", ("name", "at"), document["placements"], zone)
     table("Notices", ("occurred", "kind", "standing", "sender", "sent_at"), document["notices"], zone)
     table("Deadlines", ("kind", "actor", "due_at", "state", "basis"), document["deadlines"], zone)
     columns = ("id", "standing", "kind", "party", "state", "sent_at", "accepted_at")

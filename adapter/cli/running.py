@@ -97,7 +97,14 @@ def _demo(settings: Settings) -> Iterator[tuple[Settings, Region | None, Life]]:
 
         def live(address: str) -> Callable[[], None]:
             simulated = SimulatedRegion(
-                register, address, tokens, folder=Path(folder), clock=now, seed=settings.port, speed=3600.0
+                register,
+                address,
+                tokens,
+                folder=Path(folder),
+                clock=now,
+                seed=settings.port,
+                speed=3600.0,
+                pathway=region.own.first_pathway,
             )
             simulated.start()
             simulated.live(per_minute=24, outage=Outage(first=8, lasts=40, every=75))
@@ -139,6 +146,7 @@ def simulate(
             seed=seed,
             faults=ordered,
             speed=36_000.0,
+            pathway=region.own.first_pathway,
         )
         try:
             simulated.start()

@@ -17,7 +17,9 @@ from pydantic import ConfigDict, Field, ValidationError, field_validator
 
 from adapter.config.values import Frozen, Seconds, Sha256, Wait, is_address
 from adapter.config.wording import explained
-from adapter.discharge.agreement import Accord, agreement
+from adapter.discharge.agreement import Accord, agreement, country
+from adapter.discharge.pathways import NOTHING, TABLES, Own, read_own
+from adapter.discharge.rules import Table
 from adapter.errors import ConfigurationError
 from adapter.messaging.envelope import HER
 from adapter.messaging.register import Endpoint, Partner, Party, ReceiptWhen, Register, Service, Side
@@ -42,6 +44,7 @@ class Region(Frozen):
     name: str
     agreement: str = "norway"
     accords: tuple[Accord, ...] = ()  # what parties have agreed on beside the country's rules
+    own: Own = NOTHING  # the region's follow-ups, pathways and groups
     register_: Register
     unread: tuple[str, ...] = ()  # parties of ours of whom nobody has said who reads their messages
     warnings: tuple[str, ...] = ()  # what is allowed, and may not be meant
@@ -127,6 +130,9 @@ class _RegionFile(Frozen):
     name: str
     agreement: str = "norway"
     accord: tuple[_AccordEntry, ...] = ()
+    follow_up: tuple[dict[str, Any], ...] = ()
+    pathway: tuple[dict[str, Any], ...] = ()
+    group: tuple[dict[str, Any], ...] = ()
     party: tuple[_PartyEntry, ...]
     endpoint: tuple[_EndpointEntry, ...] = ()
     partner: tuple[_PartnerEntry, ...] = ()
@@ -168,10 +174,12 @@ def load_region(path: Path) -> Region:
     problems = _inconsistencies(file)
     if problems:
         raise ConfigurationError("\n".join(f"{path}: {problem}" for problem in problems))
+    own = _own(file, path)
     return Region(
         name=file.name,
         agreement=file.agreement,
-        accords=_accords(file, path),
+        accords=_accords(file, own, path),
+        own=own,
         register_=_register(file),
         unread=_unread(file),
         warnings=tuple(f"{path}: [[party]] id = {party!r}: {_UNREAD}" for party in _unread(file)),
@@ -188,11 +196,27 @@ def _with_environment(text: str, path: Path) -> str:
     return re.sub(r"\$\{(\w+)\}", value, text)
 
 
-def _accords(file: _RegionFile, path: Path) -> tuple[Accord, ...]:
+def _own(file: _RegionFile, path: Path) -> Own:
+    """The follow-ups of the region, read as rules."""
+    tables = {name: list(getattr(file, name)) for name in TABLES}
+    try:
+        made = read_own(Table(tables, str(path)), country(file.agreement))
+    except ConfigurationError as error:
+        said = str(error)
+        raise error if said.startswith(str(path)) else ConfigurationError(f"{path}: {said}") from error
+    unknown = sorted(made.named - {p.id for p in file.party})
+    if unknown:
+        raise ConfigurationError(
+            f"{path}: follow_up: between names {', '.join(unknown)}, which is not in this file"
+        )
+    return made
+
+
+def _accords(file: _RegionFile, own: Own, path: Path) -> tuple[Accord, ...]:
     """What parties have agreed on, tried against the country's rules before anything rests on it."""
     made = tuple(entry.accord() for entry in file.accord)
     try:
-        agreement(file.agreement, accords=made)
+        agreement(file.agreement, accords=made, own=own)
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}: {error}") from error
     return made

@@ -19,9 +19,11 @@ from zoneinfo import ZoneInfo
 from adapter.discharge.calendar import Calendar, day_off
 from adapter.discharge.counting import iso
 from adapter.discharge.notices import NoticeKind
+from adapter.discharge.pathways import FOLLOW_UP, NOTHING, Own
 from adapter.discharge.rules import (
     Country,
     Payment,
+    Placement,
     Readmission,
     Replaced,
     Rule,
@@ -33,6 +35,7 @@ from adapter.discharge.rules import (
     read_country,
     read_readmission,
     read_rule,
+    within,
 )
 from adapter.errors import ConfigurationError
 
@@ -56,11 +59,7 @@ class Accord:
 
     def holds(self, parties: Iterable[str | None], day: date) -> bool:
         """Whether it holds between these parties for what starts on `day`."""
-        return (
-            self.between <= set(parties)
-            and (self.valid_from is None or self.valid_from <= day)
-            and (self.valid_to is None or day <= self.valid_to)
-        )
+        return self.between <= set(parties) and within(day, self.valid_from, self.valid_to)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,10 +73,11 @@ class Level:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Agreement:
-    """The rules of a country, and every accord that changes them somewhere."""
+    """The rules of a country, the region's own follow-ups, and every accord that changes them somewhere."""
 
     country: Country
     accords: tuple[Accord, ...] = ()  # a later one stands over an earlier one
+    own: Own = NOTHING
     _heeds: list[frozenset[NoticeKind]] = field(default_factory=list, hash=False, compare=False, repr=False)
     _made: dict[tuple[int, tuple[int, ...]], Rule] = field(
         default_factory=dict, hash=False, compare=False, repr=False
@@ -96,7 +96,38 @@ class Agreement:
     @property
     def rules(self) -> tuple[Rule, ...]:
         """As the law has them, with what every party has agreed on."""
-        return tuple(self.rule(r, (), None) for r in self.country.rules)
+        return tuple(self.rule(r, (), None) for r in self.every_rule)
+
+    @property
+    def every_rule(self) -> tuple[Rule, ...]:
+        """The law's and the region's, before any accord."""
+        return (*self.country.rules, *self.own.follow_ups)
+
+    @property
+    def placements(self) -> tuple[Placement, ...]:
+        """The pathways and groups of the region, and the country's groups."""
+        return (*self.own.placements, *self.country.groups)
+
+    def placement(self, name: str, day: date) -> Placement:
+        """What a case can be placed on under that name on `day`.
+
+        ConfigurationError where there is none of that name, or none on that day.
+        """
+        named = [p for p in self.placements if p.name == name]
+        if not named:
+            known = ", ".join(dict.fromkeys(p.name for p in self.placements)) or "none is configured"
+            raise ConfigurationError(f"{name}: there is no such pathway or group; known: {known}")
+        found = next((p for p in named if p.holds(day)), None)
+        if found is None:
+            when = "; ".join(_period(p) for p in named)
+            raise ConfigurationError(f"{name}: cannot be chosen on {day}; it holds {when}")
+        return found
+
+    @property
+    def follow_up_kinds(self) -> tuple[str, ...]:
+        """The kinds of follow-up that some rule asks for, as `call`."""
+        kinds = (r.kind for r in self.every_rule if r.kind.startswith(FOLLOW_UP))
+        return tuple(dict.fromkeys(kind.removeprefix(FOLLOW_UP) for kind in kinds))
 
     @property
     def heeds(self) -> frozenset[NoticeKind]:
@@ -106,7 +137,7 @@ class Agreement:
         """
         if not self._heeds:
             by = None if self.accords else frozenset((Time.DELIVERED, Time.ACCEPTED, Time.SEEN))
-            self._heeds.append(frozenset(k for rule in self.country.rules for k in rule.kinds(by=by)))
+            self._heeds.append(frozenset(k for rule in self.every_rule for k in rule.kinds(by=by)))
         return self._heeds[0]
 
     def between(self, parties: Iterable[str | None], day: date | None) -> tuple[Accord, ...]:
@@ -168,27 +199,40 @@ class Agreement:
         return replace(own, amounts=(*own.amounts, *more)) if more else own
 
 
-def agreement(name: str, terms: Mapping[str, Any] | None = None, accords: Iterable[Accord] = ()) -> Agreement:
-    """The agreement of that country, with `terms` for everybody and `accords` between some.
+def agreement(
+    name: str,
+    terms: Mapping[str, Any] | None = None,
+    accords: Iterable[Accord] = (),
+    own: Own = NOTHING,
+) -> Agreement:
+    """The agreement of that country, with `terms` for everybody, `accords` between some, `own` follow-ups.
 
     ConfigurationError where the country or a term is unknown, or a term makes no sense of its rule.
     """
+    return agreed(country(name), terms, accords, own)
+
+
+def country(name: str) -> Country:
+    """The rules of that country, before any agreement; ConfigurationError where there are none."""
     known = _countries().get(name)
     if known is None:
         here = ", ".join(sorted(_countries()))
         raise ConfigurationError(f"agreement {name!r}: no such agreement; choose one of: {here}")
-    return agreed(known, terms, accords)
+    return known
 
 
 def agreed(
-    country: Country, terms: Mapping[str, Any] | None = None, accords: Iterable[Accord] = ()
+    country: Country,
+    terms: Mapping[str, Any] | None = None,
+    accords: Iterable[Accord] = (),
+    own: Own = NOTHING,
 ) -> Agreement:
     """The agreement over a country's rules; every term is tried before it is needed."""
-    own = [Accord(name=OWN_TERMS, terms=MappingProxyType(dict(terms)))] if terms else []
-    made = (*own, *accords)
-    for accord in made:
-        _try(accord, country)
-    return Agreement(country=country, accords=made)
+    first = [Accord(name=OWN_TERMS, terms=MappingProxyType(dict(terms)))] if terms else []
+    made = Agreement(country=country, accords=(*first, *accords), own=own)
+    for accord in made.accords:
+        _try(accord, made)
+    return made
 
 
 def read_accord(table: Table) -> Accord:
@@ -229,7 +273,14 @@ def _where(accord: Accord, country: Country) -> str:
     return f"agreement {name!r}"
 
 
-def _try(accord: Accord, country: Country) -> None:
+def _period(placement: Placement) -> str:
+    first = f"from {placement.valid_from}" if placement.valid_from else ""
+    last = f"to {placement.valid_to}" if placement.valid_to else ""
+    return " ".join(filter(None, (first, last)))
+
+
+def _try(accord: Accord, made: Agreement) -> None:
+    country = made.country
     if accord.valid_from and accord.valid_to and accord.valid_to < accord.valid_from:
         raise ConfigurationError(
             f"{_where(accord, country)}: valid_to: {accord.valid_to} is before valid_from {accord.valid_from}"
@@ -253,11 +304,11 @@ def _try(accord: Accord, country: Country) -> None:
         _level(accord, country)
     for base in country.readmissions or (None,):
         _defined(base, accord, country)
-    _known_kinds(accord, country, "rules")
-    _known_kinds(accord, country, "remind_before")
+    _known_kinds(accord, made, "rules")
+    _known_kinds(accord, made, "remind_before")
     for key, value in accord.terms.items():
         alone = replace(accord, terms={key: value})
-        for rule in country.rules:
+        for rule in made.every_rule:
             _changed(rule, alone, country, f"{_where(accord, country)}, term {key!r}")
 
 
@@ -299,7 +350,8 @@ def _amounts(accord: Accord, where: str) -> list[Table]:
     ]
 
 
-def _known_kinds(accord: Accord, country: Country, term: str) -> None:
+def _known_kinds(accord: Accord, made: Agreement, term: str) -> None:
+    country = made.country
     given = accord.terms.get(term, {})
     if term == "rules" and not isinstance(given, Mapping):
         raise ConfigurationError(
@@ -307,7 +359,7 @@ def _known_kinds(accord: Accord, country: Country, term: str) -> None:
         )
     if not isinstance(given, Mapping):
         return
-    kinds = {r.kind for r in country.rules}
+    kinds = {r.kind for r in made.every_rule}
     for kind in given:
         if kind not in kinds:
             here = ", ".join(sorted(kinds))
@@ -331,7 +383,13 @@ def _changed(rule: Rule, accord: Accord, country: Country, where: str) -> Rule:
         days = _level(accord, country).days
         others = (r for r in replaced if r.key != "quiet")
         replaced = (Replaced(agreement=accord.name, key=AVERAGE, was="-", now=f"{days:f}"), *others)
-    return replace(read_rule(table), replaced=(*rule.replaced, *replaced))
+    return replace(
+        read_rule(table),
+        replaced=(*rule.replaced, *replaced),
+        own=rule.own,
+        placement=rule.placement,
+        between=rule.between,
+    )
 
 
 def _averaged(rule: Rule, accord: Accord, country: Country) -> bool:

@@ -129,6 +129,18 @@ class Case:
         return tuple(e for e in self.entries if e.counts and e.notice.kind in found)
 
     @property
+    def placements(self) -> tuple[str, ...]:
+        """The pathways and groups on which it has been placed and not taken off, in that order, each once."""
+        names = (e.notice.placement for e in self.of(NoticeKind.PLACED))
+        return tuple(dict.fromkeys(name for name in names if name is not None))
+
+    @property
+    def encounter(self) -> str | None:
+        """The hospital's id of the stay that was told last, where one was told."""
+        named = (e.notice.encounter for e in reversed(self.entries) if e.notice.encounter is not None)
+        return next(named, None)
+
+    @property
     def day_only(self) -> tuple[str, ...]:
         """Which of `admitted_at`, `ready_at` and `discharged_at` are told as a day, without a time of day."""
         told = {
@@ -430,7 +442,7 @@ def _told(
     return Case(
         hospital=hospital,
         municipality=_municipality(hospital, counting or list(entries)),
-        state=state if counting else CaseState.CANCELLED,
+        state=state if _alive(entries) else CaseState.CANCELLED,
         admitted_at=admitted_at,
         ready_at=ready_at,
         discharged_at=ended,
@@ -438,6 +450,13 @@ def _told(
         entries=entries,
         zone=zone,
     )
+
+
+def _alive(entries: Iterable[Entry]) -> bool:
+    """Whether anything still stands; a placement says nothing of the stay, unless it is all that is known."""
+    told = list(entries)
+    of_the_stay = [e for e in told if e.notice.kind is not NoticeKind.PLACED]
+    return any(e.counts for e in of_the_stay or told)
 
 
 def _municipality(hospital: str | None, entries: list[Entry]) -> str | None:

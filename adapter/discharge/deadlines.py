@@ -6,8 +6,8 @@ repeated meanwhile changes nothing. Everything is recomputed from the case, so a
 harm. Each deadline carries the sentences that say how it was counted and what became of it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -16,9 +16,10 @@ from adapter.discharge.case import Case
 from adapter.discharge.conditions import opening
 from adapter.discharge.counting import in_time, local
 from adapter.discharge.occasions import Occasion, readinesses
+from adapter.discharge.pathways import FOLLOW_UP
 from adapter.discharge.reading import Counted, Reading, Start, readings
 from adapter.discharge.readmission import watched_from
-from adapter.discharge.rules import Replaced
+from adapter.discharge.rules import Placement, PlacementKind, Replaced
 from adapter.discharge.sentences import Say, Sentence, of_file
 from adapter.discharge.wording import said
 
@@ -47,6 +48,8 @@ class Deadline:
     since: datetime  # the instant that started it
     settled_at: datetime | None = None  # when it was met, or when what ended it came
     remind_at: datetime | None = None  # only while open
+    opens_at: datetime | None = None  # what is done before does not count; None: from the start on
+    placement: Placement | None = None  # the pathway or group that asks for it
     quiet: bool = False  # nobody is alarmed when it is missed
     how: Callable[[], Sentence] = field(compare=False, repr=False)
     remarks: tuple[Sentence, ...] = ()  # why void, blocked, suspended or counted from elsewhere
@@ -71,9 +74,40 @@ def deadlines(
     `roles` tells what the register knows of parties: hospital, municipality, open-care, gp. A party that it
     does not name is taken for what the rule expects. Municipal acute beds have none of these deadlines.
     """
-    made = [d for reading in readings(case, agreement, now, roles) for d in _deadlines(reading)]
+    found = [d for reading in readings(case, agreement, now, roles) for d in _deadlines(reading)]
+    made = [d for d in found if not d.kind.startswith(FOLLOW_UP)]
+    if len(made) < len(found):
+        made += _strictest(d for d in found if d.kind.startswith(FOLLOW_UP))
     made += _watch(case, agreement, now, roles or {})
     return tuple(sorted(made, key=lambda d: (d.due_at, d.kind, d.party or "", d.since)))
+
+
+def _strictest(follow_ups: Iterable[Deadline]) -> Iterator[Deadline]:
+    """Of the follow-ups of one kind, for one party and from one start, the one that is due first."""
+    found: dict[tuple[str, str | None, datetime], list[Deadline]] = {}
+    for d in follow_ups:
+        found.setdefault((d.kind, d.party, d.since), []).append(d)
+    for same in found.values():
+        standing = [d for d in same if d.state is not DeadlineState.VOID] or same
+        first = min(d.due_at for d in standing)
+        strict = max(
+            (d for d in standing if d.due_at == first), key=lambda d: (d.opens_at or d.since, d.basis)
+        )
+        looser = sorted((d for d in standing if d.due_at > first), key=lambda d: (d.due_at, d.basis))
+        yield replace(strict, remarks=(*strict.remarks, *(_stricter_than(d) for d in looser)))
+
+
+def _stricter_than(looser: Deadline) -> Sentence:
+    if looser.placement is None:
+        return Say.STRICTER_THAN_GENERAL.of(basis=of_file(looser.basis), due=looser.due_at)
+    return Say.STRICTER.of(other=_whose(looser.placement), due=looser.due_at)
+
+
+def _whose(placement: Placement) -> Sentence:
+    title, by = of_file(placement.title), of_file(placement.basis)
+    if placement.kind is PlacementKind.GROUP:
+        return Say.OF_GROUP.of(title=title)
+    return Say.OF_PATHWAY.of(title=title, by=by)
 
 
 def _watch(case: Case, terms: Agreement, now: datetime, roles: Mapping[str, str]) -> Iterator[Deadline]:
@@ -106,12 +140,17 @@ def _deadline(
 ) -> Deadline:
     base = counted.due
     due, missing = opening(reading, occasion, party, start, base)
-    settled = reading.settled(occasion, party, due, start.at)
+    opens = reading.opens(start)
+    settled = reading.settled(occasion, party, due, opens or start.at)
     ended = reading.ended(occasion, start, due)
     if settled is not None and not (settled <= reading.now or in_time(settled, due)):
         settled = None  # a day to receive on that has not come yet
     state, at = DeadlineState.OPEN, settled
-    remarks = [*counted.remarks, *_about_the_figure(reading, start)]
+    remarks = [
+        *counted.remarks,
+        *_about_the_figure(reading, start),
+        *_about_the_window(reading, occasion, party, start, settled),
+    ]
     if due > base:
         remarks = [Say.CONDITION_FROM.of(day=reading.day(base), until=reading.day(due))]
     if settled is not None and (ended is None or settled <= ended.at):
@@ -132,7 +171,9 @@ def _deadline(
         confidence=start.confidence,
         since=local(start.at, reading.zone),
         settled_at=local(at, reading.zone) if at is not None else None,
-        remind_at=_remind_at(reading, start, due) if state is DeadlineState.OPEN else None,
+        remind_at=_remind_at(reading, opens or start.at, due) if state is DeadlineState.OPEN else None,
+        opens_at=local(opens, reading.zone) if opens is not None else None,
+        placement=reading.rule.placement,
         quiet=reading.rule.quiet,
         how=counted.how,
         remarks=tuple(remarks),
@@ -164,7 +205,11 @@ def _about_the_figure(reading: Reading, start: Start) -> list[Sentence]:
         for r in rule.replaced
         if r.key != "remind_before"
     ]
-    if rule.confidence == "local" and not made and start.remark is None:
+    if rule.placement is not None:
+        made.append(_whose(rule.placement))
+    if rule.own:
+        made.append(Say.OWN_FIGURE.of(basis=of_file(start.basis)))
+    elif rule.confidence == "local" and not made and start.remark is None:
         made.append(Say.LOCAL_FIGURE.of(length=rule.count.duration, basis=of_file(start.basis)))
     if rule.confidence == "K":
         made.append(Say.UNCERTAIN_FIGURE.of(basis=of_file(start.basis)))
@@ -173,7 +218,23 @@ def _about_the_figure(reading: Reading, start: Start) -> list[Sentence]:
     return made
 
 
-def _remind_at(reading: Reading, start: Start, due: datetime) -> datetime | None:
+def _about_the_window(
+    reading: Reading, occasion: Occasion, party: str | None, start: Start, settled: datetime | None
+) -> list[Sentence]:
+    """From when it counts, and what came before that in vain."""
+    opens = reading.opens(start)
+    if opens is None:
+        return []
+    made = [Say.NOT_BEFORE.of(at=reading.stamp(opens))]
+    early = reading.too_early(occasion, party, start, opens) if settled is None else None
+    if early is not None:
+        told, at = early
+        notice = told.notice.kind
+        made.append(Say.TOO_EARLY.of(notice=notice, at=reading.stamp(at), opens=reading.stamp(opens)))
+    return made
+
+
+def _remind_at(reading: Reading, opens: datetime, due: datetime) -> datetime | None:
     if reading.rule.lapses or reading.rule.quiet:
         return None
-    return local(max(start.at, due.astimezone(UTC) - reading.rule.remind_before), reading.zone)
+    return local(max(opens, due.astimezone(UTC) - reading.rule.remind_before), reading.zone)

@@ -73,6 +73,8 @@ def _deadline(deadline: Deadline, terms: Agreement) -> Document:
         "confidence": deadline.confidence,
         "since": deadline.since.isoformat(),
         "settled_at": deadline.settled_at.isoformat() if deadline.settled_at else None,
+        "opens_at": deadline.opens_at.isoformat() if deadline.opens_at else None,
+        "placement": deadline.placement.name if deadline.placement else None,
         "remind_at": deadline.remind_at.isoformat() if deadline.remind_at else None,
         "reason": deadline.reason or None,
         "why": [in_words(sentence, terms) for sentence in (deadline.counted, *deadline.remarks)],

@@ -13,6 +13,7 @@ from adapter.discharge.rules import (
     Amount,
     Country,
     Floor,
+    Placement,
     Readmission,
     Requirement,
     Rule,
@@ -56,6 +57,15 @@ def _country(country: Country) -> Iterator[str]:
         yield "|---|---|---|---|"
         yield from (f"| `{t.name}` | `{t.rule}` | `{t.key}` | {t.about} |" for t in country.terms)
         yield ""
+    if country.groups:
+        yield "### Priority groups"
+        yield ""
+        yield "The law gives them no follow-ups; the region does (`[[group]]`)."
+        yield ""
+        yield "| group | who | placed | source |"
+        yield "|---|---|---|---|"
+        yield from (_group(group) for group in country.groups)
+        yield ""
     if country.undated:
         yield "### Duties without a time"
         yield ""
@@ -84,6 +94,7 @@ def _rule(rule: Rule) -> Iterator[str]:
         ("Who must act", f"the {rule.actor}"),
         ("Starts when", _trigger(rule)),
         ("Counted", _count(rule.count)),
+        ("Too early", f"what is done sooner than {_length(rule.earliest)} after" if rule.earliest else ""),
         ("Done when", "its time is up" if rule.lapses else _listed(map(_telling, rule.satisfied_by), "or")),
         ("Ended by", _kinds(rule.closed_by)),
         ("Ended, before its time is up, by", _kinds(rule.voided_by)),
@@ -238,6 +249,13 @@ def _readmission(one: Readmission) -> str:
     which = "an acute admission" if one.acute_only else "an admission"
     begins = f"{_length(one.earliest)} to " if one.earliest else "at most "
     return f"{which} {begins}{_length(one.latest)} after the discharge, both included"
+
+
+def _group(group: Placement) -> str:
+    begins = f"from {group.valid_from}" if group.valid_from else ""
+    ends = f"to {group.valid_to}" if group.valid_to else ""
+    when = " ".join(filter(None, (begins, ends))) or "on any day"
+    return f"| `{group.name}` | {group.title} | {when} | {group.basis}: {CONFIDENCE[group.confidence]} |"
 
 
 def _source(amount: Amount) -> str:

@@ -5,6 +5,7 @@ Norwegian, Swedish and Danish ones). A notice holds no name and no identity numb
 by the pseudonym under which it is stored.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import date, datetime, time, tzinfo
 from enum import StrEnum
@@ -51,16 +52,18 @@ class NoticeKind(StrEnum):
     OBJECTION = "objection"
     FOLLOWED_UP = "followed-up"
     BEYOND_CONTROL = "beyond-control"
+    PLACED = "placed"
 
     __hash__ = str.__hash__  # the enum's own is not C, and these are looked up for every message
 
 
+_APART = re.compile(r"(?<!\bfollow)(?<!\bcheck)-")  # follow-up and check-up are words
 _SPELT = {"sip": "SIP", "gp": "GP", "fhir": "FHIR", "plo": "PLO", "http": "HTTP"}
 
 
 def spoken(word: str) -> str:
     """A word of the field as people say it: `sip-call` is `SIP call`."""
-    return " ".join(_SPELT.get(part, part) for part in word.split("-"))
+    return " ".join(_SPELT.get(part, part) for part in _APART.split(word))
 
 
 class Standing(StrEnum):
@@ -117,6 +120,8 @@ class Notice:
     acute: bool | None = None  # of the admission; None where no message says it
     moved: bool = False  # of a discharge: to another hospital or unit, so that it is a transfer
     follow_up: date | None = None  # the day that the message itself names for a follow-up
+    fulfils: str | None = None  # which kind of follow-up was made, as `call`; None: whichever it could be
+    placement: str | None = None  # the pathway or priority group on which the case is placed, by its name
 
     def __post_init__(self) -> None:
         for moment in (self.sent_at, self.occurred, self.admitted, self.ready):

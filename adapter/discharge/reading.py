@@ -18,7 +18,8 @@ from adapter.discharge.counting import (
 )
 from adapter.discharge.notices import AnswerValue, NoticeKind, local_date
 from adapter.discharge.occasions import Occasion, readinesses, thread, told_at
-from adapter.discharge.readmission import FOLLOW_UP, WATCH
+from adapter.discharge.pathways import FOLLOW_UP
+from adapter.discharge.readmission import WATCH
 from adapter.discharge.rules import Floor, PartyIs, Rule, Telling, Time
 from adapter.discharge.sentences import Say, Sentence, of_file
 
@@ -115,7 +116,7 @@ class Reading:
         if start is None:
             return None
         day = local_date(start.at, self.zone)
-        if not self.rule.in_force(day):
+        if not self.rule.in_force(day) or not self.rule.between <= set(self._between(party)):
             return None
         changed = self.terms.rule(self.rule, self._between(party), day)
         if changed is self.rule:
@@ -133,11 +134,21 @@ class Reading:
         trigger = self.rule.trigger
         if trigger.longest_stay is not None and self._stay() <= trigger.longest_stay:
             return []
+        if trigger.placed is not None and not self._placed(trigger.placed):
+            return []
         if trigger.notice is NoticeKind.READY_FOR_DISCHARGE:
             return [o for o in self.readinesses if o.fits(trigger.only_if, trigger.unless)]
         entries = self.case.of(trigger.notice)
         admission = trigger.notice is NoticeKind.ADMITTED and self.case.admitted_at is not None
         return [Occasion(entries)] if entries or admission else []
+
+    def _placed(self, name: str) -> bool:
+        """Whether the case is on that pathway or in that group, by a placement on a day on which it holds."""
+        placement = self.rule.placement
+        return any(
+            e.notice.placement == name and (placement is None or placement.holds(local_date(e.at, self.zone)))
+            for e in self.case.of(NoticeKind.PLACED)
+        )
 
     def _stay(self) -> timedelta:
         """How long the stay was; longer than any, where its admission is not known."""
@@ -372,6 +383,7 @@ class Reading:
             for e in self.case.of(*telling.notices)
             if self._is(e.notice.sender, telling.by)
             and (telling.party_is is not PartyIs.RECEIVER or _addressed(e, party))
+            and (e.notice.fulfils is None or self.rule.kind == f"{FOLLOW_UP}{e.notice.fulfils}")
         ]
         if len(found) < 2:
             return found
@@ -426,8 +438,25 @@ class Reading:
         if telling.says == AnswerValue.CAN_RECEIVE:
             return self._can_receive(found, due)
         times = (self.when(e, telling.time, party) for e in found)
-        counts = (at for at in times if at is not None and not (telling.after and since and at < since))
+        after = telling.after or self.rule.earliest is not None
+        counts = (at for at in times if at is not None and not (after and since and at < since))
         return min(counts, default=None)
+
+    def opens(self, start: Start) -> datetime | None:
+        """From when on something can satisfy it, to the second; None where that is from the start on."""
+        if self.rule.earliest is None:
+            return None
+        return start.at.replace(microsecond=0) + self.rule.earliest
+
+    def too_early(
+        self, occasion: Occasion, party: str | None, start: Start, opens: datetime
+    ) -> tuple[Entry, datetime] | None:
+        """The last of what would have satisfied it after the start, had it not come before it opens."""
+        told = (
+            (e, self.when(e, t.time, party)) for t in self.rule.satisfied_by for e in self.tellings(t, party)
+        )
+        found = [(e, at) for e, at in told if at is not None and start.at <= at < opens]
+        return max(found, key=lambda pair: (pair[1], pair[0].notice.message_id), default=None)
 
     def _can_receive(self, answers: list[Entry], due: datetime | None) -> datetime | None:
         """When the municipality can receive: `due` or before, or the first time after it.
@@ -540,12 +569,12 @@ class Reading:
 def readings(
     case: Case, agreement: Agreement, now: datetime, roles: Mapping[str, str] | None
 ) -> Iterator[Reading]:
-    """Each rule of the country whose trigger the case has, laid over the case."""
+    """Each rule of the country and of the region whose trigger the case has, laid over the case."""
     known = roles or {}
     if case.hospital is not None and known.get(case.hospital, "hospital") not in ("hospital", "unknown"):
         return
     at, zone, ready = now.astimezone(UTC), agreement.zone, readinesses(case)
-    for rule in agreement.country.rules:
+    for rule in agreement.every_rule:
         notice = rule.trigger.notice
         if case.has(notice) or (notice is NoticeKind.ADMITTED and case.admitted_at is not None):
             yield Reading(case, rule, agreement, at, known, zone, ready)

@@ -19,7 +19,6 @@ from adapter.discharge.notices import NoticeKind, local_date
 from adapter.discharge.rules import Readmission, Rule, Table, read_rule
 from adapter.discharge.sentences import Say, Sentence, of_file
 
-FOLLOW_UP = "follow-up-"
 WATCH = "follow-up-readmission-watch"
 """The kind of the deadline that is open while a readmission may still come."""
 

@@ -120,6 +120,30 @@ class Replaced:
     now: str
 
 
+class PlacementKind(StrEnum):
+    """What a case can be placed on."""
+
+    PATHWAY = "pathway"
+    GROUP = "group"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Placement:
+    """A pathway (standard course), or a priority group of the health community."""
+
+    kind: PlacementKind
+    name: str
+    title: str
+    basis: str  # whose definition it is
+    confidence: str = "local"
+    valid_from: date | None = None  # local day of the placement, inclusive
+    valid_to: date | None = None  # inclusive
+
+    def holds(self, day: date) -> bool:
+        """Whether a case can be placed on it on `day`."""
+        return within(day, self.valid_from, self.valid_to)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rule:
     """One deadline of the law: trigger, count, what settles it, what suspends it and what ends it."""
@@ -147,6 +171,10 @@ class Rule:
     requires: tuple[Requirement, ...] = ()
     accepted_only: bool = False  # a receipt's time counts only where the receiver has accepted the notice
     remind_before: timedelta
+    earliest: timedelta | None = None  # what happens sooner than this after the start does not satisfy it
+    own: bool = False  # the region's, not the law's
+    placement: Placement | None = None  # whose follow-up it is, where it is not for every case
+    between: frozenset[str] = frozenset()  # all of these parties must take part; empty: for everybody
     note: str | None = None  # what is unsettled, or whose figure it is
     replaced: tuple[Replaced, ...] = ()  # by the agreement in force
     raw: Mapping[str, Any] = field(default_factory=dict, hash=False, compare=False, repr=False)
@@ -166,9 +194,12 @@ class Rule:
 
     def in_force(self, day: date) -> bool:
         """Whether the rule holds for what starts on `day`."""
-        return (self.valid_from is None or self.valid_from <= day) and (
-            self.valid_to is None or day <= self.valid_to
-        )
+        return within(day, self.valid_from, self.valid_to)
+
+
+def within(day: date, first: date | None, last: date | None) -> bool:
+    """Whether `day` lies from `first` to `last`, both included; None is without a bound."""
+    return (first is None or first <= day) and (last is None or day <= last)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -268,6 +299,7 @@ class Country:
     terms: tuple[Term, ...] = ()
     undated: tuple[Undated, ...] = ()
     readmissions: tuple[Readmission, ...] = ()  # one after the other; none: nothing is watched
+    groups: tuple[Placement, ...] = ()  # priority groups; the law gives them no follow-ups of their own
     valid_to: date | None = None  # the last day on which anything can start
     ended: str | None = None  # why
 
@@ -392,6 +424,7 @@ def read_country(top: Table) -> Country:
         terms=tuple(_term(table) for table in top.tables("term")),
         undated=tuple(_undated(table) for table in top.tables("undated")),
         readmissions=_readmissions(top),
+        groups=tuple(_group(table) for table in top.tables("group")),
         valid_to=top.day("valid_to"),
         ended=top.optional("ended", str),
     )
@@ -479,6 +512,7 @@ def read_rule(table: Table) -> Rule:
         requires=tuple(_requirement(t) for t in table.tables("requires")),
         accepted_only=table.optional("accepted_only", bool) or False,
         remind_before=table.parsed("remind_before", duration),
+        earliest=table.parsed_if("earliest", duration),
         note=table.optional("note", str),
         raw=MappingProxyType(raw),
     )
@@ -487,9 +521,24 @@ def read_rule(table: Table) -> Rule:
     if made.lapses == bool(made.satisfied_by):
         said = "has no use where lapses is true" if made.lapses else "is missing"
         raise table.wrong("satisfied_by", said)
-    if made.valid_from and made.valid_to and made.valid_to < made.valid_from:
-        raise table.wrong("valid_to", f"{made.valid_to} is before valid_from {made.valid_from}")
+    in_order(table, made.valid_from, made.valid_to)
+    _reachable(table, made)
     return made
+
+
+def in_order(table: Table, first: date | None, last: date | None) -> None:
+    """ConfigurationError where a period ends before it begins."""
+    if first and last and last < first:
+        raise table.wrong("valid_to", f"{last} is before valid_from {first}")
+
+
+def _reachable(table: Table, rule: Rule) -> None:
+    """The earliest time must lie before the last, as far as both can be told without a calendar."""
+    last = {"elapsed": rule.count.duration, "calendar_days": rule.count.duration + timedelta(days=1)}
+    if rule.earliest is not None and rule.earliest >= last.get(rule.count.way, timedelta.max):
+        raise table.wrong(
+            "earliest", f"{iso(rule.earliest)} is not before the time is up; nothing could count"
+        )
 
 
 def _count(table: Table, key: str = "count") -> Count:
@@ -704,6 +753,21 @@ def _term(table: Table) -> Term:
         about=table.required("about", str),
     )
     table.done()
+    return made
+
+
+def _group(table: Table) -> Placement:
+    made = Placement(
+        kind=PlacementKind.GROUP,
+        name=table.required("name", str),
+        title=table.required("title", str),
+        basis=table.required("basis", str),
+        confidence=table.one_of("confidence", CONFIDENCES),
+        valid_from=table.day("valid_from"),
+        valid_to=table.day("valid_to"),
+    )
+    table.done()
+    in_order(table, made.valid_from, made.valid_to)
     return made
 
 

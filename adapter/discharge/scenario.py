@@ -6,15 +6,16 @@ another stay of the same patient name it.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from adapter.discharge.agreement import Agreement, agreement, read_accord
+from adapter.discharge.agreement import Agreement, agreement, country, read_accord
 from adapter.discharge.case import Evidence, Fact, Step
 from adapter.discharge.explaining import explained, following
-from adapter.discharge.notices import AnswerValue, Notice, NoticeKind, local_date
+from adapter.discharge.notices import AnswerValue, Notice, NoticeKind, Standing, local_date
+from adapter.discharge.pathways import NOTHING, TABLES, read_own
 from adapter.discharge.readmission import courses, links
 from adapter.discharge.rules import ROLES, Table
 from adapter.errors import ConfigurationError
@@ -35,9 +36,13 @@ _OF_KIND = {
     "estimate": NoticeKind.READY_FOR_DISCHARGE,
     "sip_needed": NoticeKind.READY_FOR_DISCHARGE,
     "psychiatric": NoticeKind.READY_FOR_DISCHARGE,
+    "fulfils": NoticeKind.FOLLOWED_UP,
+    "placement": NoticeKind.PLACED,
+    "off": NoticeKind.PLACED,
 }
 _NAMES_A_DAY = (NoticeKind.DISCHARGE_REPORT, NoticeKind.DISCHARGE_SUMMARY, NoticeKind.CARE_PLAN)
 _KEYS = ("kind", *_TIMES, *_PARTIES, *_OF_KIND, "planned_discharge", "follow_up", "stay")
+_AGREEMENT = ("base", "terms", "accords", *TABLES)
 _SENDERS = {
     NoticeKind.ANSWER: "municipality",
     NoticeKind.REPORT_OF_ADMISSION: "municipality",
@@ -60,7 +65,7 @@ def explain(document: Document) -> dict[str, Any]:
     _known(document, ("title", "agreement", "now", "events"), "scenario")
     terms = _agreement(document)
     now = _instant(document, "now", "scenario")
-    facts, roles = _facts(document)
+    facts, roles = _facts(document, terms)
     _in_force(facts, terms)
     cases = courses(facts, terms, roles)
     if not cases:
@@ -99,7 +104,7 @@ def _agreement(document: Document) -> Agreement:
         raise ConfigurationError(
             'scenario: agreement: must be a name, like "sweden", or {"base": NAME, "terms": {…}}'
         )
-    _known(named, ("base", "terms", "accords"), "scenario, agreement")
+    _known(named, _AGREEMENT, "scenario, agreement")
     base = named.get("base")
     if not isinstance(base, str):
         raise ConfigurationError('scenario, agreement: base: must be a name, like "sweden"')
@@ -108,10 +113,12 @@ def _agreement(document: Document) -> Agreement:
     if not isinstance(accords, list):
         raise ConfigurationError("scenario, agreement: accords: must be a list")
     tables = (Table(one, f"scenario, agreement, accords[{n}]") for n, one in enumerate(accords))
-    return agreement(base, terms, [read_accord(table) for table in tables])
+    own = {key: named[key] for key in TABLES if key in named}
+    follow_ups = read_own(Table(own, "scenario, agreement"), country(base)) if own else NOTHING
+    return agreement(base, terms, [read_accord(table) for table in tables], follow_ups)
 
 
-def _facts(document: Document) -> tuple[list[Fact], dict[str, str]]:
+def _facts(document: Document, terms: Agreement) -> tuple[list[Fact], dict[str, str]]:
     events = document.get("events")
     if not isinstance(events, list):
         raise ConfigurationError("scenario: events: must be a list")
@@ -121,7 +128,34 @@ def _facts(document: Document) -> tuple[list[Fact], dict[str, str]]:
         roles |= event.roles()
     usual = {role: next((p for p, r in roles.items() if r == role), role) for role in ROLES}
     roles |= {party: role for role, party in usual.items()}
-    return [fact for event in described for fact in event.facts(usual)], roles
+    facts = [fact for event in described for fact in event.facts(usual, terms)]
+    return _taken_off(facts, described), roles
+
+
+def _taken_off(facts: list[Fact], described: list["_Event"]) -> list[Fact]:
+    """The facts, with every taking off tied to the placement that it takes back."""
+    off = {f"event-{e.number:04d}": e.where for e in described if e.content.get("off")}
+    made = list(facts)
+    for number, fact in enumerate(facts):
+        if not isinstance(fact, Notice) or fact.message_id not in off:
+            continue
+        before = [
+            f
+            for f in facts
+            if isinstance(f, Notice)
+            and f.placement == fact.placement
+            and f.message_id not in off
+            and (f.sent_at, f.message_id) < (fact.sent_at, fact.message_id)
+        ]
+        last = max(before, key=lambda f: (f.sent_at, f.message_id), default=None)
+        if last is None:
+            raise ConfigurationError(
+                f"{off[fact.message_id]}: off: the case has not been placed on {fact.placement!r} before"
+            )
+        made[number] = replace(
+            fact, sender=last.sender, standing=Standing.CANCELLATION, refers_to=last.message_id
+        )
+    return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +175,9 @@ class _Event:
         named = [*self._named("sender"), *self._named("by"), *self._named("receiver")]
         return dict(named)
 
-    def facts(self, usual: Mapping[str, str]) -> list[Fact]:
+    def facts(self, usual: Mapping[str, str], terms: Agreement) -> list[Fact]:
         """The notice, and what is known of its way to each receiver; `usual` is who has a role if unsaid."""
-        notice = self._notice(usual)
+        notice = self._notice(usual, terms)
         made: list[Fact] = [notice]
         for key, step in _STEPS.items():
             if self.content.get(key) is None:
@@ -155,7 +189,7 @@ class _Event:
             )
         return made
 
-    def _notice(self, usual: Mapping[str, str]) -> Notice:
+    def _notice(self, usual: Mapping[str, str], terms: Agreement) -> Notice:
         kind, content = self.kind, self.content
         self._check_keys(kind)
         at = _instant(content, "at", self.where)
@@ -183,6 +217,8 @@ class _Event:
             psychiatric=bool(self._flag("psychiatric")),
             follow_up=self._day("follow_up"),
             acute=self._flag("acute"),
+            fulfils=self._fulfils(terms),
+            placement=self._placement(at, terms) if kind is NoticeKind.PLACED else None,
         )
 
     def _stay(self) -> str:
@@ -197,6 +233,24 @@ class _Event:
         """The usual one, unless the event names a stay that another one tells of."""
         tells = "stay" in self.content and sender.partition(":")[0] == "hospital"
         return sender if tells else usual["hospital"]
+
+    def _fulfils(self, terms: Agreement) -> str | None:
+        value = self.content.get("fulfils")
+        if value is not None and value not in terms.follow_up_kinds:
+            known = ", ".join(terms.follow_up_kinds) or "none"
+            raise ConfigurationError(f"{self.where}: fulfils: {value!r} is unknown; it may be: {known}")
+        return value
+
+    def _placement(self, at: datetime, terms: Agreement) -> str:
+        name = self.content.get("placement")
+        if not isinstance(name, str):
+            raise ConfigurationError(f"{self.where}: placement: is missing; name a pathway or a group")
+        if not self._flag("off"):
+            try:
+                terms.placement(name, local_date(at, terms.zone))
+            except ConfigurationError as error:
+                raise ConfigurationError(f"{self.where}: placement: {error}") from error
+        return name
 
     def _check_keys(self, kind: NoticeKind) -> None:
         _known(self.content, _KEYS, self.where)

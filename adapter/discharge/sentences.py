@@ -58,6 +58,13 @@ class Say(StrEnum):
     ANNOUNCED = "only announced: asks for nothing before {day}"
     LOCAL_FIGURE = "{length} is a local figure; {basis} gives none"
     UNCERTAIN_FIGURE = "not checked against a source: {basis}; the region must confirm it"
+    OWN_FIGURE = "a figure of the region, not of the law: {basis}"
+    OF_PATHWAY = "of the pathway {title}, defined by {by}"
+    OF_GROUP = "of the priority group {title}"
+    STRICTER = "stricter than the follow-up {other}, which would be due {due}"
+    STRICTER_THAN_GENERAL = "stricter than the general follow-up ({basis}), which would be due {due}"
+    NOT_BEFORE = "what is done before {at} does not count"
+    TOO_EARLY = "{notice} {at}, before the earliest time {opens}, so it does not count"
     REPLACED_LOCALLY = "by local terms, {key} is {now} instead of {was}"
     REPLACED = "by the agreement {agreement}, {key} is {now} instead of {was}"
 

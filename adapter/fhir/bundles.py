@@ -22,6 +22,8 @@ CANONICAL = "https://discharge-adapter.example/fhir"
 
 EVENT_SYSTEM = f"{CANONICAL}/CodeSystem/discharge-events"
 ANSWER_SYSTEM = f"{CANONICAL}/CodeSystem/answers"
+FOLLOW_UP_SYSTEM = f"{CANONICAL}/CodeSystem/follow-ups"
+PLACEMENT_SYSTEM = f"{CANONICAL}/CodeSystem/placements"
 """Code system of Task.businessStatus in an answer."""
 
 YEARS = range(1950, 2200)

@@ -18,6 +18,8 @@ from adapter.fhir.bundles import (
     ANSWER_SYSTEM,
     CANONICAL,
     EVENT_SYSTEM,
+    FOLLOW_UP_SYSTEM,
+    PLACEMENT_SYSTEM,
     YEARS,
     Bundle,
     Clinician,
@@ -198,7 +200,23 @@ def notice_in(bundle: Bundle, *, zone: tzinfo) -> Notice:
         acute=acute_in(encounter),
         moved=moved_in(encounter),
         follow_up=_follow_up(bundle, zone),
+        fulfils=_coded([task.get("code")], FOLLOW_UP_SYSTEM) if kind is K.FOLLOWED_UP else None,
+        placement=_placement(focus, _standing(head)) if kind is K.PLACED else None,
     )
+
+
+def _placement(plan: Resource, standing: Standing) -> str | None:
+    """The pathway or group that a CarePlan's category names; Refused where it must and does not."""
+    found = _coded(plan.get("category"), PLACEMENT_SYSTEM)
+    if found is None and standing is not Standing.CANCELLATION:
+        raise Refused(f"CarePlan.category names nothing of {PLACEMENT_SYSTEM}", code="required")
+    return found
+
+
+def _coded(concepts: Any, system: str) -> str | None:
+    """The first code of `system` in a list of CodeableConcepts."""
+    codings = (c for concept in concepts or () if concept for c in concept.get("coding") or ())
+    return next((c["code"] for c in codings if c.get("system") == system and c.get("code")), None)
 
 
 def _follow_up(bundle: Bundle, zone: tzinfo) -> date | None:

@@ -8,6 +8,8 @@ from adapter.discharge.notices import AnswerValue, Notice, NoticeKind, Standing
 from adapter.fhir.bundles import (
     ANSWER_SYSTEM,
     EVENT_SYSTEM,
+    FOLLOW_UP_SYSTEM,
+    PLACEMENT_SYSTEM,
     Clinician,
     Resource,
     Subject,
@@ -74,6 +76,7 @@ FOCUS: dict[NoticeKind, str] = {
     K.OBJECTION: "Communication",
     K.FOLLOWED_UP: "Task",
     K.BEYOND_CONTROL: "Communication",
+    K.PLACED: "CarePlan",
 }
 """The resource that a notice of each kind is about; every message carries the Encounter besides."""
 
@@ -260,8 +263,17 @@ def _content(notice: Notice, kind: str, author: Resource, concept: Resource) -> 
     if kind == "CareTeam":
         return {"status": "active", "category": [concept]}
     if kind == "CarePlan":
-        return {"status": "active", "intent": "plan", "category": [concept]}
+        taken_back = notice.kind is K.PLACED and notice.standing is Standing.CANCELLATION
+        status = "revoked" if taken_back else "active"
+        return {"status": status, "intent": "plan", "category": [concept, *_placed(notice)]}
     return {"status": "current", "mode": "snapshot", "code": concept}  # List
+
+
+def _placed(notice: Notice) -> list[Resource]:
+    """The kind of plan that it is, in the region's own word."""
+    if notice.placement is None:
+        return []
+    return [{"coding": [{"system": PLACEMENT_SYSTEM, "code": notice.placement}]}]
 
 
 def _consent(notice: Notice, about: Resource, concept: Resource) -> Resource:
@@ -287,6 +299,8 @@ def _task(notice: Notice, about: Resource, stay: Resource, owner: Resource, conc
         "owner": owner,
         "lastModified": instant_text(notice.sent_at),
     }
+    if notice.fulfils is not None:
+        made["code"] = {"coding": [*concept["coding"], {"system": FOLLOW_UP_SYSTEM, "code": notice.fulfils}]}
     if notice.answer is not None:
         made["status"] = TASK_STATUS[notice.answer]
         made["businessStatus"] = {"coding": [{"system": ANSWER_SYSTEM, "code": notice.answer.value}]}

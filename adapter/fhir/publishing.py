@@ -23,6 +23,8 @@ from adapter.fhir.bundles import (
     EVENT_SYSTEM,
     EXTENSIONS,
     FNR,
+    FOLLOW_UP_SYSTEM,
+    PLACEMENT_SYSTEM,
     RECEIPT_EVENT,
     Bundle,
     Clinician,
@@ -65,6 +67,14 @@ ANSWER_TEXT = {
 }
 
 
+FOLLOW_UP_TEXT = {
+    "call": ("Call", "The patient has been called after discharge."),
+    "gp-visit": ("GP visit", "The patient has seen the general practitioner."),
+    "check-up": ("Check-up", "The check-up that a discharge report or summary names has been held."),
+    "sip-meeting": ("SIP meeting", "The meeting that a coordinated individual plan names has been held."),
+}
+
+
 def vocabulary() -> dict[str, dict[str, str]]:
     """The events in their order, each with display, definition and the terms of the three countries."""
     text = files("adapter.fhir").joinpath("definitions", "events.toml").read_text(encoding="utf-8")
@@ -74,7 +84,7 @@ def vocabulary() -> dict[str, dict[str, str]]:
 def definitions() -> dict[str, Resource]:
     """Every published resource by its file name."""
     words = vocabulary()
-    made = [_events(words), _answers(), _receipt_details()]
+    made = [_events(words), _answers(), _receipt_details(), _follow_ups(), _placements()]
     made += [_message(code, word) for code, word in words.items()]
     made += [_extension(name) for name in EXTENSIONS]
     return {f"{resource['resourceType']}-{resource['id']}.json": resource for resource in made}
@@ -134,6 +144,29 @@ def _answers() -> Resource:
         "What the municipality says to a notice of readiness: Task.businessStatus.",
         *((answer.value, *ANSWER_TEXT[answer]) for answer in AnswerValue),
     )
+
+
+def _follow_ups() -> Resource:
+    made = _codes(
+        FOLLOW_UP_SYSTEM,
+        "Follow-ups",
+        "Which kind of follow-up has been made: Task.code, beside the event. A region may have more kinds.",
+        *((code, *text) for code, text in FOLLOW_UP_TEXT.items()),
+    )
+    return {key: value for key, value in made.items() if key != "count"} | {"content": "fragment"}
+
+
+def _placements() -> Resource:
+    """The codes are the region's own: those of its region file and of its country's priority groups."""
+    made = _codes(
+        PLACEMENT_SYSTEM,
+        "Placements",
+        "The pathway or priority group on which a patient is placed: CarePlan.category, beside the event. "
+        "The codes are names of the region's own.",
+    )
+    return {key: value for key, value in made.items() if key not in ("count", "concept")} | {
+        "content": "not-present"
+    }
 
 
 def _message(code: str, word: dict[str, str]) -> Resource:
@@ -249,6 +282,8 @@ def example_notice(kind: NoticeKind) -> Notice:
         standing=Standing.NEW,
         refers_to=_id(K.READY_FOR_DISCHARGE.value) if kind in refers else _refers(kind),
         text=_TEXT.get(kind),
+        fulfils="call" if kind is K.FOLLOWED_UP else None,
+        placement="hip-fracture" if kind is K.PLACED else None,
     )
 
 

@@ -68,7 +68,8 @@ class SimulatedRegion:
     """The partners of `register`, as they would be around an adapter at `adapter_url`.
 
     `tokens` are the bearer tokens by partner's name; `folder` takes the receivers' logs; `speed` says how
-    many seconds of a stay pass in one real second. The same seed tells the same stories.
+    many seconds of a stay pass in one real second. The same seed tells the same stories. Patients who go home
+    are placed on `pathway`, where there is one.
     """
 
     def __init__(
@@ -82,8 +83,10 @@ class SimulatedRegion:
         seed: int = 0,
         faults: Faults = Faults(),  # noqa: B008  # frozen
         speed: float = 3600.0,
+        pathway: str | None = None,
     ) -> None:
         self._register = register
+        self._pathway = pathway
         self._url = adapter_url.rstrip("/") + "/fhir/$process-message"
         self._tokens = tokens
         self._folder = folder
@@ -270,6 +273,7 @@ class SimulatedRegion:
                 municipality=address(municipality),
                 party=municipality.id,
                 kinds=LOGISTICS if narrow else None,
+                pathway=self._pathway,
             ),
             subject=self._people.one(municipality.id),
             start=self._clock().astimezone(OSLO) + timedelta(seconds=after),

@@ -54,6 +54,7 @@ class Cast:
     municipality: Address
     party: str  # the municipality's id in the register
     kinds: tuple[NoticeKind, ...] | None = None
+    pathway: str | None = None  # on which a patient who goes home is placed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -141,7 +142,10 @@ class _Author:
     def _end(self) -> list[Step]:
         where = self._rng.choice((HOME, HOME, CARE_HOME))
         discharged = replace(self._later(10, 40, K.DISCHARGED), discharged_to=where)
-        return [discharged, self._later(0.5, 2, K.DISCHARGE_REPORT, text=_REPORT)]
+        placed = []
+        if self._cast.pathway is not None and where is HOME:
+            placed = [self._step(K.PLACED, placement=self._cast.pathway)]
+        return [discharged, *placed, self._later(0.5, 2, K.DISCHARGE_REPORT, text=_REPORT)]
 
     @property
     def _after(self) -> timedelta:

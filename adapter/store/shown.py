@@ -10,7 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from adapter.discharge.notices import Notice
+from adapter.discharge.case import Fact, fold
+from adapter.discharge.notices import Notice, NoticeKind
 from adapter.store import cases as case_rows
 from adapter.store import deliveries as delivery_rows
 from adapter.store import messages as message_rows
@@ -46,25 +47,35 @@ def case_line(row: Row) -> Document:
 
 
 def case(tx: Connection, row: Row) -> Document:
-    """A case with its notices, deadlines and deliveries."""
+    """A case with its placements, notices, deadlines and deliveries."""
+    known = case_rows.facts(tx, row["patient"])
+    facts = [fact for _, case_id, fact in known if case_id == row["id"]]
     return case_line(row) | {
+        "placements": _placements(facts),
         "readmissions": [
             {"case": one["id"], "readmission": one["readmission"], "admitted_at": when(one["admitted_at"])}
             for one in case_rows.readmissions_of(tx, row["id"])
         ],
-        "notices": _notices(tx, row),
+        "notices": _notices(tx, row, facts),
         "deadlines": [deadline(d) for d in case_rows.deadlines(tx, row["id"])],
         "deliveries": deliveries(tx, delivery_rows.listed(tx, case_ids=[row["id"]])),
     }
 
 
-def _notices(tx: Connection, row: Row) -> list[Document]:
+def _placements(facts: Sequence[Fact]) -> list[Document]:
+    """What the case stands placed on, each name once; corrections and cancellations applied."""
+    told = [f for f in facts if isinstance(f, Notice) and f.kind is NoticeKind.PLACED]
+    standing = [e for case in fold(told, UTC) for e in case.of(NoticeKind.PLACED)] if told else []
+    named: dict[str | None, Document] = {}
+    for e in standing:
+        named.setdefault(e.notice.placement, {"name": e.notice.placement, "at": when(e.at)})
+    return list(named.values())
+
+
+def _notices(tx: Connection, row: Row, facts: Sequence[Fact]) -> list[Document]:
     """The case's notices with the evidence about each, in the order in which they were learned."""
-    facts = [
-        (case_id, fact) for _, case_id, fact in case_rows.facts(tx, row["patient"]) if case_id == row["id"]
-    ]
     evidence: dict[tuple[str, str], list[Document]] = {}
-    for _, fact in facts:
+    for fact in facts:
         if not isinstance(fact, Notice):
             known = evidence.setdefault((fact.sender, fact.message_id), [])
             known.append(
@@ -87,9 +98,11 @@ def _notices(tx: Connection, row: Row) -> list[Document]:
             "answer": fact.answer.value if fact.answer else None,
             "receive_from": when(fact.receive_from),
             "reserved": fact.reserved,
+            "fulfils": fact.fulfils,
+            "placement": fact.placement,
             "evidence": evidence.get((fact.sender, fact.message_id), []),
         }
-        for _, fact in facts
+        for fact in facts
         if isinstance(fact, Notice)
     ]
 

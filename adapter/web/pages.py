@@ -28,6 +28,7 @@ from adapter.inbox import Inbox
 from adapter.messaging.register import Register
 from adapter.store import Store
 from adapter.store import alarms as alarm_rows
+from adapter.store import cases as case_rows
 from adapter.web import views
 from adapter.web.signing_in import ASK, Doorkeeper
 from adapter.web.views import Look, View
@@ -86,6 +87,11 @@ class Said:
 
     by: str
     why: str = ""
+    at: datetime | None = None  # when it was, where the form asks for it; None is now
+    name: str = ""  # of the follow-up, pathway or group that is meant
+
+
+Act = Callable[[Connection, int, Said], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +111,10 @@ class Pages:
             Route("/static/pages.css", self._style),
             Route("/favicon.ico", self._icon),
             Route("/deliveries/search", self._search, methods=["POST"]),
-            Route("/alarms/{id}/seen", self._action(self._seen), methods=["POST"]),
-            Route("/alarms/{id}/close", self._action(self._close), methods=["POST"]),
+            *(
+                Route(path, self._action(path, act), methods=["POST"])
+                for path, act in self._actions().items()
+            ),
             *(Route(path, self._page(view)) for path, view in PAGES.items()),
             Route("/{rest:path}", self._elsewhere),
         ]
@@ -170,8 +178,18 @@ class Pages:
 
     # --- acting ---
 
-    def _action(self, act: Callable[[Connection, int, Said], None]) -> Callable[[Request], Any]:
-        """A form by which a person does something about an alarm; back to the alarms when it is done."""
+    def _actions(self) -> Mapping[str, Act]:
+        return {
+            "/alarms/{id}/seen": self._seen,
+            "/alarms/{id}/close": self._close,
+            "/cases/{id}/followed-up": self._followed_up,
+            "/cases/{id}/place": self._place,
+            "/cases/{id}/take-off": self._take_off,
+        }
+
+    def _action(self, path: str, act: Act) -> Callable[[Request], Any]:
+        """A form by which a person does something about an alarm or a case; back to it when it is done."""
+        of_a_case = path.startswith("/cases/")
 
         async def answer(request: Request) -> Response:
             try:
@@ -179,21 +197,55 @@ class Pages:
             except ClientDisconnect:
                 return Response(status_code=400)
             told = {name: values[0] for name, values in form.items()}
-            return await self._signed_in(request, lambda: self._acted(request, told, act))
+            acted = self._acted_on_case if of_a_case else self._acted
+            return await self._signed_in(request, lambda: acted(request, told, act))
 
         return answer
 
-    def _acted(
-        self, request: Request, form: Mapping[str, str], act: Callable[[Connection, int, Said], None]
-    ) -> Response:
+    def _acted_on_case(self, request: Request, form: Mapping[str, str], act: Act) -> Response:
         if not self._from_here(request, form.get("token", "")):
+            return self._not_from_here(request)
+        case_id = views.number(request.path_params["id"])
+        with self.store.read() as tx:
+            row = case_rows.get(tx, case_id) if case_id is not None else None
+        if row is None:
+            raise NotFound("There is no such case. The list of cases shows those that there are.")
+        case_id = row["id"]
+        by = self._person(request, form)
+        if not by:
+            return self._problem(request, 400, "Something is missing", "Say who you are.")
+        try:
+            at = self._told_at(form.get("at", "").strip())
+            said = Said(by=by, at=at, name=form.get("name", "").strip())
+            self.store.write(lambda tx: act(tx, case_id, said))
+        except ValueError:
             return self._problem(
-                request,
-                403,
-                "Not from this page",
-                "Go back, load the page again, and press the button there.",
+                request, 400, "No time", "Write when it was as 2024-03-08T10:00, or leave it."
             )
-        by = request.state.person if self.doorkeeper.operators else form.get("by", "").strip()
+        except NotFound as error:
+            return self._problem(request, 400, "Nothing was recorded", f"{error}.")
+        return RedirectResponse(f"/cases/{case_id}", status_code=303)
+
+    def _told_at(self, text: str) -> datetime | None:
+        """What a form says when something was, by the hospital's clock; None where it is left empty."""
+        if not text:
+            return None
+        at = datetime.fromisoformat(text)
+        return at if at.tzinfo is not None else at.replace(tzinfo=self.inbox.zone)
+
+    def _not_from_here(self, request: Request) -> Response:
+        return self._problem(
+            request, 403, "Not from this page", "Go back, load the page again, and press the button there."
+        )
+
+    def _person(self, request: Request, form: Mapping[str, str]) -> str:
+        """Who acts: whoever has signed in; where nobody must, whom the form names."""
+        return str(request.state.person) if self.doorkeeper.operators else form.get("by", "").strip()
+
+    def _acted(self, request: Request, form: Mapping[str, str], act: Act) -> Response:
+        if not self._from_here(request, form.get("token", "")):
+            return self._not_from_here(request)
+        by = self._person(request, form)
         said = Said(by=by, why=form.get("why", "").strip())
         alarm_id = views.number(request.path_params["id"])
         if alarm_id is None:
@@ -208,6 +260,21 @@ class Pages:
 
     def _close(self, tx: Connection, alarm_id: int, said: Said) -> None:
         self.inbox.outbox.alarms.close(tx, alarm_id, self.clock(), by=said.by, why=said.why)
+
+    def _followed_up(self, tx: Connection, case_id: int, said: Said) -> None:
+        now = self.clock()
+        self.inbox.cases.followed_up(
+            tx, case_id, said.at or now, now, new_id=self.inbox.new_id(), by=said.by, what=said.name or None
+        )
+
+    def _place(self, tx: Connection, case_id: int, said: Said) -> None:
+        now = self.clock()
+        new_id = self.inbox.new_id()
+        self.inbox.cases.place(tx, case_id, said.name, said.at or now, now, new_id=new_id, by=said.by)
+
+    def _take_off(self, tx: Connection, case_id: int, said: Said) -> None:
+        new_id = self.inbox.new_id
+        self.inbox.cases.take_off(tx, case_id, said.name, self.clock(), new_id=new_id, by=said.by)
 
     def _from_here(self, request: Request, token: str) -> bool:
         """Whether a form is one of ours: another site can have the browser send one, but knows no token."""

@@ -52,6 +52,10 @@ def _notice(notice: Document, others: Sequence[Document], say: Wording) -> Event
         lines.append(f"Ready from {say.local(notice['ready'])}{', an estimate' * notice['estimate']}.")
     if notice["answer"] is not None:
         lines.append(f"{say.kind(notice['answer'])}{_from(notice, say)}.")
+    if notice["placement"] is not None:
+        lines.append(f"On: {notice['placement']}.")
+    if notice["fulfils"] is not None:
+        lines.append(f"It was: {say.kind(notice['fulfils']).lower()}.")
     if notice["reserved"]:
         lines.append("Reserved: only the addressed receiver may have it.")
     lines.append(f"Sent {say.local(notice['sent_at'])}.")

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from adapter.alarming import BY_HAND
 from adapter.cases import pseudonym
-from adapter.errors import NotFound
+from adapter.errors import ConfigurationError, NotFound
 from adapter.fhir.bundles import NATIONAL_IDENTIFIERS, Subject
 from adapter.inbox import Inbox
 from adapter.ledger import Ledger, bounds, month_of
@@ -344,12 +344,30 @@ def case(look: Look) -> View:
         raise NotFound("There is no such case. The list of cases shows those that there are.")
     elsewhere = f"/cases/{row['id']}" if row["id"] != wanted else None
     known = shown.case(look.tx, row)
+    law = look.inbox.cases.agreement
+    today = look.now.astimezone(law.zone).date()
+    on = [_placement(look, placed) for placed in known["placements"]]
+    names = {placed["name"] for placed in on}
     values = {
         "case": known,
+        "placements": on,
+        "choices": [p for p in law.placements if p.holds(today) and p.name not in names],
+        "follow_ups": law.follow_up_kinds,
         "events": timeline(known, case_rows.notes(look.tx, row["id"]), look.say),
         "ahead": [d for d in known["deadlines"] if d["state"] in ("open", "missed") and not d["noted_at"]],
     }
     return View(template="case.html", title=f"Case {row['id']}", values=values, elsewhere=elsewhere)
+
+
+def _placement(look: Look, placed: dict[str, Any]) -> dict[str, Any]:
+    """What a case is placed on, by its title; or why it asks for nothing."""
+    law = look.inbox.cases.agreement
+    at = datetime.fromisoformat(placed["at"])
+    try:
+        found = law.placement(placed["name"], at.astimezone(law.zone).date())
+    except ConfigurationError as error:
+        return placed | {"title": placed["name"], "kind": None, "unknown": str(error)}
+    return placed | {"title": found.title, "kind": found.kind.value, "unknown": None}
 
 
 def why(look: Look) -> View:

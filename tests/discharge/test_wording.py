@@ -48,6 +48,7 @@ def texts_of_rules() -> Iterator[str]:
         yield from (r.missing for rule in country.rules for r in rule.requires)
         yield from (rule.note for rule in country.rules if rule.note)
         yield from (r.note for r in country.readmissions if r.note)
+        yield from (group.title for group in country.groups)
         if country.payment.note:
             yield country.payment.note
         if country.ended:
@@ -59,6 +60,7 @@ def bases() -> Iterator[str]:
     for country in countries():
         yield country.name
         yield from country.payment.payees
+        yield from (group.basis for group in country.groups)
         yield from (amount.basis for amount in country.payment.amounts)
         if country.payment.average:
             yield country.payment.average.basis

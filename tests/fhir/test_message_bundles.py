@@ -2,12 +2,23 @@
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from uuid import uuid4
 
 import pytest
 
 from adapter.discharge.notices import AnswerValue, NoticeKind, Standing
 from adapter.errors import Refused
-from adapter.fhir.bundles import HPR, Clinician, Subject, address_of, header, of_type
+from adapter.fhir.bundles import (
+    HPR,
+    PLACEMENT_SYSTEM,
+    Bundle,
+    Clinician,
+    Resource,
+    Subject,
+    address_of,
+    header,
+    of_type,
+)
 from adapter.fhir.notices import clinician_in, event_kind, message_bundle, notice_in, receivers_in, subject_in
 from adapter.fhir.publishing import HOSPITAL, MUNICIPALITY, PATIENT, example, example_notice
 from adapter.fhir.validation import validate
@@ -198,3 +209,48 @@ def test_a_code_of_another_system_says_nothing_of_it():
 def test_a_discharge_says_whether_it_is_a_move_to_another_hospital_or_unit(system, code, moved):
     bundle = told(example_notice(NoticeKind.DISCHARGED), discharged_to=(system, code, "a place"))
     assert notice_in(bundle, zone=UTC).moved is moved
+
+
+def test_a_follow_up_names_its_kind_beside_the_event():
+    notice = replace(example_notice(NoticeKind.FOLLOWED_UP), fulfils="gp-visit")
+    bundle = told(notice)
+    task = next(e["resource"] for e in bundle["entry"] if e["resource"]["resourceType"] == "Task")
+    assert [c["code"] for c in task["code"]["coding"]] == ["followed-up", "gp-visit"]
+    assert notice_in(bundle, zone=UTC).fulfils == "gp-visit"
+    unsaid = told(replace(notice, fulfils=None))
+    assert notice_in(unsaid, zone=UTC).fulfils is None
+
+
+def plan_of(bundle: Bundle) -> Resource:
+    return next(e["resource"] for e in bundle["entry"] if e["resource"]["resourceType"] == "CarePlan")
+
+
+def test_a_placement_is_the_category_of_a_plan_and_its_cancellation_revokes_it():
+    notice = example_notice(NoticeKind.PLACED)
+    bundle = told(notice)
+    assert plan_of(bundle)["status"] == "active"
+    assert notice_in(bundle, zone=UTC).placement == "hip-fracture"
+    off = replace(
+        notice, message_id=str(uuid4()), standing=Standing.CANCELLATION, refers_to=notice.message_id
+    )
+    bundle = told(off)
+    assert plan_of(bundle)["status"] == "revoked"
+    read = notice_in(bundle, zone=UTC)
+    assert (read.placement, read.standing, read.refers_to) == (
+        "hip-fracture",
+        Standing.CANCELLATION,
+        notice.message_id,
+    )
+
+
+def test_a_placement_that_names_nothing_is_refused():
+    bundle = told(example_notice(NoticeKind.PLACED))
+    plan_of(bundle)["category"].pop()
+    with pytest.raises(Refused, match=r"CarePlan\.category names nothing of .*/CodeSystem/placements"):
+        notice_in(bundle, zone=UTC)
+
+
+def test_another_plan_is_no_placement():
+    bundle = told(example_notice(NoticeKind.CARE_PLAN))
+    plan_of(bundle)["category"].append({"coding": [{"system": PLACEMENT_SYSTEM, "code": "hip-fracture"}]})
+    assert notice_in(bundle, zone=UTC).placement is None

@@ -5,7 +5,7 @@ import pytest
 
 from adapter.discharge.notices import NoticeKind, Standing
 from adapter.simulator.people import People
-from adapter.simulator.stories import LOGISTICS, Cast, Plot, tell
+from adapter.simulator.stories import HOME, LOGISTICS, Cast, Plot, tell
 
 from .cast import HOSPITAL, LUSTER, NOW
 
@@ -86,3 +86,15 @@ def test_some_messages_are_sent_twice_and_ids_are_never_shared():
     steps = [step for seed in range(100) for step in story(seed).steps]
     assert 0 < sum(step.again for step in steps) < len(steps) / 5
     assert len({step.notice.message_id for step in steps}) == len(steps)
+
+
+def test_who_goes_home_is_placed_on_the_regions_pathway_and_nobody_else_is():
+    cast = Cast(hospital=HOSPITAL, municipality=LUSTER, party="luster", pathway="hip-fracture")
+    homes = set()
+    for seed in range(20):
+        told = story(seed, plot=Plot.USUAL, cast=cast)
+        home = next(s.discharged_to for s in told.steps if s.notice.kind is K.DISCHARGED) is HOME
+        placed = [s.notice.placement for s in told.steps if s.notice.kind is K.PLACED]
+        assert placed == (["hip-fracture"] if home else [])
+        homes.add(home)
+    assert homes == {True, False}
