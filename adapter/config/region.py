@@ -19,7 +19,7 @@ from adapter.config.values import Frozen, Seconds, Sha256, Wait, is_address
 from adapter.config.wording import explained
 from adapter.discharge.agreement import Accord, agreement, country
 from adapter.discharge.pathways import NOTHING, TABLES, Own, read_own
-from adapter.discharge.rules import Table
+from adapter.discharge.rulefile import Table
 from adapter.errors import ConfigurationError
 from adapter.messaging.envelope import HER
 from adapter.messaging.register import Endpoint, Partner, Party, ReceiptWhen, Register, Service, Side

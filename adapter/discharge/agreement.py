@@ -20,6 +20,7 @@ from adapter.discharge.calendar import Calendar, day_off
 from adapter.discharge.counting import iso
 from adapter.discharge.notices import NoticeKind
 from adapter.discharge.pathways import FOLLOW_UP, NOTHING, Own
+from adapter.discharge.rulefile import Table, merged, read_amounts, read_country, read_readmission, read_rule
 from adapter.discharge.rules import (
     Country,
     Payment,
@@ -27,14 +28,8 @@ from adapter.discharge.rules import (
     Readmission,
     Replaced,
     Rule,
-    Table,
     Term,
     Time,
-    merged,
-    read_amounts,
-    read_country,
-    read_readmission,
-    read_rule,
     within,
 )
 from adapter.errors import ConfigurationError

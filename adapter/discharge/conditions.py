@@ -4,6 +4,7 @@ from datetime import date, datetime
 
 from adapter.discharge.case import Entry
 from adapter.discharge.counting import first_second, in_time, local
+from adapter.discharge.lengths import counted
 from adapter.discharge.notices import local_date
 from adapter.discharge.occasions import Occasion
 from adapter.discharge.reading import Reading, Start, readings
@@ -47,10 +48,10 @@ def _too_late(
                 continue
             who = party if party in by_then.parties(other) else None
             begun = by_then.begin(other, who, beside=False)
-            counted = begun[0].counted(other, who, begun[1]) if begun else None
-            if counted is not None and not in_time(told, counted.due):
+            by_then_due = counted(begun[0], other, who, begun[1]) if begun else None
+            if by_then_due is not None and not in_time(told, by_then_due.due):
                 what = of_file(required.missing)
-                return Say.TOO_LATE.of(what=what, due=reading.stamp(counted.due), basis=required.basis)
+                return Say.TOO_LATE.of(what=what, due=reading.stamp(by_then_due.due), basis=required.basis)
     return None
 
 

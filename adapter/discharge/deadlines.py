@@ -15,9 +15,10 @@ from adapter.discharge.agreement import OWN_TERMS, Agreement
 from adapter.discharge.case import Case
 from adapter.discharge.conditions import opening
 from adapter.discharge.counting import in_time, local
+from adapter.discharge.lengths import Counted, counted
 from adapter.discharge.occasions import Occasion, readinesses
 from adapter.discharge.pathways import FOLLOW_UP
-from adapter.discharge.reading import Counted, Reading, Start, readings
+from adapter.discharge.reading import Reading, Start, readings
 from adapter.discharge.readmission import watched_from
 from adapter.discharge.rules import Placement, PlacementKind, Replaced
 from adapter.discharge.sentences import Say, Sentence, of_file
@@ -119,9 +120,9 @@ def _watch(case: Case, terms: Agreement, now: datetime, roles: Mapping[str, str]
     reading = Reading(case, rule, terms, now.astimezone(UTC), roles, terms.zone, readinesses(case))
     occasion = Occasion((discharge,))
     start = reading.start(occasion, None)
-    counted = reading.counted(occasion, None, start) if start is not None else None
-    if start is not None and counted is not None:
-        yield _deadline(reading, occasion, None, start, counted)
+    length = counted(reading, occasion, None, start) if start is not None else None
+    if start is not None and length is not None:
+        yield _deadline(reading, occasion, None, start, length)
 
 
 def _deadlines(reading: Reading) -> Iterator[Deadline]:
@@ -130,9 +131,9 @@ def _deadlines(reading: Reading) -> Iterator[Deadline]:
             begun = reading.begin(occasion, party)
             if begun is not None:
                 as_agreed, start = begun
-                counted = as_agreed.counted(occasion, party, start)
-                if counted is not None:
-                    yield _deadline(as_agreed, occasion, party, start, counted)
+                length = counted(as_agreed, occasion, party, start)
+                if length is not None:
+                    yield _deadline(as_agreed, occasion, party, start, length)
 
 
 def _deadline(

@@ -12,7 +12,8 @@ from itertools import combinations
 from typing import Any
 
 from adapter.discharge.notices import NoticeKind
-from adapter.discharge.rules import Country, Placement, PlacementKind, Rule, Table, in_order, read_rule
+from adapter.discharge.rulefile import Table, in_order, read_rule
+from adapter.discharge.rules import Country, Placement, PlacementKind, Rule
 
 FOLLOW_UP = "follow-up-"
 """How the kind of a follow-up's deadline begins; `call` is due as `follow-up-call`."""

@@ -16,9 +16,10 @@ from adapter.discharge.agreement import Agreement, Level
 from adapter.discharge.case import Case, Entry
 from adapter.discharge.conditions import lacks, opening, regime_over, required
 from adapter.discharge.counting import first_second
+from adapter.discharge.lengths import Counted, counted
 from adapter.discharge.notices import AnswerValue, NoticeKind, local_date
 from adapter.discharge.occasions import Occasion, readinesses
-from adapter.discharge.reading import Counted, Ending, Reading, Start, readings
+from adapter.discharge.reading import Ending, Reading, Start, readings
 from adapter.discharge.rules import Amount, Payment
 from adapter.discharge.sentences import Say, Sentence, of_file
 
@@ -109,8 +110,8 @@ def _span(reading: Reading, occasion: Occasion, party: str | None) -> "_Span | N
     if begun is None:
         return None
     found, start = begun
-    counted = found.counted(occasion, party, start)
-    return None if counted is None else _Span(found, occasion, party, start, counted)
+    length = counted(found, occasion, party, start)
+    return None if length is None else _Span(found, occasion, party, start, length)
 
 
 def _nothing(reading: Reading, occasion: Occasion, party: str | None) -> Liability:

@@ -1,26 +1,23 @@
 """One rule read over one case: whom it concerns, from when, how far, what has settled it and what ends it."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from functools import partial
 from zoneinfo import ZoneInfo
 
 from adapter.discharge.agreement import Agreement
 from adapter.discharge.case import STAY_ENDS, Case, Entry, Step
 from adapter.discharge.counting import (
-    Count,
     Ground,
     first_second,
     in_time,
-    is_after_cutoff,
     last_second,
 )
 from adapter.discharge.notices import AnswerValue, NoticeKind, local_date
 from adapter.discharge.occasions import Occasion, readinesses, thread, told_at
 from adapter.discharge.pathways import FOLLOW_UP
 from adapter.discharge.readmission import WATCH
-from adapter.discharge.rules import Floor, PartyIs, Rule, Telling, Time
+from adapter.discharge.rules import PartyIs, Rule, Telling, Time
 from adapter.discharge.sentences import Say, Sentence, of_file
 
 _ENDINGS = {
@@ -37,7 +34,7 @@ _STEPS = {
     Time.ACCEPTED: (Step.ACCEPTED,),
     Time.SEEN: (Step.SEEN,),
 }
-_TIMED = {
+TIMED = {
     Time.OCCURRED: Say.NOTICE_OCCURRED,
     Time.SENT: Say.NOTICE_SENT,
     Time.DELIVERED: Say.NOTICE_DELIVERED,
@@ -60,28 +57,6 @@ class Start:
     said: Sentence
     remark: Sentence | None = None
     later: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """Where a count leads: the last instant or the first one, and how it came to that."""
-
-    due: datetime
-    how: Callable[[], Sentence]  # in words, which most who count do not ask for
-    remarks: tuple[Sentence, ...] = ()
-
-    @property
-    def said(self) -> Sentence:
-        """The count in words."""
-        return self.how()
-
-
-@dataclass(frozen=True, slots=True)
-class _Floored:
-    """Before when a count cannot end, and why."""
-
-    due: datetime
-    said: Sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +188,7 @@ class Reading:
     def _each_time(self, entry: Entry, which: Time, party: str | None) -> list[tuple[datetime, Entry]]:
         told = thread(self.case, entry)
         if which is Time.SENT:
-            mine = [e for e in told if _addressed(e, party)] or told
+            mine = [e for e in told if addressed(e, party)] or told
             return [(e.notice.sent_at.astimezone(UTC), e) for e in mine]
         return [
             (e.at.astimezone(UTC), notice)
@@ -241,7 +216,7 @@ class Reading:
         if announced:
             told = Say.NOTICE_READY_DAY.of(notice=trigger.notice, day=self.day(at))
         else:
-            told = _TIMED[trigger.time].of(notice=trigger.notice, at=self.stamp(at))
+            told = TIMED[trigger.time].of(notice=trigger.notice, at=self.stamp(at))
         return Start(at, self.rule.basis, self.rule.confidence, told, remark)
 
     def _from_notice(self, occasion: Occasion, party: str | None) -> Start | None:
@@ -251,14 +226,14 @@ class Reading:
             (at, e)
             for e in occasion.entries
             if (trigger.only_if in (None, *_OF_THE_STAY) or getattr(e.notice, str(trigger.only_if)))
-            and (e.notice.kind in STAY_ENDS or _addressed(e, party))  # the stay ends for all, whoever is told
+            and (e.notice.kind in STAY_ENDS or addressed(e, party))  # the stay ends for all, whoever is told
             and (at := self._known_at(e, party)) is not None
         ]
         started, announced = None, False
         for at, e in sorted(told, key=lambda pair: (pair[0], pair[1].notice.message_id)):
             if started is not None and at >= started:
                 break
-            begins = self._ready_day(e)
+            begins = self.ready_day(e)
             announced = trigger.from_ready_day and begins > at
             started = begins if announced else at
         if started is None:
@@ -272,11 +247,11 @@ class Reading:
         trigger = self.rule.trigger
         if not trigger.from_ready_day:
             return self.when(entry, trigger.time, party)
-        known, day = self._each_time(entry, trigger.time, party), self._ready_day(entry)
-        so_soon = [at for at, told in known if self._ready_day(told) <= max(day, at)]
+        known, day = self._each_time(entry, trigger.time, party), self.ready_day(entry)
+        so_soon = [at for at, told in known if self.ready_day(told) <= max(day, at)]
         return min(so_soon or (at for at, _ in known), default=None)
 
-    def _ready_day(self, entry: Entry) -> datetime:
+    def ready_day(self, entry: Entry) -> datetime:
         """The first second of the day from which the notice says that the patient is ready."""
         day = local_date(entry.notice.ready or entry.notice.occurred, self.zone)
         return first_second(day, self.zone).astimezone(UTC)
@@ -313,67 +288,6 @@ class Reading:
         named = (e.notice.follow_up for e in reversed(occasion.entries) if e.notice.follow_up is not None)
         return Ground(calendar=calendar, leaves_at=leaves, named_day=next(named, None))
 
-    def counted(self, occasion: Occasion, party: str | None, start: Start) -> Counted | None:
-        ground = self.ground(occasion, party, start.at)
-        count = self.rule.count
-        due = count.due(start.at, ground)
-        if due is None:
-            return None
-        remarks = [start.remark] if start.remark is not None else []
-        if count.rolls and due != replace(count, rolls=False).due(start.at, ground):
-            remarks.append(Say.ROLLED.of())
-        floors = [self._floor(floor, occasion, party, ground) for floor in self.rule.floors]
-        highest = max((f for f in floors if f is not None), key=lambda f: f.due, default=None)
-        if highest is not None and highest.due > due:
-            due = highest.due
-            remarks.append(highest.said)
-        return Counted(due, partial(self._how, start, count, due), tuple(remarks))
-
-    def _floor(self, floor: Floor, occasion: Occasion, party: str | None, ground: Ground) -> _Floored | None:
-        """From the first such notice, or from the ready day that they name."""
-        own = floor.notice is self.rule.trigger.notice
-        entries = occasion.entries if own else self.case.of(floor.notice)
-        told = [(at, e) for e in entries if _addressed(e, party) and (at := self.when(e, floor.time, party))]
-        first = min((at for at, _ in told), default=None)
-        at = self._named_day(told) if floor.from_ready_day else first
-        due = floor.count.due(at, ground) if at is not None else None
-        if at is None or due is None:
-            return None
-        if floor.from_ready_day:
-            named = Say.NOTICE_READY_DAY.of(notice=floor.notice, day=self.day(at))
-            return _Floored(due, Say.FLOORED_BY_DAY.of(day=self.day(due), start=named))
-        start = _TIMED[floor.time].of(notice=floor.notice, at=self.stamp(at))
-        return _Floored(due, Say.FLOORED.of(day=self.day(due), start=start))
-
-    def _named_day(self, told: list[tuple[datetime, Entry]]) -> datetime | None:
-        """The day named last; once it has begun, no notice names another one."""
-        named: datetime | None = None
-        for at, e in told:
-            if e.notice.ready is None:
-                continue
-            if named is not None and at >= named:
-                break
-            named = max(at, self._ready_day(e))
-        return named
-
-    def _how(self, start: Start, count: Count, due: datetime) -> Sentence:
-        """The count in words: from what, how far, to when, by which paragraph."""
-        before, after = _HOW[count.way]
-        says = after if is_after_cutoff(start.at, count, self.zone) else before
-        if count.way == "same_day" and count.duration:
-            says = Say.SAME_DAY_LATER
-        length = count.after_cutoff if is_after_cutoff(start.at, count, self.zone) else count.duration
-        number = length.days if length is not None else 0
-        return says.of(
-            start=start.said,
-            due=self.stamp(due),
-            day=self.day(due),
-            basis=of_file(start.basis),
-            length=count.duration,
-            number=number,
-            cutoff=count.cutoff,
-        )
-
     # --- what settles it ---
 
     def tellings(self, telling: Telling, party: str | None) -> list[Entry]:
@@ -382,7 +296,7 @@ class Reading:
             e
             for e in self.case.of(*telling.notices)
             if self._is(e.notice.sender, telling.by)
-            and (telling.party_is is not PartyIs.RECEIVER or _addressed(e, party))
+            and (telling.party_is is not PartyIs.RECEIVER or addressed(e, party))
             and (e.notice.fulfils is None or self.rule.kind == f"{FOLLOW_UP}{e.notice.fulfils}")
         ]
         if len(found) < 2:
@@ -580,21 +494,5 @@ def readings(
             yield Reading(case, rule, agreement, at, known, zone, ready)
 
 
-_HOW: Mapping[str, tuple[Say, Say]] = {
-    "elapsed": (Say.ELAPSED, Say.ELAPSED),
-    "same_day": (Say.SAME_DAY, Say.SAME_DAY),
-    "calendar_days": (Say.DAYS, Say.DAYS),
-    "calendar_days_with_cutoff": (Say.BEFORE_CUTOFF, Say.AFTER_CUTOFF),
-    "days_with_cutoff": (Say.BEFORE_CUTOFF, Say.AFTER_CUTOFF),
-    "working_days": (Say.WORKING_DAYS, Say.WORKING_DAYS),
-    "working_days_with_cutoff": (Say.WORKING_BEFORE_CUTOFF, Say.WORKING_AFTER_CUTOFF),
-    "by_clock": (Say.BY_CLOCK, Say.BY_CLOCK),
-    "office_hours": (Say.OFFICE_HOURS, Say.OFFICE_HOURS),
-    "until_discharge": (Say.UNTIL_DISCHARGE, Say.UNTIL_DISCHARGE),
-    "named_day": (Say.NAMED_DAY, Say.NAMED_DAY),
-}
-"""How each way is said; where a cut-off matters, before it and after it."""
-
-
-def _addressed(entry: Entry, party: str | None) -> bool:
+def addressed(entry: Entry, party: str | None) -> bool:
     return party is None or not entry.notice.receivers or party in entry.notice.receivers

@@ -16,7 +16,8 @@ from adapter.discharge.agreement import Agreement
 from adapter.discharge.case import Again, Case, CaseState, Entry, Fact, fold
 from adapter.discharge.counting import first_second, iso, last_second
 from adapter.discharge.notices import NoticeKind, local_date
-from adapter.discharge.rules import Readmission, Rule, Table, read_rule
+from adapter.discharge.rulefile import Table, read_rule
+from adapter.discharge.rules import Readmission, Rule
 from adapter.discharge.sentences import Say, Sentence, of_file
 
 WATCH = "follow-up-readmission-watch"

@@ -17,7 +17,8 @@ from adapter.discharge.explaining import explained, following
 from adapter.discharge.notices import AnswerValue, Notice, NoticeKind, Standing, local_date
 from adapter.discharge.pathways import NOTHING, TABLES, read_own
 from adapter.discharge.readmission import courses, links
-from adapter.discharge.rules import ROLES, Table
+from adapter.discharge.rulefile import Table
+from adapter.discharge.rules import ROLES
 from adapter.errors import ConfigurationError
 
 Document = Mapping[str, Any]

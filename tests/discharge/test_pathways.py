@@ -12,7 +12,7 @@ from adapter.discharge.deadlines import Deadline, DeadlineState, deadlines
 from adapter.discharge.notices import Notice, NoticeKind, Standing
 from adapter.discharge.pathways import read_own
 from adapter.discharge.readmission import WATCH
-from adapter.discharge.rules import Table
+from adapter.discharge.rulefile import Table
 from adapter.discharge.scenario import explain
 from adapter.errors import ConfigurationError
 from tests.discharge.described import told

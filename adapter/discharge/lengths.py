@@ -1,0 +1,119 @@
+"""How far a rule counts: the instant that it leads to, what holds that back, and both in words."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+
+from adapter.discharge.case import Entry
+from adapter.discharge.counting import Count, Ground, is_after_cutoff
+from adapter.discharge.occasions import Occasion
+from adapter.discharge.reading import TIMED, Reading, Start, addressed
+from adapter.discharge.rules import Floor
+from adapter.discharge.sentences import Say, Sentence, of_file
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Where a count leads: the last instant or the first one, and how it came to that."""
+
+    due: datetime
+    how: Callable[[], Sentence]  # in words, which most who count do not ask for
+    remarks: tuple[Sentence, ...] = ()
+
+    @property
+    def said(self) -> Sentence:
+        """The count in words."""
+        return self.how()
+
+
+@dataclass(frozen=True, slots=True)
+class _Floored:
+    """Before when a count cannot end, and why."""
+
+    due: datetime
+    said: Sentence
+
+
+def counted(reading: Reading, occasion: Occasion, party: str | None, start: Start) -> Counted | None:
+    """Where the count leads; None where it depends on something that is not known yet."""
+    ground = reading.ground(occasion, party, start.at)
+    count = reading.rule.count
+    due = count.due(start.at, ground)
+    if due is None:
+        return None
+    remarks = [start.remark] if start.remark is not None else []
+    if count.rolls and due != replace(count, rolls=False).due(start.at, ground):
+        remarks.append(Say.ROLLED.of())
+    floors = [_floor(reading, floor, occasion, party, ground) for floor in reading.rule.floors]
+    highest = max((f for f in floors if f is not None), key=lambda f: f.due, default=None)
+    if highest is not None and highest.due > due:
+        due = highest.due
+        remarks.append(highest.said)
+    return Counted(due, partial(_how, reading, start, count, due), tuple(remarks))
+
+
+def _floor(
+    reading: Reading, floor: Floor, occasion: Occasion, party: str | None, ground: Ground
+) -> _Floored | None:
+    """From the first such notice, or from the ready day that they name."""
+    own = floor.notice is reading.rule.trigger.notice
+    entries = occasion.entries if own else reading.case.of(floor.notice)
+    told = [(at, e) for e in entries if addressed(e, party) and (at := reading.when(e, floor.time, party))]
+    first = min((at for at, _ in told), default=None)
+    at = _named_day(reading, told) if floor.from_ready_day else first
+    due = floor.count.due(at, ground) if at is not None else None
+    if at is None or due is None:
+        return None
+    if floor.from_ready_day:
+        named = Say.NOTICE_READY_DAY.of(notice=floor.notice, day=reading.day(at))
+        return _Floored(due, Say.FLOORED_BY_DAY.of(day=reading.day(due), start=named))
+    start = TIMED[floor.time].of(notice=floor.notice, at=reading.stamp(at))
+    return _Floored(due, Say.FLOORED.of(day=reading.day(due), start=start))
+
+
+def _named_day(reading: Reading, told: list[tuple[datetime, Entry]]) -> datetime | None:
+    """The day named last; once it has begun, no notice names another one."""
+    named: datetime | None = None
+    for at, e in told:
+        if e.notice.ready is None:
+            continue
+        if named is not None and at >= named:
+            break
+        named = max(at, reading.ready_day(e))
+    return named
+
+
+def _how(reading: Reading, start: Start, count: Count, due: datetime) -> Sentence:
+    """The count in words: from what, how far, to when, by which paragraph."""
+    before, after = _HOW[count.way]
+    says = after if is_after_cutoff(start.at, count, reading.zone) else before
+    if count.way == "same_day" and count.duration:
+        says = Say.SAME_DAY_LATER
+    length = count.after_cutoff if is_after_cutoff(start.at, count, reading.zone) else count.duration
+    number = length.days if length is not None else 0
+    return says.of(
+        start=start.said,
+        due=reading.stamp(due),
+        day=reading.day(due),
+        basis=of_file(start.basis),
+        length=count.duration,
+        number=number,
+        cutoff=count.cutoff,
+    )
+
+
+_HOW: Mapping[str, tuple[Say, Say]] = {
+    "elapsed": (Say.ELAPSED, Say.ELAPSED),
+    "same_day": (Say.SAME_DAY, Say.SAME_DAY),
+    "calendar_days": (Say.DAYS, Say.DAYS),
+    "calendar_days_with_cutoff": (Say.BEFORE_CUTOFF, Say.AFTER_CUTOFF),
+    "days_with_cutoff": (Say.BEFORE_CUTOFF, Say.AFTER_CUTOFF),
+    "working_days": (Say.WORKING_DAYS, Say.WORKING_DAYS),
+    "working_days_with_cutoff": (Say.WORKING_BEFORE_CUTOFF, Say.WORKING_AFTER_CUTOFF),
+    "by_clock": (Say.BY_CLOCK, Say.BY_CLOCK),
+    "office_hours": (Say.OFFICE_HOURS, Say.OFFICE_HOURS),
+    "until_discharge": (Say.UNTIL_DISCHARGE, Say.UNTIL_DISCHARGE),
+    "named_day": (Say.NAMED_DAY, Say.NAMED_DAY),
+}
+"""How each way is said; where a cut-off matters, before it and after it."""
