@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import cached_property
 from itertools import pairwise
 
 from adapter.discharge.agreement import Agreement, Level
@@ -138,7 +139,7 @@ def _uncovered(agreement: Agreement, occasion: Occasion) -> Liability:
     return Liability(party=None, basis=basis, liable_from=None, reasons=(reason,))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Span:
     """The days of one readiness while they are counted."""
 
@@ -147,6 +148,12 @@ class _Span:
     party: str | None
     start: Start
     counted: Counted
+
+    @cached_property
+    def _answers(self) -> list[tuple[date, Entry]]:
+        """What the municipality said to this readiness, each with its day: every charged day asks."""
+        found = self.reading.answers(self.occasion, self.party)
+        return [(self.reading.day(e.notice.sent_at), e) for e in found]
 
     def liability(self) -> Liability:
         """The days that are charged by themselves, and by whose agreement others are not."""
@@ -256,9 +263,8 @@ class _Span:
         suspended = self.reading.suspended(self.occasion, self.party)
         if suspended is None:
             return frozenset(), None
-        answers = self.reading.answers(self.occasion, self.party)
-        unread = self.reading.day(answers[-1].notice.sent_at)
-        noes = [self.reading.day(e.notice.sent_at) for e in answers if _says_no(e)]
+        unread, _ = self._answers[-1]
+        noes = [said_on for said_on, e in self._answers if _says_no(e)]
         stands = {day for day in days if day < unread and any(no <= day for no in noes)}
         return frozenset(set(days) - stands), suspended
 
@@ -283,11 +289,7 @@ class _Span:
 
     def _why_charged(self, day: date, number: int) -> Sentence:
         basis = self.reading.rule.basis
-        so_far = [
-            e
-            for e in self.reading.answers(self.occasion, self.party)
-            if self.reading.day(e.notice.sent_at) <= day
-        ]
+        so_far = [e for said_on, e in self._answers if said_on <= day]
         if not so_far and self.reading.rule.suspended_by:
             reason = Say.SILENCE.of(basis=basis)
         elif so_far and so_far[-1].notice.answer is AnswerValue.CANNOT_RECEIVE:
