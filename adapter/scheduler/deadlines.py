@@ -1,7 +1,7 @@
 """Fire deadlines: take the earliest, recompute the truth, compare and set, and tell our own side's staff.
 
 A reminder goes to staff of ours only, never to the partner; a missed deadline is an alarm until it is met.
-One bad row is put off by an hour and starves nobody.
+The rows of a case that cannot be read are put off by an hour and starve nobody.
 """
 
 from collections.abc import Callable, Sequence
@@ -51,21 +51,33 @@ class Deadlines:
         return len(looked)
 
     def _look_at(self, due: Sequence[Row], now: datetime) -> None:
-        """Each is a unit of its own; they share commits."""
-        firing = [(row, self.store.submit(partial(self._fire, row=row, now=now))) for row in due]
-        for row, fired in firing:
+        """Each case is a unit of its own, worked out once for all of its rows; they share commits."""
+        by_case: dict[int, list[Row]] = {}
+        for row in due:
+            by_case.setdefault(row["case_id"], []).append(row)
+        firing = [
+            (of_case, self.store.submit(partial(self._fire, case_id=case_id, due=of_case, now=now)))
+            for case_id, of_case in by_case.items()
+        ]
+        for of_case, fired in firing:
             try:
                 fired.result()
-            except Exception as error:  # noqa: BLE001  # one bad row must not stop the others; it comes again
-                log.error("deadline could not be computed", deadline=row["id"], error=type(error).__name__)
-                self.store.write(partial(self._put_off, row=row, now=now))
+            except Exception as error:  # noqa: BLE001  # one bad case must not stop the others; it comes again
+                for row in of_case:
+                    log.error(
+                        "deadline could not be computed", deadline=row["id"], error=type(error).__name__
+                    )
+                    self.store.write(partial(self._put_off, row=row, now=now))
 
-    def _fire(self, tx: Connection, row: Row, now: datetime) -> None:
-        self.cases.recompute(tx, row["case_id"], now)
-        found = next((d for d in rows.deadlines(tx, row["case_id"]) if d["id"] == row["id"]), None)
-        self.outbox.alarms.end(tx, "deadline-unknown", f"deadline {row['id']}", now)
-        if found is None:
-            return
+    def _fire(self, tx: Connection, case_id: int, due: Sequence[Row], now: datetime) -> None:
+        self.cases.recompute(tx, case_id, now)
+        found = {d["id"]: d for d in rows.deadlines(tx, case_id)}
+        for row in due:
+            self.outbox.alarms.end(tx, "deadline-unknown", f"deadline {row['id']}", now)
+            if row["id"] in found:
+                self._act(tx, found[row["id"]], now)
+
+    def _act(self, tx: Connection, found: Row, now: datetime) -> None:
         what, due = self._what(tx, found), self._due(found)
         subject = f"deadline {found['id']}"
         if found["state"] == "open":

@@ -229,7 +229,7 @@ def test_two_clocks_fire_a_deadline_once(play: Stage, clock: StandingClock):
         due = case_rows.due(connection, clock(), 10)
     one, other = law(play), law(play)
     for fires in (one, other):
-        play.write(lambda tx, fires=fires: fires._fire(tx, due[0], clock()))
+        play.write(lambda tx, fires=fires: fires._fire(tx, due[0]["case_id"], due[:1], clock()))
     assert [h["what"] for h in play.rows(tables.history)] == ["missed"]
     assert len(play.rows(tables.alarm)) == 1
 
