@@ -269,7 +269,7 @@ def test_closing_month_by_month_comes_to_what_one_look_at_everything_gives(
 @pytest.mark.soak
 @under_each_law
 @given(play=plays())
-@settings(max_examples=1000, deadline=None, suppress_health_check=SHARED)
+@settings(max_examples=400, deadline=None, suppress_health_check=SHARED)
 def test_closing_month_by_month_comes_to_it_whatever_happens(store: Store, law: str, play: Play):
     additive(store, LAWS[law], play)
 
