@@ -16,7 +16,7 @@ from adapter.discharge.agreement import Agreement, Level
 from adapter.discharge.case import Case, Entry
 from adapter.discharge.conditions import lacks, opening, regime_over, required
 from adapter.discharge.counting import first_second
-from adapter.discharge.lengths import Counted, counted
+from adapter.discharge.lengths import Counted, about_the_figure, counted
 from adapter.discharge.notices import AnswerValue, NoticeKind, local_date
 from adapter.discharge.occasions import Occasion, readinesses
 from adapter.discharge.reading import Ending, Reading, Start, readings
@@ -72,7 +72,7 @@ class Liability:
     days: tuple[Day, ...] = ()
     withheld: tuple[date, ...] = ()  # they rest on silence while the last answer is not classified
     reasons: tuple[Sentence, ...] = ()
-    remarks: tuple[Sentence, ...] = ()  # on the prices
+    remarks: tuple[Sentence, ...] = ()  # whose the figures and the prices are
 
 
 def liabilities(
@@ -212,7 +212,7 @@ class _Span:
             days=days,
             withheld=tuple(sorted(withheld)),
             reasons=tuple(reasons),
-            remarks=self._about_prices(days),
+            remarks=(*about_the_figure(reading, self.start), *self._about_prices(days)),
         )
 
     def _none(self, reasons: tuple[Sentence, ...]) -> Liability:

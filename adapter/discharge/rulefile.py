@@ -187,16 +187,21 @@ def _rules(top: Table) -> tuple[Rule, ...]:
     return tuple(made)
 
 
-def merged(base: Mapping[str, Any], over: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """`base` with the values of `over`: tables key by key, a list of named tables by name."""
+def merged(
+    base: Mapping[str, Any], over: Mapping[str, Any], where: str, *, keep_empty: bool = False
+) -> dict[str, Any]:
+    """`base` with the values of `over`: tables key by key, a list of named tables by name.
+
+    An empty text takes a key away, unless `keep_empty`: then it stays, to take it away from what comes later.
+    """
     result = dict(base)
     for key, value in over.items():
         old = result.get(key)
         if isinstance(old, Mapping) and isinstance(value, Mapping):
-            result[key] = merged(old, value, f"{where}, {key}")
+            result[key] = merged(old, value, f"{where}, {key}", keep_empty=keep_empty)
         elif isinstance(old, list) and isinstance(value, Mapping):
             result[key] = _by_name(old, value, f"{where}, {key}")
-        elif value == "":
+        elif value == "" and not keep_empty:
             result.pop(key, None)  # a key that the model has and this rule has not
         else:
             result[key] = value

@@ -24,6 +24,10 @@ LATE = ("allowed", "void")
 LANGUAGES = ("en", "nb", "sv", "da")
 
 
+NONE = "-"
+"""What is shown for a key that a rule has not."""
+
+
 class Time(StrEnum):
     """Which of a notice's times counts."""
 

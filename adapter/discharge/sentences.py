@@ -67,6 +67,10 @@ class Say(StrEnum):
     TOO_EARLY = "{notice} {at}, before the earliest time {opens}, so it does not count"
     REPLACED_LOCALLY = "by local terms, {key} is {now} instead of {was}"
     REPLACED = "by the agreement {agreement}, {key} is {now} instead of {was}"
+    ADDED_LOCALLY = "by local terms, {key} is {now}, of which the rule itself says nothing"
+    ADDED = "by the agreement {agreement}, {key} is {now}, of which the rule itself says nothing"
+    TAKEN_AWAY_LOCALLY = "by local terms, there is no {key}; in the rule itself it is {was}"
+    TAKEN_AWAY = "by the agreement {agreement}, there is no {key}; in the rule itself it is {was}"
 
     # what ended or suspended it
     WITHDRAWN = "the ready notice was withdrawn {at}"
