@@ -299,10 +299,11 @@ class _Span:
     def _contested(self, day: date) -> Sentence | None:
         """The claim of circumstances beyond control that was made by the end of the day, if any."""
         debtor = self._responsible_on(day)
-        for e in self.reading.case.of(NoticeKind.BEYOND_CONTROL):
-            own = debtor in (None, e.notice.sender)
-            if own and self.reading.day(e.at) <= day:
-                return Say.CONTESTED.of(at=self.reading.stamp(e.at), basis=self.reading.rule.basis)
+        for claim in self.reading.rule.contested_by:
+            for e in self.reading.case.of(claim.notice):
+                own = debtor in (None, e.notice.sender)
+                if own and self.reading.day(e.at) <= day:
+                    return Say.CONTESTED.of(at=self.reading.stamp(e.at), basis=of_file(claim.basis))
         return None
 
     def _responsible_on(self, day: date) -> str | None:

@@ -20,6 +20,7 @@ from adapter.discharge.rules import (
     SAYINGS,
     Amount,
     AverageAllowed,
+    Contest,
     Country,
     Floor,
     Later,
@@ -249,6 +250,7 @@ def read_rule(table: Table) -> Rule:
         closed_by=table.notices("closed_by"),
         suspended_by=tuple(_satisfaction(t) for t in table.tables("suspended_by")),
         requires=tuple(_requirement(t) for t in table.tables("requires")),
+        contested_by=tuple(_contest(t) for t in table.tables("contested_by")),
         accepted_only=table.optional("accepted_only", bool) or False,
         remind_before=table.parsed("remind_before", duration),
         earliest=table.parsed_if("earliest", duration),
@@ -369,6 +371,12 @@ def _satisfaction(table: Table) -> Telling:
     if not notices:
         raise table.wrong("notices", "is missing")
     made = _telling(table, notices)
+    table.done()
+    return made
+
+
+def _contest(table: Table) -> Contest:
+    made = Contest(notice=table.notice(), basis=table.required("basis", str))
     table.done()
     return made
 

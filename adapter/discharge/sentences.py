@@ -120,9 +120,7 @@ class Say(StrEnum):
     WAITS = "the municipality has not said that it can receive the patient ({basis})"
     WITHHELD = "{number} days are withheld, because they rest on silence: {reason}"
     WITHHELD_ONE = "{number} day is withheld, because it rests on silence: {reason}"
-    CONTESTED = (
-        "the municipality says that circumstances are beyond its control, {at} ({basis}): to be contested"
-    )
+    CONTESTED = "the municipality claims circumstances beyond its control, {at} ({basis}): disputed until it is settled"
     SPLIT = "{party} is responsible from {day}"
     NO_MUNICIPALITY = "no municipality is named as responsible"
     AMOUNT_UNKNOWN = "the amount per day of {year} is not known here, so neither is the total"

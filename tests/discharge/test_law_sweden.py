@@ -174,6 +174,7 @@ START = (
             events=[*before("2018-12-01"), ready("2018-12-31 23:59:59", psychiatric=True)],
             now="2019-01-31 09:00",
             liable="2019-01-31",
+            says=("one more after 12:00 is our reading",),
         ),
         Row(
             law="from 1 January 2019 psychiatric care has three days as somatic care",
@@ -182,6 +183,18 @@ START = (
             liable="2019-01-04",
             days="2019-01-04",
             total="7800",
+            says=("from 2019 is our reading",),
+        ),
+        Row(
+            law="5 kap. knows no circumstances beyond control: nothing is disputed by them",
+            events=[
+                *before("2022-03-01"),
+                ready("2022-03-04 10:00"),
+                told("beyond-control", "2022-03-08 09:00"),
+            ],
+            now="2022-03-10 09:00",
+            days="2022-03-07..2022-03-09",
+            contested="",
         ),
         Row(
             law="somatic care has three days in 2018 too",

@@ -65,6 +65,7 @@ def bases() -> Iterator[str]:
         if country.payment.average:
             yield country.payment.average.basis
         yield from (r.basis for r in country.readmissions)
+        yield from (claim.basis for rule in country.rules for claim in rule.contested_by)
         for rule in country.rules:
             yield rule.basis
             yield from (required.basis for required in rule.requires)
