@@ -186,6 +186,39 @@ START = (
             says=("from 2019 is our reading",),
         ),
         Row(
+            law="1:3 and 3:1: a ready day that lies ahead is announced; the three days begin with it",
+            events=[*before("2022-03-01"), ready("2022-03-04 12:00:01", ready="2022-03-10")],
+            now="2022-03-14 09:00",
+            liable="2022-03-13",
+            days="2022-03-13",
+        ),
+        Row(
+            law="1:3 and 3:1: nobody is liable while the ready day lies ahead",
+            events=[*before("2022-03-01"), ready("2022-03-04 10:00", ready="2022-03-10")],
+            now="2022-03-09 09:00",
+            days="",
+            says=("only announced",),
+            why={"payment-start": "asks for nothing before Thursday 2022-03-10"},
+        ),
+        Row(
+            law="4:3: the three days of the call begin with a ready day that lies ahead",
+            events=[*before("2022-03-01"), ready("2022-03-04 10:00", ready="2022-03-10", sip_needed=True)],
+            now="2022-03-05 09:00",
+            due={"sip-call": "2022-03-13 23:59:59"},
+        ),
+        Row(
+            law="5:4: a ready day that has passed moves nothing: the sending counts",
+            events=[*before("2022-03-01"), ready("2022-03-04 10:00", ready="2022-03-02")],
+            now="2022-03-08 09:00",
+            liable="2022-03-07",
+        ),
+        Row(
+            law="5:4: ready later on the day of the sending is no day ahead: the clock of the sending counts",
+            events=[*before("2022-03-01"), ready("2022-03-04 10:00", ready="2022-03-04")],
+            now="2022-03-08 09:00",
+            liable="2022-03-07",
+        ),
+        Row(
             law="5 kap. knows no circumstances beyond control: nothing is disputed by them",
             events=[
                 *before("2022-03-01"),
