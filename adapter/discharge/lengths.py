@@ -8,10 +8,11 @@ from functools import partial
 from adapter.discharge.agreement import OWN_TERMS
 from adapter.discharge.case import Entry
 from adapter.discharge.counting import Count, Ground, is_after_cutoff
+from adapter.discharge.notices import NoticeKind
 from adapter.discharge.occasions import Occasion
-from adapter.discharge.reading import TIMED, Reading, Start, addressed
+from adapter.discharge.reading import Reading, Start, addressed
 from adapter.discharge.rules import NONE, Floor, Placement, PlacementKind, Replaced
-from adapter.discharge.sentences import Say, Sentence, of_file
+from adapter.discharge.sentences import Say, Sentence, of_file, timed
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def _floor(
     if floor.from_ready_day:
         named = Say.NOTICE_READY_DAY.of(notice=floor.notice, day=reading.day(at))
         return _Floored(due, Say.FLOORED_BY_DAY.of(day=reading.day(due), start=named))
-    start = TIMED[floor.time].of(notice=floor.notice, at=reading.stamp(at))
+    start = timed(floor.time, floor.notice, reading.stamp(at))
     return _Floored(due, Say.FLOORED.of(day=reading.day(due), start=start))
 
 
@@ -128,6 +129,8 @@ def _how(reading: Reading, start: Start, count: Count, due: datetime) -> Sentenc
     says = after if is_after_cutoff(start.at, count, reading.zone) else before
     if count.way == "same_day" and count.duration:
         says = Say.SAME_DAY_LATER
+    if count.way == "until_discharge" and reading.rule.trigger.notice is NoticeKind.DISCHARGED:
+        says = Say.AT_DISCHARGE
     length = count.after_cutoff if is_after_cutoff(start.at, count, reading.zone) else count.duration
     number = length.days if length is not None else 0
     return says.of(

@@ -467,6 +467,22 @@ def test_a_term_can_take_a_key_of_a_rule_away_and_says_so():
     assert "by local terms, there is no cutoff; in the rule itself it is 14:00:00" in found["reason"]
 
 
+def test_the_summary_that_goes_with_the_patient_is_due_at_the_discharge_and_not_before_it():
+    found = case(
+        "norway",
+        "2024-03-07T08:00:00+01:00",
+        told("admitted", "2024-03-01T08:00:00+01:00"),
+        told("discharged", "2024-03-05T10:00:00+01:00"),
+    )
+    (why, *_) = of_kind(found, "discharge-summary-with-patient")["why"]
+    assert why["en"] == (
+        "discharge Tuesday 2024-03-05 10:00:00, so no later than that (forskrift 2011-11-18 nr 1115 § 12)"
+    )
+    assert why["nb"] == (
+        "utskrivning tirsdag 2024-03-05 10:00:00, altså senest da (forskrift 2011-11-18 nr 1115 § 12)"
+    )
+
+
 @pytest.mark.parametrize("key", ["valid_from", "valid_to"])
 def test_an_agreement_cannot_move_the_days_on_which_a_rule_is_in_force(key):
     with pytest.raises(ConfigurationError) as error:
