@@ -22,6 +22,7 @@ from adapter.discharge.notices import NoticeKind
 from adapter.discharge.pathways import FOLLOW_UP, NOTHING, Own
 from adapter.discharge.rulefile import Table, merged, read_amounts, read_country, read_readmission, read_rule
 from adapter.discharge.rules import (
+    NONE,
     Country,
     Payment,
     Placement,
@@ -377,7 +378,7 @@ def _changed(rule: Rule, accord: Accord, country: Country, where: str) -> Rule:
     if _averaged(rule, accord, country):
         days = _level(accord, country).days
         others = (r for r in replaced if r.key != "quiet")
-        replaced = (Replaced(agreement=accord.name, key=AVERAGE, was="-", now=f"{days:f}"), *others)
+        replaced = (Replaced(agreement=accord.name, key=AVERAGE, was=NONE, now=f"{days:f}"), *others)
     return replace(
         read_rule(table),
         replaced=(*rule.replaced, *replaced),
@@ -434,7 +435,13 @@ def _over(rule: Rule, accord: Accord, country: Country) -> dict[str, Any]:
             raise ConfigurationError(
                 f"{_where(accord, country)}, term 'rules': {rule.kind}: {key}: names the rule; it stays"
             )
-    return merged(over, given, _where(accord, country))
+    for key in ("valid_from", "valid_to"):
+        if key in given:
+            raise ConfigurationError(
+                f"{_where(accord, country)}, term 'rules': {rule.kind}: {key}: "
+                "the agreement itself says when it holds; leave it out"
+            )
+    return merged(over, given, _where(accord, country), keep_empty=True)
 
 
 def _set(over: dict[str, Any], term: Term, value: Any) -> dict[str, Any]:
@@ -462,14 +469,14 @@ def _replacements(
         if isinstance(value, Mapping):
             inner = was if isinstance(was, Mapping) else {}
             yield from _replacements(inner, value, name, f"{path}{key}.")
-        elif value != was:
+        elif value != was and not (was is None and value == ""):
             yield Replaced(agreement=name, key=f"{path}{key}", was=_shown(was), now=_shown(value))
 
 
 def _shown(value: Any) -> str:
     match value:
-        case None:
-            return "-"
+        case None | "":
+            return NONE
         case bool():
             return "true" if value else "false"
         case list() | tuple():

@@ -11,16 +11,16 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from adapter.discharge.agreement import OWN_TERMS, Agreement
+from adapter.discharge.agreement import Agreement
 from adapter.discharge.case import Case
 from adapter.discharge.conditions import opening
 from adapter.discharge.counting import in_time, local
-from adapter.discharge.lengths import Counted, counted
+from adapter.discharge.lengths import Counted, about_the_figure, counted, whose
 from adapter.discharge.occasions import Occasion, readinesses
 from adapter.discharge.pathways import FOLLOW_UP
 from adapter.discharge.reading import Reading, Start, readings
 from adapter.discharge.readmission import watched_from
-from adapter.discharge.rules import Placement, PlacementKind, Replaced
+from adapter.discharge.rules import Placement, Replaced
 from adapter.discharge.sentences import Say, Sentence, of_file
 from adapter.discharge.wording import said
 
@@ -101,14 +101,7 @@ def _strictest(follow_ups: Iterable[Deadline]) -> Iterator[Deadline]:
 def _stricter_than(looser: Deadline) -> Sentence:
     if looser.placement is None:
         return Say.STRICTER_THAN_GENERAL.of(basis=of_file(looser.basis), due=looser.due_at)
-    return Say.STRICTER.of(other=_whose(looser.placement), due=looser.due_at)
-
-
-def _whose(placement: Placement) -> Sentence:
-    title, by = of_file(placement.title), of_file(placement.basis)
-    if placement.kind is PlacementKind.GROUP:
-        return Say.OF_GROUP.of(title=title)
-    return Say.OF_PATHWAY.of(title=title, by=by)
+    return Say.STRICTER.of(other=whose(looser.placement), due=looser.due_at)
 
 
 def _watch(case: Case, terms: Agreement, now: datetime, roles: Mapping[str, str]) -> Iterator[Deadline]:
@@ -149,11 +142,11 @@ def _deadline(
     state, at = DeadlineState.OPEN, settled
     remarks = [
         *counted.remarks,
-        *_about_the_figure(reading, start),
+        *about_the_figure(reading, start),
         *_about_the_window(reading, occasion, party, start, settled),
     ]
     if due > base:
-        remarks = [Say.CONDITION_FROM.of(day=reading.day(base), until=reading.day(due))]
+        remarks.insert(0, Say.CONDITION_FROM.of(day=reading.day(base), until=reading.day(due)))
     if settled is not None and (ended is None or settled <= ended.at):
         state = DeadlineState.MET if in_time(settled, due) else DeadlineState.MET_LATE
     elif ended is not None:
@@ -194,29 +187,6 @@ def _after(
     for ended in reading.endings(reading.rule.voided_by, occasion):  # nobody waits for a word any more
         return DeadlineState.VOID, ended.at, [reading.why(ended, due)]
     return DeadlineState.OPEN, None, [*remarks, suspended]
-
-
-def _about_the_figure(reading: Reading, start: Start) -> list[Sentence]:
-    """Whose figure it is: the law's goes without saying."""
-    rule = reading.rule
-    made = [
-        (Say.REPLACED_LOCALLY if r.agreement == OWN_TERMS else Say.REPLACED).of(
-            agreement=r.agreement, key=r.key, now=r.now, was=r.was
-        )
-        for r in rule.replaced
-        if r.key != "remind_before"
-    ]
-    if rule.placement is not None:
-        made.append(_whose(rule.placement))
-    if rule.own:
-        made.append(Say.OWN_FIGURE.of(basis=of_file(start.basis)))
-    elif rule.confidence == "local" and not made and start.remark is None:
-        made.append(Say.LOCAL_FIGURE.of(length=rule.count.duration, basis=of_file(start.basis)))
-    if rule.confidence == "K":
-        made.append(Say.UNCERTAIN_FIGURE.of(basis=of_file(start.basis)))
-    if rule.note is not None:
-        made.append(of_file(rule.note))
-    return made
 
 
 def _about_the_window(

@@ -99,6 +99,7 @@ def _rule(rule: Rule) -> Iterator[str]:
         ("Ended by", _kinds(rule.closed_by)),
         ("Ended, before its time is up, by", _kinds(rule.voided_by)),
         ("Silence says nothing while", _listed(map(_telling, rule.suspended_by), "or")),
+        ("Disputed by", _listed((f"`{c.notice.value}` ({c.basis})" for c in rule.contested_by), "or")),
         ("Receipts", "nothing counts before the receiver has accepted it" if rule.accepted_only else ""),
         ("In force", _validity(rule)),
         ("Reminder", _reminder(rule)),

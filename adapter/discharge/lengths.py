@@ -1,16 +1,18 @@
-"""How far a rule counts: the instant that it leads to, what holds that back, and both in words."""
+"""How far a rule counts: the instant it leads to, what holds that back, whose figure it is; all in words."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
+from adapter.discharge.agreement import OWN_TERMS
 from adapter.discharge.case import Entry
 from adapter.discharge.counting import Count, Ground, is_after_cutoff
+from adapter.discharge.notices import NoticeKind
 from adapter.discharge.occasions import Occasion
-from adapter.discharge.reading import TIMED, Reading, Start, addressed
-from adapter.discharge.rules import Floor
-from adapter.discharge.sentences import Say, Sentence, of_file
+from adapter.discharge.reading import Reading, Start, addressed
+from adapter.discharge.rules import NONE, Floor, Placement, PlacementKind, Replaced
+from adapter.discharge.sentences import Say, Sentence, of_file, timed
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def _floor(
     if floor.from_ready_day:
         named = Say.NOTICE_READY_DAY.of(notice=floor.notice, day=reading.day(at))
         return _Floored(due, Say.FLOORED_BY_DAY.of(day=reading.day(due), start=named))
-    start = TIMED[floor.time].of(notice=floor.notice, at=reading.stamp(at))
+    start = timed(floor.time, floor.notice, reading.stamp(at))
     return _Floored(due, Say.FLOORED.of(day=reading.day(due), start=start))
 
 
@@ -84,12 +86,51 @@ def _named_day(reading: Reading, told: list[tuple[datetime, Entry]]) -> datetime
     return named
 
 
+def about_the_figure(reading: Reading, start: Start) -> list[Sentence]:
+    """Whose figure it is: the law's goes without saying."""
+    rule = reading.rule
+    made = [_replaced(r) for r in rule.replaced if r.key != "remind_before"]
+    if rule.placement is not None:
+        made.append(whose(rule.placement))
+    if rule.own:
+        made.append(Say.OWN_FIGURE.of(basis=of_file(start.basis)))
+    elif rule.confidence == "local" and not made and start.remark is None:
+        made.append(Say.LOCAL_FIGURE.of(length=rule.count.duration, basis=of_file(start.basis)))
+    if rule.confidence == "K":
+        made.append(Say.UNCERTAIN_FIGURE.of(basis=of_file(start.basis)))
+    if rule.note is not None:
+        made.append(of_file(rule.note))
+    return made
+
+
+def _replaced(replaced: Replaced) -> Sentence:
+    """What an agreement has put in place of the rule's own value, or where the rule had none."""
+    ours = replaced.agreement == OWN_TERMS
+    if replaced.was == NONE:
+        says = Say.ADDED_LOCALLY if ours else Say.ADDED
+    elif replaced.now == NONE:
+        says = Say.TAKEN_AWAY_LOCALLY if ours else Say.TAKEN_AWAY
+    else:
+        says = Say.REPLACED_LOCALLY if ours else Say.REPLACED
+    return says.of(agreement=replaced.agreement, key=replaced.key, now=replaced.now, was=replaced.was)
+
+
+def whose(placement: Placement) -> Sentence:
+    """Which pathway or group asks for it."""
+    title, by = of_file(placement.title), of_file(placement.basis)
+    if placement.kind is PlacementKind.GROUP:
+        return Say.OF_GROUP.of(title=title)
+    return Say.OF_PATHWAY.of(title=title, by=by)
+
+
 def _how(reading: Reading, start: Start, count: Count, due: datetime) -> Sentence:
     """The count in words: from what, how far, to when, by which paragraph."""
     before, after = _HOW[count.way]
     says = after if is_after_cutoff(start.at, count, reading.zone) else before
     if count.way == "same_day" and count.duration:
         says = Say.SAME_DAY_LATER
+    if count.way == "until_discharge" and reading.rule.trigger.notice is NoticeKind.DISCHARGED:
+        says = Say.AT_DISCHARGE
     length = count.after_cutoff if is_after_cutoff(start.at, count, reading.zone) else count.duration
     number = length.days if length is not None else 0
     return says.of(

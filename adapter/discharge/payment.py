@@ -17,7 +17,7 @@ from adapter.discharge.agreement import Agreement, Level
 from adapter.discharge.case import Case, Entry
 from adapter.discharge.conditions import lacks, opening, regime_over, required
 from adapter.discharge.counting import first_second
-from adapter.discharge.lengths import Counted, counted
+from adapter.discharge.lengths import Counted, about_the_figure, counted
 from adapter.discharge.notices import AnswerValue, NoticeKind, local_date
 from adapter.discharge.occasions import Occasion, readinesses
 from adapter.discharge.reading import Ending, Reading, Start, readings
@@ -73,7 +73,7 @@ class Liability:
     days: tuple[Day, ...] = ()
     withheld: tuple[date, ...] = ()  # they rest on silence while the last answer is not classified
     reasons: tuple[Sentence, ...] = ()
-    remarks: tuple[Sentence, ...] = ()  # on the prices
+    remarks: tuple[Sentence, ...] = ()  # whose the figures and the prices are
 
 
 def liabilities(
@@ -219,7 +219,7 @@ class _Span:
             days=days,
             withheld=tuple(sorted(withheld)),
             reasons=tuple(reasons),
-            remarks=self._about_prices(days),
+            remarks=(*about_the_figure(reading, self.start), *self._about_prices(days)),
         )
 
     def _none(self, reasons: tuple[Sentence, ...]) -> Liability:
@@ -301,10 +301,11 @@ class _Span:
     def _contested(self, day: date) -> Sentence | None:
         """The claim of circumstances beyond control that was made by the end of the day, if any."""
         debtor = self._responsible_on(day)
-        for e in self.reading.case.of(NoticeKind.BEYOND_CONTROL):
-            own = debtor in (None, e.notice.sender)
-            if own and self.reading.day(e.at) <= day:
-                return Say.CONTESTED.of(at=self.reading.stamp(e.at), basis=self.reading.rule.basis)
+        for claim in self.reading.rule.contested_by:
+            for e in self.reading.case.of(claim.notice):
+                own = debtor in (None, e.notice.sender)
+                if own and self.reading.day(e.at) <= day:
+                    return Say.CONTESTED.of(at=self.reading.stamp(e.at), basis=of_file(claim.basis))
         return None
 
     def _responsible_on(self, day: date) -> str | None:

@@ -18,7 +18,7 @@ from adapter.discharge.occasions import Occasion, readinesses, thread, told_at
 from adapter.discharge.pathways import FOLLOW_UP
 from adapter.discharge.readmission import WATCH
 from adapter.discharge.rules import PartyIs, Rule, Telling, Time
-from adapter.discharge.sentences import Say, Sentence, of_file
+from adapter.discharge.sentences import Say, Sentence, of_file, timed
 
 _ENDINGS = {
     NoticeKind.READINESS_WITHDRAWN: Say.WITHDRAWN,
@@ -34,15 +34,6 @@ _STEPS = {
     Time.ACCEPTED: (Step.ACCEPTED,),
     Time.SEEN: (Step.SEEN,),
 }
-TIMED = {
-    Time.OCCURRED: Say.NOTICE_OCCURRED,
-    Time.SENT: Say.NOTICE_SENT,
-    Time.DELIVERED: Say.NOTICE_DELIVERED,
-    Time.ACCEPTED: Say.NOTICE_ACCEPTED,
-    Time.SEEN: Say.NOTICE_SEEN,
-}
-
-
 _OF_THE_STAY = ("psychiatric",)
 """Flags that hold from the first notice, whichever one tells them; others hold from the notice that does."""
 
@@ -216,7 +207,7 @@ class Reading:
         if announced:
             told = Say.NOTICE_READY_DAY.of(notice=trigger.notice, day=self.day(at))
         else:
-            told = TIMED[trigger.time].of(notice=trigger.notice, at=self.stamp(at))
+            told = timed(trigger.time, trigger.notice, self.stamp(at))
         return Start(at, self.rule.basis, self.rule.confidence, told, remark)
 
     def _from_notice(self, occasion: Occasion, party: str | None) -> Start | None:

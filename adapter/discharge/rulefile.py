@@ -20,6 +20,7 @@ from adapter.discharge.rules import (
     SAYINGS,
     Amount,
     AverageAllowed,
+    Contest,
     Country,
     Floor,
     Later,
@@ -187,16 +188,21 @@ def _rules(top: Table) -> tuple[Rule, ...]:
     return tuple(made)
 
 
-def merged(base: Mapping[str, Any], over: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """`base` with the values of `over`: tables key by key, a list of named tables by name."""
+def merged(
+    base: Mapping[str, Any], over: Mapping[str, Any], where: str, *, keep_empty: bool = False
+) -> dict[str, Any]:
+    """`base` with the values of `over`: tables key by key, a list of named tables by name.
+
+    An empty text takes a key away, unless `keep_empty`: then it stays, to take it away from what comes later.
+    """
     result = dict(base)
     for key, value in over.items():
         old = result.get(key)
         if isinstance(old, Mapping) and isinstance(value, Mapping):
-            result[key] = merged(old, value, f"{where}, {key}")
+            result[key] = merged(old, value, f"{where}, {key}", keep_empty=keep_empty)
         elif isinstance(old, list) and isinstance(value, Mapping):
             result[key] = _by_name(old, value, f"{where}, {key}")
-        elif value == "":
+        elif value == "" and not keep_empty:
             result.pop(key, None)  # a key that the model has and this rule has not
         else:
             result[key] = value
@@ -244,6 +250,7 @@ def read_rule(table: Table) -> Rule:
         closed_by=table.notices("closed_by"),
         suspended_by=tuple(_satisfaction(t) for t in table.tables("suspended_by")),
         requires=tuple(_requirement(t) for t in table.tables("requires")),
+        contested_by=tuple(_contest(t) for t in table.tables("contested_by")),
         accepted_only=table.optional("accepted_only", bool) or False,
         remind_before=table.parsed("remind_before", duration),
         earliest=table.parsed_if("earliest", duration),
@@ -364,6 +371,12 @@ def _satisfaction(table: Table) -> Telling:
     if not notices:
         raise table.wrong("notices", "is missing")
     made = _telling(table, notices)
+    table.done()
+    return made
+
+
+def _contest(table: Table) -> Contest:
+    made = Contest(notice=table.notice(), basis=table.required("basis", str))
     table.done()
     return made
 

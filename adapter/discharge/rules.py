@@ -24,6 +24,10 @@ LATE = ("allowed", "void")
 LANGUAGES = ("en", "nb", "sv", "da")
 
 
+NONE = "-"
+"""What is shown for a key that a rule has not."""
+
+
 class Time(StrEnum):
     """Which of a notice's times counts."""
 
@@ -105,6 +109,14 @@ class Requirement:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Contest:
+    """A claim by which the days of a liability are disputed, though they stand."""
+
+    notice: NoticeKind
+    basis: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Replaced:
     """A key of a rule for which an agreement has put another value."""
 
@@ -163,6 +175,7 @@ class Rule:
     closed_by: tuple[NoticeKind, ...] = ()  # whenever it comes
     suspended_by: tuple[Telling, ...] = ()  # while the last answer says so, silence says nothing
     requires: tuple[Requirement, ...] = ()
+    contested_by: tuple[Contest, ...] = ()
     accepted_only: bool = False  # a receipt's time counts only where the receiver has accepted the notice
     remind_before: timedelta
     earliest: timedelta | None = None  # what happens sooner than this after the start does not satisfy it

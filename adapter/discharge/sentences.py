@@ -6,8 +6,12 @@ what stands in a place of it is a value or another sentence, and nothing is glue
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
+
+from adapter.discharge.notices import NoticeKind
+from adapter.discharge.rules import Time
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,8 @@ class Say(StrEnum):
     NOTICE_SEEN = "{notice} seen by its receiver {at}"
     NOTICE_READY_DAY = "{notice}, which names {day} as the day"
 
+    ADMISSION_NOTICE = "admission notice"
+
     # how it is counted
     ELAPSED = "{start}, and {length} later: {due} ({basis})"
     SAME_DAY = "{start}, so by the end of that day: {day} ({basis})"
@@ -46,6 +52,7 @@ class Say(StrEnum):
     BY_CLOCK = "{start}, so by {due} ({basis})"
     OFFICE_HOURS = "{start}, and {length} of office hours later: {due} ({basis})"
     UNTIL_DISCHARGE = "{start}, so before the discharge: {due} ({basis})"
+    AT_DISCHARGE = "{start}, so no later than that ({basis})"
     NAMED_DAY = "{start}, and the day that it names: {day} ({basis})"
     ROLLED = "the last day would be a day off, so it is the next working day"
     FLOORED = "not before {day}, because of another notice: {start}"
@@ -67,6 +74,10 @@ class Say(StrEnum):
     TOO_EARLY = "{notice} {at}, before the earliest time {opens}, so it does not count"
     REPLACED_LOCALLY = "by local terms, {key} is {now} instead of {was}"
     REPLACED = "by the agreement {agreement}, {key} is {now} instead of {was}"
+    ADDED_LOCALLY = "by local terms, {key} is {now}, of which the rule itself says nothing"
+    ADDED = "by the agreement {agreement}, {key} is {now}, of which the rule itself says nothing"
+    TAKEN_AWAY_LOCALLY = "by local terms, there is no {key}; in the rule itself it is {was}"
+    TAKEN_AWAY = "by the agreement {agreement}, there is no {key}; in the rule itself it is {was}"
 
     # what ended or suspended it
     WITHDRAWN = "the ready notice was withdrawn {at}"
@@ -117,7 +128,7 @@ class Say(StrEnum):
     WITHHELD = "{number} days are withheld, because they rest on silence: {reason}"
     WITHHELD_ONE = "{number} day is withheld, because it rests on silence: {reason}"
     CONTESTED = (
-        "the municipality says that circumstances are beyond its control, {at} ({basis}): to be contested"
+        "the municipality claims circumstances beyond its control, {at} ({basis}): disputed until settled"
     )
     SPLIT = "{party} is responsible from {day}"
     NO_MUNICIPALITY = "no municipality is named as responsible"
@@ -156,3 +167,18 @@ class Say(StrEnum):
 def of_file(text: str) -> Sentence:
     """A sentence that a rule file gives; its English text is its key as well."""
     return Sentence(text)
+
+
+def timed(which: Time, notice: NoticeKind, at: datetime) -> Sentence:
+    """When a notice happened, or was told: an admission happens, its notice is sent."""
+    notified = notice is NoticeKind.ADMITTED and which is not Time.OCCURRED
+    return _TIMED[which].of(notice=Say.ADMISSION_NOTICE.of() if notified else notice, at=at)
+
+
+_TIMED: Mapping[Time, Say] = {
+    Time.OCCURRED: Say.NOTICE_OCCURRED,
+    Time.SENT: Say.NOTICE_SENT,
+    Time.DELIVERED: Say.NOTICE_DELIVERED,
+    Time.ACCEPTED: Say.NOTICE_ACCEPTED,
+    Time.SEEN: Say.NOTICE_SEEN,
+}

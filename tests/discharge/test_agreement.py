@@ -368,7 +368,10 @@ def test_a_local_holiday_holds_between_those_who_agreed_on_it():
             "(answer): closes: 08:00:00 is not later than opens 16:00:00",
         ),
         ({"rules": {"answer": {"soon": True}}}, "(answer): soon: is not a key of this table"),
-        ({"rules": {"answer": {"valid_from": "2024-13-01"}}}, "(answer): valid_from: "),
+        (
+            {"rules": {"answer": {"valid_from": "2024-12-01"}}},
+            "answer: valid_from: the agreement itself says",
+        ),
         (
             {"rules": {"payment-start": {"requires": {"early": {"late": "void"}}}}},
             "requires: early: there is none of that name; there are: early-notice, summary",

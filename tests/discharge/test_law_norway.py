@@ -429,6 +429,7 @@ PAYMENT = [
         now="2019-01-03 09:00",
         liable="2019-01-01",
         total="9770",
+        says=("proposed in 2016; whether they are law was not checked",),
     ),
     Row(
         law="§ 2: somatic care is covered in 2018",
@@ -814,6 +815,7 @@ SILENCE = [
         days="2024-03-01..2024-03-03",
         contested="2024-03-02..2024-03-03",
         total="17235",
+        says=("beyond its control, Saturday 2024-03-02 09:00:00 (forskrift 2011-11-18 nr 1115 § 11)",),
     ),
     Row(
         law="process 14: after a withdrawal an unread answer keeps nothing open",

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from adapter.discharge.agreement import agreement
 from adapter.discharge.scenario import explain
 from adapter.errors import ConfigurationError
 
@@ -411,3 +412,98 @@ def test_a_stay_that_is_told_wrongly_is_refused_with_event_and_key(event: Docume
     with pytest.raises(ConfigurationError) as error:
         case("norway", "2024-03-10T12:00:00+01:00", event | {"at": "2024-03-01T10:00:00+01:00"})
     assert reason in str(error.value)
+
+
+SWEDISH_STAY = [
+    {"kind": "admitted", "at": "2022-03-01T08:00:00+01:00"},
+    {"kind": "open-care-availability", "at": "2022-03-01T09:00:00+01:00", "available": True},
+    {"kind": "ready-for-discharge", "at": "2022-03-04T10:00:00+01:00"},
+]
+
+
+def under(base: str, terms: dict[str, Any], events: list[dict[str, Any]], now: str) -> dict[str, Any]:
+    return explain({"agreement": {"base": base, "terms": terms}, "now": now, "events": events})
+
+
+def of_kind(found: dict[str, Any], kind: str) -> dict[str, Any]:
+    return next(d for d in found["deadlines"] if d["kind"] == kind)
+
+
+def test_the_payment_says_that_its_days_are_counted_by_a_term_and_not_by_the_paragraph_alone():
+    found = under("sweden", {"payment_after": "P5D"}, SWEDISH_STAY, "2022-03-12T08:00:00+01:00")
+    assert found["payment"]["liable_from"] == "2022-03-09"
+    assert "by local terms, duration is P5D instead of P3D" in found["payment"]["reasons"]
+
+
+def test_a_payment_whose_figures_nobody_has_checked_says_so():
+    events = [
+        {"kind": "admitted", "at": "2016-03-01T08:00:00+00:00"},
+        {"kind": "care-needs", "at": "2016-03-02T08:00:00+00:00"},
+        {"kind": "ready-for-discharge", "at": "2016-03-07T08:00:00+00:00"},
+    ]
+    found = explain({"agreement": "england-2014", "now": "2016-03-12T08:00:00+00:00", "events": events})
+    assert found["payment"]["days"]
+    assert any(reason.startswith("not checked against a source") for reason in found["payment"]["reasons"])
+
+
+def test_a_condition_that_came_late_hides_no_term():
+    events = [SWEDISH_STAY[0], SWEDISH_STAY[2], SWEDISH_STAY[1] | {"at": "2022-03-10T08:00:00+01:00"}]
+    found = under("sweden", {"payment_after": "P5D"}, events, "2022-03-12T08:00:00+01:00")
+    reason = of_kind(found, "payment-start")["reason"]
+    assert "a condition was missing until Friday 2022-03-11" in reason
+    assert "duration is P5D instead of P3D" in reason
+
+
+def test_a_term_can_take_a_key_of_a_rule_away_and_says_so():
+    events = [
+        {"kind": "admitted", "at": "2016-03-01T08:00:00+00:00"},
+        {"kind": "care-needs", "at": "2016-03-02T14:00:01+00:00"},
+    ]
+    whole_days = {"count": "calendar_days", "cutoff": "", "after_cutoff": ""}
+    now = "2016-03-02T15:00:00+00:00"
+    assert of_kind(under("england-2014", {}, events, now), "assessment")["due_at"][:10] == "2016-03-05"
+    found = of_kind(under("england-2014", {"rules": {"assessment": whole_days}}, events, now), "assessment")
+    assert found["due_at"][:10] == "2016-03-04"
+    assert "by local terms, there is no cutoff; in the rule itself it is 14:00:00" in found["reason"]
+
+
+def test_the_summary_that_goes_with_the_patient_is_due_at_the_discharge_and_not_before_it():
+    found = case(
+        "norway",
+        "2024-03-07T08:00:00+01:00",
+        told("admitted", "2024-03-01T08:00:00+01:00"),
+        told("discharged", "2024-03-05T10:00:00+01:00"),
+    )
+    (why, *_) = of_kind(found, "discharge-summary-with-patient")["why"]
+    assert why["en"] == (
+        "discharge Tuesday 2024-03-05 10:00:00, so no later than that (forskrift 2011-11-18 nr 1115 § 12)"
+    )
+    assert why["nb"] == (
+        "utskrivning tirsdag 2024-03-05 10:00:00, altså senest da (forskrift 2011-11-18 nr 1115 § 12)"
+    )
+
+
+@pytest.mark.parametrize("key", ["valid_from", "valid_to"])
+def test_an_agreement_cannot_move_the_days_on_which_a_rule_is_in_force(key):
+    with pytest.raises(ConfigurationError) as error:
+        under(
+            "sweden", {"rules": {"payment-start": {key: "2017-01-01"}}}, SWEDISH_STAY, "2022-03-12T08:00:00Z"
+        )
+    assert f"payment-start: {key}: the agreement itself says when it holds" in str(error.value)
+
+
+def test_a_key_that_a_way_of_counting_needs_cannot_be_taken_away():
+    with pytest.raises(ConfigurationError) as error:
+        under("sweden", {"rules": {"payment-start": {"cutoff": ""}}}, SWEDISH_STAY, "2022-03-12T08:00:00Z")
+    assert "payment-start" in str(error.value)
+    assert "cutoff: is missing, and days_with_cutoff needs it" in str(error.value)
+
+
+def test_a_key_inside_a_table_can_be_taken_away_beside_a_named_term():
+    terms = {
+        "receipt_counts_by": "delivered",
+        "rules": {"payment-start": {"trigger": {"unless": ""}}},
+    }
+    made = agreement("norway", terms)
+    somatic = next(r for r in made.rules if r.kind == "payment-start" and r.variant == "somatic")
+    assert (somatic.trigger.unless, somatic.trigger.time) == (None, "delivered")

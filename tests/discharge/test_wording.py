@@ -10,8 +10,9 @@ import pytest
 
 from adapter.discharge.agreement import OWN_TERMS, countries
 from adapter.discharge.notices import NoticeKind
+from adapter.discharge.rules import Time
 from adapter.discharge.scenario import explain
-from adapter.discharge.sentences import Say, Sentence, of_file
+from adapter.discharge.sentences import Say, Sentence, of_file, timed
 from adapter.discharge.wording import said, translated
 from tests.catalogs import LOCALES, catalog, compiled
 from tests.discharge.described import told
@@ -20,7 +21,6 @@ LANGUAGES = ("nb", "sv", "da")
 SAME_IN = {
     "{notice} {at}": LANGUAGES,  # two places and no word
     "{what} ({basis})": LANGUAGES,
-    "over {at}": ("nb",),
 }
 """Sentences that are the same in English."""
 
@@ -65,6 +65,7 @@ def bases() -> Iterator[str]:
         if country.payment.average:
             yield country.payment.average.basis
         yield from (r.basis for r in country.readmissions)
+        yield from (claim.basis for rule in country.rules for claim in rule.contested_by)
         for rule in country.rules:
             yield rule.basis
             yield from (required.basis for required in rule.requires)
@@ -157,8 +158,8 @@ AFTER_NOON = Say.AFTER_CUTOFF.of(
         ),
         (
             "sv",
-            "underrättelse om utskrivningsklar skickad fredag 2025-03-07 12:00:01, efter kl. 12:00:00, alltså"
-            " dag 4: tisdag 2025-03-11 (lag 2017:612 5 kap. 4 §)",
+            "underrättelse om utskrivningsklar skickades fredag 2025-03-07 12:00:01, efter kl. 12:00:00,"
+            " alltså dag 4: tisdag 2025-03-11 (lag 2017:612 5 kap. 4 §)",
         ),
         (
             "nb",
@@ -180,13 +181,20 @@ def test_a_sentence_in_a_sentence_is_said_in_one_language(language, text):
     ("language", "text"),
     [
         ("en", "2 hours is a local figure; § 11 gives none"),
-        ("nb", "2 timer er et lokalt tall; § 11 gir ikke noe"),
-        ("sv", "2 timmar är en lokal siffra; § 11 ger ingen"),
-        ("da", "2 timer er et lokalt tal; § 11 giver intet"),
+        ("nb", "2 timer er fastsatt lokalt; § 11 oppgir ikke noe tall"),
+        ("sv", "2 timmar är ett lokalt värde; § 11 anger inget"),
+        ("da", "2 timer er fastsat lokalt; § 11 angiver intet tal"),
     ],
 )
 def test_a_length_is_said_in_the_language(language, text):
     assert said(Say.LOCAL_FIGURE.of(length=timedelta(hours=2), basis="§ 11"), language) == text
+
+
+def test_an_admission_happens_and_its_notice_is_sent():
+    happened, sent = (timed(which, NoticeKind.ADMITTED, AT) for which in (Time.OCCURRED, Time.SENT))
+    assert said(happened, "nb") == "innleggelse fredag 2025-03-07 12:00:01"
+    assert said(sent, "sv") == "inskrivningsmeddelande skickades fredag 2025-03-07 12:00:01"
+    assert said(sent) == "admission notice sent Friday 2025-03-07 12:00:01"
 
 
 @pytest.mark.parametrize(
