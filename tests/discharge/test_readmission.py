@@ -12,8 +12,9 @@ from adapter.discharge.agreement import Accord, Agreement, agreed, agreement, re
 from adapter.discharge.case import Case, Evidence, Fact, Step
 from adapter.discharge.deadlines import Deadline, DeadlineState, deadlines
 from adapter.discharge.notices import Notice, NoticeKind, Standing
+from adapter.discharge.pathways import WATCH
 from adapter.discharge.payment import liabilities
-from adapter.discharge.readmission import WATCH, Link, Verdict, courses, links
+from adapter.discharge.readmission import Link, Verdict, courses, links
 from adapter.discharge.wording import said
 from adapter.errors import ConfigurationError
 
@@ -256,6 +257,16 @@ def test_a_stay_that_was_cancelled_does_not_stand_between() -> None:
     )
     (link,) = found([*first(), wrong, taken_back, *again(5 * DAY)])
     assert (link.earlier, link.later, link.verdict) == (0, 2, Verdict.READMISSION)
+
+
+@pytest.mark.parametrize("kind", [K.PLACED, K.FOLLOWED_UP])
+def test_a_placement_or_follow_up_that_went_to_another_hospital_hides_no_readmission(
+    kind: NoticeKind,
+) -> None:
+    stray = notice(
+        kind, HOME - DAY, "stray", hospital=FORDE, sender="vik", receivers=(FORDE,), placement="hip-fracture"
+    )
+    assert verdicts([*first(), stray, *again(5 * DAY)]) == [Verdict.READMISSION]
 
 
 def test_a_stay_in_a_municipal_acute_bed_is_neither() -> None:
