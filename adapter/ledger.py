@@ -25,6 +25,7 @@ from adapter.discharge.ledger import (
     place,
     totals,
 )
+from adapter.discharge.notices import YEARS
 from adapter.discharge.payment import liabilities
 from adapter.errors import NotFound
 from adapter.store import cases as case_rows
@@ -60,6 +61,7 @@ class Ledger:
 
     def close(self, tx: Connection, month: str, now: datetime, *, by: str | None) -> Statement:
         """Book a month that is over. NotFound where it is closed already, or is not over yet."""
+        rows.alone(tx)
         if month in rows.closed(tx):
             raise NotFound(f"{month} is closed already; what has changed since is booked with a later month")
         _, last = bounds(month)
@@ -74,6 +76,7 @@ class Ledger:
         self, tx: Connection, entry_id: int, state: EntryState, now: datetime, *, by: str | None, why: str
     ) -> Entry:
         """Dispute, uphold or waive a booked charge; waiving is booked as a reversal with the next closing."""
+        rows.alone(tx)
         found = rows.entry(tx, entry_id)
         if found is None or found.kind is not EntryKind.CHARGE:
             raise NotFound(
@@ -122,6 +125,8 @@ class Ledger:
 def bounds(month: str) -> tuple[date, date]:
     """The first and the last day of a month; ValueError where it is none."""
     first = date.fromisoformat(f"{month}-01")
+    if first.year not in YEARS:
+        raise ValueError(f"{month} is not in {YEARS[0]} to {YEARS[-1]}")
     following = (first + timedelta(days=31)).replace(day=1)
     return first, following - timedelta(days=1)
 

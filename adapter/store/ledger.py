@@ -4,11 +4,23 @@ from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import Connection, insert, or_, select, update
+from sqlalchemy import Connection, insert, or_, select, text, update
 
 from adapter.discharge.ledger import Entry, EntryKind, EntryState
 from adapter.store.statements import Row, found
 from adapter.store.tables import case, deadline, ledger_entry, ledger_month
+
+
+def alone(tx: Connection) -> None:
+    """Hold off every other process that books or settles, until the commit: each would book a correction.
+
+    SQLite has one writer at a time and needs no such thing.
+    """
+    if tx.dialect.name == "postgresql":
+        tx.execute(_LOCK)
+
+
+_LOCK = text("LOCK TABLE ledger_month IN SHARE ROW EXCLUSIVE MODE")
 
 
 def closed(tx: Connection) -> dict[str, datetime]:
