@@ -94,15 +94,17 @@ class Ledger:
     def _open(self, tx: Connection, month: str, closed: set[str], now: datetime) -> list[Entry]:
         """The month's own days and means, and what has changed in those of the closed months."""
         wanted = {month, *closed}
-        owing, left = dict(rows.concerned(tx)), self._left(tx, wanted)
+        booked = rows.booked(tx)
+        owing, left = dict(rows.concerned(tx, booked)), self._left(tx, wanted)
         lines: list[Entry] = []
         found: list[Share] = []
         for patient in sorted({*owing.values(), *left.values()}):
             for case_id, case in self.cases.folded(tx, patient):
                 if case_id in owing:
-                    booked = [replace(e, case_id=case_id) for e in rows.of_case(tx, case_id)]
+                    known = rows.of_cases(tx, booked[case_id]) if case_id in booked else []
                     days = entries(case_id, liabilities(case, self._agreement, now, self.cases.roles))
-                    lines += corrections(booked, [e for e in days if month_of(e.day) in wanted])
+                    stand = [replace(e, case_id=case_id) for e in known]
+                    lines += corrections(stand, [e for e in days if month_of(e.day) in wanted])
                 if case_id in left:
                     found += shares(case, self._agreement, now, self.cases.roles)
         means_ = [e for e in monthly(means(found, self._agreement)) if month_of(e.day) in wanted]

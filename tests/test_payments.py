@@ -8,12 +8,14 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
 
 from adapter.discharge.ledger import EntryState
 from adapter.discharge.notices import AnswerValue, NoticeKind, Standing
 from adapter.errors import AdapterError, NotFound
 from adapter.ledger import Ledger, Statement, bounds
+from adapter.store import cases as case_rows
+from adapter.store import ledger as ledger_rows
 from adapter.store import tables
 from tests.conftest import StandingClock
 from tests.stage import Stage, answering, stage
@@ -101,6 +103,33 @@ def test_a_late_message_changes_a_closed_month_by_a_reversal_in_the_next(play: S
     clock.forward(days=30)
     close(play, "2014-04")
     assert statement(play, "2014-05").lines == ()
+
+
+def test_what_was_booked_is_found_through_a_chain_of_merges(play: Stage, clock: StandingClock):
+    clock.forward(days=29)
+    close(play)
+    (first,) = play.rows(tables.case)
+
+    def merged(tx: Connection) -> dict[int, list[int]]:
+        for old in (1, 2):
+            values = {**first, "id": old + 1}
+            tx.execute(tables.case.insert().values(values))
+            case_rows.merge(tx, old, old + 1, clock())
+        return ledger_rows.booked(tx)
+
+    assert play.write(merged) == {3: [1]}
+    with play.built.store.read() as tx:
+        assert [one for one, _ in ledger_rows.concerned(tx, [3])] == [3]
+
+
+def test_an_open_month_asks_the_ledger_nothing_for_a_case_without_bookings(play: Stage, clock: StandingClock):
+    clock.forward(days=2)
+    with play.built.store.read() as tx:
+        asked: list[str] = []
+        event.listen(tx, "before_cursor_execute", lambda _c, _u, said, *_: asked.append(said))
+        made = play.built.ledger.statement(tx, "2014-03", clock())
+    assert len(made.lines) == 2
+    assert [said for said in asked if "ledger_entry.case_id IN" in said] == []
 
 
 class Slowly(Ledger):
