@@ -12,9 +12,10 @@ from adapter.discharge.agreement import Accord, Agreement, agreed, agreement, re
 from adapter.discharge.case import Case, Evidence, Fact, Step
 from adapter.discharge.deadlines import Deadline, DeadlineState, deadlines
 from adapter.discharge.notices import Notice, NoticeKind, Standing
-from adapter.discharge.pathways import WATCH
+from adapter.discharge.pathways import WATCH, read_own
 from adapter.discharge.payment import liabilities
 from adapter.discharge.readmission import Link, Verdict, courses, links
+from adapter.discharge.rulefile import Table
 from adapter.discharge.wording import said
 from adapter.errors import ConfigurationError
 
@@ -491,6 +492,18 @@ def lives(draw: st.DrawFn) -> list[Fact]:
             hospital=hospital,
             acute=draw(st.sampled_from([True, None, False])),
         )
+        for kind in draw(st.lists(st.sampled_from([K.PLACED, K.FOLLOWED_UP]), max_size=2, unique=True)):
+            facts.append(
+                notice(
+                    kind,
+                    at + draw(st.sampled_from([-HOUR, timedelta(), HOUR, 50 * HOUR, 29 * DAY])),
+                    f"{kind}{number}",
+                    hospital=draw(st.sampled_from([LAERDAL, FORDE])),
+                    sender=draw(st.sampled_from([SOGNDAL, "vik"])),
+                    placement="frail-older-people" if kind is K.PLACED else None,
+                    fulfils=draw(st.sampled_from([None, "call"])) if kind is K.FOLLOWED_UP else None,
+                )
+            )
         if draw(st.integers(0, 4)) == 0:
             facts.append(notice(K.TRANSFERRED, at - HOUR, f"t{number}", hospital=hospital))
         if draw(st.integers(0, 4)) == 0:
@@ -510,8 +523,23 @@ def lives(draw: st.DrawFn) -> list[Fact]:
     return facts
 
 
+CALL = {
+    "kind": "call",
+    "actor": "municipality",
+    "basis": "helsefellesskapet",
+    "count": "elapsed",
+    "duration": "PT72H",
+    "earliest": "PT48H",
+    "remind_before": "PT12H",
+}
+GROUP = {"name": "frail-older-people", "follow_up": [CALL | {"duration": "PT24H", "earliest": "PT2H"}]}
+WITH_CALLS = agreement(
+    "norway", own=read_own(Table({"follow_up": [CALL], "group": [GROUP]}, "region"), NORWAY.country)
+)
+
+
 def told_of(case: Case) -> object:
-    return case.entries, case.again, case.died_at, deadlines(case, NORWAY, MUCH_LATER)
+    return case, deadlines(case, WITH_CALLS, MUCH_LATER)
 
 
 @settings(deadline=None)
