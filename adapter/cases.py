@@ -18,7 +18,7 @@ from adapter.discharge.agreement import Agreement
 from adapter.discharge.case import Case, Fact
 from adapter.discharge.deadlines import Deadline, deadlines
 from adapter.discharge.explaining import explained, following
-from adapter.discharge.notices import Notice, NoticeKind, Standing, local_date
+from adapter.discharge.notices import YEARS, Notice, NoticeKind, Standing, local_date
 from adapter.discharge.readmission import COUNTED, courses, links
 from adapter.errors import ConfigurationError, NotFound
 from adapter.fhir.bundles import Subject
@@ -201,6 +201,8 @@ class Cases:
             raise NotFound(f"there is no case {case_id}; `discharge-adapter cases` lists them")
         if at > now:
             raise NotFound(f"{at.isoformat()} lies ahead; record {what}")
+        if at.year not in YEARS:
+            raise NotFound(f"{at.isoformat()} is not in {YEARS[0]} to {YEARS[-1]}; write when it was")
         return row
 
     def _by_hand(self, row: Row, kind: NoticeKind, at: datetime, new_id: str) -> Notice:

@@ -25,6 +25,7 @@ from adapter.discharge.ledger import (
     place,
     totals,
 )
+from adapter.discharge.notices import YEARS
 from adapter.discharge.payment import liabilities
 from adapter.errors import NotFound
 from adapter.store import cases as case_rows
@@ -60,6 +61,7 @@ class Ledger:
 
     def close(self, tx: Connection, month: str, now: datetime, *, by: str | None) -> Statement:
         """Book a month that is over. NotFound where it is closed already, or is not over yet."""
+        rows.alone(tx)
         if month in rows.closed(tx):
             raise NotFound(f"{month} is closed already; what has changed since is booked with a later month")
         _, last = bounds(month)
@@ -74,6 +76,7 @@ class Ledger:
         self, tx: Connection, entry_id: int, state: EntryState, now: datetime, *, by: str | None, why: str
     ) -> Entry:
         """Dispute, uphold or waive a booked charge; waiving is booked as a reversal with the next closing."""
+        rows.alone(tx)
         found = rows.entry(tx, entry_id)
         if found is None or found.kind is not EntryKind.CHARGE:
             raise NotFound(
@@ -91,15 +94,17 @@ class Ledger:
     def _open(self, tx: Connection, month: str, closed: set[str], now: datetime) -> list[Entry]:
         """The month's own days and means, and what has changed in those of the closed months."""
         wanted = {month, *closed}
-        owing, left = dict(rows.concerned(tx)), self._left(tx, wanted)
+        booked = rows.booked(tx)
+        owing, left = dict(rows.concerned(tx, booked)), self._left(tx, wanted)
         lines: list[Entry] = []
         found: list[Share] = []
         for patient in sorted({*owing.values(), *left.values()}):
             for case_id, case in self.cases.folded(tx, patient):
                 if case_id in owing:
-                    booked = [replace(e, case_id=case_id) for e in rows.of_case(tx, case_id)]
+                    known = rows.of_cases(tx, booked[case_id]) if case_id in booked else []
                     days = entries(case_id, liabilities(case, self._agreement, now, self.cases.roles))
-                    lines += corrections(booked, [e for e in days if month_of(e.day) in wanted])
+                    stand = [replace(e, case_id=case_id) for e in known]
+                    lines += corrections(stand, [e for e in days if month_of(e.day) in wanted])
                 if case_id in left:
                     found += shares(case, self._agreement, now, self.cases.roles)
         means_ = [e for e in monthly(means(found, self._agreement)) if month_of(e.day) in wanted]
@@ -122,6 +127,8 @@ class Ledger:
 def bounds(month: str) -> tuple[date, date]:
     """The first and the last day of a month; ValueError where it is none."""
     first = date.fromisoformat(f"{month}-01")
+    if first.year not in YEARS:
+        raise ValueError(f"{month} is not in {YEARS[0]} to {YEARS[-1]}")
     following = (first + timedelta(days=31)).replace(day=1)
     return first, following - timedelta(days=1)
 

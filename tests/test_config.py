@@ -390,3 +390,22 @@ def test_a_region_sets_what_a_readmission_is_between_its_parties(tmp_path):
         load_region(file)
     assert str(file) in str(error.value)
     assert "term 'readmission': earliest: '12' is no duration" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('name = "Vik kommune"', 'name = "V\\u0000ik"', "name: holds U+0000, which cannot be shown"),
+        ('title = "Hoftebrot"', 'title = "\\u202eHofte"', "title: holds U+202E"),
+        ('basis = "Helsefellesskapet', 'basis = "\\u001b[2J', "basis: holds U+001B"),
+    ],
+)
+def test_what_no_page_can_show_is_told_with_file_entry_and_key(tmp_path, old, new, said):
+    file = tmp_path / "region.toml"
+    text = REGION.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+    with pytest.raises(ConfigurationError) as error:
+        load_region(file)
+    assert str(error.value).startswith(f"{file}: ")
+    assert said in str(error.value)

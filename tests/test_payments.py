@@ -1,15 +1,21 @@
 """A month's statement over both stores: worked out while it is open, frozen when it is closed."""
 
+import contextlib
+import threading
 from collections.abc import Iterator
-from datetime import timedelta
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import Connection, event
 
 from adapter.discharge.ledger import EntryState
 from adapter.discharge.notices import AnswerValue, NoticeKind, Standing
-from adapter.errors import NotFound
-from adapter.ledger import Statement, bounds
+from adapter.errors import AdapterError, NotFound
+from adapter.ledger import Ledger, Statement, bounds
+from adapter.store import cases as case_rows
+from adapter.store import ledger as ledger_rows
 from adapter.store import tables
 from tests.conftest import StandingClock
 from tests.stage import Stage, answering, stage
@@ -97,6 +103,93 @@ def test_a_late_message_changes_a_closed_month_by_a_reversal_in_the_next(play: S
     clock.forward(days=30)
     close(play, "2014-04")
     assert statement(play, "2014-05").lines == ()
+
+
+def test_what_was_booked_is_found_through_a_chain_of_merges(play: Stage, clock: StandingClock):
+    clock.forward(days=29)
+    close(play)
+    (first,) = play.rows(tables.case)
+
+    def merged(tx: Connection) -> dict[int, list[int]]:
+        for old in (1, 2):
+            values = {**first, "id": old + 1}
+            tx.execute(tables.case.insert().values(values))
+            case_rows.merge(tx, old, old + 1, clock())
+        return ledger_rows.booked(tx)
+
+    assert play.write(merged) == {3: [1]}
+    with play.built.store.read() as tx:
+        assert [one for one, _ in ledger_rows.concerned(tx, [3])] == [3]
+
+
+def test_an_open_month_asks_the_ledger_nothing_for_a_case_without_bookings(play: Stage, clock: StandingClock):
+    clock.forward(days=2)
+    with play.built.store.read() as tx:
+        asked: list[str] = []
+        event.listen(tx, "before_cursor_execute", lambda _c, _u, said, *_: asked.append(said))
+        made = play.built.ledger.statement(tx, "2014-03", clock())
+    assert len(made.lines) == 2
+    assert [said for said in asked if "ledger_entry.case_id IN" in said] == []
+
+
+class Slowly(Ledger):
+    """Works a statement out, and then waits a little for the others to have done so, too."""
+
+    others = threading.Barrier(2)
+
+    def statement(self, tx: Connection, month: str, now: datetime) -> Statement:
+        made = super().statement(tx, month, now)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            self.others.wait(timeout=0.5)
+        return made
+
+
+def closed_at_once(play: Stage, url: str, clock: StandingClock, *months: str) -> list[str]:
+    """Two processes close at the same moment; what each came to."""
+    other = stage(url, clock)
+    Slowly.others.reset()
+
+    def one(process: Stage, month: str) -> str:
+        ledger = Slowly(cases=process.built.ledger.cases)
+        try:
+            process.write(lambda tx: ledger.close(tx, month, clock(), by="Kari"))
+        except AdapterError as error:
+            return type(error).__name__
+        return "closed"
+
+    with ThreadPoolExecutor(2) as pool:
+        done = [
+            pool.submit(one, process, month) for process, month in zip((play, other), months, strict=True)
+        ]
+        found = sorted(future.result() for future in done)
+    other.close()
+    return found
+
+
+def test_two_who_close_one_month_at_once_book_it_once(play: Stage, clock: StandingClock, store_url: str):
+    clock.forward(days=29)
+    assert closed_at_once(play, store_url, clock, "2014-03", "2014-03") == ["NotFound", "closed"]
+    assert len(play.rows(tables.ledger_entry)) == 29
+
+
+def test_two_who_close_two_months_at_once_book_a_correction_once(
+    play: Stage, clock: StandingClock, store_url: str
+):
+    ready = play.rows(tables.message, type="ready-for-discharge")[0]["message_id"]
+    clock.forward(days=2)
+    answered(play)
+    clock.forward(days=35)
+    close(play)
+    tell(play, K.READY_FOR_DISCHARGE, standing=Standing.CANCELLATION, refers_to=ready)
+    clock.forward(days=60)
+    assert closed_at_once(play, store_url, clock, "2014-04", "2014-05") == ["closed", "closed"]
+    assert sorted(row["kind"] for row in play.rows(tables.ledger_entry)) == ["charge"] * 2 + ["reversal"] * 2
+
+
+@pytest.mark.parametrize("month", ["9999-12", "0001-01", "1949-12", "2200-01"])
+def test_a_month_at_the_ends_of_the_calendar_is_none(month: str):
+    with pytest.raises(ValueError, match="is not in 1950 to 2199"):
+        bounds(month)
 
 
 def test_a_waived_charge_is_reversed_with_the_next_month(play: Stage, clock: StandingClock):

@@ -9,7 +9,7 @@ import pytest
 
 from adapter.config import load_region
 from adapter.discharge.notices import NoticeKind, Standing
-from adapter.discharge.readmission import WATCH
+from adapter.discharge.pathways import WATCH
 from adapter.errors import ConfigurationError, NotFound
 from adapter.fhir.notices import notice_in
 from adapter.fhir.wire import parse
@@ -153,6 +153,7 @@ def test_a_closed_case_can_be_placed_although_the_patient_is_in_hospital_again(p
             datetime(2014, 3, 9, 10, 0, tzinfo=OSLO),
             "lies ahead; record a placement when it has been made",
         ),
+        (HIP, datetime(1, 1, 1, tzinfo=OSLO), "is not in 1950 to 2199; write when it was"),
     ],
 )
 def test_what_cannot_be_chosen_is_said_and_nothing_is_recorded(play, clock, name, at, said):
@@ -231,6 +232,38 @@ def test_a_followed_up_message_says_which_one_it_was(play, clock):
     done = play.message(K.FOLLOWED_UP, sender="sogndal", receivers=("laerdal-sjukehus",), fulfils="call")
     assert play.receive(done).outcome == "accepted"
     assert states(play) == {"call": "met", "gp-visit": "open"}
+
+
+@pytest.mark.parametrize("kind", [K.PLACED, K.FOLLOWED_UP])
+def test_who_places_or_follows_up_does_not_become_the_municipality_of_the_case(play, clock, kind):
+    home(play, clock)
+    clock.forward(hours=1)
+    name = {"placement": HIP} if kind is K.PLACED else {"fulfils": "call"}
+    play.receive(play.message(kind, sender="aurland", receivers=("laerdal-sjukehus",), **name))
+    assert case(play)["municipality"] == "sogndal"
+
+
+def test_nobody_takes_back_what_another_has_placed(play, clock):
+    play.receive(play.message(K.PLACED, placement=HIP, message_id="00000000-0000-4000-8000-000000000001"))
+    clock.forward(minutes=5)
+    home(play, clock)
+    off = play.message(
+        K.PLACED,
+        sender="luster",
+        receivers=("laerdal-sjukehus",),
+        placement=HIP,
+        standing=Standing.CANCELLATION,
+        refers_to="00000000-0000-4000-8000-000000000001",
+    )
+    assert play.receive(off).outcome == "accepted"
+    assert states(play) == {"call": "open", "gp-visit": "open"}
+
+
+def test_a_name_without_end_is_refused(play, clock):
+    home(play, clock)
+    told = play.receive(play.message(K.PLACED, placement="a" * 201))
+    assert (told.outcome, "longer than 200 characters" in str(told.reason)) == ("refused", True)
+    assert play.receive(play.message(K.PLACED, placement="a" * 200)).outcome == "accepted"
 
 
 # --- the clock ----------------------------------------------------------------------------------------------

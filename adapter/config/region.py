@@ -7,7 +7,7 @@ what to do.
 import os
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -16,10 +16,10 @@ from typing import Any
 from pydantic import ConfigDict, Field, ValidationError, field_validator
 
 from adapter.config.values import Frozen, Seconds, Sha256, Wait, is_address
-from adapter.config.wording import explained
+from adapter.config.wording import explained, place
 from adapter.discharge.agreement import Accord, agreement, country
 from adapter.discharge.pathways import NOTHING, TABLES, Own, read_own
-from adapter.discharge.rulefile import Table
+from adapter.discharge.rulefile import Table, unprintable
 from adapter.errors import ConfigurationError
 from adapter.messaging.envelope import HER
 from adapter.messaging.register import Endpoint, Partner, Party, ReceiptWhen, Register, Service, Side
@@ -167,6 +167,12 @@ def load_region(path: Path) -> Region:
         document = tomllib.loads(_with_environment(text, path))
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{path}: not valid TOML: {error}") from error
+    hidden = [
+        f"{': '.join((str(path), *place(where, document)))}: holds {found}, which cannot be shown"
+        for where, found in _hidden(document, ())
+    ]
+    if hidden:
+        raise ConfigurationError("\n".join(hidden))
     try:
         file = _RegionFile.model_validate(document)
     except ValidationError as error:
@@ -184,6 +190,17 @@ def load_region(path: Path) -> Region:
         unread=_unread(file),
         warnings=tuple(f"{path}: [[party]] id = {party!r}: {_UNREAD}" for party in _unread(file)),
     )
+
+
+def _hidden(value: Any, where: tuple[int | str, ...]) -> Iterator[tuple[tuple[int | str, ...], str]]:
+    """Where a text holds what no page and no database can show, and what that is."""
+    if isinstance(value, str) and (found := unprintable(value)) is not None:
+        yield where, found
+    entries = (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    )
+    for key, inner in entries:
+        yield from _hidden(inner, (*where, key))
 
 
 def _with_environment(text: str, path: Path) -> str:

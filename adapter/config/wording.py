@@ -49,8 +49,8 @@ def explained(
     for found in error.errors(include_input=False, include_url=False):
         path = tuple(found["loc"])
         where = elsewhere(str(path[0])) if path else None
-        place = where or ": ".join((file, *_place(path, document)))
-        lines.append(f"{place}: {_reason(found['type'], found.get('ctx', {}), found['msg'])}")
+        there = where or ": ".join((file, *place(path, document)))
+        lines.append(f"{there}: {_reason(found['type'], found.get('ctx', {}), found['msg'])}")
     return "\n".join(lines)
 
 
@@ -62,7 +62,7 @@ def _reason(kind: str, context: Mapping[str, Any], otherwise: str) -> str:
     return _WORDS.get(kind) or otherwise.removeprefix("Value error, ")
 
 
-def _place(path: tuple[int | str, ...], document: Any) -> list[str]:
+def place(path: tuple[int | str, ...], document: Any) -> list[str]:
     """The entry that a key stands in, where there are several, and the key."""
     places: list[str] = []
     keys: list[str] = []

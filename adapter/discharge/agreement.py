@@ -5,11 +5,12 @@ Terms are named in the country's rule file, or replace any key of any rule (`rul
 and the local day on which the count starts, and what it replaced is kept beside it.
 """
 
+import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import lru_cache
 from importlib import resources
 from types import MappingProxyType
@@ -20,7 +21,15 @@ from adapter.discharge.calendar import Calendar, day_off
 from adapter.discharge.counting import iso
 from adapter.discharge.notices import NoticeKind
 from adapter.discharge.pathways import FOLLOW_UP, NOTHING, Own
-from adapter.discharge.rulefile import Table, merged, read_amounts, read_country, read_readmission, read_rule
+from adapter.discharge.rulefile import (
+    Table,
+    merged,
+    read_amounts,
+    read_country,
+    read_readmission,
+    read_rule,
+    unprintable,
+)
 from adapter.discharge.rules import (
     NONE,
     Country,
@@ -39,6 +48,8 @@ OWN_TERMS = "local terms"
 """The name of terms that belong to no named agreement."""
 
 _OF_EVERY_COUNTRY = ("remind_before", "days_off", "amounts", "rules", "readmission")
+_YEAR = re.compile(r"[0-9]{4}")
+_DAYS = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,6})?")
 AVERAGE = "average_days"
 """The term by which a mean over a month decides; only where the country's law lets parties agree on it."""
 
@@ -290,11 +301,13 @@ def _try(accord: Accord, made: Agreement) -> None:
             raise ConfigurationError(
                 f"{_where(accord, country)}, term {key!r}: no such term; it may have: {known}"
             )
+    _readable(accord, country)
     days_off = accord.terms.get("days_off", ())
     if not isinstance(days_off, list | tuple):
         raise ConfigurationError(f"{_where(accord, country)}, term 'days_off': must be a list")
     for off in days_off:
         _day_off(off, accord, country)
+    _works(accord, country)
     read_amounts(_amounts(accord, _where(accord, country)), country.payment.payees)
     if AVERAGE in accord.terms:
         _level(accord, country)
@@ -308,17 +321,52 @@ def _try(accord: Accord, made: Agreement) -> None:
             _changed(rule, alone, country, f"{_where(accord, country)}, term {key!r}")
 
 
+def _readable(accord: Accord, country: Country) -> None:
+    """Every text says something that can be shown: an empty one would silently change nothing.
+
+    But in `rules`, where an empty text takes a key away.
+    """
+    where = _where(accord, country)
+    if not accord.name.strip() or unprintable(accord.name):
+        raise ConfigurationError(f"{where}: name: must be text that can be shown; write what it is called")
+    for key, text in _texts(accord.terms):
+        hidden = unprintable(text)
+        if not text.strip() and not (text == "" and key.startswith("rules.")):
+            raise ConfigurationError(f"{where}, term {key!r}: is empty; write its value, or leave it out")
+        if hidden is not None:
+            raise ConfigurationError(f"{where}, term {key!r}: holds {hidden}, which cannot be shown")
+
+
+def _texts(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Every text in terms, with the keys that lead to it."""
+    match value:
+        case str():
+            yield path, value
+        case Mapping():
+            for key, inner in value.items():
+                yield from _texts(inner, f"{path}.{key}" if path else str(key))
+        case list() | tuple():
+            for inner in value:
+                yield from _texts(inner, path)
+
+
+def _works(accord: Accord, country: Country) -> None:
+    """Somebody is at work on some day of a year: else what is counted in working days would never be due."""
+    off = accord.terms.get("days_off", ())
+    calendar = replace(country.calendar, holidays_of=None, days_off=tuple(off))
+    if off and all(calendar.is_off(date(2024, 1, 1) + timedelta(days=n)) for n in range(366)):
+        raise ConfigurationError(
+            f"{_where(accord, country)}, term 'days_off': leaves no day of the year on which anybody works"
+        )
+
+
 def _level(accord: Accord, country: Country) -> Level:
     given = accord.terms[AVERAGE]
-    try:
-        days = Decimal("NaN" if isinstance(given, bool) else str(given))
-    except InvalidOperation:
-        days = Decimal("NaN")
-    if not days.is_finite() or days < 0:
+    if _DAYS.fullmatch(str(given)) is None:
         raise ConfigurationError(
             f"{_where(accord, country)}, term {AVERAGE!r}: {given!r} is no number of days; write it like 3.5"
         )
-    return Level(agreement=accord.name, days=days, between=accord.between)
+    return Level(agreement=accord.name, days=Decimal(str(given)), between=accord.between)
 
 
 def _day_off(text: Any, accord: Accord, country: Country) -> None:
@@ -333,7 +381,11 @@ def _amounts(accord: Accord, where: str) -> list[Table]:
     given = accord.terms.get("amounts", [])
     if isinstance(given, Mapping):
         given = [
-            {"year": int(year) if str(year).isdigit() else year, "amount": str(amount), "basis": accord.name}
+            {
+                "year": int(year) if _YEAR.fullmatch(str(year)) else year,
+                "amount": str(amount),
+                "basis": accord.name,
+            }
             for year, amount in given.items()
         ]
     if not isinstance(given, list | tuple):
@@ -375,12 +427,17 @@ def _changed(rule: Rule, accord: Accord, country: Country, where: str) -> Rule:
         raw["confidence"] = "local"
     table = Table(raw, where)
     replaced = tuple(_replacements(rule.raw, over, accord.name, ""))
+    made = read_rule(table)
+    if made.trigger.placed != rule.trigger.placed:
+        raise ConfigurationError(
+            f"{where}, {rule.kind}: trigger, placed: names whom the rule is for; it stays"
+        )
     if _averaged(rule, accord, country):
         days = _level(accord, country).days
         others = (r for r in replaced if r.key != "quiet")
         replaced = (Replaced(agreement=accord.name, key=AVERAGE, was=NONE, now=f"{days:f}"), *others)
     return replace(
-        read_rule(table),
+        made,
         replaced=(*rule.replaced, *replaced),
         own=rule.own,
         placement=rule.placement,

@@ -172,6 +172,8 @@ def _told_by(notice: Notice) -> Iterator[tuple[str, Moment]]:
 # --- the fold ---------------------------------------------------------------------------------------------
 
 STAY_ENDS = (NoticeKind.DISCHARGED, NoticeKind.DECEASED, NoticeKind.LEFT_AGAINST_ADVICE)
+BESIDE_THE_STAY = (NoticeKind.PLACED, NoticeKind.FOLLOWED_UP)
+"""What is told of a patient by whoever it may be, and shows no stay."""
 _BEGINS = (NoticeKind.ADMITTED, NoticeKind.READY_FOR_DISCHARGE, NoticeKind.LEAVE_STARTED)
 
 
@@ -460,8 +462,12 @@ def _alive(entries: Iterable[Entry]) -> bool:
 
 
 def _municipality(hospital: str | None, entries: list[Entry]) -> str | None:
-    """The other side of the latest notice between the hospital and somebody else."""
-    for e in reversed(entries):
+    """The other side of the latest notice between the hospital and somebody else.
+
+    Who places a patient or follows one up does not become responsible by it, unless nothing else is known.
+    """
+    of_the_stay = [e for e in entries if e.notice.kind not in BESIDE_THE_STAY]
+    for e in reversed(of_the_stay or entries):
         notice = e.notice
         if hospital is None or hospital in notice.receivers:
             return notice.sender

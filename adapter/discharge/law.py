@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from adapter.discharge.counting import WAYS, Count
 from adapter.discharge.notices import NoticeKind
-from adapter.discharge.readmission import WATCH
+from adapter.discharge.pathways import WATCH
 from adapter.discharge.rules import (
     Amount,
     Country,

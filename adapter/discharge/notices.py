@@ -83,6 +83,9 @@ class AnswerValue(StrEnum):
     UNCLASSIFIED = "unclassified"
 
 
+YEARS = range(1950, 2200)
+"""In which anything can happen to a patient; a year outside is a slip."""
+
 Moment = datetime | date
 """An aware instant, or a day where the message gives no time of day."""
 

@@ -18,10 +18,14 @@ from adapter.discharge.rules import Country, Placement, PlacementKind, Rule
 FOLLOW_UP = "follow-up-"
 """How the kind of a follow-up's deadline begins; `call` is due as `follow-up-call`."""
 
+WATCH = f"{FOLLOW_UP}readmission-watch"
+"""The kind of the deadline that is open while a readmission may still come."""
+
 TABLES = ("follow_up", "pathway", "group")
 """The tables of a region file or a scenario in which follow-ups stand."""
 
 _WORD = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
+_LONGEST = 64  # characters of a name
 _OF_A_RULE = (
     "actor",
     "basis",
@@ -130,14 +134,21 @@ def _named(table: Table) -> str:
 
 
 def _word(text: str) -> str:
-    if _WORD.fullmatch(text) is None or text != text.lower():
-        raise ValueError(f"{text!r} is no name; write small letters, digits and hyphens, like gp-visit")
+    if len(text) > _LONGEST or _WORD.fullmatch(text) is None or text != text.lower():
+        shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+        raise ValueError(
+            f"{shown!r} is no name; write at most {_LONGEST} small letters, digits and hyphens, like gp-visit"
+        )
     return text
 
 
 def _follow_up(table: Table, placement: Placement | None) -> Rule:
     """A follow-up as the rule that it is."""
     kind = table.parsed("kind", _word)
+    if f"{FOLLOW_UP}{kind}" == WATCH:
+        raise table.wrong(
+            "kind", f"{kind!r} is what waits for a readmission; give the follow-up another name"
+        )
     where = f"{table.where} ({kind})"
     table.where = where
     raw: dict[str, Any] = {
@@ -167,12 +178,16 @@ def _trigger(table: Table, placement: Placement | None) -> dict[str, Any]:
             "placed", "put it under its pathway or group instead"
         )
     trigger = {"notice": NoticeKind.DISCHARGED.value, "time": "occurred", **given}
+    if trigger["notice"] == NoticeKind.DECEASED.value:
+        raise table.wrong("trigger", "nobody is followed up after a death; count from another notice")
     return trigger if placement is None else {**trigger, "placed": placement.name}
 
 
 def _satisfying(table: Table) -> tuple[NoticeKind, ...]:
     if table.content.get("satisfied_by") == []:
         raise table.wrong("satisfied_by", "is empty; leave it out, and followed-up is meant")
+    if NoticeKind.DECEASED.value in (table.content.get("satisfied_by") or ()):
+        raise table.wrong("satisfied_by", "a death ends every follow-up and fulfils none; leave it out")
     return table.notices("satisfied_by") or (NoticeKind.FOLLOWED_UP,)
 
 

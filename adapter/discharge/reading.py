@@ -15,8 +15,7 @@ from adapter.discharge.counting import (
 )
 from adapter.discharge.notices import AnswerValue, NoticeKind, local_date
 from adapter.discharge.occasions import Occasion, readinesses, thread, told_at
-from adapter.discharge.pathways import FOLLOW_UP
-from adapter.discharge.readmission import WATCH
+from adapter.discharge.pathways import FOLLOW_UP, WATCH
 from adapter.discharge.rules import PartyIs, Rule, Telling, Time
 from adapter.discharge.sentences import Say, Sentence, of_file, timed
 

@@ -13,15 +13,13 @@ from enum import StrEnum
 from functools import lru_cache
 
 from adapter.discharge.agreement import Agreement
-from adapter.discharge.case import Again, Case, CaseState, Entry, Fact, fold
+from adapter.discharge.case import BESIDE_THE_STAY, Again, Case, CaseState, Entry, Fact, fold
 from adapter.discharge.counting import first_second, iso, last_second
 from adapter.discharge.notices import NoticeKind, local_date
+from adapter.discharge.pathways import WATCH
 from adapter.discharge.rulefile import Table, read_rule
 from adapter.discharge.rules import Readmission, Rule
 from adapter.discharge.sentences import Say, Sentence, of_file
-
-WATCH = "follow-up-readmission-watch"
-"""The kind of the deadline that is open while a readmission may still come."""
 
 _DISCHARGES = (NoticeKind.DISCHARGED, NoticeKind.LEFT_AGAINST_ADVICE)
 
@@ -86,6 +84,8 @@ def in_hospital(case: Case, roles: Mapping[str, str]) -> bool:
     """Whether it is a stay in a hospital: municipal acute beds have neither discharges nor readmissions."""
     if case.hospital is None or case.state is CaseState.CANCELLED:
         return False
+    if not any(e.counts and e.notice.kind not in BESIDE_THE_STAY for e in case.entries):
+        return False  # a placement or a follow-up that went astray: nobody has lain there
     return roles.get(case.hospital, "hospital") in ("hospital", "unknown")
 
 

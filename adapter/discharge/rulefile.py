@@ -1,15 +1,17 @@
 """Reading rule files, and what regions write in the same form: every error names file, key and reason."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
+from unicodedata import category
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from adapter.discharge.calendar import Calendar, country_code, day_off
 from adapter.discharge.counting import IN_DAYS, MAY_TAKE, TAKES, WAYS, Count, duration, iso
-from adapter.discharge.notices import NoticeKind
+from adapter.discharge.notices import YEARS, NoticeKind
 from adapter.discharge.rules import (
     ACTORS,
     CONFIDENCES,
@@ -60,6 +62,8 @@ class Table:
             return None
         if not isinstance(value, type_) or (isinstance(value, bool) and type_ is not bool):
             raise self.wrong(key, f"must be {_SPOKEN[type_]}")
+        if isinstance(value, str):
+            self._readable(key, value)
         return value
 
     def required(self, key: str, type_: type[T]) -> T:
@@ -130,11 +134,29 @@ class Table:
             said = f"{text!r} is no number" if isinstance(error, InvalidOperation) else str(error)
             raise self.wrong(key, said) from error
 
+    def _readable(self, key: str, text: str) -> None:
+        if not text.strip():
+            raise self.wrong(key, "is empty; write it, or leave the key out")
+        hidden = unprintable(text)
+        if hidden is not None:
+            raise self.wrong(key, f"holds {hidden}, which cannot be shown; leave it out")
+
     def _among(self, key: str, value: Any, words: Iterable[str]) -> str:
         if value not in words:
             raise self.wrong(key, f"{value!r} is unknown; it may be: {', '.join(words)}")
         return cast(str, value)
 
+
+def unprintable(text: str) -> str | None:
+    """The first character of a text that no page or database can show, as U+0000; None where there is none.
+
+    Those that turn the direction of writing are among them: a name could be made to look like another one.
+    """
+    found = (c for c in text if c not in "\n\t" and (category(c) in ("Cc", "Cs") or c in _TURNING))
+    return next((f"U+{ord(c):04X}" for c in found), None)
+
+
+_TURNING = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))
 
 _SPOKEN: dict[type, str] = {
     str: "text",
@@ -464,7 +486,7 @@ def _average(table: Table) -> AverageAllowed:
 
 def read_amounts(tables: Iterable[Table], payees: tuple[str, ...]) -> tuple[Amount, ...]:
     """The prices of a rule file or of an agreement."""
-    made = []
+    made: list[Amount] = []
     for table in tables:
         first = table.optional("from_day", int)
         one = Amount(
@@ -481,15 +503,27 @@ def read_amounts(tables: Iterable[Table], payees: tuple[str, ...]) -> tuple[Amou
             raise table.wrong("from_day", f"{one.from_day} is no day; the first charged day is 1")
         if one.to_day is not None and one.to_day < one.from_day:
             raise table.wrong("to_day", f"{one.to_day} is before from_day {one.from_day}")
+        if one.year not in YEARS:
+            raise table.wrong("year", f"{one.year} is not in {YEARS[0]} to {YEARS[-1]}")
+        if any(_same_days(one, m) for m in made):
+            raise table.wrong("year", f"the price of {one.year} is given twice for the same days; keep one")
         made.append(one)
     return tuple(made)
 
 
+def _same_days(one: Amount, other: Amount) -> bool:
+    if (one.year, one.payee) != (other.year, other.payee):
+        return False
+    return one.covers(one.year, other.from_day) or other.covers(one.year, one.from_day)
+
+
 def _money(text: str) -> Decimal:
-    amount = Decimal(text)
-    if not amount.is_finite() or amount < 0 or amount != round(amount, 2):
+    if _AMOUNT.fullmatch(text) is None:
         raise ValueError(f"{text!r} is no amount; write it like 5745 or 120.50")
-    return amount
+    return Decimal(text)
+
+
+_AMOUNT = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,2}0*)?")
 
 
 def _term(table: Table) -> Term:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from adapter.discharge.agreement import Agreement, agreement, country, read_accord
 from adapter.discharge.case import Evidence, Fact, Step
 from adapter.discharge.explaining import explained, following
-from adapter.discharge.notices import AnswerValue, Notice, NoticeKind, Standing, local_date
+from adapter.discharge.notices import YEARS, AnswerValue, Notice, NoticeKind, Standing, local_date
 from adapter.discharge.pathways import NOTHING, TABLES, read_own
 from adapter.discharge.readmission import courses, links
 from adapter.discharge.rulefile import Table
@@ -294,11 +294,13 @@ class _Event:
         if value is None:
             return None
         try:
-            return date.fromisoformat(value)
+            made = date.fromisoformat(value)
         except (TypeError, ValueError) as error:
             raise ConfigurationError(
                 f"{self.where}: {key}: {value!r} is no date; write 2024-03-04"
             ) from error
+        _of_our_time(made, key, self.where)
+        return made
 
     def _flag(self, key: str, *, required: bool = False) -> bool | None:
         value = self.content.get(key)
@@ -334,4 +336,10 @@ def _instant(content: Document, key: str, where: str) -> datetime:
         ) from error
     if made.tzinfo is None:
         raise ConfigurationError(f"{where}: {key}: {value!r} has no offset; write {value}+01:00, or Z")
+    _of_our_time(made, key, where)
     return made
+
+
+def _of_our_time(day: date, key: str, where: str) -> None:
+    if day.year not in YEARS:
+        raise ConfigurationError(f"{where}: {key}: the year {day.year} is not in {YEARS[0]} to {YEARS[-1]}")

@@ -12,6 +12,7 @@ from re import ASCII, IGNORECASE, compile
 from typing import Any
 from urllib.parse import quote
 
+from adapter.discharge import notices
 from adapter.messaging.envelope import HER, PERSON_SYSTEMS, Address
 
 Resource = dict[str, Any]
@@ -26,7 +27,7 @@ FOLLOW_UP_SYSTEM = f"{CANONICAL}/CodeSystem/follow-ups"
 PLACEMENT_SYSTEM = f"{CANONICAL}/CodeSystem/placements"
 """Code system of Task.businessStatus in an answer."""
 
-YEARS = range(1950, 2200)
+YEARS = notices.YEARS
 """Outside of these a time is a slip of the pen, and arithmetic with zones becomes unsafe."""
 
 RECEIPT_EVENT = "receipt"

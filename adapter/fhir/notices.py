@@ -216,7 +216,10 @@ def _placement(plan: Resource, standing: Standing) -> str | None:
 def _coded(concepts: Any, system: str) -> str | None:
     """The first code of `system` in a list of CodeableConcepts."""
     codings = (c for concept in concepts or () if concept for c in concept.get("coding") or ())
-    return next((c["code"] for c in codings if c.get("system") == system and c.get("code")), None)
+    found = next((c["code"] for c in codings if c.get("system") == system and c.get("code")), None)
+    if found is not None and len(found) > LONGEST_ID:
+        raise Refused(f"a code of {system} is longer than {LONGEST_ID} characters", code="value")
+    return found
 
 
 def _follow_up(bundle: Bundle, zone: tzinfo) -> date | None:

@@ -4,11 +4,23 @@ from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import Connection, insert, or_, select, update
+from sqlalchemy import Connection, insert, select, text, update
 
 from adapter.discharge.ledger import Entry, EntryKind, EntryState
 from adapter.store.statements import Row, found
 from adapter.store.tables import case, deadline, ledger_entry, ledger_month
+
+
+def alone(tx: Connection) -> None:
+    """Hold off every other process that books or settles, until the commit: each would book a correction.
+
+    SQLite has one writer at a time and needs no such thing.
+    """
+    if tx.dialect.name == "postgresql":
+        tx.execute(_LOCK)
+
+
+_LOCK = text("LOCK TABLE ledger_month IN SHARE ROW EXCLUSIVE MODE")
 
 
 def closed(tx: Connection) -> dict[str, datetime]:
@@ -20,8 +32,9 @@ def closed(tx: Connection) -> dict[str, datetime]:
 def close(tx: Connection, month: str, lines: Iterable[Entry], now: datetime, by: str | None) -> None:
     """Book the lines and close the month."""
     tx.execute(insert(ledger_month).values(month=month, closed_at=now, closed_by=by))
-    for line in lines:
-        tx.execute(insert(ledger_entry).values(month=month, **_values(line)))
+    made = [{"month": month, **_values(line)} for line in lines]
+    if made:
+        tx.execute(insert(ledger_entry), made)
 
 
 def of_month(tx: Connection, month: str) -> list[Entry]:
@@ -29,9 +42,9 @@ def of_month(tx: Connection, month: str) -> list[Entry]:
     return _entries(tx, ledger_entry.c.month == month)
 
 
-def of_case(tx: Connection, case_id: int) -> list[Entry]:
-    """Everything booked for a case, under its own id or an alias of it."""
-    return _entries(tx, ledger_entry.c.case_id.in_(_ids(tx, case_id)))
+def of_cases(tx: Connection, ids: Iterable[int]) -> list[Entry]:
+    """Everything booked under these ids."""
+    return _entries(tx, ledger_entry.c.case_id.in_(list(ids)))
 
 
 def of_means(tx: Connection) -> list[Entry]:
@@ -56,18 +69,32 @@ def settle(tx: Connection, entry_id: int, state: EntryState) -> None:
     tx.execute(update(ledger_entry).where(ledger_entry.c.id == entry_id).values(state=state.value))
 
 
-def concerned(tx: Connection) -> list[tuple[int, str]]:
-    """The cases for which something may be owed, and those booked already: (id, patient)."""
+def booked(tx: Connection) -> dict[int, list[int]]:
+    """The cases for which something is booked, each with the ids that it had: its own, and its aliases."""
+    merged = select(case.c.id, case.c.merged_into).where(case.c.merged_into.is_not(None))
+    into = {row[0]: row[1] for row in tx.execute(merged)}
+    made: dict[int, list[int]] = {}
+    query = select(ledger_entry.c.case_id).where(ledger_entry.c.case_id.is_not(None)).distinct()
+    for one in sorted(tx.execute(query).scalars()):
+        standing, met = one, {one}
+        while into.get(standing, standing) not in met:
+            standing = into[standing]
+            met.add(standing)
+        made.setdefault(standing, []).append(one)
+    return made
+
+
+def concerned(tx: Connection, known: Iterable[int]) -> list[tuple[int, str]]:
+    """The cases for which something may be owed, and those `known` to be booked: (id, patient)."""
     may_owe = select(deadline.c.case_id).where(
         deadline.c.kind == "payment-start", deadline.c.state != "met"
     )  # a void one may have days behind it: those refused in words before an answer that was never read
-    booked = select(ledger_entry.c.case_id).where(ledger_entry.c.case_id.is_not(None))
-    into = select(case.c.merged_into).where(case.c.id.in_(booked), case.c.merged_into.is_not(None))
-    query = select(case.c.id, case.c.patient).where(
-        case.c.merged_into.is_(None),
-        or_(case.c.id.in_(may_owe), case.c.id.in_(booked), case.c.id.in_(into)),
-    )
-    return [(row[0], row[1]) for row in tx.execute(query.order_by(case.c.id))]
+    query = select(case.c.id, case.c.patient).where(case.c.merged_into.is_(None))
+    made = {row[0]: row[1] for row in tx.execute(query.where(case.c.id.in_(may_owe)))}
+    ids = sorted(known)
+    for some in (ids[start : start + 500] for start in range(0, len(ids), 500)):
+        made |= {row[0]: row[1] for row in tx.execute(query.where(case.c.id.in_(some)))}
+    return sorted(made.items())
 
 
 def left(tx: Connection, since: datetime, until: datetime) -> list[tuple[int, str]]:
@@ -76,16 +103,6 @@ def left(tx: Connection, since: datetime, until: datetime) -> list[tuple[int, st
         case.c.merged_into.is_(None), case.c.discharged_at >= since, case.c.discharged_at < until
     )
     return [(row[0], row[1]) for row in tx.execute(query.order_by(case.c.id))]
-
-
-def _ids(tx: Connection, case_id: int) -> list[int]:
-    """The id of a case and every alias of it."""
-    ids, new = [case_id], [case_id]
-    while new:
-        new = list(tx.execute(select(case.c.id).where(case.c.merged_into.in_(new))).scalars())
-        new = [one for one in new if one not in ids]
-        ids += new
-    return ids
 
 
 def _entries(tx: Connection, condition: object) -> list[Entry]:

@@ -36,7 +36,8 @@ UNUSABLE = "the endpoint's address or token cannot be used in a request; correct
 _VALUE = compile(r"[!-~]+", ASCII)  # of a header
 _FAULTS = (OSError, http.client.HTTPException, ValueError)
 _MOST_LINES = 64  # connections that one thread keeps
-_MOST_HEAD = 64 * 1024  # bytes of an answer before its body
+_MOST_HEAD = 64 * 1024  # bytes of an answer that are not its body
+_MOST_FRAME = 8  # more of them for each byte of body: chunks of a single byte need five
 _PIECE = 64 * 1024  # bytes read at once
 _TOGETHER = 64 * 1024  # bytes of a body that leave in one piece with the head
 
@@ -308,9 +309,10 @@ def _send(
 def _read(line: socket.socket, answer: _Answer, endpoint: Endpoint, most: int) -> None:
     """Read the answer until it is whole, longer than `most` bytes, or too late.
 
-    A socket's own timeout is per piece, so each piece gets what is left.
+    A socket's own timeout is per piece, so each piece gets what is left. What is no body (a head, provisional
+    answers, chunk extensions, trailers) has its bound too, or a peer could keep a processor busy with it.
     """
-    until, head = perf_counter() + endpoint.timeout, 0
+    until, come = perf_counter() + endpoint.timeout, 0
     while not answer.whole and len(answer.body) <= most:
         left = until - perf_counter()
         if left <= 0:
@@ -321,9 +323,10 @@ def _read(line: socket.socket, answer: _Answer, endpoint: Endpoint, most: int) -
             answer.ended()
             return
         answer.feed(piece)
-        head += len(piece) if answer.status is None else 0
-        if head >= _MOST_HEAD:
-            raise http.client.HTTPException("a head without end")
+        come += len(piece)
+        beside = come - len(answer.body)
+        if not answer.whole and beside >= _MOST_HEAD + _MOST_FRAME * len(answer.body):
+            raise http.client.HTTPException("more about the body than body")
 
 
 def _since(started: float) -> float:

@@ -167,7 +167,7 @@ def test_a_country_made_of_known_ways_is_only_a_file():
         ('time = "seen"', 'time = "read"', "satisfied_by 1: time: 'read' is unknown"),
         ('voided_by = ["deceased"]', 'voided = ["deceased"]', "voided: is not a key of this table"),
         ('zone = "Europe/Ljubljana"', 'zone = "Europe/Klow"', "rules/syldavia.toml: zone: "),
-        ('amount = "120.50"', 'amount = "much"', "payment, amount 1: amount: 'much' is no number"),
+        ('amount = "120.50"', 'amount = "much"', "payment, amount 1: amount: 'much' is no amount"),
         ('currency = "KHR"\n', "", "payment: currency: is missing"),
         ('country = "syldavia"', "country =", "not TOML"),
     ],
@@ -386,7 +386,7 @@ def test_a_local_holiday_holds_between_those_who_agreed_on_it():
         ({"amounts": {"2025": "-5900"}}, "amounts 1: amount: '-5900' is no amount"),
         ({"amounts": {"2025": "59.001"}}, "amounts 1: amount: '59.001' is no amount"),
         ({"amounts": {"2025": "NaN"}}, "amounts 1: amount: 'NaN' is no amount"),
-        ({"amounts": {"2025": "5 900"}}, "amounts 1: amount: '5 900' is no number"),
+        ({"amounts": {"2025": "5 900"}}, "amounts 1: amount: '5 900' is no amount"),
         ({"amounts": [{"year": 2025}]}, "amounts 1: amount: is missing"),
         (
             {"amounts": [{"year": 2025, "amount": "1", "payee": "king"}]},
@@ -689,3 +689,65 @@ def test_every_mistake_of_a_rule_file_is_told_with_file_key_and_reason(old, new,
     with pytest.raises(ConfigurationError, match=r"^rules/borduria\.toml") as error:
         read_rules(BORDURIA.replace(old, new, 1), "rules/borduria.toml")
     assert said in str(error.value)
+
+
+# --- terms that would harm later ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("terms", "said"),
+    [
+        ({"answer_within": ""}, "term 'answer_within': is empty; write its value, or leave it out"),
+        ({"readmission": {"earliest": ""}}, "term 'readmission.earliest': is empty"),
+        ({"rules": {"answer": {"concerns": " "}}}, "term 'rules.answer.concerns': is empty"),
+        ({"rules": {"answer": {"note": "\x00"}}}, "term 'rules.answer.note': holds U+0000"),
+        ({"amounts": {"²": "1"}}, "amounts 1: year: must be a whole number"),
+        ({"amounts": {"9" * 5000: "1"}}, "amounts 1: year: must be a whole number"),
+        ({"amounts": [{"year": 20240, "amount": "1"}]}, "amounts 1: year: 20240 is not in 1950 to 2199"),
+        ({"amounts": {"2024": "1_000"}}, "amount: '1_000' is no amount"),
+        ({"amounts": {"2024": "٥"}}, "is no amount; write it like 5745"),
+        (
+            {"amounts": [{"year": 2024, "amount": "1"}, {"year": 2024, "amount": "2", "from_day": 3}]},
+            "amounts 2: year: the price of 2024 is given twice for the same days",
+        ),
+        (
+            {
+                "days_off": [f"{month:02}-{day:02}" for month in range(1, 13) for day in range(1, 30)]
+                + [f"{month:02}-30" for month in range(1, 13) if month != 2]
+                + [f"{month:02}-31" for month in (1, 3, 5, 7, 8, 10, 12)]
+            },
+            "term 'days_off': leaves no day of the year on which anybody works",
+        ),
+        (
+            {"rules": {"answer": {"trigger": {"placed": "hip"}}}},
+            "trigger, placed: names whom the rule is for",
+        ),
+    ],
+)
+def test_a_term_that_says_nothing_or_cannot_be_worked_with_is_refused(terms, said):
+    with pytest.raises(ConfigurationError) as error:
+        agreement("norway", terms)
+    assert said in str(error.value)
+    assert "agreement 'norway'" in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["", " ", "\x07"])
+def test_an_accord_has_a_name_that_can_be_shown(name):
+    with pytest.raises(ConfigurationError, match="name: must be text that can be shown"):
+        agreement("norway", accords=[Accord(name=name, terms={"grace": "PT24H"})])
+
+
+@pytest.mark.parametrize("level", ["1e999999", "1e5", "٣", "3.1234567", "1000", " 3 "])
+def test_a_level_is_a_plain_number_of_days(level):
+    with pytest.raises(ConfigurationError, match=r"term 'average_days': .* is no number of days"):
+        agreement("sweden", {"average_days": level})
+
+
+def test_prices_of_one_year_may_differ_by_payee_and_by_day():
+    amounts = [
+        {"year": 2024, "amount": "1", "to_day": 2},
+        {"year": 2024, "amount": "2", "from_day": 3},
+        {"year": 2025, "amount": "3"},
+    ]
+    payment = agreement("norway", {"amounts": amounts}).payment((), date(2024, 1, 1))
+    assert [payment.priced(2024, n, "hospital").amount for n in (2, 3)] == [1, 2]

@@ -10,8 +10,7 @@ from adapter.discharge.agreement import agreement, countries, country
 from adapter.discharge.case import CaseState, Fact, fold
 from adapter.discharge.deadlines import Deadline, DeadlineState, deadlines
 from adapter.discharge.notices import Notice, NoticeKind, Standing
-from adapter.discharge.pathways import read_own
-from adapter.discharge.readmission import WATCH
+from adapter.discharge.pathways import WATCH, read_own
 from adapter.discharge.rulefile import Table
 from adapter.discharge.scenario import explain
 from adapter.errors import ConfigurationError
@@ -579,3 +578,25 @@ def test_a_bad_event_says_which_one_and_what_to_write(event, said):
     with pytest.raises(ConfigurationError) as refused:
         due(event, pathway=[HIP])
     assert said in str(refused.value)
+
+
+# --- what would harm later ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"kind": "readmission-watch"}, "kind: 'readmission-watch' is what waits for a readmission"),
+        ({"kind": "a" * 65}, "is no name; write at most 64 small letters"),
+        ({"basis": " "}, "basis: is empty; write it"),
+        ({"basis": "Sogn\x00LMS"}, "basis: holds U+0000, which cannot be shown"),
+        ({"note": "\u202egnp"}, "note: holds U+202E, which cannot be shown"),
+        ({"trigger": {"notice": "deceased"}}, "trigger: nobody is followed up after a death"),
+        ({"satisfied_by": ["deceased"]}, "satisfied_by: a death ends every follow-up and fulfils none"),
+    ],
+)
+def test_a_follow_up_that_could_never_be_or_never_be_shown_is_refused(change, said):
+    with pytest.raises(ConfigurationError) as error:
+        due(IN, OUT, follow_up=[{**CALL, **change}])
+    assert said in str(error.value)
+    assert "scenario, agreement, follow_up 1" in str(error.value)

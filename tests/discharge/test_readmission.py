@@ -12,8 +12,10 @@ from adapter.discharge.agreement import Accord, Agreement, agreed, agreement, re
 from adapter.discharge.case import Case, Evidence, Fact, Step
 from adapter.discharge.deadlines import Deadline, DeadlineState, deadlines
 from adapter.discharge.notices import Notice, NoticeKind, Standing
+from adapter.discharge.pathways import WATCH, read_own
 from adapter.discharge.payment import liabilities
-from adapter.discharge.readmission import WATCH, Link, Verdict, courses, links
+from adapter.discharge.readmission import Link, Verdict, courses, links
+from adapter.discharge.rulefile import Table
 from adapter.discharge.wording import said
 from adapter.errors import ConfigurationError
 
@@ -258,6 +260,16 @@ def test_a_stay_that_was_cancelled_does_not_stand_between() -> None:
     assert (link.earlier, link.later, link.verdict) == (0, 2, Verdict.READMISSION)
 
 
+@pytest.mark.parametrize("kind", [K.PLACED, K.FOLLOWED_UP])
+def test_a_placement_or_follow_up_that_went_to_another_hospital_hides_no_readmission(
+    kind: NoticeKind,
+) -> None:
+    stray = notice(
+        kind, HOME - DAY, "stray", hospital=FORDE, sender="vik", receivers=(FORDE,), placement="hip-fracture"
+    )
+    assert verdicts([*first(), stray, *again(5 * DAY)]) == [Verdict.READMISSION]
+
+
 def test_a_stay_in_a_municipal_acute_bed_is_neither() -> None:
     roles = {FORDE: "municipal-acute-bed"}
     bed = stay("bed", HOME + 2 * DAY, HOME + 3 * DAY, hospital=FORDE)
@@ -480,6 +492,18 @@ def lives(draw: st.DrawFn) -> list[Fact]:
             hospital=hospital,
             acute=draw(st.sampled_from([True, None, False])),
         )
+        for kind in draw(st.lists(st.sampled_from([K.PLACED, K.FOLLOWED_UP]), max_size=2, unique=True)):
+            facts.append(
+                notice(
+                    kind,
+                    at + draw(st.sampled_from([-HOUR, timedelta(), HOUR, 50 * HOUR, 29 * DAY])),
+                    f"{kind}{number}",
+                    hospital=draw(st.sampled_from([LAERDAL, FORDE])),
+                    sender=draw(st.sampled_from([SOGNDAL, "vik"])),
+                    placement="frail-older-people" if kind is K.PLACED else None,
+                    fulfils=draw(st.sampled_from([None, "call"])) if kind is K.FOLLOWED_UP else None,
+                )
+            )
         if draw(st.integers(0, 4)) == 0:
             facts.append(notice(K.TRANSFERRED, at - HOUR, f"t{number}", hospital=hospital))
         if draw(st.integers(0, 4)) == 0:
@@ -499,8 +523,23 @@ def lives(draw: st.DrawFn) -> list[Fact]:
     return facts
 
 
+CALL = {
+    "kind": "call",
+    "actor": "municipality",
+    "basis": "helsefellesskapet",
+    "count": "elapsed",
+    "duration": "PT72H",
+    "earliest": "PT48H",
+    "remind_before": "PT12H",
+}
+GROUP = {"name": "frail-older-people", "follow_up": [CALL | {"duration": "PT24H", "earliest": "PT2H"}]}
+WITH_CALLS = agreement(
+    "norway", own=read_own(Table({"follow_up": [CALL], "group": [GROUP]}, "region"), NORWAY.country)
+)
+
+
 def told_of(case: Case) -> object:
-    return case.entries, case.again, case.died_at, deadlines(case, NORWAY, MUCH_LATER)
+    return case, deadlines(case, WITH_CALLS, MUCH_LATER)
 
 
 @settings(deadline=None)

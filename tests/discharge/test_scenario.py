@@ -507,3 +507,24 @@ def test_a_key_inside_a_table_can_be_taken_away_beside_a_named_term():
     made = agreement("norway", terms)
     somatic = next(r for r in made.rules if r.kind == "payment-start" and r.variant == "somatic")
     assert (somatic.trigger.unless, somatic.trigger.time) == (None, "delivered")
+
+
+@pytest.mark.parametrize(
+    "at", ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00", "1949-12-31T23:00:00Z"]
+)
+@pytest.mark.parametrize("key", ["at", "sent_at", "accepted_at"])
+def test_a_time_at_the_ends_of_the_calendar_is_refused_with_event_and_key(key: str, at: str) -> None:
+    event = {"kind": "ready-for-discharge", "at": "2024-03-01T10:00:00+01:00", key: at}
+    with pytest.raises(ConfigurationError, match=rf"events\[0\]: {key}: the year \d+ is not in 1950 to 2199"):
+        case("norway", "2024-03-10T12:00:00+01:00", event)
+    with pytest.raises(ConfigurationError, match="now: the year"):
+        case("norway", at)
+
+
+@pytest.mark.parametrize(
+    ("kind", "key"), [("ready-for-discharge", "ready"), ("admitted", "planned_discharge")]
+)
+def test_a_day_at_the_ends_of_the_calendar_is_refused(kind: str, key: str) -> None:
+    event = {"kind": kind, "at": "2024-03-01T10:00:00+01:00", key: "0001-01-01"}
+    with pytest.raises(ConfigurationError, match=rf"events\[0\]: {key}: the year 1 is not in"):
+        case("norway", "2024-03-10T12:00:00+01:00", event)

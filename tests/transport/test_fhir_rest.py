@@ -248,6 +248,41 @@ def test_of_an_endless_body_no_more_than_the_limit_is_read(transport, message, p
     assert sum(sent) < LARGEST_ANSWER + 16_000_000  # the rest is in the sockets' buffers
 
 
+_CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "piece"),
+    [
+        (_CHUNKED + b"1;", b"a" * 65536),
+        (_CHUNKED, b"1;" + b"a" * 60_000 + b"\r\nx\r\n"),
+        (_CHUNKED, b"0" * 65536),
+        (_CHUNKED + b"0\r\nX: ", b"b" * 65536),
+        (_CHUNKED + b"0\r\n", b"X: y\r\n" * 10_000),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 2_000),
+    ],
+    ids=["one extension", "extensions", "chunk size", "one trailer", "trailers", "provisional"],
+)
+def test_what_surrounds_a_body_has_an_end_too(transport, message, peer, head, piece):
+    sent = []
+
+    def flood(connection: socket.socket, request: bytes) -> None:
+        connection.sendall(head)
+        while True:
+            connection.sendall(piece)
+            sent.append(len(piece))
+
+    reply = transport.send(message, endpoint_at(peer(flood).url, timeout=5))
+    assert (reply.error, reply.body) == ("the answer is not proper HTTP", b"")
+    assert sum(sent) < 32_000_000  # the rest is in the sockets' buffers
+
+
+def test_a_body_in_chunks_of_one_byte_is_read(transport, message, peer):
+    body = b"1\r\nx\r\n" * 100_000
+    reply = transport.send(message, endpoint_at(peer(_CHUNKED + body + b"0\r\n\r\n").url, timeout=5))
+    assert (len(reply.body), reply.error) == (100_000, None)
+
+
 def test_a_body_of_exactly_the_limit_is_read(transport, message, peer):
     receiver = peer(answer("200 OK", b"x" * LARGEST_ANSWER))
     reply = transport.send(message, endpoint_at(receiver.url, timeout=2))

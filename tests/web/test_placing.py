@@ -6,7 +6,7 @@ import pytest
 
 from adapter.config import Operator
 from adapter.discharge.notices import NoticeKind
-from adapter.discharge.readmission import WATCH
+from adapter.discharge.pathways import WATCH
 from adapter.store import tables
 from adapter.web.signing_in import hash_password
 
