@@ -163,10 +163,15 @@ class _Span:
         started = self.reading.day(self.start.at)
         charged = tuple(day for day in found.days if self._level(day.date) is None)
         debtors = dict.fromkeys([started, *(day.date for day in found.days)])
-        levels = dict.fromkeys(level for day in debtors if (level := self._level(day)) is not None)
-        if not levels:
+        held = dict.fromkeys(
+            (level, self._responsible_on(day)) for day in debtors if (level := self._level(day)) is not None
+        )
+        if not held:
             return found
-        reasons = tuple(self._averaged(level) for level in levels)
+        alone = not charged
+        reasons = tuple(
+            dict.fromkeys(self._averaged(level, None if alone else party) for level, party in held)
+        )
         if not charged:
             return self._none(reasons)
         liable_from = charged[0].date
@@ -177,12 +182,13 @@ class _Span:
         parties = (self.reading.case.hospital, self._responsible_on(day))
         return self.reading.terms.level(parties, self.reading.day(self.start.at))
 
-    def _averaged(self, level: Level) -> Sentence:
+    def _averaged(self, level: Level, party: str | None) -> Sentence:
+        """That the mean decides: for `party` alone, where another one's days are charged by themselves."""
         allowed = self.reading.terms.country.payment.average
         basis = allowed.basis if allowed is not None else self.reading.rule.basis
-        return Say.AVERAGE_HOLDS.of(
-            agreement=of_file(level.agreement), level=level.days, basis=of_file(basis)
-        )
+        says = Say.AVERAGE_HOLDS if party is None else Say.AVERAGE_HOLDS_FOR
+        agreed = of_file(level.agreement)
+        return says.of(agreement=agreed, level=level.days, basis=of_file(basis), party=party)
 
     def _day_by_day(self) -> Liability:
         reading = self.reading

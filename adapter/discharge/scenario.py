@@ -80,14 +80,15 @@ def explain(document: Document) -> dict[str, Any]:
 
 
 def _in_force(facts: Iterable[Fact], terms: Agreement) -> None:
-    """A regime that has ended refuses what begins after its last day."""
+    """A regime that has ended refuses what begins after its last day, and a case that lies after it."""
     country = terms.country
+    if country.valid_to is None:
+        return
     starting = {rule.trigger.notice for rule in country.rules}
-    for fact in facts:
-        if not isinstance(fact, Notice) or fact.kind not in starting or country.valid_to is None:
-            continue
-        day = local_date(fact.occurred, terms.zone)
-        if day > country.valid_to:
+    told = [(local_date(fact.occurred, terms.zone), fact) for fact in facts if isinstance(fact, Notice)]
+    all_after = bool(told) and min(day for day, _ in told) > country.valid_to
+    for day, fact in told:
+        if day > country.valid_to and (all_after or fact.kind in starting):
             raise ConfigurationError(
                 f"agreement {country.name!r}: {country.ended}; nothing can start after {country.valid_to},"
                 f" and {fact.kind} is of {day}"

@@ -147,6 +147,10 @@ class Say(StrEnum):
         "{agreement}: no day is charged by itself, because the mean of a month decides ({basis}); "
         "the agreed level is {level} days, a figure of the parties that no law gives"
     )
+    AVERAGE_HOLDS_FOR = (
+        "{agreement}: no day of {party} is charged by itself, because the mean of a month decides ({basis}); "
+        "the agreed level is {level} days, a figure of the parties that no law gives"
+    )
     AVERAGE_ADDS = "in the mean of {party} for {month}, the month of the discharge, with ready days: {days}"
     AVERAGE_AHEAD = "the month of the discharge decides in which mean the patient is, and it is not known yet"
     AVERAGE_DIED = "the patient died in hospital, and is in no mean of those who were discharged"

@@ -224,6 +224,12 @@ PAYMENT = [
         refused="revoked on 1 July 2022",
     ),
     Row(
+        law="2022 c. 31 s. 91: a stay that begins on 1 July 2022 is refused, whatever is told of it",
+        events=[told("admitted", "2022-07-01 00:00")],
+        now="2022-07-02 09:00",
+        refused="revoked on 1 July 2022",
+    ),
+    Row(
         law="2022 c. 31 s. 91: an assessment notice of 1 July 2022 is refused too",
         events=[told("admitted", "2022-06-01 08:00"), told("care-needs", "2022-07-01 00:00:00")],
         now="2022-07-20 09:00",

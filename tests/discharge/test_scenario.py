@@ -483,6 +483,22 @@ def test_the_summary_that_goes_with_the_patient_is_due_at_the_discharge_and_not_
     )
 
 
+def test_where_the_mean_holds_for_one_municipality_the_other_one_s_days_are_not_denied():
+    model = {"name": "snitt", "between": ["municipality:Umeå"], "terms": {"average_days": "3"}}
+    moved = {"kind": "responsible-municipality-changed", "at": "2022-03-10T08:00:00+01:00"}
+    events = [event | {"receiver": ["municipality:Umeå"]} for event in SWEDISH_STAY]
+    events.append(moved | {"receiver": "municipality:Vindeln"})
+    document = {
+        "agreement": {"base": "sweden", "accords": [model]},
+        "now": "2022-03-12T08:00:00+01:00",
+        "events": events,
+    }
+    payment = explain(document)["payment"]
+    assert {charge["debtor"] for charge in payment["charges"]} == {"municipality:Vindeln"}
+    assert any("snitt: no day of municipality:Umeå is charged by itself" in r for r in payment["reasons"])
+    assert not any("no day is charged by itself" in r for r in payment["reasons"])
+
+
 @pytest.mark.parametrize("key", ["valid_from", "valid_to"])
 def test_an_agreement_cannot_move_the_days_on_which_a_rule_is_in_force(key):
     with pytest.raises(ConfigurationError) as error:
