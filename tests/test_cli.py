@@ -287,10 +287,41 @@ def test_standard_input_is_converted_as_a_file_is(shell: Shell) -> None:
 def test_that_nothing_is_owed_is_said_and_why(shell: Shell) -> None:
     scenarios = FIXTURES / "scenarios"
     norway = shell("explain", scenarios / "norway-ready-announced-and-answered.json").out.decode()
-    assert "liable from never, total 0" in norway
+    assert "no day is charged\n" in norway
     assert "- the municipality can receive Thursday 2014-03-06" in norway
     sweden = shell("explain", scenarios / "sweden-plan-needed-and-no-call.json").out.decode()
-    assert "liable from never, total 0" in sweden
+    assert "no day is charged\n" in sweden
+    told = shell(
+        "explain", scenarios / "sweden-plan-needed-and-no-call.json", "--language", "sv"
+    ).out.decode()
+    assert "ingen dag debiteras\n" in told
+
+
+def test_a_total_is_told_with_its_currency_in_the_language_that_was_asked_for(shell: Shell) -> None:
+    scenario = FIXTURES / "scenarios" / "sweden-withdrawn-and-ready-again.json"
+    assert "liable from Tuesday 2019-05-14, total 15600 SEK\n" in shell("explain", scenario).out.decode()
+    own = shell("explain", scenario, "--language", "sv").out.decode()
+    assert "betalningsansvar från tisdag 2019-05-14, totalt 15600 SEK\n" in own
+
+
+def test_a_reason_says_for_which_of_several_municipalities_it_is(shell: Shell) -> None:
+    scenario = FIXTURES / "scenarios" / "norway-ready-announced-and-answered.json"
+    told = shell("explain", scenario).out.decode()
+    reasons = [line for line in told.splitlines() if line.startswith("- early-notice, ")]
+    assert [line.split(": ")[0] for line in reasons] == [
+        "- early-notice, municipality:Lærdal",
+        "- early-notice, municipality:Årdal",
+    ]
+
+
+def test_a_key_that_is_wrong_is_told_with_the_scenarios_file(shell: Shell) -> None:
+    (shell.folder / "stay.json").write_text(
+        '{"agreement": "norway", "now": "2024-03-01T10:00:00+01:00", '
+        '"events": [{"kind": "ready", "at": "2024-03-01T10:00:00+01:00"}]}'
+    )
+    done = shell("explain", "stay.json")
+    assert (done.status, done.out) == (2, b"")
+    assert "stay.json: events[0]: kind: 'ready' is unknown" in done.said
 
 
 def test_explain_gives_each_deadline_its_basis(shell: Shell) -> None:

@@ -6,22 +6,24 @@ repeated meanwhile changes nothing. Everything is recomputed from the case, so a
 harm. Each deadline carries the sentences that say how it was counted and what became of it.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from enum import StrEnum
+from typing import Any
 
-from adapter.discharge.agreement import OWN_TERMS, Agreement
+from adapter.discharge.agreement import AVERAGE, OWN_TERMS, Agreement
 from adapter.discharge.case import Case
 from adapter.discharge.conditions import opening
-from adapter.discharge.counting import in_time, local
+from adapter.discharge.counting import duration, in_time, local
 from adapter.discharge.lengths import Counted, counted
 from adapter.discharge.occasions import Occasion, readinesses
 from adapter.discharge.pathways import FOLLOW_UP
 from adapter.discharge.reading import Reading, Start, readings
 from adapter.discharge.readmission import watched_from
 from adapter.discharge.rules import Placement, PlacementKind, Replaced
-from adapter.discharge.sentences import Say, Sentence, of_file
+from adapter.discharge.sentences import Days, Say, Sentence, of_file
 from adapter.discharge.wording import said
 
 
@@ -199,13 +201,7 @@ def _after(
 def _about_the_figure(reading: Reading, start: Start) -> list[Sentence]:
     """Whose figure it is: the law's goes without saying."""
     rule = reading.rule
-    made = [
-        (Say.REPLACED_LOCALLY if r.agreement == OWN_TERMS else Say.REPLACED).of(
-            agreement=r.agreement, key=r.key, now=r.now, was=r.was
-        )
-        for r in rule.replaced
-        if r.key != "remind_before"
-    ]
+    made = [_about_a_term(r) for r in rule.replaced if r.key != "remind_before"]
     if rule.placement is not None:
         made.append(_whose(rule.placement))
     if rule.own:
@@ -217,6 +213,38 @@ def _about_the_figure(reading: Reading, start: Start) -> list[Sentence]:
     if rule.note is not None:
         made.append(of_file(rule.note))
     return made
+
+
+def _about_a_term(replaced: Replaced) -> Sentence:
+    """What an agreement has put in the place of the rule's own value."""
+    if replaced.key == AVERAGE:
+        return Say.AVERAGE_REPLACES.of(agreement=replaced.agreement, now=replaced.now)
+    mine = replaced.agreement == OWN_TERMS
+    key = _NAMED[replaced.key].of() if replaced.key in _NAMED else replaced.key
+    now, was = _readable(replaced.now), _readable(replaced.was)
+    if replaced.was == "-":
+        return (Say.ADDED_LOCALLY if mine else Say.ADDED).of(agreement=replaced.agreement, key=key, now=now)
+    says = Say.REPLACED_LOCALLY if mine else Say.REPLACED
+    return says.of(agreement=replaced.agreement, key=key, now=now, was=was)
+
+
+_NAMED = {
+    "duration": Say.OF_DURATION,
+    "cutoff": Say.OF_CUTOFF,
+    "after_cutoff": Say.OF_AFTER_CUTOFF,
+    "clock": Say.OF_CLOCK,
+    "earliest": Say.OF_EARLIEST,
+    "count": Say.OF_COUNT,
+}
+
+
+def _readable(text: str) -> Any:
+    """A value as a file has it: days, a length, a clock time, or what it says."""
+    if re.fullmatch(r"P\d+D", text):
+        return Days(int(text[1:-1]))
+    if re.fullmatch(r"P.*T.*", text):
+        return duration(text)
+    return time.fromisoformat(text) if re.fullmatch(r"\d\d:\d\d(:\d\d)?", text) else text
 
 
 def _about_the_window(

@@ -299,7 +299,10 @@ def test_nobody_is_alarmed_of_a_payment_start_from_which_nothing_is_owed():
         d for d in deadlines(one, terms(), at("2022-03-02 10:00"), ROLES) if d.kind == "payment-start"
     ]
     assert (start.quiet, start.remind_at, start.due_at.day, start.confidence) == (True, None, 4, "Q")
-    assert start.reason == f"by the agreement {MODEL}, average_days is 3.0 instead of -"
+    assert start.reason == (
+        f"by the agreement {MODEL}, the mean of a month decides and no single day; "
+        "the agreed level is 3.0 days"
+    )
 
 
 def test_between_other_parties_each_day_counts():

@@ -392,7 +392,7 @@ def test_an_accord_replaces_a_key_of_a_follow_up_and_it_stays_the_pathways():
     accords = [{"name": "Avtale", "terms": {"rules": {"follow-up-call": {"duration": "PT60H"}}}}]
     call = due(IN, placed("hip-fracture"), OUT, pathway=[HIP], accords=accords)["call"]
     assert (call["due_at"], call["placement"]) == ("2024-03-08T00:00:00+01:00", "hip-fracture")
-    assert "by the agreement Avtale, duration is PT60H instead of PT72H" in says(call)
+    assert "by the agreement Avtale, the length of time is 60 hours instead of 72 hours" in says(call)
     assert "a figure of the region, not of the law: Sogn LMS" in says(call)
     between = {**CALL, "between": ["hospital", "municipality:Årdal"]}
     elsewhere = {**OUT, "receiver": "municipality:Vik"}
