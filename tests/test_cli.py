@@ -23,8 +23,10 @@ import pytest
 import requests
 from lxml import etree
 
+from adapter.cli.frame import table
 from adapter.cli.looking import SHOWN
 from adapter.store import Store, alarms
+from tests.conftest import OSLO
 from tests.shell import FIXTURES, Shell, environment
 
 PLO = FIXTURES / "plo"
@@ -914,3 +916,27 @@ def test_a_simulation_loses_nothing_and_counts_everything(shell: Shell) -> None:
     assert told["sent"] == told["accepted"] == told["receipted"] > 9
     assert sum(p["sent"] for p in told["parties"].values()) == told["sent"]
     assert done.said == ""
+
+
+@pytest.mark.parametrize("columns", ["110", "80", "60"])
+def test_a_narrow_terminal_folds_and_cuts_nothing_off(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    deadline = {
+        "id": 17,
+        "case": 2,
+        "kind": "follow-up-readmission-watch",
+        "actor": "fixed-care-contact",
+        "party": "laerdal-sjukehus",
+        "due_at": "2014-03-11T08:00:00Z",
+        "state": "met-late",
+        "basis": "Helsedirektoratet",
+    }
+    table("Deadlines", list(deadline), [deadline], OSLO)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("┏", "│", "└"))]
+    assert max(len(line) for line in lines) <= int(columns)
+    assert all(line.endswith(("┓", "│", "┘")) for line in lines)
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
+    whole = ["".join(column).replace(" ", "") for column in zip(*cells, strict=True)]
+    assert whole == [str(value) for value in (deadline | {"due_at": "2014-03-1109:00"}).values()]

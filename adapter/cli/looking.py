@@ -73,7 +73,16 @@ def case(case_id: Id, as_json: Json = False) -> None:
         print_json(document)
         return
     zone = built.agreement.zone
-    columns: tuple[str, ...] = ("id", "patient", "hospital", "municipality", "state", "admitted_at")
+    columns: tuple[str, ...] = (
+        "id",
+        "patient",
+        "hospital",
+        "municipality",
+        "state",
+        "admitted_at",
+        "ready_at",
+        "discharged_at",
+    )
     table("Case", columns, [_in_days(document, zone)], zone)
     if document["readmission_of"] is not None:
         what = _READMISSION[document["readmission"]]
