@@ -186,7 +186,7 @@ def alarms(context: typer.Context, limit: Limit = None, as_json: Json = False) -
     with opened() as built, built.store.read() as connection:
         found = _found(lambda most: rows.listed(connection, limit=most), "alarms", limit, as_json)
         listed = [shown.alarm(row) for row in found]
-    columns = ("id", "kind", "subject", "text", "since", "until", "seen_by")
+    columns = ("id", "kind", "case", "subject", "text", "since", "until", "seen_by")
     show(listed, as_json, "Alarms", columns, built.agreement.zone)
 
 

@@ -362,6 +362,10 @@ def test_a_local_holiday_holds_between_those_who_agreed_on_it():
             "(answer): count: 'fortnights' is unknown; it may be: elapsed,",
         ),
         ({"rules": {"answer": {"cutoff": "12:00"}}}, "(answer): cutoff: has no use in elapsed"),
+        (
+            {"rules": {"answer": {"count": "by_clock", "clock": "25:00"}}},
+            "(answer): clock: '25:00' is no time of day; write it like 14:00",
+        ),
         ({"rules": {"answer": {"count": "by_clock"}}}, "(answer): clock: is missing, and by_clock needs it"),
         (
             {"rules": {"answer": {"count": "office_hours", "opens": "16:00", "closes": "08:00"}}},

@@ -546,6 +546,10 @@ def without(document: Document, *keys: str) -> Document:
         ({"group": [{**FRAIL, "valid_from": "2020-01-01"}]}, "valid_from: belongs to the group of norway"),
         ({"group": [{"name": "farmers"}]}, "group 1 (farmers): title: is missing"),
         (
+            {"group": [{"name": "frail"}]},
+            "a group of your own needs it; the groups of norway: children-and-young-people, severe",
+        ),
+        (
             {"pathway": [{**HIP, "name": "frail-older-people"}], "group": [FRAIL]},
             "is taken by another pathway",
         ),
