@@ -23,8 +23,10 @@ import pytest
 import requests
 from lxml import etree
 
+from adapter.cli.frame import table
 from adapter.cli.looking import SHOWN
 from adapter.store import Store, alarms
+from tests.conftest import OSLO
 from tests.shell import FIXTURES, Shell, environment
 
 PLO = FIXTURES / "plo"
@@ -287,10 +289,41 @@ def test_standard_input_is_converted_as_a_file_is(shell: Shell) -> None:
 def test_that_nothing_is_owed_is_said_and_why(shell: Shell) -> None:
     scenarios = FIXTURES / "scenarios"
     norway = shell("explain", scenarios / "norway-ready-announced-and-answered.json").out.decode()
-    assert "liable from never, total 0" in norway
+    assert "no day is charged\n" in norway
     assert "- the municipality can receive Thursday 2014-03-06" in norway
     sweden = shell("explain", scenarios / "sweden-plan-needed-and-no-call.json").out.decode()
-    assert "liable from never, total 0" in sweden
+    assert "no day is charged\n" in sweden
+    told = shell(
+        "explain", scenarios / "sweden-plan-needed-and-no-call.json", "--language", "sv"
+    ).out.decode()
+    assert "ingen dag debiteras\n" in told
+
+
+def test_a_total_is_told_with_its_currency_in_the_language_that_was_asked_for(shell: Shell) -> None:
+    scenario = FIXTURES / "scenarios" / "sweden-withdrawn-and-ready-again.json"
+    assert "liable from Tuesday 2019-05-14, total 15600 SEK\n" in shell("explain", scenario).out.decode()
+    own = shell("explain", scenario, "--language", "sv").out.decode()
+    assert "betalningsansvar från tisdag 2019-05-14, totalt 15600 SEK\n" in own
+
+
+def test_a_reason_says_for_which_of_several_municipalities_it_is(shell: Shell) -> None:
+    scenario = FIXTURES / "scenarios" / "norway-ready-announced-and-answered.json"
+    told = shell("explain", scenario).out.decode()
+    reasons = [line for line in told.splitlines() if line.startswith("- early-notice, ")]
+    assert [line.split(": ")[0] for line in reasons] == [
+        "- early-notice, municipality:Lærdal",
+        "- early-notice, municipality:Årdal",
+    ]
+
+
+def test_a_key_that_is_wrong_is_told_with_the_scenarios_file(shell: Shell) -> None:
+    (shell.folder / "stay.json").write_text(
+        '{"agreement": "norway", "now": "2024-03-01T10:00:00+01:00", '
+        '"events": [{"kind": "ready", "at": "2024-03-01T10:00:00+01:00"}]}'
+    )
+    done = shell("explain", "stay.json")
+    assert (done.status, done.out) == (2, b"")
+    assert "stay.json: events[0]: kind: 'ready' is unknown" in done.said
 
 
 def test_explain_gives_each_deadline_its_basis(shell: Shell) -> None:
@@ -883,3 +916,27 @@ def test_a_simulation_loses_nothing_and_counts_everything(shell: Shell) -> None:
     assert told["sent"] == told["accepted"] == told["receipted"] > 9
     assert sum(p["sent"] for p in told["parties"].values()) == told["sent"]
     assert done.said == ""
+
+
+@pytest.mark.parametrize("columns", ["110", "80", "60"])
+def test_a_narrow_terminal_folds_and_cuts_nothing_off(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    deadline = {
+        "id": 17,
+        "case": 2,
+        "kind": "follow-up-readmission-watch",
+        "actor": "fixed-care-contact",
+        "party": "laerdal-sjukehus",
+        "due_at": "2014-03-11T08:00:00Z",
+        "state": "met-late",
+        "basis": "Helsedirektoratet",
+    }
+    table("Deadlines", list(deadline), [deadline], OSLO)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("┏", "│", "└"))]
+    assert max(len(line) for line in lines) <= int(columns)
+    assert all(line.endswith(("┓", "│", "┘")) for line in lines)
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
+    whole = ["".join(column).replace(" ", "") for column in zip(*cells, strict=True)]
+    assert whole == [str(value) for value in (deadline | {"due_at": "2014-03-1109:00"}).values()]

@@ -81,6 +81,23 @@ def test_people_get_tables(shell: Shell) -> None:
     assert "2014-03, open: worked out now" in told
     assert "Totals" in told
     assert "days over" not in told
+    assert "reverses" not in told
+
+
+def test_a_closed_month_is_told_on_the_hospitals_clock_and_a_reversal_names_what_it_reverses(
+    shell: Shell,
+) -> None:
+    closed = shell("payments", "--month", "2014-03", "--close", "--by", "Kari", "--json").json
+    at = datetime.fromisoformat(closed["closed_at"]).astimezone(ZoneInfo("Europe/Oslo"))
+    table = shell("payments", "--month", "2014-03").out.decode()
+    assert table.startswith(f"2014-03, closed {at:%Y-%m-%d %H:%M}")
+    assert "reverses" not in table
+    number = closed["lines"][0]["id"]
+    shell("payments", "waive", number, "--why", "fire")
+    told = shell("payments", "--month", "2014-04").out.decode()
+    assert "reverses" in told
+    (line,) = [row for row in told.splitlines() if "-4255" in row and "reversal" in row]
+    assert [cell.strip() for cell in line.split("│")][8:10] == ["reversal", str(number)]
 
 
 def test_a_real_case_is_explained_in_both_languages(shell: Shell) -> None:
@@ -112,8 +129,10 @@ def test_a_follow_up_is_recorded_by_hand_and_meets_what_was_asked(shell: Shell) 
 
     assert state() == "open"
     done = shell("followed-up", 1, "--at", "2014-03-10T09:00:00+01:00", "--by", "Solveig", "--json")
-    assert done.json == {"case": 1, "followed_up": True}
+    assert done.json == {"case": 1, "followed_up": True, "met": ["follow-up-check-up"]}
     assert state() == "met"
+    again = shell("followed-up", 1, "--at", "2014-03-11T09:00:00+01:00", "--by", "Solveig").out.decode()
+    assert "recorded as followed up, but it meets no follow-up" in again
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import textwrap
 import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -25,9 +26,12 @@ from starlette.routing import Route
 
 from adapter.cli import app
 from adapter.config import Settings, load, load_region
-from adapter.discharge.agreement import countries
+from adapter.discharge.agreement import agreement, countries, country, read_accord
 from adapter.discharge.law import told
+from adapter.discharge.ledger import EntryKind, EntryState
 from adapter.discharge.notices import NoticeKind
+from adapter.discharge.pathways import read_own
+from adapter.discharge.rulefile import Table
 from adapter.messaging.delivery import DeliveryState
 from adapter.runtime import Adapter, stations
 from adapter.store import Store
@@ -121,6 +125,35 @@ def test_every_example_prints_what_the_page_shows(ran: tuple[Path, str, Path]) -
 def test_the_region_shown_to_a_newcomer_is_the_one_in_the_fixtures() -> None:
     (shown,) = blocks_after("region", page("onboarding-a-partner.md"))
     assert shown == (ROOT / "fixtures" / "regions" / "laerdal-alone.toml").read_text()
+
+
+COUNTRY = {"Samarbeidsavtale": "norway", "Överenskommelse": "sweden"}
+INDENTED = re.findall(r"(?:^    \S.*\n|^\n(?=    ))+", page("deadlines.md"), re.MULTILINE)
+TABLES = [tomllib.loads(textwrap.dedent(block)) for block in INDENTED if block.strip().startswith("[[")]
+
+
+def test_the_agreements_shown_are_accepted_by_their_country() -> None:
+    shown = [one for tables in TABLES for one in tables.get("accord", [])]
+    assert len(shown) >= 3
+    for one in shown:
+        made = read_accord(Table(one, "docs/deadlines.md"))
+        assert agreement(COUNTRY[one["name"].split()[0]], {}, [made])
+
+
+def test_the_pathways_and_groups_shown_are_accepted() -> None:
+    (shown,) = [tables for tables in TABLES if "pathway" in tables]
+    assert read_own(Table(shown, "docs/deadlines.md"), country("norway"))
+
+
+def test_whose_deadlines_may_count_is_told_in_full() -> None:
+    for name in ("settings.md", "onboarding-a-partner.md"):
+        (row,) = [line for line in page(name).splitlines() if line.startswith("| `agreement`")]
+        assert [one.name for one in countries() if f"`{one.name}`" not in row] == []
+
+
+def test_every_state_of_a_charge_is_documented() -> None:
+    section = page("commands.md").split("## payments\n")[1].split("\n## ")[0]
+    assert [word for word in (*EntryKind, *EntryState) if f"`{word}` |" not in section] == []
 
 
 def test_every_region_file_loads() -> None:

@@ -4,6 +4,7 @@ Several ids are one transaction: where one of them cannot be, nothing is done ab
 """
 
 import uuid
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
@@ -13,6 +14,7 @@ import typer
 
 from adapter.cli.frame import By, Id, Ids, Json, app, did, listed_ids, opened, show
 from adapter.cli.looking import alarms_app, endpoints_app
+from adapter.discharge.pathways import FOLLOW_UP
 from adapter.errors import ConfigurationError, NotFound
 from adapter.messaging.register import ReceiptWhen, Side
 
@@ -162,12 +164,31 @@ def followed_up(
     with opened() as built:
         now = built.clock()
         when = _instant(at) if at is not None else now
-        built.store.write(
-            lambda tx: built.cases.followed_up(
-                tx, case_id, when, now, new_id=str(uuid.uuid4()), by=by, what=what
-            )
-        )
-    did({"case": case_id, "followed_up": True}, as_json, f"case {case_id}: recorded as followed up")
+
+        def record(tx: "Connection") -> list[str]:
+            before = _met(built, tx, case_id, now)
+            built.cases.followed_up(tx, case_id, when, now, new_id=str(uuid.uuid4()), by=by, what=what)
+            return list((_met(built, tx, case_id, now) - before).elements())
+
+        met = built.store.write(record)
+    outcome = (
+        f"; it meets {', '.join(met)}"
+        if met
+        else f", but it meets no follow-up; see what is due with `discharge-adapter explain --case {case_id}`"
+    )
+    did(
+        {"case": case_id, "followed_up": True, "met": met},
+        as_json,
+        f"case {case_id}: recorded as followed up{outcome}",
+    )
+
+
+def _met(built: "Stations", tx: "Connection", case_id: int, now: datetime) -> Counter[str]:
+    """The kinds of follow-up of a case that are met, each as often as it is."""
+    told = built.cases.explained(tx, case_id, now)["deadlines"]
+    return Counter(
+        d["kind"] for d in told if d["kind"].startswith(FOLLOW_UP) and d["state"].startswith("met")
+    )
 
 
 @app.command(rich_help_panel=PANEL)

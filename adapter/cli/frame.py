@@ -148,7 +148,9 @@ def show(
 
 
 _WHOLE = ("id", "case", "state", "outcome", "kind", "health", "dialect", "name", "actor", "code")
-_PROSE = ("error", "reason", "text", "basis", "last_error")
+_NAMES = ("patient", "party", "hospital", "municipality", "sender")
+_PROSE = ("error", "reason", "text", "basis", "last_error", "why")
+_READABLE, _NARROW = 18, 10  # the least widths of a column of prose
 _PIPED = 160  # characters of a line, where no terminal tells its own width
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::\d\d(?:\.\d+)?)?(Z|[+-]\d\d:\d\d)")
 
@@ -156,29 +158,66 @@ _INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::\d\d(?:\.\d+)?)?(Z|[+-]
 def table(
     title: str, columns: Sequence[str], documents: Sequence[dict[str, Any]], zone: tzinfo | None = None
 ) -> None:
-    """For people: no word of a heading broken, instants to the minute, on the clock of `zone`."""
+    """For people: no word of a heading broken, instants to the minute, on the clock of `zone`.
+
+    Where the terminal is too narrow, more is folded; nothing is cut off.
+    """
     from rich.console import Console
     from rich.table import Table
 
     if not documents:
         put(f"{title}: none")
         return
-    made = Table(title=title, title_justify="left")
-    for column in columns:
-        words = column.split("_")
-        made.add_column(
-            " ".join(words),
-            no_wrap=column in _WHOLE,
-            min_width=18 if column in _PROSE else max(len(word) for word in words),
-            overflow="fold",
-        )
-    for document in documents:
-        made.add_row(*(_cell(document.get(column), zone) for column in columns))
-    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PIPED
     drawn = StringIO()
-    coloured = sys.stdout.isatty() or None
-    Console(file=drawn, width=width, markup=False, highlight=False, force_terminal=coloured).print(made)
+    console = Console(
+        file=drawn,
+        width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PIPED,
+        markup=False,
+        highlight=False,
+        force_terminal=sys.stdout.isatty() or None,
+    )
+    rows = [[_cell(document.get(column), zone) for column in columns] for document in documents]
+    widths = _widths(columns, rows, console.width)
+    made = Table(title=title, title_justify="left")
+    for column, width in zip(columns, widths, strict=True):
+        made.add_column(" ".join(column.split("_")), width=width, overflow="fold")
+    for row in rows:
+        made.add_row(*row)
+    console.print(made)
     put(drawn.getvalue().rstrip("\n"))
+
+
+def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> list[int]:
+    """How wide each column is: what must stay on one line first, then headings, then as much as there is."""
+    from rich.cells import cell_len
+
+    headings = [" ".join(column.split("_")) for column in columns]
+    longest = [max(map(cell_len, column)) for column in zip(headings, *rows, strict=True)]
+    room -= 3 * len(columns) + 1  # the lines between them
+    made: list[int] = []
+    all_short = [column for column in columns if column not in _PROSE]
+    for prose, whole in (
+        (_READABLE, all_short),
+        (_NARROW, all_short),
+        (_READABLE, (*_WHOLE, *_NAMES)),
+        (_NARROW, (*_WHOLE, *_NAMES)),
+        (_NARROW, _WHOLE),
+        (_NARROW, ()),
+        (1, ()),
+    ):
+        made = [
+            most if column in whole else min(most, prose if column in _PROSE or prose == 1 else word)
+            for column, most in zip(columns, longest, strict=True)
+            for word in [max(len(word) for word in column.split("_"))]
+        ]
+        if sum(made) <= room:
+            break
+    for _ in range(room - sum(made)):
+        wanting = [place for place, most in enumerate(longest) if made[place] < most]
+        if not wanting:
+            break
+        made[min(wanting, key=lambda place: made[place])] += 1
+    return made
 
 
 def _cell(value: object, zone: tzinfo | None) -> str:

@@ -73,7 +73,16 @@ def case(case_id: Id, as_json: Json = False) -> None:
         print_json(document)
         return
     zone = built.agreement.zone
-    columns: tuple[str, ...] = ("id", "patient", "hospital", "municipality", "state", "admitted_at")
+    columns: tuple[str, ...] = (
+        "id",
+        "patient",
+        "hospital",
+        "municipality",
+        "state",
+        "admitted_at",
+        "ready_at",
+        "discharged_at",
+    )
     table("Case", columns, [_in_days(document, zone)], zone)
     if document["readmission_of"] is not None:
         what = _READMISSION[document["readmission"]]
@@ -177,7 +186,7 @@ def alarms(context: typer.Context, limit: Limit = None, as_json: Json = False) -
     with opened() as built, built.store.read() as connection:
         found = _found(lambda most: rows.listed(connection, limit=most), "alarms", limit, as_json)
         listed = [shown.alarm(row) for row in found]
-    columns = ("id", "kind", "subject", "text", "since", "until", "seen_by")
+    columns = ("id", "kind", "case", "subject", "text", "since", "until", "seen_by")
     show(listed, as_json, "Alarms", columns, built.agreement.zone)
 
 

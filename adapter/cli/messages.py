@@ -1,6 +1,7 @@
 """One message or case at a time: take it, write it in another dialect, explain what follows from it."""
 
 import sys
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
@@ -190,6 +191,8 @@ def _described(scenario: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{scenario}: cannot be read: {error.strerror}") from error
     except orjson.JSONDecodeError as error:
         raise ConfigurationError(f"{scenario}: not valid JSON: {error}") from error
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{scenario}: {error}") from error
 
 
 def _real(case_id: int) -> dict[str, Any]:
@@ -207,13 +210,17 @@ def _tell(told: dict[str, Any], language: str) -> None:
             put(f"{words} {link['case']}: {link['verdict']}")
             for sentence in link["why"]:
                 put(f"- {sentence[language]}")
-    table("Deadlines", ("kind", "party", "actor", "due_at", "state", "basis"), told["deadlines"])
-    for deadline in told["deadlines"]:
+    listed = told["deadlines"]
+    table("Deadlines", ("kind", "party", "actor", "due_at", "state", "basis"), listed)
+    several = len({deadline["party"] for deadline in listed if deadline["party"]}) > 1
+    for deadline in listed:
+        whose = f", {deadline['party']}" if several and deadline["party"] else ""
         for sentence in deadline["why"]:
-            put(f"- {deadline['kind']}: {sentence[language]}")
+            put(f"- {deadline['kind']}{whose}: {sentence[language]}")
     payment = told["payment"]
-    table("Charged days", ("date", "amount", "currency"), payment["days"])
-    put(_liability(payment))
+    if payment["days"]:
+        table("Charged days", ("date", "amount", "currency"), payment["days"])
+    put(_liability(payment, language))
     for sentence in payment["why"]:
         put(f"- {sentence[language]}")
     for later in told.get("later", ()):
@@ -221,8 +228,14 @@ def _tell(told: dict[str, Any], language: str) -> None:
         _tell(later, language)
 
 
-def _liability(payment: dict[str, Any]) -> str:
-    """Since when and how much; without charged days an unknown total says that nothing was computed."""
-    unknown = payment["total"] is None
-    since = payment["liable_from"] or ("not known" if unknown and not payment["days"] else "never")
-    return f"liable from {since}, total {'not known' if unknown else payment['total']}"
+def _liability(payment: dict[str, Any], language: str) -> str:
+    """Since when and how much, or that no day is charged."""
+    from adapter.discharge.sentences import Say
+    from adapter.discharge.wording import said
+
+    if not payment["days"]:
+        return said(Say.NO_DAY_CHARGED.of(), language)
+    since, currency = date.fromisoformat(payment["liable_from"]), payment["days"][0]["currency"]
+    if payment["total"] is None:
+        return said(Say.LIABLE_UNPRICED.of(day=since), language)
+    return said(Say.LIABLE.of(day=since, total=payment["total"], currency=currency), language)

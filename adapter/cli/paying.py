@@ -2,6 +2,7 @@
 
 import csv
 import sys
+from datetime import tzinfo
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -55,7 +56,7 @@ def payments(
     elif as_csv:
         _csv(made)
     else:
-        _tables(made)
+        _tables(made, built.agreement.zone)
 
 
 def known_month(month: str) -> None:
@@ -97,10 +98,17 @@ def _csv(statement: "Statement") -> None:
         writer.writerow({"month": statement.month, **line})
 
 
-def _tables(statement: "Statement") -> None:
+def _tables(statement: "Statement", zone: tzinfo) -> None:
+    """For people: the lines and the totals, on the clock of `zone`."""
     told = document(statement)
-    state = f"closed {told['closed_at']}" if told["closed_at"] else "open: worked out now, booked when closed"
+    closed = statement.closed_at
+    state = (
+        f"closed {closed.astimezone(zone):%Y-%m-%d %H:%M}"
+        if closed
+        else "open: worked out now, booked when closed"
+    )
     over = ("days_over",) if any(line["agreement"] for line in told["lines"]) else ()
+    reverses = ("reverses",) if any(line["reverses"] for line in told["lines"]) else ()
     lines = (
         "id",
         "date",
@@ -111,6 +119,7 @@ def _tables(statement: "Statement") -> None:
         "amount",
         "currency",
         "kind",
+        *reverses,
         "state",
         "why",
     )

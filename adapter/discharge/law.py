@@ -6,7 +6,7 @@ Every word comes from the rule files; what the program does and what is written 
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
-from adapter.discharge.counting import WAYS, Count
+from adapter.discharge.counting import IN_DAYS, WAYS, Count
 from adapter.discharge.notices import NoticeKind
 from adapter.discharge.pathways import WATCH
 from adapter.discharge.rules import (
@@ -26,7 +26,7 @@ CONFIDENCE = {
     "Q": "read in the law or standard itself",
     "S": "read in a source that quotes it",
     "K": "not checked against a source: the region must confirm it",
-    "local": "a local figure: the law gives none",
+    "local": "a figure of the parties or the region, not of the law",
 }
 _TIMES = {
     Time.OCCURRED: "happens",
@@ -150,10 +150,11 @@ def _floor(floor: Floor) -> str:
 def _count(count: Count) -> str:
     text = " ".join((WAYS[count.way].__doc__ or "").split("\n\n", 1)[0].split())
     parts = []
+    told = _days if count.way in IN_DAYS else _length
     if count.duration:
-        parts.append(_length(count.duration))
+        parts.append(told(count.duration))
     if count.cutoff is not None and count.after_cutoff is not None:
-        parts.append(f"{_length(count.after_cutoff)} after {count.cutoff:%H:%M:%S}")
+        parts.append(f"{told(count.after_cutoff)} after {count.cutoff:%H:%M:%S}")
     if count.clock is not None:
         parts.append(f"by {count.clock:%H:%M}")
     if count.opens is not None and count.closes is not None:
@@ -276,6 +277,10 @@ def _length(length: timedelta) -> str:
     if hours > 72 and hours % 24 == 0:
         return f"{hours / 24:.0f} days"
     return f"{hours:g} hour{'' if hours == 1 else 's'}"
+
+
+def _days(length: timedelta) -> str:
+    return f"{length.days} day{'' if length.days == 1 else 's'}"
 
 
 def _listed(parts: Iterable[str], word: str = "and") -> str:

@@ -1,18 +1,20 @@
 """How far a rule counts: the instant it leads to, what holds that back, whose figure it is; all in words."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, time
 from functools import partial
+from typing import Any
 
-from adapter.discharge.agreement import OWN_TERMS
+from adapter.discharge.agreement import AVERAGE, OWN_TERMS
 from adapter.discharge.case import Entry
-from adapter.discharge.counting import Count, Ground, is_after_cutoff
+from adapter.discharge.counting import Count, Ground, duration, is_after_cutoff
 from adapter.discharge.notices import NoticeKind
 from adapter.discharge.occasions import Occasion
 from adapter.discharge.reading import Reading, Start, addressed
 from adapter.discharge.rules import NONE, Floor, Placement, PlacementKind, Replaced
-from adapter.discharge.sentences import Say, Sentence, of_file, timed
+from adapter.discharge.sentences import Days, Say, Sentence, of_file, timed
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +107,36 @@ def about_the_figure(reading: Reading, start: Start) -> list[Sentence]:
 
 def _replaced(replaced: Replaced) -> Sentence:
     """What an agreement has put in place of the rule's own value, or where the rule had none."""
-    ours = replaced.agreement == OWN_TERMS
-    if replaced.was == NONE:
-        says = Say.ADDED_LOCALLY if ours else Say.ADDED
-    elif replaced.now == NONE:
+    ours, agreement, raw = replaced.agreement == OWN_TERMS, replaced.agreement, replaced.key
+    if raw == AVERAGE:
+        return Say.AVERAGE_REPLACES.of(agreement=agreement, now=replaced.now)
+    if replaced.now == NONE:
         says = Say.TAKEN_AWAY_LOCALLY if ours else Say.TAKEN_AWAY
-    else:
-        says = Say.REPLACED_LOCALLY if ours else Say.REPLACED
-    return says.of(agreement=replaced.agreement, key=replaced.key, now=replaced.now, was=replaced.was)
+        return says.of(agreement=agreement, key=raw, was=_readable(replaced.was))
+    key, now = _NAMED[raw].of() if raw in _NAMED else raw, _readable(replaced.now)
+    if replaced.was == NONE:
+        return (Say.ADDED_LOCALLY if ours else Say.ADDED).of(agreement=agreement, key=key, now=now)
+    says = Say.REPLACED_LOCALLY if ours else Say.REPLACED
+    return says.of(agreement=agreement, key=key, now=now, was=_readable(replaced.was))
+
+
+_NAMED = {
+    "duration": Say.OF_DURATION,
+    "cutoff": Say.OF_CUTOFF,
+    "after_cutoff": Say.OF_AFTER_CUTOFF,
+    "clock": Say.OF_CLOCK,
+    "earliest": Say.OF_EARLIEST,
+    "count": Say.OF_COUNT,
+}
+
+
+def _readable(text: str) -> Any:
+    """A value as a file has it: days, a length, a clock time, or what it says."""
+    if re.fullmatch(r"P\d+D", text):
+        return Days(int(text[1:-1]))
+    if re.fullmatch(r"P.*T.*", text):
+        return duration(text)
+    return time.fromisoformat(text) if re.fullmatch(r"\d\d:\d\d(:\d\d)?", text) else text
 
 
 def whose(placement: Placement) -> Sentence:

@@ -110,6 +110,12 @@ def _group(table: Table, country: Country) -> Placed:
             if key in table.content:
                 raise table.wrong(key, f"belongs to the group of {country.name}; leave it out")
     else:
+        if "title" not in table.content:
+            known = ", ".join(g.name for g in country.groups) or "none"
+            raise table.wrong(
+                "title",
+                f"is missing, and a group of your own needs it; the groups of {country.name}: {known}",
+            )
         placement = Placement(
             kind=PlacementKind.GROUP,
             name=name,

@@ -333,7 +333,10 @@ def _count(table: Table, key: str = "count") -> Count:
 
 
 def _clock(text: str) -> time:
-    made = time.fromisoformat(text)
+    try:
+        made = time.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no time of day; write it like 14:00") from error
     if made.tzinfo is not None:
         raise ValueError("must be local, without an offset")
     return made

@@ -18,8 +18,8 @@ from adapter.discharge.rules import Time
 class Sentence:
     """A key of the catalogs, and what stands in its places.
 
-    A value may be text, a number, a date, a local instant, a clock time, a duration, a notice kind, or a
-    sentence of its own.
+    A value may be text, a number, a date, a local instant, a clock time, a duration, a number of days, a
+    notice kind, or a sentence of its own.
     """
 
     key: str
@@ -74,10 +74,23 @@ class Say(StrEnum):
     TOO_EARLY = "{notice} {at}, before the earliest time {opens}, so it does not count"
     REPLACED_LOCALLY = "by local terms, {key} is {now} instead of {was}"
     REPLACED = "by the agreement {agreement}, {key} is {now} instead of {was}"
-    ADDED_LOCALLY = "by local terms, {key} is {now}, of which the rule itself says nothing"
-    ADDED = "by the agreement {agreement}, {key} is {now}, of which the rule itself says nothing"
+    ADDED_LOCALLY = "by local terms, {key} is {now}; the rule itself says nothing of it"
+    ADDED = "by the agreement {agreement}, {key} is {now}; the rule itself says nothing of it"
     TAKEN_AWAY_LOCALLY = "by local terms, there is no {key}; in the rule itself it is {was}"
     TAKEN_AWAY = "by the agreement {agreement}, there is no {key}; in the rule itself it is {was}"
+    AVERAGE_REPLACES = (
+        "by the agreement {agreement}, the mean of a month decides and no single day; "
+        "the agreed level is {now} days"
+    )
+
+    # what an agreement may replace
+    OF_DURATION = "the length of time"
+    OF_CUTOFF = "the cut-off time of day"
+    OF_AFTER_CUTOFF = "the length of time after the cut-off"
+    OF_CLOCK = "the time of day"
+    OF_EARLIEST = "the earliest time"
+    OF_COUNT = "the way of counting"
+    LONG = "{length} ({days} days of 24 hours)"
 
     # what ended or suspended it
     WITHDRAWN = "the ready notice was withdrawn {at}"
@@ -139,7 +152,10 @@ class Say(StrEnum):
     AMOUNT_SECOND_HAND = "the amount of {year} is from {basis}, not from the regulation itself"
     AMOUNT_UNCHECKED = "the amount of {year} is not checked against a source ({basis})"
     AMOUNT_AGREED = "the amount of {year} is agreed: {basis}"
-    DAY = "day {number} from {day}: {reason}"
+    DAY = "charged day {number}, counted from {day}: {reason}"
+    LIABLE = "liable from {day}, total {total} {currency}"
+    LIABLE_UNPRICED = "liable from {day}, total not known"
+    NO_DAY_CHARGED = "no day is charged"
     OVER = "over {at}"
 
     # the mean of a month
@@ -166,6 +182,13 @@ class Say(StrEnum):
     def of(self, **values: Any) -> Sentence:
         """The sentence with its places filled."""
         return Sentence(self._value_, values)
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """A length in whole days of the calendar, which are not always 24 hours."""
+
+    number: int
 
 
 def of_file(text: str) -> Sentence:

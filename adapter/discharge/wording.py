@@ -13,7 +13,7 @@ from io import BytesIO
 from typing import Any
 
 from adapter.discharge.notices import NoticeKind
-from adapter.discharge.sentences import Sentence
+from adapter.discharge.sentences import Days, Say, Sentence
 
 ENGLISH = "en"
 
@@ -55,6 +55,9 @@ def _value(value: Any, language: str) -> str:
             return f"{value:%H:%M:%S}"
         case timedelta():
             return _length(value, language)
+        case Days():
+            days = catalog(language).ngettext("{number} day", "{number} days", value.number)
+            return days.format(number=value.number)
         case Decimal():
             return f"{value:f}"
         case _:
@@ -70,8 +73,14 @@ def _length(length: timedelta, language: str) -> str:
     seconds = int(length.total_seconds())
     unit, size = next((u, s) for u, s in _UNITS if seconds % s == 0)
     number = seconds // size
-    text = catalog(language).ngettext(f"{{number}} {unit}", f"{{number}} {unit}s", number)
-    return text.format(number=number)
+    text = (
+        catalog(language).ngettext(f"{{number}} {unit}", f"{{number}} {unit}s", number).format(number=number)
+    )
+    if seconds < _MANY or seconds % _DAY:
+        return text
+    return said(Say.LONG.of(length=text, days=seconds // _DAY), language)
 
 
+_DAY = 86400
+_MANY = 10 * _DAY  # from here on nobody sees how many days so many hours are
 _UNITS = (("hour", 3600), ("minute", 60), ("second", 1))

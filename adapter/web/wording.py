@@ -194,7 +194,7 @@ class Wording:
 
     def plural(self, noun: str) -> str:
         """More than one of them; also the address of their list."""
-        return f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+        return f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2] not in "aeou" else f"{noun}s"
 
     def count(self, number: int, noun: str) -> str:
         """`1 alarm`, `3 alarms`."""

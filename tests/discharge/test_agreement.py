@@ -305,7 +305,7 @@ def test_a_later_accord_stands_over_an_earlier_one_and_both_are_shown():
         ("överenskommelse 2021", "duration", "P3D", "P5D"),
         ("tillägg", "duration", "P5D", "P7D"),
     ]
-    assert "by the agreement tillägg, duration is P7D instead of P5D" in made.reason
+    assert "by the agreement tillägg, the length of time is 7 days instead of 5 days" in made.reason
     assert made.confidence == "local"
 
 
@@ -362,6 +362,10 @@ def test_a_local_holiday_holds_between_those_who_agreed_on_it():
             "(answer): count: 'fortnights' is unknown; it may be: elapsed,",
         ),
         ({"rules": {"answer": {"cutoff": "12:00"}}}, "(answer): cutoff: has no use in elapsed"),
+        (
+            {"rules": {"answer": {"count": "by_clock", "clock": "25:00"}}},
+            "(answer): clock: '25:00' is no time of day; write it like 14:00",
+        ),
         ({"rules": {"answer": {"count": "by_clock"}}}, "(answer): clock: is missing, and by_clock needs it"),
         (
             {"rules": {"answer": {"count": "office_hours", "opens": "16:00", "closes": "08:00"}}},
@@ -689,6 +693,29 @@ def test_every_mistake_of_a_rule_file_is_told_with_file_key_and_reason(old, new,
     with pytest.raises(ConfigurationError, match=r"^rules/borduria\.toml") as error:
         read_rules(BORDURIA.replace(old, new, 1), "rules/borduria.toml")
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("terms", "told"),
+    [
+        (
+            {"rules": {"payment-start": {"cutoff": "14:00"}}},
+            "by the agreement avtal, the cut-off time of day is 14:00:00 instead of 12:00:00",
+        ),
+        (
+            {"payment_after_noon": "P5D"},
+            "by the agreement avtal, the length of time after the cut-off is 5 days instead of 4 days",
+        ),
+        (
+            {"sip_call_rolls": True, "rules": {"payment-start": {"note": "se avtalet"}}},
+            "by the agreement avtal, note is se avtalet; the rule itself says nothing of it",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_term_is_told_in_words_and_not_in_the_keys_and_signs_of_a_file(terms, told):
+    made = start(stay("2021-12-06 12:30"), replace(LAST_YEAR, name="avtal", terms=terms))
+    assert told in made.reason
 
 
 # --- terms that would harm later ----------------------------------------------------------------------------

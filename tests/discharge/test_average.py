@@ -299,9 +299,9 @@ def test_nobody_is_alarmed_of_a_payment_start_from_which_nothing_is_owed():
         d for d in deadlines(one, terms(), at("2022-03-02 10:00"), ROLES) if d.kind == "payment-start"
     ]
     assert (start.quiet, start.remind_at, start.due_at.day, start.confidence) == (True, None, 4, "Q")
-    assert (
-        start.reason
-        == f"by the agreement {MODEL}, average_days is 3.0, of which the rule itself says nothing"
+    assert start.reason == (
+        f"by the agreement {MODEL}, the mean of a month decides and no single day; "
+        "the agreed level is 3.0 days"
     )
 
 

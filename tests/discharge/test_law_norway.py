@@ -212,7 +212,7 @@ ANSWER = [
         terms={"answer_within": "PT30M"},
         due={"answer": "2024-03-01 10:30:00"},
         state={"answer": "missed"},
-        why={"answer": "by local terms, duration is PT30M instead of PT2H"},
+        why={"answer": "by local terms, the length of time is 30 minutes instead of 2 hours"},
     ),
     Row(
         law="override: at once as office hours, over a weekend",

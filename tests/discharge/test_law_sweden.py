@@ -253,7 +253,7 @@ TERMS = [
         terms={"payment_after": "P5D"},
         liable="2022-03-09",
         total="18600",
-        why={"payment-start": "by local terms, duration is P5D instead of P3D"},
+        why={"payment-start": "by local terms, the length of time is 5 days instead of 3 days"},
     ),
     Row(
         law="4:5: another number of days after noon by agreement",

@@ -391,7 +391,7 @@ def test_an_accord_replaces_a_key_of_a_follow_up_and_it_stays_the_pathways():
     accords = [{"name": "Avtale", "terms": {"rules": {"follow-up-call": {"duration": "PT60H"}}}}]
     call = due(IN, placed("hip-fracture"), OUT, pathway=[HIP], accords=accords)["call"]
     assert (call["due_at"], call["placement"]) == ("2024-03-08T00:00:00+01:00", "hip-fracture")
-    assert "by the agreement Avtale, duration is PT60H instead of PT72H" in says(call)
+    assert "by the agreement Avtale, the length of time is 60 hours instead of 72 hours" in says(call)
     assert "a figure of the region, not of the law: Sogn LMS" in says(call)
     between = {**CALL, "between": ["hospital", "municipality:Årdal"]}
     elsewhere = {**OUT, "receiver": "municipality:Vik"}
@@ -544,6 +544,10 @@ def without(document: Document, *keys: str) -> Document:
         ({"group": [{**FRAIL, "title": "Eldre"}]}, "title: belongs to the group of norway; leave it out"),
         ({"group": [{**FRAIL, "valid_from": "2020-01-01"}]}, "valid_from: belongs to the group of norway"),
         ({"group": [{"name": "farmers"}]}, "group 1 (farmers): title: is missing"),
+        (
+            {"group": [{"name": "frail"}]},
+            "a group of your own needs it; the groups of norway: children-and-young-people, severe",
+        ),
         (
             {"pathway": [{**HIP, "name": "frail-older-people"}], "group": [FRAIL]},
             "is taken by another pathway",

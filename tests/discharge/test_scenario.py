@@ -432,7 +432,7 @@ def of_kind(found: dict[str, Any], kind: str) -> dict[str, Any]:
 def test_the_payment_says_that_its_days_are_counted_by_a_term_and_not_by_the_paragraph_alone():
     found = under("sweden", {"payment_after": "P5D"}, SWEDISH_STAY, "2022-03-12T08:00:00+01:00")
     assert found["payment"]["liable_from"] == "2022-03-09"
-    assert "by local terms, duration is P5D instead of P3D" in found["payment"]["reasons"]
+    assert "by local terms, the length of time is 5 days instead of 3 days" in found["payment"]["reasons"]
 
 
 def test_a_payment_whose_figures_nobody_has_checked_says_so():
@@ -451,7 +451,7 @@ def test_a_condition_that_came_late_hides_no_term():
     found = under("sweden", {"payment_after": "P5D"}, events, "2022-03-12T08:00:00+01:00")
     reason = of_kind(found, "payment-start")["reason"]
     assert "a condition was missing until Friday 2022-03-11" in reason
-    assert "duration is P5D instead of P3D" in reason
+    assert "the length of time is 5 days instead of 3 days" in reason
 
 
 def test_a_term_can_take_a_key_of_a_rule_away_and_says_so():

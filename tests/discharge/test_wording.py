@@ -12,7 +12,7 @@ from adapter.discharge.agreement import OWN_TERMS, countries
 from adapter.discharge.notices import NoticeKind
 from adapter.discharge.rules import Time
 from adapter.discharge.scenario import explain
-from adapter.discharge.sentences import Say, Sentence, of_file, timed
+from adapter.discharge.sentences import Days, Say, Sentence, of_file, timed
 from adapter.discharge.wording import said, translated
 from tests.catalogs import LOCALES, catalog, compiled
 from tests.discharge.described import told
@@ -120,7 +120,7 @@ def test_every_notice_has_a_name_in_each_catalog(language, key):
 
 @everywhere
 def test_no_catalog_says_anything_that_nobody_asks_for(language):
-    lengths = {(f"{{number}} {unit}", f"{{number}} {unit}s") for unit in ("hour", "minute", "second")}
+    lengths = {(f"{{number}} {unit}", f"{{number}} {unit}s") for unit in ("day", "hour", "minute", "second")}
     asked = {*PLAIN, *TEXTS, *NOTICES, *NAMES, *lengths, *(f"weekday-{n}" for n in range(7))}
     assert {m.id for m in catalog(language) if m.id} - asked == set()
 
@@ -204,6 +204,10 @@ def test_an_admission_happens_and_its_notice_is_sent():
         (timedelta(minutes=90), "90 minuter"),
         (timedelta(seconds=45), "45 sekunder"),
         (timedelta(hours=72), "72 timmar"),
+        (timedelta(hours=720), "720 timmar (30 dygn à 24 timmar)"),
+        (timedelta(hours=721), "721 timmar"),
+        (Days(1), "1 dag"),
+        (Days(30), "30 dagar"),
         (Decimal("120.50"), "120.50"),
         (time(12), "12:00:00"),
         (date(2025, 12, 24), "onsdag 2025-12-24"),

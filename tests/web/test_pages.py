@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from adapter.cases import pseudonym
 from adapter.config import Operator, load_region
+from adapter.discharge.ledger import EntryState
 from adapter.discharge.notices import NoticeKind, Standing
 from adapter.fhir.bundles import CPR, DNR, PERSONNUMMER
 from adapter.messaging.delivery import Reply
@@ -456,6 +457,31 @@ def test_payments_say_what_a_month_comes_to_day_by_day(tmp_path):
         assert len(days.xpath(".//tbody/tr")) == 2
         assert "silence counts as no" in words(days)
         assert found.get("/payments?month=March").status_code == 404
+
+
+def test_a_closed_month_has_the_numbers_by_which_a_charge_is_disputed_and_what_is_reversed(tmp_path):
+    clock = StandingClock(datetime(2014, 3, 30, 10, 0, tzinfo=OSLO))
+    with site(tmp_path, clock) as found:
+        stage = found.stage
+        stage.post.answer = receipting
+        for kind in (NoticeKind.ADMITTED, NoticeKind.CARE_NEEDS, NoticeKind.READY_FOR_DISCHARGE):
+            stage.receive(stage.message(kind))
+            stage.deliver()
+        ledger = stage.built.ledger
+        assert "payments dispute" not in words(page(found.get("/payments?month=2014-03")))
+        clock.forward(days=3)
+        stage.write(lambda tx: ledger.close(tx, "2014-03", clock(), by="Kari"))
+        tree = page(found.get("/payments?month=2014-03"))
+        first, second = tree.xpath("//table")[1].xpath(".//tbody/tr")
+        assert [words(row).split()[0] for row in (first, second)] == ["1", "2"]
+        assert "payments dispute NO. --why TEXT" in words(tree)
+        waived = EntryState.WAIVED
+        stage.write(lambda tx: ledger.settle(tx, 2, waived, clock(), by="Kari", why="agreed"))
+        assert "Charge, waived" in words(page(found.get("/payments?month=2014-03")))
+        (row,) = [
+            r for r in page(found.get("/payments?month=2014-04")).xpath("//tbody/tr") if "-4255" in words(r)
+        ]
+        assert "Reversal of no. 2" in words(row)
 
 
 def test_payments_say_what_the_mean_of_a_month_comes_to(tmp_path):

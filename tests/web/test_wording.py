@@ -68,3 +68,11 @@ def test_subjects_lead_to_their_pages():
     assert place("message 4") == "/messages/4"
     assert place("deadline 3 early-notice", 9) == "/cases/9"
     assert place("endpoint sogndal") is None
+
+
+@pytest.mark.parametrize(
+    ("noun", "said"),
+    [("day", "2 days"), ("delivery", "2 deliveries"), ("case", "2 cases"), ("open alarm", "2 open alarms")],
+)
+def test_more_than_one_is_spelt_as_in_english(noun, said):
+    assert SAY.count(2, noun) == said
