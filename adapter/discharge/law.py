@@ -92,6 +92,7 @@ def _rule(rule: Rule) -> Iterator[str]:
     yield ""
     rows = [
         ("Who must act", f"the {rule.actor}"),
+        ("For whom", _concerns(rule)),
         ("Starts when", _trigger(rule)),
         ("Counted", _count(rule.count)),
         ("Too early", f"what is done sooner than {_length(rule.earliest)} after" if rule.earliest else ""),
@@ -108,14 +109,25 @@ def _rule(rule: Rule) -> Iterator[str]:
     ]
     if rule.later:
         later = f"when the {_notice(rule.later.notice)} comes later than that, from it"
-        rows.insert(2, ("Or", f"{later} ({rule.later.basis})"))
-    rows[3:3] = [("Not before", _floor(floor)) for floor in rule.floors]
+        rows.insert(3, ("Or", f"{later} ({rule.later.basis})"))
+    rows[4:4] = [("Not before", _floor(floor)) for floor in rule.floors]
     yield "| | |"
     yield "|---|---|"
     yield from (f"| {name} | {text} |" for name, text in rows if text)
     for required in rule.requires:
         yield f"| Only if | {_requirement(required)} |"
     yield ""
+
+
+def _concerns(rule: Rule) -> str:
+    """The receivers for each of whom the law counts by itself."""
+    if rule.responsible:
+        return f"the {rule.responsible} that is responsible, of those who were told"
+    if not rule.receivers_of:
+        return ""
+    roles = _listed((f"each {role}" for role in rule.roles), "and") or "each receiver"
+    otherwise = "nobody, where only others were told" if rule.only_told else "once, where none is named"
+    return f"{roles} told by {_kinds(rule.receivers_of, 'or')}; {otherwise}"
 
 
 def _reminder(rule: Rule) -> str:

@@ -140,6 +140,8 @@ class Reading:
         of_occasion = self.rule.receivers_of == (self.rule.trigger.notice,)
         entries = occasion.entries if of_occasion else self.case.of(*self.rule.receivers_of)
         found = {r for e in entries for r in e.notice.receivers if self._is(r, self.rule.roles)}
+        if not found and self.rule.only_told and any(e.notice.receivers for e in entries):
+            return ()
         return tuple(sorted(found)) or (None,)
 
     def _responsible(self, occasion: Occasion, role: str) -> str | None:

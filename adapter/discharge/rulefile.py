@@ -264,6 +264,7 @@ def read_rule(table: Table) -> Rule:
         floors=tuple(_floor(t) for t in table.tables("floor")),
         receivers_of=concerns.notices("receivers_of"),
         roles=concerns.words("roles", ROLES),
+        only_told=concerns.optional("only_told", bool) or False,
         responsible=concerns.one_of_if("responsible", ROLES),
         satisfied_by=tuple(_satisfaction(t) for t in table.tables("satisfied_by")),
         lapses=table.optional("lapses", bool) or False,

@@ -170,6 +170,9 @@ class Rule:
     floors: tuple[Floor, ...] = ()
     receivers_of: tuple[NoticeKind, ...] = ()  # one deadline for each receiver of these
     roles: tuple[str, ...] = ()  # which receivers, where their role is known
+    only_told: bool = (
+        False  # nobody, where others were told and none of these roles: a duty that begins on receipt
+    )
     responsible: str | None = None  # or one, for the party of this role that is responsible
     voided_by: tuple[NoticeKind, ...] = ()  # if it comes before the time is up
     closed_by: tuple[NoticeKind, ...] = ()  # whenever it comes

@@ -761,6 +761,13 @@ CONTACT = [
         state={"fixed-care-contact": "open"},
     ),
     Row(
+        law="2:5: the duty begins with the notice to primary care; where only others are told, nobody has it",
+        events=[told("admitted", "2025-03-03 08:00", receiver=["municipality"])],
+        now="2025-03-03 09:00",
+        state={"admission-notice municipality": "met"},
+        absent=("fixed-care-contact",),
+    ),
+    Row(
         law="2:5: only primary care names it",
         events=[
             told("admitted", "2025-03-03 08:00", receiver=["municipality", "open-care"]),
