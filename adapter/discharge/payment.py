@@ -205,7 +205,7 @@ class _Span:
         over = regime_over(reading, until - timedelta(days=1))
         charged = [day for day in self._days(first, until) if not regime_over(reading, day)]
         withheld, suspended = self._withheld(charged)
-        reasons = [*self._why(due), *self.counted.remarks]
+        reasons = [*self._why(due), *self.counted.remarks, *self._of_several()]
         if over:
             reasons.append(over)
         elif end:
@@ -240,6 +240,13 @@ class _Span:
             yield Say.CHARGED_FROM.of(counted=counted, day=self.reading.day(due))
         else:
             yield counted
+
+    def _of_several(self) -> Iterator[Sentence]:
+        """Where several were told and one of them owes, that it is taken for the responsible one."""
+        role = self.reading.rule.responsible
+        told = set(self.reading.candidates(self.occasion, role)) if role is not None else set()
+        if self.party is not None and len(told) > 1:
+            yield Say.OF_SEVERAL.of(party=self.party, number=len(told))
 
     def _ends(self, due: datetime) -> Iterator[Ending]:
         yield from self.reading.endings(ENDS, self.occasion)

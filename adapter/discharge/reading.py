@@ -149,14 +149,18 @@ class Reading:
 
         Who becomes responsible later takes over from there; the days before stay with the first.
         """
-        told = [r for e in reversed(occasion.entries) for r in e.notice.receivers if self._is(r, (role,))]
-        later = {p for at, p in self.successions() if occasion.told_at is not None and at > occasion.told_at}
-        told = [r for r in told if r not in later] or told
-        candidates = [r for r in told if self._role(r) == role] or told
+        candidates = self.candidates(occasion, role)
         own = self.case.municipality
         if own is not None and (own in candidates or (not candidates and self._is(own, (role,)))):
             return own
         return candidates[0] if candidates else None
+
+    def candidates(self, occasion: Occasion, role: str) -> list[str]:
+        """Those told of a readiness who may be responsible from its beginning, who was told last first."""
+        told = [r for e in reversed(occasion.entries) for r in e.notice.receivers if self._is(r, (role,))]
+        later = {p for at, p in self.successions() if occasion.told_at is not None and at > occasion.told_at}
+        told = [r for r in told if r not in later] or told
+        return [r for r in told if self._role(r) == role] or told
 
     def successions(self) -> list[tuple[datetime, str]]:
         """When which municipality became responsible instead of the one before."""

@@ -144,6 +144,7 @@ class Say(StrEnum):
         "the municipality claims circumstances beyond its control, {at} ({basis}): disputed until settled"
     )
     SPLIT = "{party} is responsible from {day}"
+    OF_SEVERAL = "{party} is taken for the responsible one of {number} municipalities that were told"
     NO_MUNICIPALITY = "no municipality is named as responsible"
     AMOUNT_UNKNOWN = "the amount per day of {year} is not known here, so neither is the total"
     AMOUNT_UNKNOWN_TO = (

@@ -923,6 +923,7 @@ WHO = [
         now="2024-03-03 09:00",
         days="2024-03-01..2024-03-02",
         total="11490",
+        says=("is taken for the responsible one of 2 municipalities that were told",),
     ),
 ]
 

@@ -919,6 +919,18 @@ DAYS = [
         now="2022-03-09 09:00",
         debtors=("municipality:Umeå", "municipality:Skellefteå"),
     ),
+    Row(
+        law="5:2: of several that were told one owes, and the reasons say that it is taken for it",
+        events=[
+            told("admitted", "2022-03-01 08:00", receiver=["municipality:Umeå", "municipality:Skellefteå"]),
+            told("open-care-availability", "2022-03-02 09:00", available=True),
+            ready("2022-03-04 12:00:00", receiver=["municipality:Umeå", "municipality:Skellefteå"]),
+            told("answer", "2022-03-04 13:00", answer="cannot-receive", sender="municipality:Skellefteå"),
+        ],
+        now="2022-03-09 09:00",
+        debtors=("municipality:Skellefteå", "municipality:Skellefteå"),
+        says=("municipality:Skellefteå is taken for the responsible one of 2 municipalities that were told",),
+    ),
 ]
 
 FOLLOW_UP = [
