@@ -14,7 +14,7 @@ def savepoint(tx: Connection) -> Iterator[None]:
     say(tx, "SAVEPOINT part")
     try:
         yield
-    except Exception:
+    except Exception:  # whatever it was, the part is undone, and it goes on up
         say(tx, "ROLLBACK TO SAVEPOINT part")
         raise
     say(tx, "RELEASE SAVEPOINT part")

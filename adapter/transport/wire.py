@@ -261,7 +261,7 @@ def _connected(request: Request, endpoint: Endpoint) -> socket.socket:
     try:
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return line if context is None else context.wrap_socket(line, server_hostname=request.host)
-    except BaseException:
+    except BaseException:  # whatever it was, the socket is not left open, and it goes on up
         line.close()
         raise
 
