@@ -27,6 +27,7 @@ from adapter.cases import Cases
 from adapter.config import Region, Settings, load_region
 from adapter.config.soundness import contradictions, missing_folders, unreadable_files
 from adapter.discharge.agreement import Agreement, agreement
+from adapter.discharge.pathways import NOTHING
 from adapter.errors import ConfigurationError
 from adapter.inbox import Acceptance, Inbox
 from adapter.ledger import Ledger
@@ -250,7 +251,14 @@ def findings(settings: Settings, region: Region | None) -> list[str]:
 def _agreement(settings: Settings, region: Region | None) -> Agreement:
     name = settings.agreement or (region.agreement if region is not None else "norway")
     terms = {} if settings.answer_within is None else {"answer_within": settings.answer_within}
-    if region is None or name != region.agreement:
+    if region is None:
+        return agreement(name, terms or None)
+    if name != region.agreement and (region.accords or region.own != NOTHING):
+        raise ConfigurationError(
+            f"{settings.region}: agreement = {region.agreement!r}, and the setting agreement is {name!r}: "
+            "what its parties have agreed on and its follow-ups would not hold; leave the setting out"
+        )
+    if name != region.agreement:
         return agreement(name, terms or None)
     return agreement(name, terms or None, region.accords, region.own)
 

@@ -642,6 +642,18 @@ def test_a_wrong_region_names_the_entry(shell: Shell, right: str, wrong: str, sa
     assert "region.toml" in done.said
 
 
+def test_a_setting_that_would_drop_what_the_region_has_agreed_on_is_refused(shell: Shell) -> None:
+    shell.with_region()
+    assert shell("check", agreement="sweden").status == 0
+    with (shell.folder / "region.toml").open("a") as region:
+        region.write('[[accord]]\nname = "Avtale"\nterms = { grace = "PT24H" }\n')
+    said = "region.toml: agreement = 'norway', and the setting agreement is 'sweden'"
+    found, done = shell("check", agreement="sweden"), shell("run", agreement="sweden")
+    assert (found.status, said in found.out.decode()) == (1, True)
+    assert (done.status, said in done.said) == (2, True)
+    assert shell("check", agreement="norway").status == 0
+
+
 def test_the_settings_file_may_be_named_before_the_command_and_after_it(shell: Shell) -> None:
     (shell.folder / "other.toml").write_text("port = 9000\n")
     for words in (

@@ -123,7 +123,10 @@ def test_what_makes_no_sense_is_status_2(shell: Shell, arguments: tuple[str, ...
 
 
 def test_a_country_without_a_definition_says_what_to_write(shell: Shell) -> None:
-    ended = shell("readmissions", "--month", "2014-03", agreement="sweden")
+    (shell.folder / "adapter.toml").write_text(
+        f'agreement = "sweden"\nstore = "sqlite:///{shell.folder}/region.db"\n'
+    )
+    ended = shell("readmissions", "--month", "2014-03")
     assert ended.status == 2
     assert "nothing says what a readmission is; write an [[accord]]" in ended.said
 
