@@ -642,14 +642,25 @@ def test_a_wrong_region_names_the_entry(shell: Shell, right: str, wrong: str, sa
     assert "region.toml" in done.said
 
 
-def test_a_setting_that_would_drop_what_the_region_has_agreed_on_is_refused(shell: Shell) -> None:
+AGREED_ON = [
+    '[[accord]]\nname = "Avtale"\nterms = { grace = "PT24H" }\n',
+    '[[follow_up]]\nkind = "call"\nactor = "municipality"\nbasis = "Sogn LMS"\ncount = "elapsed"\n'
+    'duration = "PT72H"\nremind_before = "PT4H"\n',
+]
+
+
+@pytest.mark.parametrize("agreed", AGREED_ON, ids=["accord", "follow-up"])
+def test_a_setting_that_would_drop_what_the_region_has_agreed_on_is_refused(
+    shell: Shell, agreed: str
+) -> None:
     shell.with_region()
     assert shell("check", agreement="sweden").status == 0
     with (shell.folder / "region.toml").open("a") as region:
-        region.write('[[accord]]\nname = "Avtale"\nterms = { grace = "PT24H" }\n')
+        region.write(agreed)
     said = "region.toml: agreement = 'norway', and the setting agreement is 'sweden'"
-    found, done = shell("check", agreement="sweden"), shell("run", agreement="sweden")
+    found = shell("check", agreement="sweden")
     assert (found.status, said in found.out.decode()) == (1, True)
+    done = shell("run", agreement="sweden")
     assert (done.status, said in done.said) == (2, True)
     assert shell("check", agreement="norway").status == 0
 

@@ -762,7 +762,9 @@ CONTACT = [
     ),
     Row(
         law="2:5: the duty begins with the notice to primary care; where only others are told, nobody has it",
-        events=[told("admitted", "2025-03-03 08:00", receiver=["municipality"])],
+        events=[
+            told("admitted", "2025-03-03 08:00", receiver=["municipality"], planned_discharge="2025-03-06")
+        ],
         now="2025-03-03 09:00",
         state={"admission-notice municipality": "met"},
         absent=("fixed-care-contact",),
