@@ -108,6 +108,10 @@ class Cases:
         owner = {(f.sender, f.message_id): case_id for _, case_id, f in stored if isinstance(f, Notice)}
         return [(_owner(case, owner), case) for case in found]
 
+    def fold(self, facts: Sequence[Fact]) -> tuple[Case, ...]:
+        """The cases that some of a patient's facts give: what somebody knows who was told only of these."""
+        return courses(facts, self.agreement, self.roles)
+
     def explained(self, tx: Connection, case_id: int, now: datetime) -> dict[str, Any]:
         """Each deadline and payment day of a case with the sentence why; NotFound where there is none."""
         row = rows.get(tx, case_id)

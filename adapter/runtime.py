@@ -35,6 +35,7 @@ from adapter.messaging.delivery import Leased, Reply
 from adapter.messaging.register import Endpoint, Partner, Register
 from adapter.outbox import Outbox
 from adapter.parcels import WEBHOOK
+from adapter.shelves import Shelves
 from adapter.store import MADE_BY, Store, messages, must_exist
 from adapter.store.migrations import current, migrate
 from adapter.transport import Transport
@@ -150,6 +151,7 @@ class Stations:
     ledger: Ledger
     outbox: Outbox
     inbox: Inbox
+    shelves: Shelves
     clock: Callable[[], datetime]
 
 
@@ -207,6 +209,7 @@ def stations(
         ledger=Ledger(cases=cases),
         outbox=outbox,
         inbox=inbox,
+        shelves=Shelves(store=store, cases=cases, register=register, zone=law.zone, pseudonym_key=key),
         clock=clock,
     )
 
@@ -414,6 +417,7 @@ class Adapter:
         """The web application."""
         from adapter.web import health, pages
         from adapter.web.app import application
+        from adapter.web.fhir.endpoint import FhirEndpoint
         from adapter.web.partners import ProcessMessage
         from adapter.web.signing_in import Doorkeeper
 
@@ -429,6 +433,9 @@ class Adapter:
             most=settings.max_message_bytes,
             accepted=self._accepted,
         )
+        endpoint = FhirEndpoint(
+            shelves=built.shelves, doorkeeper=doorkeeper, clock=built.clock, zone=built.agreement.zone
+        )
         shown = pages.Pages(
             store=built.store,
             inbox=built.inbox,
@@ -441,7 +448,7 @@ class Adapter:
         if not settings.loopback:
             hosts = ["*"]  # behind a name of the operator's choosing; everybody must sign in there
         watched = health.routes(built.store, self.metrics, doorkeeper if settings.metrics_sign_in else None)
-        return application([*door.routes(), *watched, *shown.routes()], hosts=hosts)
+        return application([*door.routes(), *endpoint.routes(), *watched, *shown.routes()], hosts=hosts)
 
     def start(self) -> str | None:
         """Start what the role asks for; returns the address to open, None for a worker."""

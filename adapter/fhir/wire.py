@@ -7,6 +7,7 @@ whole are refused. Decimals stay as written: `72.50` is not `72.5` (R4 datatypes
 """
 
 import json
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 from re import compile
@@ -40,6 +41,7 @@ _CONTROL_ESCAPES = (b"\\u00", b"\\b", b"\\f")
 _ENCODING = compile(rb"""^\s*<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
 _ENCODINGS = frozenset((b"utf-8", b"utf8", b"iso-8859-1", b"latin1", b"us-ascii", b"ascii"))
 _FRACTION = compile(rb'":-?\d+[.e]')  # in JSON without white space; R4 has no list of decimals
+_LETTER = compile(r"&#(\d{3,7});")
 _POSITION = compile(r"line \d+,? column \d+")
 
 
@@ -204,13 +206,19 @@ def _from_xml(content: bytes, content_type: str) -> Bundle:
         model = Model.model_validate_xml(content, xmlparser=_parser(_charset(content, content_type)))
         for number in _decimals(model):
             _bounded(number)
-        found = _bundle(orjson.loads(model.model_dump_json()))
+        found = _bundle(orjson.loads(_LETTER.sub(_letter, model.model_dump_json())))
         _restore(found, model)
     except BAD_INPUT:
         raise Refused("the XML is not a Bundle of FHIR R4 resources and elements", code="structure") from None
     if _values_read(found) != written:
         raise Refused("an element of the XML repeats, or stands where FHIR R4 has none", code="structure")
     return found
+
+
+def _letter(found: re.Match[str]) -> str:
+    """A letter that the model wrote as a number, as narrative may have any letter as it is."""
+    number = int(found[1])
+    return chr(number) if 0x7F < number < 0x110000 and not 0xD800 <= number < 0xE000 else found[0]
 
 
 def _decimals(made: Any) -> Iterator[Decimal]:

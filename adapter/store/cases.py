@@ -34,7 +34,7 @@ _DEFAULTS = {f.name: f.default for f in fields(Notice)}
 
 
 _facts = (
-    select(fact.c.id, fact.c.case_id, fact.c.kind, fact.c.body)
+    select(fact.c.id, fact.c.case_id, fact.c.kind, fact.c.body, fact.c.message_row)
     .where(fact.c.patient == bindparam("patient"))
     .order_by(fact.c.id)
 )
@@ -109,6 +109,12 @@ def facts(tx: Connection, patient: str) -> list[tuple[int, int, Fact]]:
     """(fact id, case id, fact) of a patient, in the order in which they were learned."""
     known = statements.rows(tx, _facts, patient=patient)
     return [(row["id"], row["case_id"], fact_of(row["kind"], row["body"])) for row in known]
+
+
+def told(tx: Connection, patient: str) -> list[tuple[int | None, int, Fact]]:
+    """(message row, case id, fact) of a patient, in the order in which they were learned."""
+    known = statements.rows(tx, _facts, patient=patient)
+    return [(row["message_row"], row["case_id"], fact_of(row["kind"], row["body"])) for row in known]
 
 
 def told_since(tx: Connection, patient: str, sender: str, since: datetime) -> int:

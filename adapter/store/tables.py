@@ -133,6 +133,14 @@ message = Table(
     Column("acknowledgement", LargeBinary(32)),  # payload hash of what we answered
     Column("acknowledgement_type", Text),
     Column("duplicates", Integer, nullable=False, server_default="0"),
+    Column("shelved", Integer, nullable=False, server_default="0"),  # 1: its resources can be read at /fhir
+    Column("shelved_as", Text),  # JSON: names by place, of parts whose own id was taken
+    Index(
+        "message_unshelved",
+        "id",
+        sqlite_where=text("shelved = 0 AND outcome IN ('accepted', 'released')"),
+        postgresql_where=text("shelved = 0 AND outcome IN ('accepted', 'released')"),
+    ),
     Index("message_payload", "payload"),  # retention asks who still holds a payload
     Index(
         "message_acknowledgement",
@@ -393,4 +401,72 @@ ledger_entry = Table(
     Column("days_over", Text),  # of a mean: a decimal
     Index("ledger_entry_month", "month"),
     Index("ledger_entry_case", "case_id"),
+)
+
+resource = Table(
+    "resource",
+    metadata,
+    _id(),
+    Column("type", Text, nullable=False),
+    Column("fhir_id", Text, nullable=False),
+    Column("patient", Text, nullable=False),  # pseudonym
+    Column("version", _Wide),  # of its versions the latest, whoever may see it
+    Index("resource_name", "fhir_id", "type", unique=True),
+    Index("resource_patient", "patient"),
+)
+
+resource_version = Table(
+    "resource_version",
+    metadata,
+    _id(),
+    Column("resource", _Id, nullable=False),
+    Column("number", Integer, nullable=False),  # its versionId: 1, 2, …
+    Column("at", Instant, nullable=False),
+    Column("by", Text, nullable=False),  # the party that told it
+    Column("message_row", _Id, nullable=False),
+    Column("place", Integer),  # of its entry in that message's Bundle; NULL where it is made of the case
+    Column("made", Text),  # what it was made as: episode, asked:<party>, called-off:<party>
+    Column("case_id", _Id),
+    Index("resource_version_number", "resource", "number", unique=True),
+    Index("resource_version_message", "message_row"),
+)
+
+shelf = Table(
+    "shelf",
+    metadata,
+    Column("party", Text, primary_key=True),
+    Column("role", Text, primary_key=True),  # the service addressed, as nursing; empty for the whole party
+    Column("resource", _Id, primary_key=True),
+    Column("type", Text, nullable=False),
+    Column("patient", Text, nullable=False),
+    Column("version", _Id, nullable=False),  # the newest that this party may see
+    Column("at", Instant, nullable=False),
+    Column("shared", Integer, nullable=False),  # 1: of a plan that the party takes part in, with all its past
+    Index("shelf_time", "party", "type", "at", "resource"),
+    Index("shelf_patient", "patient", "type"),
+    Index("shelf_resource", "resource"),
+)
+
+resource_token = Table(
+    "resource_token",
+    metadata,
+    Column("version", _Id, primary_key=True),
+    Column("name", Text, primary_key=True),  # the search parameter
+    Column("value", Text, primary_key=True),  # system|code, Type/id; of a person's identifier a keyed hash
+    Index("resource_token_value", "value", "name"),
+)
+
+fhir_access = Table(
+    "fhir_access",
+    metadata,
+    _id(),
+    Column("at", Instant, nullable=False),
+    Column("partner", Text),
+    Column("what", Text, nullable=False),  # read, vread, history, search, update, document
+    Column("type", Text, nullable=False),
+    Column("fhir_id", Text),
+    Column("patient", Text),
+    Column("found", Integer, nullable=False),
+    Index("fhir_access_at", "at"),
+    Index("fhir_access_patient", "patient"),
 )

@@ -1,0 +1,84 @@
+"""What is made of a notice or of the case for those who read at /fhir: a Task, an EpisodeOfCare.
+
+A notice of readiness asks each municipality when it can receive the patient. That is a Task of code
+`receive-patient` (CodeSystem/tasks): requested, until the municipality has answered.
+"""
+
+from datetime import datetime
+
+from adapter.discharge.case import Case, CaseState
+from adapter.fhir.bundles import CANONICAL, Resource, instant_text
+
+TASK_SYSTEM = f"{CANONICAL}/CodeSystem/tasks"
+RECEIVE_PATIENT = "receive-patient"
+CASE_SYSTEM = f"{CANONICAL}/case"
+"""Identifier system of our own case numbers."""
+
+_OF_THE_ANSWER = (
+    "status", "statusReason", "businessStatus", "executionPeriod", "lastModified", "note", "output", "text"
+)  # fmt: skip
+_EPISODE_STATUS = {
+    CaseState.DISCHARGED: "finished",
+    CaseState.DECEASED: "finished",
+    CaseState.CANCELLED: "entered-in-error",
+    CaseState.ON_LEAVE: "onhold",
+}
+
+
+def asked(
+    *, task_id: str, patient: str, encounter: str, requester: str, owner: str, authored: datetime
+) -> Resource:
+    """The question of a notice of readiness: `requester` and `owner` are ids of parties."""
+    return {
+        "resourceType": "Task",
+        "id": task_id,
+        "status": "requested",
+        "intent": "order",
+        "code": {
+            "coding": [{"system": TASK_SYSTEM, "code": RECEIVE_PATIENT, "display": "Receive patient"}],
+        },
+        "focus": {"reference": f"Encounter/{encounter}"},
+        "for": {"reference": f"Patient/{patient}"},
+        "encounter": {"reference": f"Encounter/{encounter}"},
+        "authoredOn": instant_text(authored),
+        "lastModified": instant_text(authored),
+        "requester": {"reference": f"Organization/{requester}"},
+        "owner": {"reference": f"Organization/{owner}"},
+    }
+
+
+def answered(task: Resource, answer: Resource) -> Resource:
+    """The question with what the municipality has said to it."""
+    return task | {key: answer[key] for key in _OF_THE_ANSWER if key in answer}
+
+
+def called_off(task: Resource) -> Resource:
+    """The question, no longer asked: the patient is not ready after all."""
+    return task | {"status": "cancelled"}
+
+
+def is_asked(task: Resource) -> bool:
+    """Whether a Task is such a question."""
+    codings = (task.get("code") or {}).get("coding") or ()
+    return any(c.get("system") == TASK_SYSTEM and c.get("code") == RECEIVE_PATIENT for c in codings)
+
+
+def episode(case_id: int, patient: str, case: Case) -> Resource:
+    """A case as its reader knows it; `patient` is the pseudonym."""
+    made: Resource = {
+        "resourceType": "EpisodeOfCare",
+        "id": f"case-{case_id}",
+        "identifier": [{"system": CASE_SYSTEM, "value": str(case_id)}],
+        "status": _EPISODE_STATUS.get(case.state, "active"),
+        "patient": {"reference": f"Patient/{patient}"},
+    }
+    if case.hospital is not None:
+        made["managingOrganization"] = {"reference": f"Organization/{case.hospital}"}
+    period = {}
+    if case.admitted_at is not None:
+        period["start"] = instant_text(case.admitted_at)
+    if case.discharged_at is not None:
+        period["end"] = instant_text(case.discharged_at)
+    if period:
+        made["period"] = period
+    return made

@@ -1,0 +1,480 @@
+"""The shelves: what messages have brought, put where those who may see it can read it at /fhir.
+
+A message is taken first and shelved afterwards, before anybody reads (`catch_up`); so taking it costs nothing
+more. Each part of it gets an id under which it can be read again; a later message about the same thing is its
+next version. A party sees what it sent or was addressed in, and plans that it takes part in with all their
+past (process: sharing a patient is not sharing the record).
+"""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, tzinfo
+
+import orjson
+from sqlalchemy import Connection
+
+from adapter.cases import Cases, pseudonym
+from adapter.copies import derived_id
+from adapter.discharge.case import Evidence, Fact
+from adapter.discharge.notices import Notice, NoticeKind, Standing
+from adapter.fhir.asking import answered, asked, called_off, episode
+from adapter.fhir.bundles import Bundle, Resource, Subject, address_of, follow, header
+from adapter.fhir.notices import receivers_in
+from adapter.fhir.polled import TYPES as POLLED
+from adapter.fhir.serving import NOT_SERVED, led, renamed, same_content, tokens, values, versioned
+from adapter.fhir.wire import parse
+from adapter.mappings.known import named as dialect_named
+from adapter.messaging.envelope import PERSON_SYSTEMS, Address
+from adapter.messaging.register import Register
+from adapter.store import Store, messages, resources
+from adapter.store import cases as case_rows
+from adapter.store.resources import Audience, Eyes
+from adapter.store.statements import Row
+
+K = NoticeKind
+
+EPISODE, ASKED, ANSWERED, CALLED_OFF = "episode", "asked", "answered", "called-off"
+"""What is made of the case, or of a notice, and stands in no message as it is."""
+
+PLANS = (K.CARE_PLAN,)
+"""What brings a plan: whoever takes part in it sees all of its past."""
+
+_AT_ONCE = 50  # messages in one unit of work: others write in between
+_REMEMBERED = 512
+_OF_PEOPLE = ("Patient", "RelatedPerson", "Person")
+_is_uuid = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Told:
+    """A message that has been taken, as it is read for the shelves."""
+
+    row: Row
+    bundle: Bundle
+    notice: Notice
+    patient: str
+    day: date  # on which it came
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shelves:
+    """The shelves over one store."""
+
+    store: Store
+    cases: Cases
+    register: Register
+    zone: tzinfo
+    pseudonym_key: bytes = field(repr=False)
+    _bundles: dict[int, tuple[Bundle, Mapping[str, str]]] = field(default_factory=dict, repr=False)
+
+    # --- filling ---
+
+    def catch_up(self) -> None:
+        """Shelve everything that has been taken so far."""
+        while True:
+            with self.store.read() as connection:
+                if not resources.any_unshelved(connection):
+                    return
+            self.store.write(self.shelve)
+
+    def shelve(self, tx: Connection, *, case_ids: Collection[int] | None = None) -> int:
+        """Shelve some of what waits, in the order in which it came; returns how many messages."""
+        waiting = resources.unshelved(tx, _AT_ONCE, case_ids=case_ids)
+        for row in waiting:
+            told = self._told(tx, row)
+            taken = self._put_all(tx, told) if told is not None else {}
+            resources.shelved(tx, row["id"], orjson.dumps(taken).decode() if taken else None)
+        return len(waiting)
+
+    def _told(self, tx: Connection, row: Row) -> _Told | None:
+        """The message with its notice; None where its bytes are gone, or it is of no case."""
+        content = messages.content(tx, row["payload"])
+        case = case_rows.get(tx, row["case_id"]) if row["case_id"] is not None else None
+        if content is None or case is None:
+            return None
+        case_rows.alone_with(tx, case["patient"])
+        facts = (fact for _, _, fact in case_rows.facts(tx, case["patient"]))
+        own = (row["sender"], _first_id(row))
+        notice = next((f for f in facts if isinstance(f, Notice) and (f.sender, f.message_id) == own), None)
+        if notice is None:
+            return None
+        return _Told(
+            row=row,
+            bundle=self._read(row, content),
+            notice=notice,
+            patient=case["patient"],
+            day=row["received_at"].astimezone(self.zone).date(),
+        )
+
+    def _read(self, row: Row, content: bytes) -> Bundle:
+        """The canonical Bundle; it was validated when it was taken."""
+        if row["dialect"] == "fhir" and row["type"] not in POLLED:
+            return parse(content, row["content_type"])
+        reading = dialect_named(row["dialect"]).read(
+            content, content_type=row["content_type"], zone=self.zone
+        )
+        assert reading.bundle is not None
+        return reading.bundle
+
+    def _put_all(self, tx: Connection, told: _Told) -> dict[str, str]:
+        """Everything that one message brings; returns the names of parts whose own id was taken, by place."""
+        audience = self._audience(told)
+        names = self._names(tx, told)
+        ways = led(told.bundle, names)
+        theirs = {place: name for place, name in names.items() if not self._is_party(name)}
+        shared = told.notice.kind in PLANS
+        for place, name in theirs.items():
+            made = ANSWERED if name.startswith("Task/") and self._is_answer(told, place) else None
+            content = renamed(told.bundle["entry"][place]["resource"], name, ways)
+            readers = self._readers(tx, told, content, audience)
+            self._put(tx, told, name, content, readers, place=place, made=made, shared=shared)
+        self._put_made(tx, told, audience)
+        own = {p: str(told.bundle["entry"][p]["resource"].get("id", "")).lower() for p in theirs}
+        return {
+            str(place): name
+            for place, name in theirs.items()
+            if _is_uuid(own[place]) and name.partition("/")[2] != own[place]
+        }
+
+    def _readers(
+        self, tx: Connection, told: _Told, content: Resource, audience: Collection[Audience]
+    ) -> Collection[Audience]:
+        """Who gets this part: the audience; of a Task also who is asked, and who asks."""
+        kind = content["resourceType"]
+        if kind in ("Patient", "Encounter") and told.notice.sender != told.notice.hospital:
+            row = resources.named(tx, kind, content["id"])  # the hospital tells of its stays, where it does
+            return [one for one in audience if row is None or resources.on_shelf(tx, one, row["id"]) is None]
+        if kind != "Task":
+            return audience
+        parties = {one.party for one in audience}
+        others = {*_parties(content, "owner"), *_parties(content, "requester")} - parties
+        return [*audience, *(Audience(party=party) for party in sorted(others) if self._known(party))]
+
+    def _known(self, party: str) -> bool:
+        return self.register.open or self.register.party(party) is not None
+
+    def _put(
+        self,
+        tx: Connection,
+        told: _Told,
+        name: str,
+        content: Resource,
+        readers: Collection[Audience],
+        *,
+        place: int | None = None,
+        made: str | None = None,
+        shared: bool = False,
+    ) -> None:
+        """The next version of one resource; none where it says what the one before says."""
+        if not readers:
+            return
+        kind, _, fhir_id = name.partition("/")
+        row = resources.named(tx, kind, fhir_id)
+        newest = row["version"] if row is not None else None
+        resource_id = (
+            row["id"] if row is not None else resources.add_resource(tx, kind, fhir_id, told.patient)
+        )
+        before = resources.version(tx, newest) if newest is not None else None
+        if before is None or not self._says_the_same(tx, before, name, content):
+            values_ = {
+                "at": told.row["received_at"], "by": told.notice.sender, "message_row": told.row["id"],
+                "place": place, "made": made, "case_id": told.row["case_id"],
+            }  # fmt: skip
+            newest = resources.add_version(tx, resource_id, values_, self._searched(content))
+        assert newest is not None
+        for who in readers:
+            resources.put(
+                tx, who, kind, resource_id, told.patient, newest, told.row["received_at"], shared=shared
+            )
+
+    def _says_the_same(self, tx: Connection, before: Row, name: str, content: Resource) -> bool:
+        if before["made"] == EPISODE:
+            return False
+        known = self._rendered(tx, before, name)
+        return known is not None and same_content(known, content)
+
+    def _searched(self, content: Resource) -> Iterator[tuple[str, str]]:
+        """What it is found by; the number of a person only by a keyed hash."""
+        personal = content["resourceType"] in _OF_PEOPLE
+        for name, system, value in tokens(content):
+            if name == "identifier" and (personal or system in PERSON_SYSTEMS):
+                yield name, self.hashed(f"{system}|{value}")
+                yield name, self.hashed(value)
+                continue
+            yield name, value
+            if system:
+                yield name, f"{system}|{value}"
+
+    def hashed(self, text: str) -> str:
+        """The keyed hash by which a person's identifier is searched."""
+        told = "".join(text.split()).encode("utf-8", "surrogatepass")
+        return hmac.new(self.pseudonym_key, b"search:" + told, hashlib.sha256).hexdigest()[:32]
+
+    def patient_at(self, system: str, value: str) -> str:
+        """The pseudonym of the person with that identifier."""
+        return pseudonym(self.pseudonym_key, Subject(identifiers=((system, value),)))
+
+    # --- for whom ---
+
+    def audience_of(self, tx: Connection, message_row: int) -> list[Audience]:
+        """Who sent a message that has been shelved, and who was addressed in it."""
+        row = messages.get(tx, message_row)
+        told = self._told(tx, row) if row is not None else None
+        return self._audience(told) if told is not None else []
+
+    def _audience(self, told: _Told) -> list[Audience]:
+        """The sender and every addressed receiver, by the service that was addressed."""
+        sending = follow(told.bundle, (header(told.bundle) or {}).get("sender"))
+        sender = Audience(party=told.notice.sender, role=self._role(address_of(sending)))
+        receivers = receivers_in(told.bundle)
+        found = [sender]
+        for number, party in enumerate(told.notice.receivers):
+            role = self._role(receivers[number]) if number < len(receivers) else ""
+            found.append(Audience(party=party, role=role))
+        if told.notice.kind in PLANS:
+            known = {one.party for one in found}
+            found += [Audience(party=p) for p in self.members(told.bundle, told.day) if p not in known]
+        return list(dict.fromkeys(found))
+
+    def members(self, bundle: Bundle, day: date) -> list[str]:
+        """The parties in the CareTeams of a Bundle, as far as the register knows them on that day."""
+        found = []
+        for item in bundle.get("entry") or ():
+            if item["resource"].get("resourceType") != "CareTeam":
+                continue
+            for member in values(item["resource"], "participant.member"):
+                target = follow(bundle, member) if isinstance(member, dict) else None
+                party = self._party_of(target, day)
+                if party is not None:
+                    found.append(party)
+        return list(dict.fromkeys(found))
+
+    def _party_of(self, organization: Resource | None, day: date) -> str | None:
+        """The party that an Organization stands for, where somebody has registered it."""
+        if organization is None or organization.get("resourceType") != "Organization":
+            return None
+        party = self.register.resolve(address_of(organization), day)
+        return party.id if party is not None else None
+
+    def _role(self, address: Address) -> str:
+        """The role of the service that an address names, if it names one."""
+        asked_for = set(address.identifiers)
+        return next(
+            (s.role for p in self.register.parties for s in p.services if asked_for & set(s.identifiers)), ""
+        )
+
+    # --- under which name ---
+
+    def _is_party(self, name: str) -> bool:
+        kind, _, found = name.partition("/")
+        return kind == "Organization" and (self.register.open or self.register.party(found) is not None)
+
+    def _names(self, tx: Connection, told: _Told) -> dict[int, str]:
+        """`Type/id` of every entry that is served, by its place."""
+        names = {}
+        for place, item in enumerate(told.bundle["entry"]):
+            resource = item["resource"]
+            if resource["resourceType"] not in NOT_SERVED:
+                names[place] = self._name(tx, told, place, resource)
+        return names
+
+    def _name(self, tx: Connection, told: _Told, place: int, resource: Resource) -> str:
+        kind = resource["resourceType"]
+        notice = told.notice
+        if kind == "Patient":
+            return f"Patient/{told.patient}"
+        if kind == "Encounter":
+            stay = notice.encounter or str(told.row["case_id"])
+            return f"Encounter/{derived_id('stay', told.patient, notice.hospital or '', stay)}"
+        if kind == "Organization":
+            party = self._party_of(resource, told.day)
+            if party is not None:
+                return f"Organization/{party}"
+        if kind == "Task" and self._is_answer(told, place):
+            return f"Task/{self._answered_task(tx, told)}"
+        given = str(resource.get("id") or told.bundle["entry"][place].get("fullUrl") or place)
+        return f"{kind}/{self._own_id(tx, told, kind, given)}"
+
+    def _own_id(self, tx: Connection, told: _Told, kind: str, given: str) -> str:
+        """The id that the sender gave, where it is ours already or free; else one made of it.
+
+        An id of a sender's own making may hold anything, so only a UUID is kept as it is.
+        """
+        derived = derived_id(given, told.notice.sender, kind)
+        row = resources.named(tx, kind, given)
+        if row is None:
+            return given.lower() if _is_uuid(given.lower()) else derived
+        theirs = any(h["party"] == told.notice.sender for h in resources.holders(tx, row["id"]))
+        return given if theirs and row["patient"] == told.patient else derived
+
+    # --- made of the notice ---
+
+    def _is_answer(self, told: _Told, place: int) -> bool:
+        if told.notice.kind is not K.ANSWER:
+            return False
+        tasks = [n for n, i in enumerate(told.bundle["entry"]) if i["resource"]["resourceType"] == "Task"]
+        return bool(tasks) and tasks[0] == place
+
+    def _answered_task(self, tx: Connection, told: _Told) -> str:
+        """The id of the Task that this answers: what the ready notice asked of the sender."""
+        ready = self._ready(tx, told)
+        about = ready.message_id if ready is not None else told.notice.message_id
+        return derived_id(about, ready.sender if ready is not None else "", "receive", told.notice.sender)
+
+    def _ready(self, tx: Connection, told: _Told) -> Notice | None:
+        """The first notice of the thread of readiness that this one answers, corrects or takes back."""
+        facts = [f for _, _, f in case_rows.facts(tx, told.patient) if isinstance(f, Notice)]
+        ready = [f for f in facts if f.kind is K.READY_FOR_DISCHARGE]
+        by_id = {f.message_id: f for f in ready}
+        found = by_id.get(told.notice.refers_to or "")
+        if found is None:
+            earlier = [f for f in ready if f.sent_at <= told.notice.sent_at and f is not told.notice]
+            found = max(earlier, key=lambda f: f.sent_at, default=None)
+        seen: set[str] = set()
+        while found is not None and found.standing is not Standing.NEW and found.message_id not in seen:
+            seen.add(found.message_id)
+            found = by_id.get(found.refers_to or "", found)
+        return found
+
+    def _put_made(self, tx: Connection, told: _Told, audience: list[Audience]) -> None:
+        """The case itself, and what a notice of readiness asks of each municipality."""
+        notice = told.notice
+        name = f"EpisodeOfCare/case-{told.row['case_id']}"
+        content: Resource = {"resourceType": "EpisodeOfCare", "id": name.partition("/")[2]}
+        self._put(tx, told, name, content, audience, made=EPISODE)
+        taken_back = notice.kind is K.READINESS_WITHDRAWN or notice.standing is Standing.CANCELLATION
+        if notice.kind not in (K.READY_FOR_DISCHARGE, K.READINESS_WITHDRAWN):
+            return
+        first = notice if notice.standing is Standing.NEW and not taken_back else self._ready(tx, told)
+        if first is None:
+            return
+        for receiver in audience[1:]:
+            party = self.register.party(receiver.party)
+            if party is not None and party.kind != "municipality":
+                continue
+            task = f"Task/{derived_id(first.message_id, first.sender, 'receive', receiver.party)}"
+            made = f"{CALLED_OFF if taken_back else ASKED}:{receiver.party}"
+            content = self._asked(tx, told.row, told.notice, told.patient, task, receiver.party)
+            if taken_back:
+                content = called_off(content)
+            sender = audience[0]
+            self._put(tx, told, task, content, [sender, receiver], made=made)
+
+    def _asked(
+        self, tx: Connection, row: Row, notice: Notice, patient: str, name: str, party: str
+    ) -> Resource:
+        stay = notice.encounter or str(row["case_id"])
+        encounter = derived_id("stay", patient, notice.hospital or "", stay)
+        return asked(
+            task_id=name.partition("/")[2],
+            patient=patient,
+            encounter=encounter,
+            requester=notice.sender,
+            owner=party,
+            authored=notice.sent_at,
+        )
+
+    # --- reading ---
+
+    def content(self, tx: Connection, version: Row, name: str, eyes: Eyes) -> Resource | None:
+        """One version as it is served, with its number and time; None where its message's bytes are gone."""
+        if version["made"] == EPISODE:
+            made = self._episode(tx, version, eyes)
+        else:
+            made = self._rendered(tx, version, name)
+        if made is None:
+            return None
+        return versioned(made, version["number"], _instant(version["at"]))
+
+    def _rendered(self, tx: Connection, version: Row, name: str) -> Resource | None:
+        made, place = version["made"], version["place"]
+        if place is None:
+            return self._made(tx, version, name, made)
+        found = self._bundle(tx, version["message_row"])
+        if found is None:
+            return None
+        bundle, ways = found
+        content = renamed(bundle["entry"][place]["resource"], name, ways)
+        if made == ANSWERED:
+            first = resources.numbered(tx, version["resource"], 1)
+            if first is not None and first["place"] is None:
+                before = self._rendered(tx, first, name)
+                return answered(before, content) if before is not None else content
+        return content
+
+    def _made(self, tx: Connection, version: Row, name: str, made: str) -> Resource | None:
+        what, _, party = made.partition(":")
+        row = messages.get(tx, version["message_row"])
+        case = case_rows.get(tx, version["case_id"])
+        if row is None or case is None:
+            return None
+        notice = self._notice(tx, row, case["patient"])
+        if notice is None:
+            return None
+        task = self._asked(tx, row, notice, case["patient"], name, party)
+        return called_off(task) if what == CALLED_OFF else task
+
+    def _notice(self, tx: Connection, row: Row, patient: str) -> Notice | None:
+        own = (row["sender"], _first_id(row))
+        facts = (fact for _, _, fact in case_rows.facts(tx, patient))
+        return next((f for f in facts if isinstance(f, Notice) and (f.sender, f.message_id) == own), None)
+
+    def _bundle(self, tx: Connection, message_row: int) -> tuple[Bundle, Mapping[str, str]] | None:
+        """A message's Bundle, and where its references lead; remembered, as it never changes."""
+        known = self._bundles.get(message_row)
+        if known is not None:
+            return known
+        row = messages.get(tx, message_row)
+        told = self._told(tx, row) if row is not None else None
+        if told is None:
+            return None
+        names = self._names(tx, told)
+        names |= {int(k): v for k, v in orjson.loads(told.row["shelved_as"] or b"{}").items()}
+        found = told.bundle, led(told.bundle, names)
+        if len(self._bundles) >= _REMEMBERED:
+            self._bundles.clear()
+        self._bundles[message_row] = found
+        return found
+
+    def _episode(self, tx: Connection, version: Row, eyes: Eyes) -> Resource | None:
+        """The case as far as its reader was told of it up to that message."""
+        case = case_rows.get(tx, version["case_id"])
+        if case is None:
+            return None
+        told: list[Fact] = []
+        ids: dict[tuple[str, str], int] = {}
+        for message_row, case_id, fact in case_rows.told(tx, case["patient"]):
+            if isinstance(fact, Notice):
+                if message_row is not None and message_row > version["message_row"]:
+                    continue
+                if eyes.parties is None or set(eyes.parties) & {fact.sender, *fact.receivers}:
+                    told.append(fact)
+                    ids[fact.sender, fact.message_id] = case_id
+        told += [
+            fact
+            for _, _, fact in case_rows.told(tx, case["patient"])
+            if isinstance(fact, Evidence) and (fact.sender, fact.message_id) in ids
+        ]
+        for folded in self.cases.fold(told):
+            for entry in folded.entries:
+                if ids[entry.notice.sender, entry.notice.message_id] == case["id"]:
+                    return episode(case["id"], case["patient"], folded)
+        return None
+
+
+def _first_id(row: Row) -> str:
+    return str(row["message_id"])
+
+
+def _parties(content: Resource, path: str) -> Iterator[str]:
+    for found in values(content, path):
+        kind, _, party = str(found.get("reference", "")).partition("/")
+        if kind == "Organization":
+            yield party
+
+
+def _instant(at: datetime) -> str:
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,350 @@
+"""The shelves: which resources can be read, in which versions, and by whom.
+
+A version says where its content stands (an entry of a message); nothing is stored twice. A shelf row is the
+newest version that one party, or one service of it, may see.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    text,
+    update,
+)
+
+from adapter.store import statements
+from adapter.store.statements import Row, add, added, found
+from adapter.store.tables import (
+    fhir_access,
+    message,
+    resource,
+    resource_token,
+    resource_version,
+    shelf,
+)
+
+_named = select(resource).where(
+    resource.c.fhir_id == bindparam("fhir_id"), resource.c.type == bindparam("type")
+)
+_version = select(resource_version).where(resource_version.c.id == bindparam("version"))
+_of_message = (
+    select(
+        resource_version.c.place,
+        resource_version.c.made,
+        resource_version.c.id,
+        resource.c.type,
+        resource.c.fhir_id,
+    )
+    .join(resource, resource.c.id == resource_version.c.resource)
+    .where(resource_version.c.message_row == bindparam("row"))
+)
+_on_shelf = select(shelf).where(
+    shelf.c.party == bindparam("party"),
+    shelf.c.role == bindparam("role"),
+    shelf.c.resource == bindparam("resource"),
+)
+_UNSHELVED = text("shelved = 0 AND outcome IN ('accepted', 'released')")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Audience:
+    """One party, or one service of it."""
+
+    party: str
+    role: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Eyes:
+    """Who looks: these parties, at these services of theirs; None sees everything (evaluation)."""
+
+    parties: tuple[str, ...] | None
+    roles: tuple[str, ...] = ()
+
+    def sees(self, party: str, role: str) -> bool:
+        """Whether what lies on that shelf is theirs to see."""
+        if self.parties is None:
+            return True
+        return party in self.parties and (not self.roles or role in ("", *self.roles))
+
+
+def unshelved(tx: Connection, limit: int, *, case_ids: Collection[int] | None = None) -> list[Row]:
+    """Messages that have been taken and are not on the shelves yet, in the order in which they came."""
+    query = select(message).where(_UNSHELVED)
+    if case_ids is not None:
+        query = query.where(message.c.case_id.in_(case_ids))
+    return found(tx, query.order_by(message.c.id).limit(limit).with_for_update())
+
+
+def any_unshelved(tx: Connection) -> bool:
+    """Whether there are any."""
+    return tx.execute(select(message.c.id).where(_UNSHELVED).limit(1)).first() is not None
+
+
+def named(tx: Connection, kind: str, fhir_id: str) -> Row | None:
+    """The resource of that type and id."""
+    return statements.row(tx, _named, type=kind, fhir_id=fhir_id)
+
+
+def version(tx: Connection, version_id: int) -> Row | None:
+    """One version by its row."""
+    return statements.row(tx, _version, version=version_id)
+
+
+def numbered(tx: Connection, resource_id: int, number: int) -> Row | None:
+    """One version by its number."""
+    query = select(resource_version).where(
+        resource_version.c.resource == resource_id, resource_version.c.number == number
+    )
+    return next(iter(found(tx, query)), None)
+
+
+def versions(tx: Connection, resource_id: int) -> list[Row]:
+    """Every version, newest first."""
+    query = select(resource_version).where(resource_version.c.resource == resource_id)
+    return found(tx, query.order_by(resource_version.c.number.desc()))
+
+
+def of_message(tx: Connection, row: int) -> list[Row]:
+    """What a message has put on the shelves: place, made, version id, type, fhir_id."""
+    return statements.rows(tx, _of_message, row=row)
+
+
+def newest_of_message(tx: Connection, row: int) -> list[Row]:
+    """The resources that a message told of, each with the newest version that there is now."""
+    latest = resource_version.alias("latest")
+    query = (
+        select(latest, resource.c.type, resource.c.fhir_id)
+        .select_from(
+            resource_version.join(resource, resource.c.id == resource_version.c.resource).join(
+                latest, latest.c.id == resource.c.version
+            )
+        )
+        .where(resource_version.c.message_row == row)
+    )
+    return found(tx, query)
+
+
+def add_resource(tx: Connection, kind: str, fhir_id: str, patient: str) -> int:
+    """A resource that is new; its row."""
+    return added(tx, resource, {"type": kind, "fhir_id": fhir_id, "patient": patient})
+
+
+def add_version(
+    tx: Connection, resource_id: int, values: dict[str, Any], searched: Iterable[tuple[str, str]]
+) -> int:
+    """The next version, found by (parameter, value) pairs from now on instead of the one before it."""
+    last = statements.row(tx, _newest, resource=resource_id)
+    number = last["number"] + 1 if last is not None else 1
+    version_id = added(tx, resource_version, values | {"resource": resource_id, "number": number})
+    tx.execute(update(resource).where(resource.c.id == resource_id).values(version=version_id))
+    for name, value in set(searched):
+        add(tx, resource_token, {"version": version_id, "name": name, "value": value})
+    return version_id
+
+
+_newest = (
+    select(resource_version.c.number, resource_version.c.id)
+    .where(resource_version.c.resource == bindparam("resource"))
+    .order_by(resource_version.c.number.desc())
+    .limit(1)
+)
+
+
+def put(
+    tx: Connection, who: Audience, kind: str, resource_id: int, patient: str, version_id: int,
+    at: datetime, *, shared: bool,
+) -> None:  # fmt: skip
+    """Make that version the newest on somebody's shelf."""
+    before = statements.row(tx, _on_shelf, party=who.party, role=who.role, resource=resource_id)
+    if before is None:
+        values = {
+            "party": who.party, "role": who.role, "resource": resource_id, "type": kind, "patient": patient,
+            "version": version_id, "at": at, "shared": int(shared),
+        }  # fmt: skip
+        add(tx, shelf, values)
+        return
+    where = (shelf.c.party == who.party, shelf.c.role == who.role, shelf.c.resource == resource_id)
+    new = {"version": version_id, "at": at, "shared": max(before["shared"], int(shared))}
+    tx.execute(update(shelf).where(*where).values(new))
+    _forget_tokens(tx, before["version"])
+
+
+def _forget_tokens(tx: Connection, version_id: int) -> None:
+    """Nobody searches for a version that is on no shelf any more."""
+    if tx.execute(select(shelf.c.party).where(shelf.c.version == version_id).limit(1)).first() is None:
+        tx.execute(delete(resource_token).where(resource_token.c.version == version_id))
+
+
+def holders(tx: Connection, resource_id: int) -> list[Row]:
+    """Whose shelf a resource is on."""
+    return found(tx, select(shelf).where(shelf.c.resource == resource_id))
+
+
+def on_shelf(tx: Connection, who: Audience, resource_id: int) -> Row | None:
+    """That resource on that shelf."""
+    return statements.row(tx, _on_shelf, party=who.party, role=who.role, resource=resource_id)
+
+
+def shelved(tx: Connection, row: int, names: str | None = None) -> None:
+    """The message is on the shelves; `names` are those of parts whose own id was taken, as JSON."""
+    statements.change(tx, message, row, {"shelved": 1, "shelved_as": names})
+
+
+# --- looking ----------------------------------------------------------------------------------------------
+
+
+def _theirs(eyes: Eyes) -> list[ColumnElement[bool]]:
+    if eyes.parties is None:
+        return []
+    terms: list[ColumnElement[bool]] = [shelf.c.party.in_(eyes.parties)]
+    if eyes.roles:
+        terms.append(shelf.c.role.in_(("", *eyes.roles)))
+    return terms
+
+
+def seen(tx: Connection, eyes: Eyes, kind: str, fhir_id: str) -> Row | None:
+    """The newest version of a resource that they may see, as a row of shelf and version."""
+    query = (
+        select(shelf, resource.c.fhir_id)
+        .join(resource, resource.c.id == shelf.c.resource)
+        .where(resource.c.type == kind, resource.c.fhir_id == fhir_id, *_theirs(eyes))
+        .order_by(shelf.c.version.desc(), shelf.c.shared.desc())
+        .limit(1)
+    )
+    return next(iter(found(tx, query)), None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """What a search asks for; every term must hold, of each one's values any."""
+
+    kind: str
+    ids: tuple[str, ...] | None = None
+    patients: tuple[str, ...] | None = None
+    terms: tuple[tuple[str, tuple[str, ...]], ...] = ()  # parameter, values
+    since: datetime | None = None  # at or after
+    until: datetime | None = None  # before
+    by_id: bool = False  # the order: by id, else by time
+    ascending: bool = False
+    after: tuple[Any, ...] | None = None  # the last (at, resource) or (fhir_id,) of the page before
+    limit: int = 50
+
+
+def search(tx: Connection, eyes: Eyes, wanted: Wanted) -> list[Row]:
+    """A page of the shelf rows that match, each resource once, in the newest version that they may see."""
+    query = select(shelf, resource.c.fhir_id).join(resource, resource.c.id == shelf.c.resource)
+    query = query.where(*_matching(eyes, wanted))
+    if wanted.by_id:
+        order = resource.c.fhir_id
+        if wanted.after is not None:
+            last = wanted.after[0]
+            query = query.where(order > last if wanted.ascending else order < last)
+        query = query.order_by(order if wanted.ascending else order.desc())
+    else:
+        query = query.where(*_after(wanted))
+        columns = (shelf.c.at, shelf.c.resource)
+        query = query.order_by(*(c if wanted.ascending else c.desc() for c in columns))
+    return found(tx, query.limit(wanted.limit))
+
+
+def count(tx: Connection, eyes: Eyes, wanted: Wanted) -> int:
+    """How many match."""
+    query = select(func.count()).select_from(shelf.join(resource, resource.c.id == shelf.c.resource))
+    return int(tx.execute(query.where(*_matching(eyes, wanted))).scalar_one())
+
+
+def _after(wanted: Wanted) -> list[ColumnElement[bool]]:
+    if wanted.after is None:
+        return []
+    at, last = wanted.after
+    if wanted.ascending:
+        return [or_(shelf.c.at > at, and_(shelf.c.at == at, shelf.c.resource > last))]
+    return [or_(shelf.c.at < at, and_(shelf.c.at == at, shelf.c.resource < last))]
+
+
+def _matching(eyes: Eyes, wanted: Wanted) -> list[ColumnElement[bool]]:
+    terms = [shelf.c.type == wanted.kind, *_theirs(eyes), _the_newest(eyes)]
+    if wanted.ids is not None:
+        terms.append(resource.c.fhir_id.in_(wanted.ids))
+    if wanted.patients is not None:
+        terms.append(shelf.c.patient.in_(wanted.patients))
+    if wanted.since is not None:
+        terms.append(shelf.c.at >= wanted.since)
+    if wanted.until is not None:
+        terms.append(shelf.c.at < wanted.until)
+    for name, values in wanted.terms:
+        term = exists().where(
+            resource_token.c.version == shelf.c.version,
+            resource_token.c.name == name,
+            resource_token.c.value.in_(values),
+        )
+        terms.append(term)
+    return terms
+
+
+def _the_newest(eyes: Eyes) -> ColumnElement[bool]:
+    """Of several shelves of theirs the one with the newest version; of equal ones the first."""
+    other = shelf.alias("other")
+    better = or_(
+        other.c.version > shelf.c.version,
+        and_(
+            other.c.version == shelf.c.version,
+            or_(
+                other.c.party < shelf.c.party,
+                and_(other.c.party == shelf.c.party, other.c.role < shelf.c.role),
+            ),
+        ),
+    )
+    terms = [other.c.resource == shelf.c.resource, better]
+    if eyes.parties is not None:
+        terms.append(other.c.party.in_(eyes.parties))
+        if eyes.roles:
+            terms.append(other.c.role.in_(("", *eyes.roles)))
+    return ~exists().where(*terms)
+
+
+# --- who has looked ---------------------------------------------------------------------------------------
+
+
+def accessed(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Write down who has read what of whom."""
+    for row in rows:
+        add(tx, fhir_access, row)
+
+
+def accesses(
+    tx: Connection, partner: str | None, *, patients: Collection[str] | None, number: int | None,
+    since: datetime | None, until: datetime | None, before: int | None, limit: int,
+) -> list[Row]:  # fmt: skip
+    """A partner's own look-ups, newest first; of everybody where nobody must sign in."""
+    query = select(fhir_access)
+    if partner is not None:
+        query = query.where(fhir_access.c.partner == partner)
+    if patients is not None:
+        query = query.where(fhir_access.c.patient.in_(patients))
+    if number is not None:
+        query = query.where(fhir_access.c.id == number)
+    if since is not None:
+        query = query.where(fhir_access.c.at >= since)
+    if until is not None:
+        query = query.where(fhir_access.c.at < until)
+    if before is not None:
+        query = query.where(fhir_access.c.id < before)
+    return found(tx, query.order_by(fhir_access.c.id.desc()).limit(limit))
+
+
+def prune_accesses(tx: Connection, before: datetime) -> int:
+    """Forget look-ups older than that."""
+    return tx.execute(delete(fhir_access).where(fhir_access.c.at < before)).rowcount

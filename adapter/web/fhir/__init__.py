@@ -1,0 +1,1 @@
+"""`/fhir`: what partners read, search and answer with FHIR R4 over REST; `endpoint` has the routes."""

@@ -1,0 +1,422 @@
+"""The routes of `/fhir` for those who read: read, vread, history, search, batch, `metadata`.
+
+A caller finds what lies on its own parties' shelves and nothing else: what it may not see is not there (404),
+so that nobody learns of a patient by asking.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+import structlog
+from sqlalchemy import Connection
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from adapter.errors import MessageError, StoreError
+from adapter.fhir.bundles import Resource
+from adapter.fhir.searching import Query, cursor, read_query
+from adapter.fhir.serving import TYPES
+from adapter.fhir.shape import resource_class
+from adapter.fhir.wire import loads, parse
+from adapter.messaging.envelope import PERSON_SYSTEMS, masked
+from adapter.readers import Page, Reader, patient_of
+from adapter.shelves import Shelves
+from adapter.store.resources import Eyes
+from adapter.web.fhir.answers import (
+    Turned,
+    outcome,
+    refusal,
+    turned,
+    versioned_headers,
+    wanted,
+    written,
+)
+from adapter.web.fhir.capability import capability
+from adapter.web.signing_in import Doorkeeper, from_another_site
+
+log = structlog.get_logger("fhir")
+
+MOST_IN_BATCH = 50
+MOST_BYTES = 1024 * 1024
+"""Bytes of a batch or of a search form; a resource that is updated may have as much."""
+
+_HISTORY = 100
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """One request of somebody who has signed in, while the store is open."""
+
+    request: Request
+    tx: Connection
+    reader: Reader
+    media: str
+    base: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FhirEndpoint:
+    """The endpoint over one store's shelves."""
+
+    shelves: Shelves
+    doorkeeper: Doorkeeper
+    clock: Callable[[], datetime]
+    zone: tzinfo
+
+    def routes(self) -> list[Route]:
+        """In the order in which they are tried."""
+        return [
+            Route("/fhir/metadata", self.metadata, methods=["GET"]),
+            Route("/fhir", self.batch, methods=["POST"]),
+            Route("/fhir/", self.batch, methods=["POST"]),
+            Route("/fhir/{kind}/_search", self._told(self._search_form), methods=["POST"]),
+            Route("/fhir/{kind}", self._told(self._search), methods=["GET"]),
+            Route("/fhir/{kind}/{id}", self._told(self._read), methods=["GET"]),
+            Route("/fhir/{kind}/{id}/_history", self._told(self._history), methods=["GET"]),
+            Route("/fhir/{kind}/{id}/_history/{version}", self._told(self._vread), methods=["GET"]),
+            Route("/fhir/{rest:path}", self._elsewhere, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
+        ]
+
+    # --- the door ---
+
+    async def metadata(self, request: Request) -> Response:
+        """The CapabilityStatement; nobody needs to sign in for it."""
+        try:
+            return written(capability(base_of(request)), wanted(request))
+        except Turned as found:
+            return refusal(request, found)
+
+    async def _elsewhere(self, request: Request) -> Response:
+        known = request.path_params["rest"].partition("/")[0]
+        if _is_type(known) or known in ("metadata", ""):
+            found = Turned(405, "not-supported", "this cannot be done here; /fhir/metadata says what can")
+        else:
+            found = Turned(404, "not-found", "there is no such type or operation; see /fhir/metadata")
+        return refusal(request, found)
+
+    def _told(self, act: Callable[[Reading, "Asked"], Response]) -> Callable[[Request], Any]:
+        """A handler that signs the caller in, and answers whatever goes wrong with an OperationOutcome."""
+
+        async def answer(request: Request) -> Response:
+            try:
+                form = await _form(request) if request.method == "POST" else ()
+                asked = Asked(pairs=(*request.query_params.multi_items(), *form))
+                return await run_in_threadpool(self._in_store, request, act, asked)
+            except Turned as found:
+                return refusal(request, found)
+            except MessageError as problem:
+                return refusal(request, turned(problem))
+            except StoreError as error:
+                later = Turned(503, "transient", f"try again: {error}", headers={"Retry-After": "5"})
+                return refusal(request, later)
+
+        return answer
+
+    def _in_store(
+        self, request: Request, act: Callable[[Reading, "Asked"], Response], asked: "Asked"
+    ) -> Response:
+        media = wanted(request)
+        eyes, partner = self.caller(request)
+        kind = request.path_params.get("kind", "")
+        if not _is_type(kind):
+            raise Turned(404, "not-found", "there is no such type in FHIR R4", path="http.path")
+        self.shelves.catch_up()
+        if kind == "AuditEvent":
+            self.shelves.store.write(lambda _: None)  # what was looked at before is written first
+        with self.shelves.store.read() as tx:
+            reader = Reader(shelves=self.shelves, eyes=eyes, partner=partner)
+            return act(
+                Reading(request=request, tx=tx, reader=reader, media=media, base=base_of(request)), asked
+            )
+
+    def caller(self, request: Request) -> tuple[Eyes, str | None]:
+        """Whose eyes these are; Turned where nobody has signed in who must."""
+        if from_another_site(request):
+            raise Turned(403, "forbidden", "nothing is told to another site's pages")
+        partner = self.doorkeeper.partner(request)
+        if partner is None and self.doorkeeper.partners_must_sign_in:
+            reason = "sign in with a bearer token or a client certificate"
+            raise Turned(401, "login", reason, headers={"WWW-Authenticate": "Bearer"})
+        if partner is None:
+            return Eyes(parties=None), None
+        return Eyes(parties=partner.parties), partner.name
+
+    def _looked(
+        self, at: Reading, what: str, fhir_id: str | None, shown: Iterable[Resource], *, kind: str
+    ) -> None:
+        """Write down who has looked, beside the answer and not before it."""
+        patients = {found for one in shown if (found := patient_of(one)) is not None}
+        count = len(list(shown))
+        now = self.clock()
+        if kind in ("AuditEvent", "Organization"):
+            return
+        self.shelves.store.submit(lambda tx: at.reader.looked(tx, what, kind, fhir_id, patients, count, now))
+
+    # --- one resource ---
+
+    def _read(self, at: Reading, _asked: "Asked") -> Response:
+        kind, fhir_id = _name(at.request)
+        found = at.reader.read(at.tx, kind, fhir_id)
+        self._looked(at, "read", fhir_id, [found] if found else [], kind=kind)
+        if found is None:
+            raise _not_there()
+        headers = versioned_headers(found)
+        if _unchanged(at.request, headers):
+            return Response(status_code=304, headers=headers)
+        return written(found, at.media, headers=headers)
+
+    def _vread(self, at: Reading, _asked: "Asked") -> Response:
+        kind, fhir_id = _name(at.request)
+        text = at.request.path_params["version"]
+        number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+        found = at.reader.vread(at.tx, kind, fhir_id, number)
+        self._looked(at, "vread", fhir_id, [found] if found else [], kind=kind)
+        if found is None:
+            raise _not_there()
+        return written(found, at.media, headers=versioned_headers(found))
+
+    def _history(self, at: Reading, asked: "Asked") -> Response:
+        kind, fhir_id = _name(at.request)
+        limit = _HISTORY
+        for name, value in asked.pairs:
+            if name == "_count" and value.isascii() and value.isdigit() and len(value) < 9:
+                limit = min(max(int(value), 1), _HISTORY)
+        told = at.reader.history(at.tx, kind, fhir_id, limit)
+        self._looked(at, "history", fhir_id, [one for one, _ in told], kind=kind)
+        if not told:
+            raise _not_there()
+        entries = [_past(at.base, content, version["number"]) for content, version in told]
+        link = [{"relation": "self", "url": f"{at.base}/{kind}/{fhir_id}/_history"}]
+        bundle = {"resourceType": "Bundle", "type": "history", "total": len(entries), "link": link}
+        return written(bundle | {"entry": entries}, at.media)
+
+    # --- a search ---
+
+    def _search_form(self, at: Reading, asked: "Asked") -> Response:
+        return self._search(at, asked)
+
+    def _search(self, at: Reading, asked: "Asked") -> Response:
+        kind = at.request.path_params["kind"]
+        lenient = "handling=lenient" in at.request.headers.get("prefer", "").lower()
+        try:
+            query = read_query(kind, asked.pairs, zone=self.zone, lenient=lenient)
+        except MessageError as problem:
+            path = f"{kind}.{problem.reason.split(' ', 1)[0].rstrip(':')}"
+            raise turned(problem, path=path, status=400) from None
+        page = at.reader.search(at.tx, query)
+        self._looked(at, "search", None, (*page.matches, *page.included), kind=kind)
+        return written(self._searchset(at, asked, query, page), at.media)
+
+    def _searchset(self, at: Reading, asked: "Asked", query: Query, page: Page) -> Resource:
+        said = [self._sayable(n, v) for n, v in asked.pairs if n not in (*query.ignored, "_cursor")]
+        here = f"{at.base}/{query.kind}"
+        link = [{"relation": "self", "url": _url(here, said)}]
+        if page.after is not None:
+            link.append({"relation": "next", "url": _url(here, [*said, ("_cursor", cursor(page.after))])})
+        bundle: Resource = {"resourceType": "Bundle", "type": "searchset"}
+        if page.total is not None:
+            bundle["total"] = page.total
+        bundle["link"] = link
+        entries = [_entry(at.base, one, "match") for one in page.matches]
+        entries += [_entry(at.base, one, "include") for one in page.included]
+        if query.ignored:
+            entries.append(_ignored(query.ignored))
+        return bundle | ({"entry": entries} if entries else {})
+
+    def _sayable(self, name: str, value: str) -> tuple[str, str]:
+        """A parameter as it may stand in a link: a person's number only as its hash, or as the patient."""
+        parts = value.split(",")
+        if name in ("patient.identifier", "subject.identifier"):
+            pairs = [part.rpartition("|")[::2] for part in parts]
+            return "patient", ",".join(self.shelves.patient_at(*pair) for pair in pairs)
+        if name == "identifier":
+            return name, ",".join(self._without_number(part) for part in parts)
+        return name, value
+
+    def _without_number(self, part: str) -> str:
+        personal = part.rpartition("|")[0] in PERSON_SYSTEMS or masked(part) != part
+        return self.shelves.hashed(part) if personal else part
+
+    # --- many at once ---
+
+    async def batch(self, request: Request) -> Response:
+        """A Bundle of reads and searches, each answered by itself (FHIR R4 http.html#transaction)."""
+        try:
+            media = wanted(request)
+            self.caller(request)
+            bundle = parse(await limited(request), request.headers.get("content-type"))
+            if bundle.get("type") != "batch":
+                raise Turned(422, "not-supported", "Bundle.type is not batch", path="Bundle.type")
+            entries = bundle.get("entry") or []
+            if not isinstance(entries, list) or len(entries) > MOST_IN_BATCH:
+                reason = f"Bundle.entry: at most {MOST_IN_BATCH} at once"
+                raise Turned(422, "too-costly", reason, path="Bundle.entry")
+            answers = [
+                await run_in_threadpool(self._one_of_many, request, n, e) for n, e in enumerate(entries)
+            ]
+        except Turned as found:
+            return refusal(request, found)
+        except MessageError as problem:
+            return refusal(request, turned(problem))
+        made = {"resourceType": "Bundle", "type": "batch-response"}
+        return written(made | ({"entry": answers} if answers else {}), media)
+
+    def _one_of_many(self, request: Request, number: int, item: Any) -> Resource:
+        try:
+            response = self._answer_to(request, number, item)
+        except Turned as found:
+            return _failed(found)
+        except MessageError as problem:
+            return _failed(turned(problem))
+        except StoreError as error:
+            return _failed(Turned(503, "transient", f"try again: {error}"))
+        return response
+
+    def _answer_to(self, request: Request, number: int, item: Any) -> Resource:
+        path = f"Bundle.entry[{number}].request"
+        asked = item.get("request") if isinstance(item, dict) else None
+        method, url = (asked.get("method"), asked.get("url")) if isinstance(asked, dict) else (None, None)
+        if method != "GET" or not isinstance(url, str):
+            raise Turned(405, "not-supported", "only GET can be done in a batch", path=f"{path}.method")
+        target, _, query = url.removeprefix(f"{base_of(request)}/").lstrip("/").partition("?")
+        parts = target.split("/")
+        act, names = self._act_for(parts, path)
+        scope = {
+            **request.scope,
+            "path_params": names,
+            "query_string": b"",
+            "method": "GET",
+        }
+        inner = Request(scope)
+        response = self._in_store(inner, act, Asked(pairs=tuple(parse_qsl(query, keep_blank_values=True))))
+        body = parse_any(response.body)
+        made: Resource = {"resource": body, "response": {"status": str(response.status_code)}}
+        if "etag" in response.headers:
+            made["response"]["etag"] = response.headers["etag"]
+        return made
+
+    def _act_for(
+        self, parts: Sequence[str], path: str
+    ) -> tuple[Callable[[Reading, "Asked"], Response], dict[str, str]]:
+        match parts:
+            case [kind]:
+                return self._search, {"kind": kind}
+            case [kind, fhir_id]:
+                return self._read, {"kind": kind, "id": fhir_id}
+            case [kind, fhir_id, "_history"]:
+                return self._history, {"kind": kind, "id": fhir_id}
+            case [kind, fhir_id, "_history", version]:
+                return self._vread, {"kind": kind, "id": fhir_id, "version": version}
+            case _:
+                raise Turned(404, "not-found", "there is nothing at that URL", path=f"{path}.url")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """The parameters of a request, from its URL and its form."""
+
+    pairs: tuple[tuple[str, str], ...]
+
+
+def base_of(request: Request) -> str:
+    """The address of the endpoint, as the client called it."""
+    return f"{str(request.base_url).rstrip('/')}/fhir"
+
+
+async def limited(request: Request) -> bytes:
+    """The body, up to `MOST_BYTES`."""
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > MOST_BYTES:
+            raise Turned(413, "too-long", f"more than {MOST_BYTES} bytes; send less at once")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+async def _form(request: Request) -> tuple[tuple[str, str], ...]:
+    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media != "application/x-www-form-urlencoded":
+        reason = "a search is posted as application/x-www-form-urlencoded"
+        raise Turned(415, "not-supported", reason, path="http.content-type")
+    try:
+        text = (await limited(request)).decode()
+    except UnicodeDecodeError:
+        raise Turned(400, "structure", "the form is not in UTF-8") from None
+    return tuple(parse_qsl(text, keep_blank_values=True))
+
+
+def parse_any(body: Any) -> Resource:
+    """A resource that we have just written ourselves."""
+    return dict(loads(bytes(body)))
+
+
+def _is_type(name: str) -> bool:
+    if name in TYPES or name in ("AuditEvent", "Organization"):
+        return True
+    try:
+        resource_class(name, name)
+    except MessageError:
+        return False
+    return True
+
+
+def _name(request: Request) -> tuple[str, str]:
+    fhir_id = request.path_params["id"]
+    if not _ID.fullmatch(fhir_id):
+        raise _not_there()
+    return request.path_params["kind"], fhir_id
+
+
+def _not_there() -> Turned:
+    reason = "there is no such resource, or it is not for this caller; search for what there is"
+    return Turned(404, "not-found", reason, path="http.path")
+
+
+def _unchanged(request: Request, headers: dict[str, str]) -> bool:
+    known = request.headers.get("if-none-match")
+    return known is not None and headers.get("ETag") in [one.strip() for one in known.split(",")]
+
+
+def _past(base: str, content: Resource, number: int) -> Resource:
+    name = f"{content['resourceType']}/{content['id']}"
+    method = "POST" if number == 1 else "PUT"
+    return {
+        "fullUrl": f"{base}/{name}",
+        "resource": content,
+        "request": {"method": method, "url": name if method == "PUT" else content["resourceType"]},
+        "response": {
+            "status": "201" if number == 1 else "200",
+            "etag": f'W/"{number}"',
+            "lastModified": content["meta"]["lastUpdated"],
+        },
+    }
+
+
+def _entry(base: str, content: Resource, mode: str) -> Resource:
+    name = f"{content['resourceType']}/{content['id']}"
+    return {"fullUrl": f"{base}/{name}", "resource": content, "search": {"mode": mode}}
+
+
+def _ignored(names: Sequence[str]) -> Resource:
+    reason = f"{len(names)} parameters are not known here and were left out"
+    issue = {"severity": "warning", "code": "not-supported", "diagnostics": reason}
+    return {
+        "resource": {"resourceType": "OperationOutcome", "issue": [issue]},
+        "search": {"mode": "outcome"},
+    }
+
+
+def _failed(found: Turned) -> Resource:
+    return {"response": {"status": str(found.status), "outcome": outcome(found)}}
+
+
+def _url(here: str, pairs: Sequence[tuple[str, str]]) -> str:
+    return f"{here}?{urlencode(pairs)}" if pairs else here

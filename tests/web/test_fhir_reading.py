@@ -1,0 +1,142 @@
+"""What a partner reads and searches at /fhir (FHIR R4 http.html, search.html): its own, and nothing else."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+import requests
+
+from adapter.discharge.notices import AnswerValue, NoticeKind
+from tests.conftest import OSLO, StandingClock
+from tests.stage import SYNNOVE, TORBJORN
+from tests.web.conftest import TOKENS, Site, site
+
+K = NoticeKind
+NUMBER = SYNNOVE.identifiers[0][1]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Lærdal hospital has told Luster and Sogndal of one patient each, and Luster has answered."""
+    clock = StandingClock(datetime(2014, 3, 3, 10, 0, tzinfo=OSLO))
+    with site(tmp_path_factory.mktemp("reading"), clock) as found:
+
+        def tell(kind: NoticeKind, **more: object) -> None:
+            done = found.stage.receive(found.stage.message(kind, **more), channel="http")  # type: ignore[arg-type]
+            assert done.outcome == "accepted", done.reason
+            clock.forward(minutes=1)
+
+        tell(K.ADMITTED, receivers=("luster",), encounter="LS-1")
+        tell(K.ADMITTED, receivers=("sogndal",), subject=TORBJORN, encounter="LS-2")
+        ready = "6f0c1f8e-1111-4222-8333-444455556666"
+        tell(K.READY_FOR_DISCHARGE, receivers=("luster",), encounter="LS-1", ready=clock(), message_id=ready)
+        tell(
+            K.ANSWER, sender="luster", receivers=("laerdal-sjukehus",), encounter="LS-1", refers_to=ready,
+            answer=AnswerValue.CAN_RECEIVE, receive_from=datetime(2014, 3, 5, tzinfo=OSLO).date(),
+        )  # fmt: skip
+        yield found
+
+
+def get(place: Site, path: str, who: str = "luster-drift", **more: object) -> requests.Response:
+    headers = {"Authorization": f"Bearer {TOKENS[who]}", **more.pop("headers", {})}  # type: ignore[dict-item]
+    return place.get(f"/fhir/{path}", headers=headers, **more)
+
+
+def entries(answer: requests.Response) -> list[dict[str, object]]:
+    assert answer.status_code == 200, answer.text
+    return [item["resource"] for item in answer.json().get("entry", [])]
+
+
+def test_a_municipality_finds_the_task_that_it_has_answered(place: Site) -> None:
+    (task,) = entries(get(place, "Task"))
+    assert task["status"] == "accepted"
+    assert task["executionPeriod"] == {"start": "2014-03-05"}
+    assert task["owner"] == {"reference": "Organization/luster"}
+    history = get(place, f"Task/{task['id']}/_history").json()
+    assert [e["resource"]["status"] for e in history["entry"]] == ["accepted", "requested"]
+    first = get(place, f"Task/{task['id']}/_history/1").json()
+    assert first["status"] == "requested"
+
+
+def test_each_sees_its_own_patients_only(place: Site) -> None:
+    (patient,) = entries(get(place, "Patient"))
+    assert patient["identifier"] == [{"system": SYNNOVE.identifiers[0][0], "value": NUMBER}]
+    assert len(entries(get(place, "Patient", "helse-foerde"))) == 2
+    (other,) = [p for p in entries(get(place, "Patient", "helse-foerde")) if p["id"] != patient["id"]]
+    assert get(place, f"Patient/{other['id']}").status_code == 404
+    assert entries(get(place, f"Encounter?patient={other['id']}")) == []
+
+
+def test_a_patient_is_found_by_number_and_the_number_stands_in_no_link(place: Site) -> None:
+    system = SYNNOVE.identifiers[0][0]
+    for query in (f"Patient?identifier={system}|{NUMBER}", f"Encounter?patient.identifier={system}|{NUMBER}"):
+        answer = get(place, query)
+        assert len(entries(answer)) == 1
+        assert NUMBER not in str(answer.json()["link"])
+        again = answer.json()["link"][0]["url"].partition("/fhir/")[2]
+        assert len(entries(get(place, again))) == 1
+
+
+def test_the_episode_says_what_its_reader_was_told(place: Site) -> None:
+    (episode,) = entries(get(place, "EpisodeOfCare?status=active"))
+    assert episode["managingOrganization"] == {"reference": "Organization/laerdal-sjukehus"}
+    assert entries(get(place, "EpisodeOfCare?status=finished")) == []
+
+
+def test_without_a_token_nothing_is_told(place: Site) -> None:
+    answer = place.get("/fhir/Patient")
+    assert answer.status_code == 401
+    assert answer.json()["issue"][0]["code"] == "login"
+    assert place.get("/fhir/metadata").status_code == 200
+
+
+def test_pages_lead_to_everything_once(place: Site) -> None:
+    found, path = [], "Encounter?_count=1&_sort=_lastUpdated"
+    while path:
+        answer = get(place, path, "helse-foerde").json()
+        found += [e["resource"]["id"] for e in answer.get("entry", [])]
+        following = next((one["url"] for one in answer["link"] if one["relation"] == "next"), "")
+        path = following.partition("/fhir/")[2]
+    assert len(found) == len(set(found)) == 2
+
+
+def test_an_unknown_parameter_is_refused_and_named(place: Site) -> None:
+    answer = get(place, "Task?colour=red")
+    assert answer.status_code == 400
+    assert answer.json()["issue"][0]["expression"] == ["Task.colour"]
+    lenient = get(place, "Task?colour=red", headers={"Prefer": "handling=lenient"})
+    assert [e["search"]["mode"] for e in lenient.json()["entry"]] == ["match", "outcome"]
+
+
+def test_xml_for_those_who_ask(place: Site) -> None:
+    by_format, by_accept = (
+        get(place, "Task?_format=xml"),
+        get(place, "Task", headers={"Accept": "application/fhir+xml"}),
+    )
+    for answer in (by_format, by_accept):
+        assert answer.headers["Content-Type"].startswith("application/fhir+xml")
+        assert b'<status value="accepted"/>' in answer.content
+
+
+def test_what_leads_elsewhere_comes_along(place: Site) -> None:
+    answer = get(place, "Task?_include=Task:patient&_include=Task:owner").json()
+    assert {e["resource"]["resourceType"]: e["search"]["mode"] for e in answer["entry"]} == {
+        "Task": "match", "Patient": "include", "Organization": "include",
+    }  # fmt: skip
+
+
+def test_many_reads_at_once(place: Site) -> None:
+    asked = [{"request": {"method": "GET", "url": u}} for u in ("Task", "Patient/nobody", "metadata/x/y")]
+    batch = {"resourceType": "Bundle", "type": "batch", "entry": asked}
+    headers = {"Authorization": f"Bearer {TOKENS['luster-drift']}"}
+    answer = place.post("/fhir", json=batch, headers=headers).json()
+    assert [e["response"]["status"] for e in answer["entry"]] == ["200", "404", "404"]
+    assert answer["entry"][0]["resource"]["type"] == "searchset"
+
+
+def test_who_has_looked_is_written_down(place: Site) -> None:
+    (patient,) = entries(get(place, "Patient"))
+    get(place, f"Patient/{patient['id']}")
+    events = entries(get(place, f"AuditEvent?patient={patient['id']}"))
+    assert "read" in [e["subtype"][0]["code"] for e in events]
+    assert all(e["agent"][0]["name"] == "luster-drift" for e in events)
