@@ -34,6 +34,7 @@ from adapter.messaging.routing import Route
 from adapter.outbox import Outbox
 from adapter.parcels import RECEIPT, Parcel, enqueue
 from adapter.relay import pass_on, relays
+from adapter.shelves import Shelves
 from adapter.store import Store, deliveries, mailboxes, messages
 from adapter.store import cases as case_rows
 from adapter.store.savepoint import savepoint
@@ -70,6 +71,7 @@ class Inbox:
     cases: Cases
     outbox: Outbox
     register: Register
+    shelves: Shelves
     zone: tzinfo
     pseudonym_key: bytes = field(repr=False)
     new_id: Callable[[], str]
@@ -136,6 +138,7 @@ class Inbox:
             return self._receipt(tx, prepared, reading, sender, now)
         try:
             copies = self._judge.copies(tx, prepared, reading, sender, now)
+            self._undoes_nothing(tx, prepared, reading, sender)
         except MessageError as problem:
             return self._relayed_or_held(tx, prepared, reading, sender, problem, now)
         return self._accepted(tx, prepared, reading, sender, copies, now)
@@ -175,6 +178,7 @@ class Inbox:
                     raise _reused(before)
                 return self._came_meanwhile(tx, row, before, reading.envelope, now, by=by)
             copies = self._judge.copies(tx, prepared, reading, sender, now)
+            self._undoes_nothing(tx, prepared, reading, sender)
         except MessageError as problem:
             return _still_held(held, problem)
         self.outbox.alarms.end(tx, "quarantined", f"message {row}", now)
@@ -307,6 +311,18 @@ class Inbox:
         )
 
     # --- accepting ---
+
+    def _undoes_nothing(self, tx: Connection, prepared: Prepared, reading: Reading, sender: Party) -> None:
+        """A plan that another party has changed meanwhile is not overwritten: a person puts both together."""
+        if prepared.notice is None or prepared.subject is None or reading.bundle is None:
+            return
+        if prepared.notice.kind is not NoticeKind.CARE_PLAN:
+            return
+        patient = pseudonym(self.pseudonym_key, prepared.subject)
+        case_rows.alone_with(tx, patient)
+        why = self.shelves.overtaken(tx, reading.bundle, patient, sender.id)
+        if why is not None:
+            raise Quarantined(why, code="conflict")
 
     def _accepted(
         self,

@@ -35,6 +35,7 @@ from adapter.messaging.delivery import Leased, Reply
 from adapter.messaging.register import Endpoint, Partner, Register
 from adapter.outbox import Outbox
 from adapter.parcels import WEBHOOK
+from adapter.plans import Plans
 from adapter.shelves import Shelves
 from adapter.store import MADE_BY, Store, messages, must_exist
 from adapter.store.migrations import current, migrate
@@ -189,11 +190,13 @@ def stations(
         lease=settings.lease,
         alarms=Alarms(webhook=webhook),
     )
+    shelves = Shelves(store=store, cases=cases, register=register, zone=law.zone, pseudonym_key=key)
     inbox = Inbox(
         store=store,
         cases=cases,
         outbox=outbox,
         register=register,
+        shelves=shelves,
         zone=law.zone,
         pseudonym_key=key,
         new_id=new_id,
@@ -209,7 +212,7 @@ def stations(
         ledger=Ledger(cases=cases),
         outbox=outbox,
         inbox=inbox,
-        shelves=Shelves(store=store, cases=cases, register=register, zone=law.zone, pseudonym_key=key),
+        shelves=shelves,
         clock=clock,
     )
 
@@ -434,7 +437,11 @@ class Adapter:
             accepted=self._accepted,
         )
         endpoint = FhirEndpoint(
-            shelves=built.shelves, doorkeeper=doorkeeper, clock=built.clock, zone=built.agreement.zone
+            shelves=built.shelves,
+            plans=Plans(inbox=built.inbox, shelves=built.shelves, new_id=new_id),
+            doorkeeper=doorkeeper,
+            clock=built.clock,
+            zone=built.agreement.zone,
         )
         shown = pages.Pages(
             store=built.store,

@@ -9,7 +9,7 @@ past (process: sharing a patient is not sharing the record).
 import hashlib
 import hmac
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, tzinfo
 
@@ -20,11 +20,21 @@ from adapter.cases import Cases, pseudonym
 from adapter.copies import derived_id
 from adapter.discharge.case import Evidence, Fact
 from adapter.discharge.notices import Notice, NoticeKind, Standing
+from adapter.errors import NotFound
 from adapter.fhir.asking import answered, asked, called_off, episode
-from adapter.fhir.bundles import Bundle, Resource, Subject, address_of, follow, header
+from adapter.fhir.bundles import (
+    Bundle,
+    Resource,
+    Subject,
+    address_of,
+    extension,
+    follow,
+    header,
+    of_every_type,
+)
 from adapter.fhir.notices import receivers_in
 from adapter.fhir.polled import TYPES as POLLED
-from adapter.fhir.serving import NOT_SERVED, led, renamed, same_content, tokens, values, versioned
+from adapter.fhir.serving import NOT_SERVED, led, references, renamed, same_content, tokens, values, versioned
 from adapter.fhir.wire import parse
 from adapter.mappings.known import named as dialect_named
 from adapter.messaging.envelope import PERSON_SYSTEMS, Address
@@ -44,6 +54,8 @@ PLANS = (K.CARE_PLAN,)
 
 _AT_ONCE = 50  # messages in one unit of work: others write in between
 _REMEMBERED = 512
+_OF_THE_STAY = ("Patient", "Encounter")
+_NOT_ASKED = ("draft", "cancelled", "entered-in-error")
 _OF_PEOPLE = ("Patient", "RelatedPerson", "Person")
 _is_uuid = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
 
@@ -59,6 +71,15 @@ class _Told:
     day: date  # on which it came
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Named:
+    """A message's Bundle, the name of every part by its place, and where each reference leads."""
+
+    bundle: Bundle
+    names: Mapping[int, str]
+    ways: Mapping[str, str]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Shelves:
     """The shelves over one store."""
@@ -68,7 +89,7 @@ class Shelves:
     register: Register
     zone: tzinfo
     pseudonym_key: bytes = field(repr=False)
-    _bundles: dict[int, tuple[Bundle, Mapping[str, str]]] = field(default_factory=dict, repr=False)
+    _bundles: dict[int, _Named] = field(default_factory=dict, repr=False)
 
     # --- filling ---
 
@@ -125,11 +146,16 @@ class Shelves:
         names = self._names(tx, told)
         ways = led(told.bundle, names)
         theirs = {place: name for place, name in names.items() if not self._is_party(name)}
-        shared = told.notice.kind in PLANS
+        contents = {
+            place: renamed(told.bundle["entry"][place]["resource"], name, ways)
+            for place, name in theirs.items()
+        }
+        asked_too = self._asked_too(contents.values(), audience)
         for place, name in theirs.items():
+            content = contents[place]
             made = ANSWERED if name.startswith("Task/") and self._is_answer(told, place) else None
-            content = renamed(told.bundle["entry"][place]["resource"], name, ways)
-            readers = self._readers(tx, told, content, audience)
+            readers = [*self._readers(tx, told, content, audience), *asked_too.get(name, ())]
+            shared = told.notice.kind in PLANS and content["resourceType"] not in _OF_THE_STAY
             self._put(tx, told, name, content, readers, place=place, made=made, shared=shared)
         self._put_made(tx, told, audience)
         own = {p: str(told.bundle["entry"][p]["resource"].get("id", "")).lower() for p in theirs}
@@ -142,16 +168,26 @@ class Shelves:
     def _readers(
         self, tx: Connection, told: _Told, content: Resource, audience: Collection[Audience]
     ) -> Collection[Audience]:
-        """Who gets this part: the audience; of a Task also who is asked, and who asks."""
-        kind = content["resourceType"]
-        if kind in ("Patient", "Encounter") and told.notice.sender != told.notice.hospital:
-            row = resources.named(tx, kind, content["id"])  # the hospital tells of its stays, where it does
-            return [one for one in audience if row is None or resources.on_shelf(tx, one, row["id"]) is None]
-        if kind != "Task":
+        """Who gets this part: the audience; but a stay is the hospital's to tell, where it has."""
+        if content["resourceType"] not in _OF_THE_STAY or told.notice.sender == told.notice.hospital:
             return audience
+        row = resources.named(tx, content["resourceType"], content["id"])
+        return [one for one in audience if row is None or resources.on_shelf(tx, one, row["id"]) is None]
+
+    def _asked_too(
+        self, contents: Iterable[Resource], audience: Collection[Audience]
+    ) -> dict[str, list[Audience]]:
+        """Who is asked something in a message that is not addressed to them: they get the question."""
         parties = {one.party for one in audience}
-        others = {*_parties(content, "owner"), *_parties(content, "requester")} - parties
-        return [*audience, *(Audience(party=party) for party in sorted(others) if self._known(party))]
+        found: dict[str, list[Audience]] = {}
+        for task in contents:
+            if task["resourceType"] != "Task" or task["status"] in _NOT_ASKED:
+                continue
+            for party in {*_parties(task, "owner"), *_parties(task, "requester")} - parties:
+                names = [f"Task/{task['id']}", *references(task, "focus"), *references(task, "for")]
+                for name in names if self._known(party) else ():
+                    found.setdefault(name, []).append(Audience(party=party))
+        return found
 
     def _known(self, party: str) -> bool:
         return self.register.open or self.register.party(party) is not None
@@ -178,7 +214,8 @@ class Shelves:
             row["id"] if row is not None else resources.add_resource(tx, kind, fhir_id, told.patient)
         )
         before = resources.version(tx, newest) if newest is not None else None
-        if before is None or not self._says_the_same(tx, before, name, content):
+        a_plan = shared and kind == "CarePlan"  # its version is that of the whole plan
+        if before is None or a_plan or not self._says_the_same(tx, before, name, content):
             values_ = {
                 "at": told.row["received_at"], "by": told.notice.sender, "message_row": told.row["id"],
                 "place": place, "made": made, "case_id": told.row["case_id"],
@@ -216,6 +253,77 @@ class Shelves:
     def patient_at(self, system: str, value: str) -> str:
         """The pseudonym of the person with that identifier."""
         return pseudonym(self.pseudonym_key, Subject(identifiers=((system, value),)))
+
+    # --- one message, for those who go on from it ---
+
+    def notice_of(self, tx: Connection, message_row: int) -> tuple[Notice, Bundle]:
+        """What a message that has been shelved told, and its Bundle; NotFound where its bytes are gone."""
+        row = messages.get(tx, message_row)
+        told = self._told(tx, row) if row is not None else None
+        if told is None:
+            raise NotFound("the message that it stands in is gone: retention has removed it")
+        return told.notice, told.bundle
+
+    def names_in(self, tx: Connection, message_row: int) -> list[str]:
+        """`Type/id` of everything that a message has put on the shelves."""
+        found = self._bundle(tx, message_row)
+        return list(dict.fromkeys(found.ways.values())) if found is not None else []
+
+    def graph(self, tx: Connection, version: Row) -> dict[str, Resource]:
+        """Every part of the message that a version stands in, by name, under our ids; without parties."""
+        found = self._bundle(tx, version["message_row"])
+        if found is None:
+            raise NotFound("the message that it stands in is gone: retention has removed it")
+        return {
+            name: renamed(found.bundle["entry"][place]["resource"], name, found.ways)
+            for place, name in found.names.items()
+            if not self._is_party(name)
+        }
+
+    def overtaken(self, tx: Connection, bundle: Bundle, patient: str, sender: str) -> str | None:
+        """Why a plan that a message brings would undo somebody else's change; None where it would not.
+
+        It would where the newest version is another party's, and the message does not say that it is made
+        from that one (the extension `based-on`).
+        """
+        ids = case_rows.ids_of(tx, patient)
+        while self.shelve(tx, case_ids=ids):
+            pass
+        head = header(bundle) or {}
+        for resource in of_every_type(bundle, "CarePlan"):
+            given = str(resource.get("id", ""))
+            row = self._held_by(tx, "CarePlan", given.lower(), sender) or resources.named(
+                tx, "CarePlan", derived_id(given, sender, "CarePlan")
+            )
+            newest = resources.version(tx, row["version"]) if row is not None else None
+            if row is None or newest is None or row["patient"] != patient or newest["by"] == sender:
+                continue
+            name = f"CarePlan/{row['fhir_id']}/_history/{newest['number']}"
+            if extension(head, "based-on") != name:
+                return (
+                    f"{newest['by']} has changed the plan meanwhile: read {name}, put both together, and "
+                    "send that with the extension based-on"
+                )
+        return None
+
+    def _held_by(self, tx: Connection, kind: str, fhir_id: str, party: str) -> Row | None:
+        """The resource of that id, where it is on that party's shelf."""
+        row = resources.named(tx, kind, fhir_id)
+        if row is None or all(h["party"] != party for h in resources.holders(tx, row["id"])):
+            return None
+        return row
+
+    def organization_in(self, bundle: Bundle, party_id: str) -> Resource | None:
+        """The Organization by which a message means that party."""
+        return next(
+            (
+                item["resource"]
+                for item in bundle["entry"]
+                if item["resource"]["resourceType"] == "Organization"
+                and address_of(item["resource"]).party_id == party_id
+            ),
+            None,
+        )
 
     # --- for whom ---
 
@@ -307,7 +415,7 @@ class Shelves:
         row = resources.named(tx, kind, given)
         if row is None:
             return given.lower() if _is_uuid(given.lower()) else derived
-        theirs = any(h["party"] == told.notice.sender for h in resources.holders(tx, row["id"]))
+        theirs = self._held_by(tx, kind, given, told.notice.sender) is not None
         return given if theirs and row["patient"] == told.patient else derived
 
     # --- made of the notice ---
@@ -396,8 +504,7 @@ class Shelves:
         found = self._bundle(tx, version["message_row"])
         if found is None:
             return None
-        bundle, ways = found
-        content = renamed(bundle["entry"][place]["resource"], name, ways)
+        content = renamed(found.bundle["entry"][place]["resource"], name, found.ways)
         if made == ANSWERED:
             first = resources.numbered(tx, version["resource"], 1)
             if first is not None and first["place"] is None:
@@ -422,7 +529,7 @@ class Shelves:
         facts = (fact for _, _, fact in case_rows.facts(tx, patient))
         return next((f for f in facts if isinstance(f, Notice) and (f.sender, f.message_id) == own), None)
 
-    def _bundle(self, tx: Connection, message_row: int) -> tuple[Bundle, Mapping[str, str]] | None:
+    def _bundle(self, tx: Connection, message_row: int) -> _Named | None:
         """A message's Bundle, and where its references lead; remembered, as it never changes."""
         known = self._bundles.get(message_row)
         if known is not None:
@@ -433,7 +540,7 @@ class Shelves:
             return None
         names = self._names(tx, told)
         names |= {int(k): v for k, v in orjson.loads(told.row["shelved_as"] or b"{}").items()}
-        found = told.bundle, led(told.bundle, names)
+        found = _Named(bundle=told.bundle, names=names, ways=led(told.bundle, names))
         if len(self._bundles) >= _REMEMBERED:
             self._bundles.clear()
         self._bundles[message_row] = found

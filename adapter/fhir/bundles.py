@@ -46,6 +46,7 @@ EXTENSIONS: dict[str, tuple[str, str]] = {
     "standing": ("Code", "MessageHeader"),
     "refers-to": ("String", "MessageHeader"),
     "reserved": ("Boolean", "MessageHeader"),
+    "based-on": ("String", "MessageHeader"),
     "copy-receiver": ("Boolean", "MessageHeader.destination"),
     "ready-for-discharge": ("DateTime", "Encounter"),
     "estimate": ("Boolean", "Encounter"),
@@ -141,6 +142,11 @@ def resources(bundle: Bundle) -> Iterator[Resource]:
 def of_type(bundle: Bundle, resource_type: str) -> Resource | None:
     """The first resource of that type."""
     return next((r for r in resources(bundle) if r.get("resourceType") == resource_type), None)
+
+
+def of_every_type(bundle: Bundle, resource_type: str) -> Iterator[Resource]:
+    """Every resource of that type, in order."""
+    return (r for r in resources(bundle) if r.get("resourceType") == resource_type)
 
 
 def header(bundle: Bundle) -> Resource | None:

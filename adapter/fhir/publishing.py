@@ -50,6 +50,7 @@ EXTENSION_TEXT = {
     "standing": "What the message is to an earlier one: new, correction or cancellation.",
     "refers-to": "MessageHeader.id of the message that this one corrects, cancels or answers.",
     "reserved": "The patient's reservation: only the addressed receiver may have the message.",
+    "based-on": "The version of the plan that is changed, as CarePlan/<id>/_history/<version> at /fhir.",
     "copy-receiver": "The receiver gets the message for information only.",
     "ready-for-discharge": "From when the patient is ready for discharge. A day, or an instant.",
     "estimate": "The day of readiness is announced only; it never decides money.",

@@ -17,7 +17,7 @@ import orjson
 from lxml import etree
 
 from adapter.errors import Refused
-from adapter.fhir.bundles import Bundle
+from adapter.fhir.bundles import Bundle, Resource
 from adapter.fhir.codes import ISSUE
 from adapter.fhir.shape import BAD_INPUT, MAX_DEPTH, elements
 
@@ -42,6 +42,12 @@ _ENCODING = compile(rb"""^\s*<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z0-9._-]+)[
 _ENCODINGS = frozenset((b"utf-8", b"utf8", b"iso-8859-1", b"latin1", b"us-ascii", b"ascii"))
 _FRACTION = compile(rb'":-?\d+[.e]')  # in JSON without white space; R4 has no list of decimals
 _LETTER = compile(r"&#(\d{3,7});")
+_DECLARATION = compile(rb"^\s*<\?xml[^>]*\?>")
+_AROUND_JSON = (b'{"resourceType":"Bundle","type":"collection","entry":[{"resource":', b"}]}")
+_AROUND_XML = (
+    b'<Bundle xmlns="http://hl7.org/fhir"><type value="collection"/><entry><resource>',
+    b"</resource></entry></Bundle>",
+)
 _POSITION = compile(r"line \d+,? column \d+")
 
 
@@ -53,6 +59,23 @@ def parse(content: bytes, content_type: str | None = None) -> Bundle:
     if start in (b"{", b"["):
         return _from_json(content.removeprefix(_BOM))
     raise Refused("the content is neither JSON nor XML in UTF-8 or ISO-8859-1", code="structure")
+
+
+def parse_resource(content: bytes, content_type: str | None = None) -> Resource:
+    """The one resource in `content`, under the same distrust; UTF-8 only."""
+    start = content.removeprefix(_BOM).lstrip()[:1]
+    if start == b"<":
+        body = _DECLARATION.sub(b"", content.removeprefix(_BOM), count=1)
+        whole = _AROUND_XML[0] + body + _AROUND_XML[1]
+        found = parse(whole, (content_type or "").partition(";")[0])
+    else:
+        found = parse(_AROUND_JSON[0] + content.removeprefix(_BOM) + _AROUND_JSON[1])
+    entries = found.get("entry")
+    one = isinstance(entries, list) and len(entries) == 1 and set(found) == {"resourceType", "type", "entry"}
+    resource = entries[0].get("resource") if one and entries and isinstance(entries[0], dict) else None
+    if not isinstance(resource, dict) or "resourceType" not in resource:
+        raise Refused("the content is not one FHIR resource", code="structure")
+    return resource
 
 
 def media_type(content: bytes) -> str:

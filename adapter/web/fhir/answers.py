@@ -1,5 +1,6 @@
 """How `/fhir` answers: JSON or XML as the client asks, errors always as an OperationOutcome with a path."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -26,6 +27,7 @@ STATUS_OF = {
 }
 """HTTP status by issue type; 400 for every other."""
 
+_A_PATH = re.compile(r"(Task|CarePlan|Bundle|[A-Z][A-Za-z]+[.\[]\S+)", re.ASCII)
 _JSON_NAMES = ("json", "application/json", "application/fhir+json", "text/json")
 _XML_NAMES = ("xml", "application/xml", "application/fhir+xml", "text/xml")
 
@@ -51,7 +53,7 @@ def turned(problem: MessageError, *, path: str | None = None, status: int | None
     """A refusal of the pure packages as an answer; its path is what its sentence begins with."""
     code = problem.code or "invalid"
     first = problem.reason.split(" ", 1)[0].rstrip(":,")
-    found = path or (first if "." in first or "[" in first else None)
+    found = path or (first if _A_PATH.fullmatch(first) else None)
     return Turned(status or STATUS_OF.get(code, 400), code, problem.reason, path=found)
 
 

@@ -18,13 +18,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from adapter.errors import MessageError, StoreError
+from adapter.errors import MessageError, NotFound, Quarantined, StoreError
 from adapter.fhir.bundles import Resource
 from adapter.fhir.searching import Query, cursor, read_query
 from adapter.fhir.serving import TYPES
 from adapter.fhir.shape import resource_class
-from adapter.fhir.wire import loads, parse
+from adapter.fhir.wire import JSON, XML, loads, parse, parse_resource
 from adapter.messaging.envelope import PERSON_SYSTEMS, masked
+from adapter.messaging.register import Partner
+from adapter.plans import Conflict, Plans
 from adapter.readers import Page, Reader, patient_of
 from adapter.shelves import Shelves
 from adapter.store.resources import Eyes
@@ -37,7 +39,7 @@ from adapter.web.fhir.answers import (
     wanted,
     written,
 )
-from adapter.web.fhir.capability import capability
+from adapter.web.fhir.capability import UPDATED, capability
 from adapter.web.signing_in import Doorkeeper, from_another_site
 
 log = structlog.get_logger("fhir")
@@ -66,6 +68,7 @@ class FhirEndpoint:
     """The endpoint over one store's shelves."""
 
     shelves: Shelves
+    plans: Plans
     doorkeeper: Doorkeeper
     clock: Callable[[], datetime]
     zone: tzinfo
@@ -79,6 +82,7 @@ class FhirEndpoint:
             Route("/fhir/{kind}/_search", self._told(self._search_form), methods=["POST"]),
             Route("/fhir/{kind}", self._told(self._search), methods=["GET"]),
             Route("/fhir/{kind}/{id}", self._told(self._read), methods=["GET"]),
+            Route("/fhir/{kind}/{id}", self.update, methods=["PUT"]),
             Route("/fhir/{kind}/{id}/_history", self._told(self._history), methods=["GET"]),
             Route("/fhir/{kind}/{id}/_history/{version}", self._told(self._vread), methods=["GET"]),
             Route("/fhir/{rest:path}", self._elsewhere, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
@@ -131,12 +135,13 @@ class FhirEndpoint:
         if kind == "AuditEvent":
             self.shelves.store.write(lambda _: None)  # what was looked at before is written first
         with self.shelves.store.read() as tx:
-            reader = Reader(shelves=self.shelves, eyes=eyes, partner=partner)
+            name = partner.name if partner is not None else None
+            reader = Reader(shelves=self.shelves, eyes=eyes, partner=name)
             return act(
                 Reading(request=request, tx=tx, reader=reader, media=media, base=base_of(request)), asked
             )
 
-    def caller(self, request: Request) -> tuple[Eyes, str | None]:
+    def caller(self, request: Request) -> tuple[Eyes, Partner | None]:
         """Whose eyes these are; Turned where nobody has signed in who must."""
         if from_another_site(request):
             raise Turned(403, "forbidden", "nothing is told to another site's pages")
@@ -146,7 +151,7 @@ class FhirEndpoint:
             raise Turned(401, "login", reason, headers={"WWW-Authenticate": "Bearer"})
         if partner is None:
             return Eyes(parties=None), None
-        return Eyes(parties=partner.parties), partner.name
+        return Eyes(parties=partner.parties), partner
 
     def _looked(
         self, at: Reading, what: str, fhir_id: str | None, shown: Iterable[Resource], *, kind: str
@@ -196,6 +201,47 @@ class FhirEndpoint:
         link = [{"relation": "self", "url": f"{at.base}/{kind}/{fhir_id}/_history"}]
         bundle = {"resourceType": "Bundle", "type": "history", "total": len(entries), "link": link}
         return written(bundle | {"entry": entries}, at.media)
+
+    # --- a change ---
+
+    async def update(self, request: Request) -> Response:
+        """PUT of a Task or CarePlan, made to the version that `If-Match` names (http.html#concurrency)."""
+        try:
+            media = wanted(request)
+            eyes, partner = self.caller(request)
+            number = _if_match(request)
+            content_type = _resource_media(request)
+            given = parse_resource(await limited(request), content_type)
+            _same_as_url(request, given)
+            changed = await run_in_threadpool(self._changed, eyes, partner, given, number)
+        except Turned as found:
+            return refusal(request, found)
+        except Conflict as problem:
+            return refusal(request, turned(problem, status=412, path="http.if-match"))
+        except Quarantined as problem:
+            return refusal(request, turned(problem, status=422))
+        except MessageError as problem:
+            return refusal(request, turned(problem))
+        except NotFound:
+            return refusal(request, _not_there())
+        except StoreError as error:
+            later = Turned(503, "transient", f"try again: {error}", headers={"Retry-After": "5"})
+            return refusal(request, later)
+        return written(changed, media, headers=versioned_headers(changed, base_of(request)))
+
+    def _changed(self, eyes: Eyes, partner: Partner | None, given: Resource, number: int) -> Resource:
+        name = partner.name if partner is not None else None
+        reader = Reader(shelves=self.shelves, eyes=eyes, partner=name)
+        now = self.clock()
+        kind, fhir_id = given["resourceType"], given["id"]
+
+        def unit(tx: Connection) -> Resource:
+            changed = self.plans.update(tx, reader, given, number, now, partner=partner)
+            patient = patient_of(changed)
+            reader.looked(tx, "update", kind, fhir_id, [patient] if patient else [], 1, now)
+            return changed
+
+        return self.shelves.store.write(unit)
 
     # --- a search ---
 
@@ -378,6 +424,36 @@ def _name(request: Request) -> tuple[str, str]:
 def _not_there() -> Turned:
     reason = "there is no such resource, or it is not for this caller; search for what there is"
     return Turned(404, "not-found", reason, path="http.path")
+
+
+def _if_match(request: Request) -> int:
+    given = request.headers.get("if-match", "").strip()
+    found = re.fullmatch(r'(?:W/)?"(\d{1,9})"', given, re.ASCII)
+    if found is None:
+        reason = 'send If-Match with the ETag of the version that you have changed, as W/"3"'
+        raise Turned(428 if not given else 412, "required", reason, path="http.if-match")
+    return int(found[1])
+
+
+def _resource_media(request: Request) -> str:
+    given = request.headers.get("content-type", "")
+    media = given.partition(";")[0].strip().lower()
+    if media not in ("application/fhir+json", "application/json", "application/fhir+xml", "application/xml"):
+        raise Turned(415, "not-supported", f"send it as {JSON} or {XML}", path="http.content-type")
+    return given
+
+
+def _same_as_url(request: Request, given: Resource) -> None:
+    kind, fhir_id = _name(request)
+    if kind not in UPDATED:
+        known = " and ".join(UPDATED)
+        raise Turned(
+            405, "not-supported", f"only {known} can be changed here; send a message", path="http.path"
+        )
+    if given["resourceType"] != kind:
+        raise Turned(400, "invalid", f"the resource is no {kind}", path=f"{kind}.resourceType")
+    if given.get("id") != fhir_id:
+        raise Turned(400, "invalid", "the id is not that of the URL", path=f"{kind}.id")
 
 
 def _unchanged(request: Request, headers: dict[str, str]) -> bool:
