@@ -80,7 +80,8 @@ def plan_message(
         },
         {
             "resourceType": "ServiceRequest", "id": MEASURE, "status": "active", "intent": "plan",
-            "subject": about, "code": {"text": "Heimesjukepleie morgon og kveld"}, "occurrenceDateTime": "2014-03-10",
+            "subject": about, "code": {"text": "Heimesjukepleie morgon og kveld"},
+            "occurrenceDateTime": "2014-03-10",
         },
         {
             "resourceType": "Task", "id": TASK, "status": "requested", "intent": "order", "for": about,
