@@ -258,7 +258,7 @@ def _decimals(made: Any) -> Iterator[Decimal]:
 
 
 def _restore(found: Bundle, made: Any) -> None:
-    """Put the model's decimals where `found`, which was written out of it, has rounded ones."""
+    """Put right what was written out of a model: decimals are rounded, and a narrative has a tail."""
     waiting: list[tuple[Any, Any]] = [(found, made)]
     while waiting:
         item, model = waiting.pop()
@@ -269,7 +269,9 @@ def _restore(found: Bundle, made: Any) -> None:
             names = elements(kind)
             for key in item.keys() - {"resourceType"}:
                 thing = model.__dict__[names[key]]
-                if isinstance(thing, Decimal):
+                if key == "div":
+                    item[key] = str(item[key]).rstrip()  # the model keeps the white space that follows it
+                elif isinstance(thing, Decimal):
                     item[key] = thing
                 else:
                     waiting.append((item[key], thing))
