@@ -336,6 +336,7 @@ class Adapter:
     def _jobs(self, deliverer: "Deliverer") -> dict[str, tuple[timedelta, Callable[[], object]]]:
         from adapter.scheduler.deadlines import Deadlines
         from adapter.scheduler.housekeeping import Housekeeping
+        from adapter.scheduler.shelving import Shelving
 
         built = self.built
         keep = built.settings.retention
@@ -359,6 +360,7 @@ class Adapter:
             "deadlines": (timedelta(seconds=2), clock_of_the_law),
             "leases": (timedelta(seconds=5), house.free_leases),
             "receipts": (timedelta(seconds=5), house.missing_receipts),
+            "shelve": (timedelta(seconds=2), Shelving(shelves=built.shelves)),
             "prune": (timedelta(hours=1), house.prune),
         }
         return jobs | self._polls()

@@ -12,6 +12,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, tzinfo
+from time import monotonic
 
 import orjson
 from sqlalchemy import Connection
@@ -93,13 +94,19 @@ class Shelves:
 
     # --- filling ---
 
-    def catch_up(self) -> None:
-        """Shelve everything that has been taken so far."""
-        while True:
-            with self.store.read() as connection:
-                if not resources.any_unshelved(connection):
-                    return
+    def catch_up(self, within: float) -> bool:
+        """Shelve all that has been taken so far; False where that takes longer than so many seconds."""
+        until = monotonic() + within
+        while self.waiting():
+            if monotonic() > until:
+                return False
             self.store.write(self.shelve)
+        return True
+
+    def waiting(self) -> bool:
+        """Whether there are messages that have been taken and are not on the shelves yet."""
+        with self.store.read() as connection:
+            return resources.any_unshelved(connection)
 
     def shelve(self, tx: Connection, *, case_ids: Collection[int] | None = None) -> int:
         """Shelve some of what waits, in the order in which it came; returns how many messages."""

@@ -48,6 +48,9 @@ MOST_IN_BATCH = 50
 MOST_BYTES = 1024 * 1024
 """Bytes of a batch or of a search form; a resource that is updated may have as much."""
 
+CATCH_UP_WITHIN = 5.0
+"""Seconds that a reader waits until what has come in before can be read; after an upgrade it takes longer."""
+
 _HISTORY = 100
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
 
@@ -131,7 +134,9 @@ class FhirEndpoint:
         kind = request.path_params.get("kind", "")
         if not _is_type(kind):
             raise Turned(404, "not-found", "there is no such type in FHIR R4", path="http.path")
-        self.shelves.catch_up()
+        if not self.shelves.catch_up(CATCH_UP_WITHIN):
+            later = "what has come in is still being put in order; try again"
+            raise Turned(503, "transient", later, headers={"Retry-After": "10"})
         if kind == "AuditEvent":
             self.shelves.store.write(lambda _: None)  # what was looked at before is written first
         with self.shelves.store.read() as tx:
