@@ -444,6 +444,7 @@ class Adapter:
             doorkeeper=doorkeeper,
             clock=built.clock,
             zone=built.agreement.zone,
+            served=self.metrics.served,
         )
         shown = pages.Pages(
             store=built.store,

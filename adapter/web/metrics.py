@@ -41,6 +41,11 @@ class Metrics:
         self.attempts = Counter(
             "discharge_attempts_total", "Tries to deliver", ["endpoint", "outcome"], registry=self.registry
         )
+        self.fhir = Histogram(
+            "discharge_fhir_seconds", "Reads, searches and changes at /fhir", ["what", "status"],
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5),
+            registry=self.registry,
+        )  # fmt: skip
         self.commits = Gauge("discharge_store_commits", "Commits since the start", registry=self.registry)
         self.queue = Gauge(
             "discharge_deliveries", "Unfinished deliveries", ["endpoint", "state"], registry=self.registry
@@ -57,6 +62,10 @@ class Metrics:
         self.messages.labels(done.dialect or "unknown", done.outcome).inc()
         if seconds is not None:
             self.accept_seconds.observe(seconds)
+
+    def served(self, what: str, status: int, seconds: float) -> None:
+        """Somebody has read, searched or changed something at /fhir."""
+        self.fhir.labels(what, str(status)).observe(seconds)
 
     def attempted(self, leased: Leased, reply: Reply, outcome: str) -> None:
         """A delivery was tried."""

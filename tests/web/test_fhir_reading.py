@@ -130,6 +130,8 @@ def test_many_reads_at_once(place: Site) -> None:
     batch = {"resourceType": "Bundle", "type": "batch", "entry": asked}
     headers = {"Authorization": f"Bearer {TOKENS['luster-drift']}"}
     answer = place.post("/fhir", json=batch, headers=headers).json()
+    as_xml = place.post("/fhir", json=batch, headers={**headers, "Accept": "application/fhir+xml"})
+    assert as_xml.content.count(b"<Task ") + as_xml.content.count(b"<Task>") == 1
     assert [e["response"]["status"] for e in answer["entry"]] == ["200", "404", "404"]
     assert answer["entry"][0]["resource"]["type"] == "searchset"
 

@@ -79,7 +79,7 @@ def _type(kind: str) -> Resource:
         "versioning": "versioned-update" if kind in UPDATED else "versioned",
         "readHistory": "vread" in reading,
         "updateCreate": False,
-        "conditionalRead": "full-support",
+        "conditionalRead": "not-match",
         "searchParam": _search(kind),
     }
     if kind in ("AuditEvent", "Organization"):

@@ -5,9 +5,10 @@ so that nobody learns of a patient by asking.
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from time import monotonic
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -75,17 +76,18 @@ class FhirEndpoint:
     doorkeeper: Doorkeeper
     clock: Callable[[], datetime]
     zone: tzinfo
+    served: Callable[[str, int, float], None]  # told of every request: what, status, seconds
 
     def routes(self) -> list[Route]:
         """In the order in which they are tried."""
         return [
             Route("/fhir/metadata", self.metadata, methods=["GET"]),
-            Route("/fhir", self.batch, methods=["POST"]),
-            Route("/fhir/", self.batch, methods=["POST"]),
+            Route("/fhir", self._timed("batch", self.batch), methods=["POST"]),
+            Route("/fhir/", self._timed("batch", self.batch), methods=["POST"]),
             Route("/fhir/{kind}/_search", self._told(self._search_form), methods=["POST"]),
             Route("/fhir/{kind}", self._told(self._search), methods=["GET"]),
             Route("/fhir/{kind}/{id}", self._told(self._read), methods=["GET"]),
-            Route("/fhir/{kind}/{id}", self.update, methods=["PUT"]),
+            Route("/fhir/{kind}/{id}", self._timed("update", self.update), methods=["PUT"]),
             Route("/fhir/{kind}/{id}/_history", self._told(self._history), methods=["GET"]),
             Route("/fhir/{kind}/{id}/_history/{version}", self._told(self._vread), methods=["GET"]),
             Route("/fhir/{rest:path}", self._elsewhere, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
@@ -111,11 +113,11 @@ class FhirEndpoint:
     def _told(self, act: Callable[[Reading, "Asked"], Response]) -> Callable[[Request], Any]:
         """A handler that signs the caller in, and answers whatever goes wrong with an OperationOutcome."""
 
-        async def answer(request: Request) -> Response:
+        async def told(request: Request) -> Response:
             try:
                 form = await _form(request) if request.method == "POST" else ()
                 asked = Asked(pairs=(*request.query_params.multi_items(), *form))
-                return await run_in_threadpool(self._in_store, request, act, asked)
+                return await run_in_threadpool(self._in_store, request, act, asked, wanted(request))
             except Turned as found:
                 return refusal(request, found)
             except MessageError as problem:
@@ -124,12 +126,33 @@ class FhirEndpoint:
                 later = Turned(503, "transient", f"try again: {error}", headers={"Retry-After": "5"})
                 return refusal(request, later)
 
+        return self._timed(act.__name__.strip("_"), told)
+
+    def _timed(
+        self, what: str, act: Callable[[Request], Awaitable[Response]]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        """The same, counted, and with its one line in the log: who has done what, never to whom."""
+
+        async def answer(request: Request) -> Response:
+            started = monotonic()
+            response = await act(request)
+            seconds = monotonic() - started
+            partner = self.doorkeeper.partner(request)
+            self.served(what, response.status_code, seconds)
+            log.info(
+                "fhir",
+                what=what,
+                status=response.status_code,
+                partner=partner.name if partner is not None else None,
+                ms=round(seconds * 1000, 1),
+            )
+            return response
+
         return answer
 
     def _in_store(
-        self, request: Request, act: Callable[[Reading, "Asked"], Response], asked: "Asked"
+        self, request: Request, act: Callable[[Reading, "Asked"], Response], asked: "Asked", media: str
     ) -> Response:
-        media = wanted(request)
         eyes, partner = self.caller(request)
         kind = request.path_params.get("kind", "")
         if not _is_type(kind):
@@ -346,7 +369,8 @@ class FhirEndpoint:
             "method": "GET",
         }
         inner = Request(scope)
-        response = self._in_store(inner, act, Asked(pairs=tuple(parse_qsl(query, keep_blank_values=True))))
+        asking = Asked(pairs=tuple(parse_qsl(query, keep_blank_values=True)))
+        response = self._in_store(inner, act, asking, JSON)
         body = parse_any(response.body)
         made: Resource = {"resource": body, "response": {"status": str(response.status_code)}}
         if "etag" in response.headers:
