@@ -394,3 +394,19 @@ ledger_entry = Table(
     Index("ledger_entry_month", "month"),
     Index("ledger_entry_case", "case_id"),
 )
+
+access_token = Table(
+    "access_token",
+    metadata,
+    Column("sha256", LargeBinary(32), primary_key=True),  # the token itself is not kept
+    Column("partner", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+)
+
+used_assertion = Table(
+    "used_assertion",
+    metadata,
+    Column("sha256", LargeBinary(32), primary_key=True),  # of client_id and jti
+    Column("expires_at", Instant, nullable=False),  # from then on they may be used again
+)
