@@ -11,7 +11,7 @@ from adapter.config.values import Frozen, Sha256, is_safe_address
 from adapter.errors import ConfigurationError, Refused
 from adapter.messaging.keys import Key, UnusableKey, doubled, read_key, read_set
 from adapter.messaging.register import Partner
-from adapter.messaging.scopes import ALL, EVERY_TYPE, SAY, Scopes, UnreadableScope, parse
+from adapter.messaging.scopes import ALL, EVERY_TYPE, SAY, Scopes, parse
 
 _MOST_BYTES = 256 * 1024  # of a JWKS file
 
@@ -118,8 +118,9 @@ def _check_scope(one: str, number: int) -> None:
     from adapter.fhir.shape import resource_class
 
     try:
-        ((name, _),) = parse(one).by_type
-    except (UnreadableScope, ValueError):
+        (word,) = one.split()
+        ((name, _),) = parse(word).by_type
+    except ValueError:
         raise ValueError(f"number {number} must be {SAY}") from None
     if name == EVERY_TYPE:
         return

@@ -77,7 +77,7 @@ def _public(jwk: Mapping[str, Any], algorithm: str) -> Any:
 def read_set(content: bytes) -> tuple[Key, ...]:
     """The usable keys of a JWKS; others, which are for other purposes, are left out.
 
-    Raises UnusableKey where it is no JWKS, or has not one usable key.
+    Raises UnusableKey where it is no JWKS, has not one usable key, or shows a private one.
     """
     try:
         document = orjson.loads(content)
@@ -85,7 +85,7 @@ def read_set(content: bytes) -> tuple[Key, ...]:
         raise UnusableKey("is not valid JSON") from None
     entries = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(entries, list):
-        raise UnusableKey('is no JWK Set; it must be {"keys": [...]}')
+        raise UnusableKey("is no JWK Set, an object with a list called keys")
     keys, reasons = _usable(entries)
     if not keys:
         raise UnusableKey(f"has no usable key; the first {reasons[0]}" if reasons else "has no key in it")
@@ -94,9 +94,11 @@ def read_set(content: bytes) -> tuple[Key, ...]:
 
 def _usable(entries: Iterable[Any]) -> tuple[tuple[Key, ...], list[str]]:
     keys, reasons = [], []
-    for entry in entries:
+    for number, entry in enumerate(entries, start=1):
         try:
             keys.append(read_key(entry))
+        except PrivateKey as error:
+            raise PrivateKey(f"shows a key that {error} (number {number})") from None
         except UnusableKey as error:
             reasons.append(str(error))
     return tuple(keys), reasons

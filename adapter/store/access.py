@@ -21,7 +21,7 @@ def use_assertion(tx: Connection, sha256: bytes, *, until: datetime, now: dateti
         set_={"expires_at": until},
         where=used_assertion.c.expires_at <= now,
     )
-    return tx.execute(unless_in_use).rowcount == 1
+    return tx.execute(unless_in_use.returning(used_assertion.c.sha256)).first() is not None
 
 
 def give_token(tx: Connection, sha256: bytes, *, partner: str, scope: str, expires_at: datetime) -> None:

@@ -1,0 +1,827 @@
+"""SMART Backend Services over real HTTP: a machine proves itself with its key, and does what its scopes say.
+
+What must hold is from HL7 SMART App Launch 2.2 ("Backend Services", "Asymmetric client authentication"),
+RFC 6749, RFC 6750 and RFC 7523.
+"""
+
+import base64
+import hashlib
+import json
+import threading
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+import requests
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+from pytest_httpserver import HTTPServer
+from sqlalchemy import select
+from starlette.requests import Request
+from structlog.testing import capture_logs
+from werkzeug import Response
+
+from adapter.config import Settings, load_region
+from adapter.discharge.notices import NoticeKind
+from adapter.messaging.scopes import parse
+from adapter.runtime import Adapter, stations
+from adapter.scheduler.housekeeping import Housekeeping
+from adapter.store.tables import access_token, message, used_assertion
+from adapter.web.signing_in import Doorkeeper
+from adapter.web.smart.keys import LARGEST as LARGEST_KEYS
+from tests.conftest import StandingClock
+from tests.stage import FakePost, Stage, taken
+
+JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+HOSPITAL, READER = "laerdal-sjukehus-epj", "laerdal-omsorg"
+STATIC = "open-sesame"
+REGION = Path(__file__).parents[2] / "fixtures" / "regions" / "laerdal-alone.toml"
+
+RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+EC_KEY = ec.generate_private_key(ec.SECP384R1())
+OTHER_EC_KEY = ec.generate_private_key(ec.SECP384R1())
+
+
+def jwk(key: Any, kid: str, **more: object) -> dict[str, Any]:
+    """The public half, as a partner publishes it."""
+    public = key.public_key()
+    made = RSAAlgorithm if isinstance(public, rsa.RSAPublicKey) else ECAlgorithm
+    return {**made.to_jwk(public, as_dict=True), "kid": kid, **more}
+
+
+def inline(*keys: dict[str, Any]) -> str:
+    """Keys as the region file has them."""
+    tables = (
+        "{" + ", ".join(f"{name} = {json.dumps(value)}" for name, value in k.items()) + "}" for k in keys
+    )
+    return "[" + ", ".join(tables) + "]"
+
+
+def partner(client_id: str, party: str, keys: str, *more: str) -> str:
+    head = [
+        "[[partner]]",
+        f'name = "{client_id}-drift"',
+        f'parties = ["{party}"]',
+        f'client_id = "{client_id}"',
+    ]
+    return "\n".join([*head, keys, *more, ""])
+
+
+BOTH_KEYS = f"jwks = {inline(jwk(RSA_KEY, 'rsa-1'), jwk(EC_KEY, 'ec-1'))}"
+HOSPITALS = partner(HOSPITAL, "laerdal-sjukehus", BOTH_KEYS)
+READERS = partner(
+    READER, "laerdal", f"jwks = {inline(jwk(EC_KEY, 'ec-1'))}", 'scopes = ["system/*.rs", "system/Task.u"]'
+)
+LIMITED = "\n".join(
+    ["[[partner]]", 'name = "laerdal-gamal"', 'parties = ["laerdal-sjukehus"]', 'scopes = ["system/*.rs"]',
+     f'token_sha256 = "{hashlib.sha256(STATIC.encode()).hexdigest()}"', ""]
+)  # fmt: skip
+
+
+@dataclass
+class Place:
+    """A running adapter, and the clock that it and its clients go by."""
+
+    url: str
+    stage: Stage
+    clock: StandingClock
+
+    @property
+    def token_url(self) -> str:
+        return f"{self.url}/fhir/token"
+
+    def ask(self, form: Any, **more: Any) -> requests.Response:
+        return requests.post(self.token_url, data=form, timeout=10, **more)
+
+    def rows(self, table: Any) -> list[Any]:
+        with self.stage.built.store.read() as connection:
+            return list(connection.execute(select(table)))
+
+    def send(self, token: str | None, content: bytes | None = None) -> requests.Response:
+        headers = {"Content-Type": "application/fhir+json"}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        body = content or self.stage.message(
+            NoticeKind.ADMITTED, receivers=("laerdal",), message_id=str(uuid.uuid4())
+        )
+        return requests.post(f"{self.url}/fhir/$process-message", data=body, headers=headers, timeout=10)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A partner's client: it makes assertions, and forms that hold them."""
+
+    place: Place
+    client_id: str = HOSPITAL
+    key: Any = field(default=EC_KEY, repr=False)
+    kid: str | None = "ec-1"
+    alg: str = "ES384"
+
+    def assertion(self, headers: dict[str, Any] | None = None, **changes: Any) -> str:
+        claims = {
+            "iss": self.client_id, "sub": self.client_id, "aud": self.place.token_url,
+            "exp": int((self.place.clock() + timedelta(minutes=4)).timestamp()), "jti": str(uuid.uuid4()),
+        } | changes  # fmt: skip
+        named = {} if self.kid is None else {"kid": self.kid}
+        said = {name: value for name, value in claims.items() if value is not None}
+        return jwt.encode(said, self.key, algorithm=self.alg, headers=named | (headers or {}))
+
+    def form(self, assertion: str | None = None, **changes: str | None) -> dict[str, str]:
+        fields = {
+            "grant_type": "client_credentials", "scope": "system/*.cruds",
+            "client_assertion_type": JWT_BEARER, "client_assertion": assertion or self.assertion(),
+        } | changes  # fmt: skip
+        return {name: value for name, value in fields.items() if value is not None}
+
+    def token(self, scope: str = "system/*.cruds") -> str:
+        answer = self.place.ask(self.form(scope=scope))
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["access_token"])
+
+
+@contextmanager
+def running(
+    folder: Path, partners: str, clock: StandingClock, store: str | None = None, **settings: Any
+) -> Iterator[Place]:
+    """An adapter for Lærdal and those partners, on a free port."""
+    file = folder / f"region-{uuid.uuid4().hex[:6]}.toml"
+    file.write_text(REGION.read_text().split("[[partner]]")[0] + partners)
+    chosen = Settings(store=store or f"sqlite:///{folder}/store.db", port=0, **settings)
+    built = stations(chosen, region=load_region(file), clock=clock)
+    adapter = Adapter(built, role="web")
+    url = adapter.start()
+    assert url is not None
+    try:
+        yield Place(
+            url=url, stage=Stage(built=built, post=FakePost(answer=taken()), clock=clock), clock=clock
+        )
+    finally:
+        adapter.stop()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    clock = StandingClock()
+    with running(tmp_path_factory.mktemp("smart"), HOSPITALS + READERS + LIMITED, clock) as found:
+        yield found
+
+
+def refused(answer: requests.Response, error: str, *words: str, status: int = 400) -> str:
+    """What a refusal of RFC 6749 section 5.2 says."""
+    assert (answer.status_code, answer.json()["error"]) == (status, error), answer.text
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers["Cache-Control"] == "no-store"
+    said = str(answer.json()["error_description"])
+    assert all(32 <= ord(sign) < 127 and sign not in '"\\' for sign in said)  # RFC 6749 5.2
+    assert [word for word in words if word not in said] == []
+    return said
+
+
+# --- a machine signs in -----------------------------------------------------------------------------------
+
+
+def test_a_client_finds_out_by_itself_how_to_sign_in(place: Place):
+    answer = requests.get(f"{place.url}/fhir/.well-known/smart-configuration", timeout=10)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
+    told = answer.json()
+    assert told["token_endpoint"] == place.token_url
+    assert told["grant_types_supported"] == ["client_credentials"]
+    assert told["token_endpoint_auth_methods_supported"] == ["private_key_jwt"]
+    assert told["token_endpoint_auth_signing_alg_values_supported"] == ["RS384", "ES384"]
+    assert {"client-confidential-asymmetric", "permission-v2"} <= set(told["capabilities"])
+    assert parse(" ".join(told["scopes_supported"]))
+
+
+@pytest.mark.parametrize(("key", "kid", "alg"), [(RSA_KEY, "rsa-1", "RS384"), (EC_KEY, "ec-1", "ES384")])
+def test_a_machine_gets_a_token_with_its_key_and_sends_with_it(tmp_path, store_url, clock, key, kid, alg):
+    with running(tmp_path, HOSPITALS, clock, store_url) as place:
+        answer = place.ask(Machine(place, key=key, kid=kid, alg=alg).form())
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["Content-Type"] == "application/json"
+        assert (answer.headers["Cache-Control"], answer.headers["Pragma"]) == ("no-store", "no-cache")
+        given = answer.json()
+        assert (given["token_type"], given["expires_in"], given["scope"]) == ("bearer", 300, "system/*.cruds")
+        assert place.send(given["access_token"]).status_code == 200
+        (stored,) = place.rows(message)
+        assert (stored.partner, stored.outcome) == (f"{HOSPITAL}-drift", "accepted")
+        (kept,) = place.rows(access_token)
+        assert kept.sha256 == hashlib.sha256(given["access_token"].encode()).digest()
+        assert given["access_token"] not in str(kept)
+
+
+def test_a_token_speaks_for_the_parties_of_its_partner_and_for_no_other(place: Place):
+    foreign = place.stage.message(NoticeKind.ANSWER, sender="laerdal", receivers=("laerdal-sjukehus",))
+    assert place.send(Machine(place).token(), foreign).status_code == 403
+
+
+def test_a_token_ends_after_five_minutes(tmp_path, clock):
+    with running(tmp_path, HOSPITALS, clock) as place:
+        token = Machine(place).token()
+        clock.forward(seconds=299)
+        assert place.send(token).status_code == 200
+        clock.forward(seconds=1)
+        answer = place.send(token)
+        assert answer.status_code == 401
+        assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
+        assert answer.json()["issue"][0]["code"] == "login"
+
+
+@pytest.mark.parametrize("token", ["A" * 43, "A" * 42, "x", "Å" * 43, "eyJ.eyJ.sig"])
+def test_a_token_that_nobody_was_given_is_none(place: Place, token: str):
+    answer = requests.post(
+        f"{place.url}/fhir/$process-message", data=b"{}", timeout=10,
+        headers={"Authorization": f"Bearer {token}".encode(), "Content-Type": "application/fhir+json"},
+    )  # fmt: skip
+    assert answer.status_code == 401
+    assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
+
+
+def test_who_shows_no_token_is_not_told_that_one_is_wrong(place: Place):
+    assert place.send(None).headers["WWW-Authenticate"] == "Bearer"
+
+
+def test_every_process_over_one_store_knows_the_tokens_and_what_was_used(tmp_path, store_url, clock):
+    with (
+        running(tmp_path, HOSPITALS, clock, store_url) as one,
+        running(tmp_path, HOSPITALS, clock, store_url) as other,
+    ):
+        assert other.send(Machine(one).token()).status_code == 200
+        used = {"jti": "once"}
+        assert one.ask(Machine(one).form(Machine(one).assertion(**used))).status_code == 200
+        refused(other.ask(Machine(other).form(Machine(other).assertion(**used))), "invalid_client", "jti")
+
+
+def test_what_the_region_file_has_taken_back_a_token_no_longer_gives(tmp_path, clock):
+    narrow = partner(HOSPITAL, "laerdal-sjukehus", BOTH_KEYS, 'scopes = ["system/*.rs"]')
+    with running(tmp_path, HOSPITALS, clock) as before:
+        token = Machine(before).token()
+        with running(tmp_path, narrow, clock) as after:
+            assert after.send(token).status_code == 403
+        with running(tmp_path, READERS, clock) as gone:
+            assert gone.send(token).status_code == 401
+        assert before.send(token).status_code == 200
+
+
+def test_what_has_expired_is_forgotten(tmp_path, store_url, clock):
+    with running(tmp_path, HOSPITALS, clock, store_url) as place:
+        for _ in range(3):
+            Machine(place).token()
+        built, year = place.stage.built, timedelta(days=365)
+        house = Housekeeping(
+            store=built.store, outbox=built.outbox, clock=clock,
+            keep_payloads=year, keep_attempts=year, keep_seen=year,
+        )  # fmt: skip
+        assert house.prune()["access"] == 0
+        clock.forward(minutes=6)
+        Machine(place).token()
+        assert house.prune()["access"] == 6
+        assert (len(place.rows(access_token)), len(place.rows(used_assertion))) == (1, 1)
+
+
+# --- what proves nothing ----------------------------------------------------------------------------------
+
+WRONG_CLAIMS: dict[str, tuple[dict[str, Any], str]] = {
+    "for somebody else": ({"aud": "https://elsewhere.example/fhir/token"}, "aud"),
+    "for the server, not its token endpoint": ({"aud": "{url}"}, "aud"),
+    "for us among others": ({"aud": ["{url}/fhir/token", "https://elsewhere.example"]}, "aud"),
+    "for nobody": ({"aud": None}, "aud"),
+    "iss is another": ({"iss": READER}, "iss and sub"),
+    "sub is another": ({"sub": READER}, "iss and sub"),
+    "without iss": ({"iss": None}, "iss"),
+    "without sub": ({"sub": None}, "sub"),
+    "without exp": ({"exp": None}, "exp"),
+    "exp is no number": ({"exp": "soon"}, "exp"),
+    "exp is beyond time": ({"exp": 10**30}, "exp"),
+    "exp is at the end of time": ({"exp": 253402300799}, "five minutes"),
+    "without jti": ({"jti": None}, "jti"),
+    "jti is empty": ({"jti": ""}, "jti"),
+    "jti is no text": ({"jti": 7}, "jti"),
+    "jti is long": ({"jti": "j" * 256}, "jti"),
+    "an unknown client": ({"iss": "who", "sub": "who"}, "client_id"),
+}
+
+
+@pytest.mark.parametrize(("claims", "word"), WRONG_CLAIMS.values(), ids=WRONG_CLAIMS)
+def test_an_assertion_must_say_who_for_whom_and_until_when(place: Place, claims: dict[str, Any], word: str):
+    def here(value: Any) -> Any:
+        return [here(one) for one in value] if isinstance(value, list) else str(value).format(url=place.url)
+
+    if claims.get("aud"):
+        claims = {"aud": here(claims["aud"])}
+    count = len(place.rows(access_token))
+    refused(place.ask(Machine(place).form(Machine(place).assertion(**claims))), "invalid_client", word)
+    assert len(place.rows(access_token)) == count
+
+
+@pytest.mark.parametrize(("seconds", "word"), [(-10, "expired"), (-3600, "expired"), (311, "five minutes")])
+def test_an_assertion_counts_for_five_minutes_at_most(place: Place, seconds: int, word: str):
+    exp = int(place.clock().timestamp()) + seconds
+    refused(place.ask(Machine(place).form(Machine(place).assertion(exp=exp))), "invalid_client", word)
+
+
+@pytest.mark.parametrize("seconds", [-9, 1, 300, 310])
+def test_a_clock_that_is_a_little_off_does_no_harm(place: Place, seconds: int):
+    exp = place.clock().timestamp() + seconds
+    assert place.ask(Machine(place).form(Machine(place).assertion(exp=exp))).status_code == 200
+
+
+@pytest.mark.parametrize("claim", ["nbf", "iat"])
+def test_an_assertion_that_begins_later_does_not_count_yet(place: Place, claim: str):
+    later = int(place.clock().timestamp()) + 60
+    refused(
+        place.ask(Machine(place).form(Machine(place).assertion(**{claim: later}))), "invalid_client", claim
+    )
+
+
+def test_the_audience_may_be_a_list_of_one_and_name_this_machine_otherwise(place: Place):
+    named = place.token_url.replace("127.0.0.1", "localhost")
+    for aud in ([place.token_url], named):
+        assert place.ask(Machine(place).form(Machine(place).assertion(aud=aud))).status_code == 200
+
+
+def test_what_a_host_header_says_is_not_our_address(place: Place):
+    aud = "http://localhost:1/fhir/token"
+    form = Machine(place).form(Machine(place).assertion(aud=aud))
+    refused(place.ask(form, headers={"Host": "localhost:1"}), "invalid_client", "aud")
+
+
+def test_behind_a_name_of_its_own_the_adapter_goes_by_that_name(tmp_path, clock):
+    public = "https://adapter.laerdal.example/utskriving"
+    with running(tmp_path, HOSPITALS, clock, public_url=f"{public}/") as place:
+        shown = requests.get(
+            f"{place.url}/fhir/.well-known/smart-configuration", timeout=10,
+            headers={"Host": "adapter.laerdal.example"},
+        ).json()  # fmt: skip
+        assert shown["token_endpoint"] == f"{public}/fhir/token"
+        named = Machine(place).assertion(aud=shown["token_endpoint"])
+        assert place.ask(Machine(place).form(named)).status_code == 200
+        refused(place.ask(Machine(place).form()), "invalid_client", "aud")
+
+
+def test_an_assertion_is_used_once(place: Place):
+    assertion = Machine(place).assertion()
+    assert place.ask(Machine(place).form(assertion)).status_code == 200
+    refused(place.ask(Machine(place).form(assertion)), "invalid_client", "jti")
+    signed_anew = Machine(place).assertion(
+        jti=jwt.decode(assertion, options={"verify_signature": False})["jti"]
+    )
+    refused(place.ask(Machine(place).form(signed_anew)), "invalid_client", "jti")
+
+
+def test_an_assertion_is_used_up_by_a_request_that_is_granted_nothing(place: Place):
+    assertion = Machine(place).assertion()
+    refused(place.ask(Machine(place).form(assertion, scope="openid")), "invalid_scope")
+    refused(place.ask(Machine(place).form(assertion)), "invalid_client", "jti")
+
+
+def test_each_client_has_its_own_jti_and_may_have_it_again_when_it_has_expired(tmp_path, store_url, clock):
+    with running(tmp_path, HOSPITALS + READERS, clock, store_url) as place:
+        for client in (HOSPITAL, READER):
+            machine = Machine(place, client_id=client)
+            assert place.ask(machine.form(machine.assertion(jti="one"))).status_code == 200
+        clock.forward(minutes=4, seconds=9)  # exp has passed, but would still be taken
+        refused(place.ask(Machine(place).form(Machine(place).assertion(jti="one"))), "invalid_client", "jti")
+        clock.forward(seconds=1)
+        assert place.ask(Machine(place).form(Machine(place).assertion(jti="one"))).status_code == 200
+
+
+def test_of_many_at_once_with_one_assertion_one_gets_a_token(tmp_path, store_url, clock):
+    with running(tmp_path, HOSPITALS, clock, store_url) as place:
+        form = Machine(place).form()
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda _: place.ask(form).status_code, range(8)))
+        assert sorted(answers) == [200] + [400] * 7
+
+
+def by_hand(header: dict[str, Any], claims: dict[str, Any], signature: bytes) -> str:
+    def part(content: bytes) -> str:
+        return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+
+    return ".".join((part(json.dumps(header).encode()), part(json.dumps(claims).encode()), part(signature)))
+
+
+def signed_otherwise(place: Place, how: str) -> str:
+    """An assertion right in all but its signature."""
+    machine = Machine(place)
+    claims = jwt.decode(machine.assertion(), options={"verify_signature": False})
+    pem = RSA_KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    small = ec.generate_private_key(ec.SECP256R1())
+    match how:
+        case "none":
+            return by_hand({"alg": "none", "typ": "JWT", "kid": "rsa-1"}, claims, b"").rstrip(".") + "."
+        case "none with a signature":
+            return by_hand({"alg": "none", "typ": "JWT", "kid": "rsa-1"}, claims, b"x")
+        case "HS256 with the public key" | "HS384 with the public key":
+            import hmac
+
+            alg = how[:5]
+            unsigned = by_hand({"alg": alg, "typ": "JWT", "kid": "rsa-1"}, claims, b"").rstrip(".")
+            digest = hmac.digest(pem, unsigned.encode(), {"HS256": "sha256", "HS384": "sha384"}[alg])
+            return f"{unsigned}.{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
+        case "RS256" | "PS384":
+            return replace(machine, key=RSA_KEY, kid="rsa-1", alg=how).assertion()
+        case "ES256":
+            return replace(machine, key=small, alg=how).assertion()
+        case "another key":
+            return replace(machine, key=OTHER_EC_KEY).assertion()
+        case "an unknown kid":
+            return replace(machine, kid="ec-2").assertion()
+        case "no kid":
+            return replace(machine, kid=None).assertion()
+        case "the kid of a key for the other algorithm":
+            return replace(machine, kid="rsa-1").assertion()
+        case "its own key in the header":
+            return replace(machine, key=OTHER_EC_KEY).assertion({"jwk": jwk(OTHER_EC_KEY, "ec-1")})
+        case "an extension that must be understood":
+            return machine.assertion({"crit": ["exp"], "exp": 1})
+        case "changed after signing":
+            head, _, tail = machine.assertion().split(".")
+            return f"{head}.{by_hand({}, claims | {'jti': 'x'}, b'').split('.')[1]}.{tail}"
+        case "no signature":
+            return machine.assertion().rpartition(".")[0] + "."
+        case "cut off":
+            return machine.assertion()[:-8]
+        case "long":
+            return machine.assertion(more="x" * 9000)
+    return how
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "none", "none with a signature", "HS256 with the public key", "HS384 with the public key", "RS256",
+        "PS384", "ES256", "another key", "an unknown kid", "no kid",
+        "the kid of a key for the other algorithm",
+        "its own key in the header", "an extension that must be understood", "changed after signing",
+        "no signature", "cut off", "long", "not.a.jwt", "e30.e30.e30", "W10.W10.W10", "ÆØÅ", "a.b",
+    ],
+)  # fmt: skip
+def test_only_a_registered_key_proves_anything(place: Place, how: str):
+    count = len(place.rows(access_token))
+    assertion = signed_otherwise(place, how)
+    said = refused(place.ask(Machine(place).form(assertion)), "invalid_client")
+    assert assertion not in said
+    assert len(place.rows(access_token)) == count
+
+
+def test_a_client_cannot_sign_for_another_one(tmp_path, clock):
+    other = partner(READER, "laerdal", f"jwks = {inline(jwk(OTHER_EC_KEY, 'ec-1'))}")
+    with running(tmp_path, HOSPITALS + other, clock) as place:
+        form = Machine(place, client_id=READER).form()  # the hospital's key, of the same kid
+        refused(place.ask(form), "invalid_client", "signature")
+
+
+# --- the form ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "word"),
+    [
+        ({"grant_type": None}, "invalid_request", "grant_type"),
+        ({"grant_type": ""}, "invalid_request", "grant_type"),
+        ({"grant_type": "authorization_code"}, "unsupported_grant_type", "client_credentials"),
+        ({"client_assertion_type": None}, "invalid_client", JWT_BEARER),
+        ({"client_assertion_type": "urn:other"}, "invalid_client", JWT_BEARER),
+        ({"client_assertion": None}, "invalid_client", "client_assertion"),
+        ({"client_id": READER}, "invalid_client", "client_id"),
+        ({"scope": None}, "invalid_scope", "scope"),
+        ({"scope": "   "}, "invalid_scope", "scope"),
+        ({"scope": "system/Task.sr"}, "invalid_scope", "number 1"),
+        ({"scope": "system/Task.rs patient/Patient.rs"}, "invalid_scope", "number 2"),
+        ({"scope": "system/Task.rs?status=requested"}, "invalid_scope", "number 1"),
+    ],
+)
+def test_a_form_that_lacks_something_is_told_what(
+    place: Place, changes: dict[str, Any], error: str, word: str
+):
+    refused(place.ask(Machine(place).form(**changes)), error, word)
+
+
+def test_only_a_form_is_read_and_not_without_end(place: Place):
+    form = Machine(place).form()
+    refused(
+        place.ask(json.dumps(form), headers={"Content-Type": "application/json"}), "invalid_request", "form"
+    )
+    refused(place.ask({**form, "more": "x" * 33_000}), "invalid_request", "32768", status=413)
+    refused(place.ask([*form.items(), ("scope", "system/*.rs")]), "invalid_request", "twice")
+    refused(place.ask({f"f{n}": "x" for n in range(30)}), "invalid_request", "20 fields")
+    bytes_ = {"Content-Type": "application/x-www-form-urlencoded"}
+    refused(place.ask(b"grant_type=\xff", headers=bytes_), "invalid_request", "UTF-8")
+    assert place.ask(form).status_code == 200
+
+
+def test_a_page_of_another_site_gets_no_token(place: Place):
+    page = {"Origin": "https://evil.example"}
+    refused(place.ask(Machine(place).form(), headers=page), "invalid_request", status=403)
+
+
+def test_tokens_are_asked_for_with_post(place: Place):
+    answer = requests.get(place.token_url, timeout=10)
+    refused(answer, "invalid_request", "POST", status=405)
+    assert answer.headers["Allow"] == "POST"
+
+
+def test_without_a_store_nothing_is_given(tmp_path, clock):
+    with running(tmp_path, HOSPITALS, clock) as place:
+        place.stage.built.store.writer.close()
+        answer = place.ask(Machine(place).form())
+        refused(answer, "temporarily_unavailable", status=503)
+        assert answer.headers["Retry-After"]
+
+
+def test_a_token_that_cannot_be_looked_up_may_come_again(tmp_path, clock):
+    with running(tmp_path, HOSPITALS, clock) as place:
+        known, new = Machine(place).token(), Machine(place).token()
+        assert place.send(known).status_code == 200
+        with place.stage.built.store.engine.execution_options(writes=True).begin() as connection:
+            connection.exec_driver_sql("ALTER TABLE access_token RENAME TO gone")
+        answer = place.send(new)
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+        assert place.send(known).status_code == 200  # known here already
+
+
+def test_neither_log_nor_answer_holds_what_was_sent(place: Place):
+    machine = Machine(place)
+    assertion, jti = machine.assertion(), "21843012345"
+    with capture_logs() as logged:
+        token = place.ask(machine.form(assertion)).json()["access_token"]
+        answers = [
+            place.ask(machine.form(machine.assertion(jti=jti), scope="system/21843012345")).text,
+            place.ask(machine.form(machine.assertion(iss=jti, sub=jti))).text,
+            place.ask(machine.form(machine.assertion(aud=jti))).text,
+        ]
+    said = str(logged) + "".join(answers)
+    assert [one for one in (token, assertion, jti) if one in said] == []
+    kept = [(entry["outcome"], entry["partner"]) for entry in logged if entry["event"] == "token"]
+    drift = f"{HOSPITAL}-drift"
+    assert kept == [
+        ("given", drift), ("invalid_scope", drift), ("invalid_client", None), ("invalid_client", drift),
+    ]  # fmt: skip
+
+
+# --- who may do what --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [
+        ("system/*.rs", "system/*.rs"),
+        ("system/*.read", "system/*.rs"),
+        ("system/Task.cruds", "system/Task.rus"),
+        ("system/Task.write system/Patient.r", "system/Task.u system/Patient.r"),
+        ("system/*.*", "system/*.rs system/Task.u"),
+    ],
+)
+def test_no_more_is_given_than_the_region_file_allows(place: Place, asked: str, given: str):
+    answer = place.ask(Machine(place, client_id=READER).form(scope=asked))
+    assert sorted(answer.json()["scope"].split()) == sorted(given.split())
+
+
+def test_a_client_that_is_allowed_nothing_of_it_is_given_nothing(place: Place):
+    form = Machine(place, client_id=READER).form(scope="system/Bundle.c")
+    refused(place.ask(form), "invalid_scope", "allowed")
+
+
+@pytest.mark.parametrize(
+    ("scope", "status"),
+    [
+        ("system/Bundle.c", 200), ("system/*.c", 200), ("system/*.write", 200), ("system/Bundle.cruds", 200),
+        ("system/*.rs", 403), ("system/Bundle.ruds", 403), ("system/Task.cruds", 403),
+    ],
+)  # fmt: skip
+def test_a_message_is_sent_with_the_scope_for_it(place: Place, scope: str, status: int):
+    count = len(place.rows(message))
+    answer = place.send(Machine(place).token(scope))
+    assert answer.status_code == status
+    if status == 403:
+        (issue,) = answer.json()["issue"]
+        assert (issue["code"], "system/Bundle.c" in issue["diagnostics"]) == ("forbidden", True)
+        assert 'error="insufficient_scope"' in answer.headers["WWW-Authenticate"]
+        assert len(place.rows(message)) == count
+
+
+def test_a_bearer_token_of_the_region_file_has_its_scopes_too(place: Place):
+    assert place.send(STATIC).status_code == 403
+
+
+def doorkeeper(place: Place) -> Doorkeeper:
+    from adapter.web.smart.tokens import Tokens
+
+    built = place.stage.built
+    return Doorkeeper(
+        register=built.register, operators={}, tokens=Tokens(store=built.store, clock=place.clock)
+    )
+
+
+def request(token: str | None = None) -> Request:
+    headers = [(b"authorization", f"Bearer {token}".encode())] if token else []
+    return Request({"type": "http", "headers": headers})
+
+
+def test_the_doorkeeper_says_who_calls_what_they_may_and_how_they_signed_in(place: Place):
+    keeper = doorkeeper(place)
+    smart = keeper.caller(request(Machine(place, client_id=READER).token("system/Task.ru")))
+    assert smart is not None and smart.partner is not None
+    assert (smart.how, smart.partner.name, str(smart.scopes)) == (
+        "smart",
+        f"{READER}-drift",
+        "system/Task.ru",
+    )
+    assert smart.may("Task", "u") and not smart.may("CarePlan", "r")
+    static = keeper.caller(request(STATIC))
+    assert static is not None and static.partner is not None
+    assert (static.how, static.partner.name, str(static.scopes)) == ("token", "laerdal-gamal", "system/*.rs")
+    assert keeper.caller(request()) is None and keeper.caller(request("A" * 43)) is None
+    assert keeper.partner(request(STATIC)) == static.partner
+
+
+def test_where_no_partner_is_named_everybody_may_do_everything(place: Place):
+    keeper = replace(doorkeeper(place), register=replace(place.stage.built.register, partners=()))
+    open_ = keeper.caller(request())
+    assert open_ is not None
+    assert (open_.how, open_.partner, str(open_.scopes)) == ("open", None, "system/*.cruds")
+
+
+# --- keys that a partner publishes ------------------------------------------------------------------------
+
+
+@dataclass
+class Published:
+    """A partner's JWK Set at an address, which it may change."""
+
+    server: HTTPServer
+    keys: list[dict[str, Any]]
+    headers: dict[str, str] = field(default_factory=dict)
+    status: int = 200
+    body: bytes | None = None
+    asked: int = 0
+    hold: threading.Event | None = None
+
+    def answer(self, _request: Any) -> Response:
+        self.asked += 1
+        if self.hold is not None:
+            self.hold.wait(5)
+        body = self.body if self.body is not None else json.dumps({"keys": self.keys}).encode()
+        return Response(body, self.status, self.headers, content_type="application/json")
+
+    @property
+    def url(self) -> str:
+        return str(self.server.url_for("/jwks.json"))
+
+
+@pytest.fixture
+def published(httpserver: HTTPServer) -> Published:
+    made = Published(server=httpserver, keys=[jwk(EC_KEY, "ec-1")])
+    httpserver.expect_request("/jwks.json").respond_with_handler(made.answer)
+    return made
+
+
+@pytest.fixture
+def fetching(tmp_path, clock, published: Published) -> Iterator[Place]:
+    with running(
+        tmp_path, partner(HOSPITAL, "laerdal-sjukehus", f'jwks_url = "{published.url}"'), clock
+    ) as it:
+        yield it
+
+
+def test_published_keys_are_fetched_once_and_kept(fetching: Place, published: Published):
+    for _ in range(3):
+        Machine(fetching).token()
+    assert published.asked == 1
+    fetching.clock.forward(minutes=59)
+    Machine(fetching).token()
+    assert published.asked == 1
+    fetching.clock.forward(minutes=1)
+    Machine(fetching).token()
+    assert published.asked == 2
+
+
+def test_a_partner_may_change_its_key_and_is_asked_at_most_once_a_minute(
+    fetching: Place, published: Published
+):
+    Machine(fetching).token()
+    published.keys = [jwk(OTHER_EC_KEY, "ec-2"), jwk(RSA_KEY, "for-something-else", use="enc")]
+    renewed = Machine(fetching, key=OTHER_EC_KEY, kid="ec-2")
+    refused(fetching.ask(renewed.form()), "invalid_client", "kid")
+    assert published.asked == 1
+    fetching.clock.forward(seconds=60)
+    renewed.token()
+    assert published.asked == 2
+    refused(
+        fetching.ask(Machine(fetching).form()), "invalid_client", "kid"
+    )  # the old one has been taken away
+    for _ in range(3):
+        refused(fetching.ask(Machine(fetching, kid="none").form()), "invalid_client", "kid")
+    assert published.asked == 2
+
+
+@pytest.mark.parametrize("said", ["no-store", "max-age=120", "private, max-age=120"])
+def test_keys_are_kept_no_longer_than_their_publisher_allows(
+    fetching: Place, published: Published, said: str
+):
+    published.headers = {"Cache-Control": said}
+    Machine(fetching).token()
+    fetching.clock.forward(seconds=59)
+    Machine(fetching).token()
+    assert published.asked == 1
+    fetching.clock.forward(seconds=61)
+    published.keys = [jwk(OTHER_EC_KEY, "ec-2")]
+    refused(fetching.ask(Machine(fetching).form()), "invalid_client", "kid")
+    assert published.asked == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"status": 500}, "HTTP 500"),
+        ({"status": 302, "headers": {"Location": "{server}/moved.json"}}, "HTTP 302"),
+        ({"body": b"<html>"}, "is not valid JSON"),
+        ({"body": b'{"keys": {}}'}, "is no JWK Set"),
+        ({"body": b'{"keys": []}'}, "has no key in it"),
+        ({"body": b" " * (LARGEST_KEYS + 1)}, "longer than we read"),
+        ({"keys": [jwk(EC_KEY, "ec-1", d="AAAA")]}, "has a private part"),
+        ({"keys": [jwk(EC_KEY, "ec-1", use="enc")]}, "is not for signatures"),
+    ],
+)
+def test_where_the_keys_cannot_be_had_the_client_is_told_why(
+    fetching: Place, published: Published, changes: dict[str, Any], words: str
+):
+    moved = []
+    published.server.expect_request("/moved.json").respond_with_handler(
+        lambda r: moved.append(r) or Response()
+    )
+    for name, value in changes.items():
+        setattr(published, name, value)
+    if published.headers:
+        published.headers = {"Location": published.server.url_for("/moved.json")}
+    said = refused(fetching.ask(Machine(fetching).form()), "invalid_client", "jwks_url", words)
+    assert published.url not in said
+    assert not moved
+    fetching.ask(Machine(fetching).form())
+    assert published.asked == 1
+
+
+def test_an_address_where_nobody_answers_is_told_without_the_address(tmp_path, clock):
+    nowhere = partner(HOSPITAL, "laerdal-sjukehus", 'jwks_url = "http://127.0.0.1:1/jwks.json"')
+    with running(tmp_path, nowhere, clock) as place:
+        said = refused(place.ask(Machine(place).form()), "invalid_client", "jwks_url")
+        assert "127.0.0.1" not in said
+
+
+def test_while_the_keys_address_is_down_known_keys_are_used_for_a_day(fetching: Place, published: Published):
+    Machine(fetching).token()
+    published.status = 503
+    fetching.clock.forward(hours=23)
+    Machine(fetching).token()
+    assert published.asked == 2
+    fetching.clock.forward(hours=1)
+    refused(fetching.ask(Machine(fetching).form()), "invalid_client", "HTTP 503")
+    published.status = 200
+    fetching.clock.forward(minutes=1)
+    Machine(fetching).token()
+
+
+def test_those_who_come_while_keys_are_fetched_wait_for_the_same_answer(
+    fetching: Place, published: Published
+):
+    published.hold = threading.Event()
+    with ThreadPoolExecutor(20) as pool:
+        waiting = [pool.submit(fetching.ask, Machine(fetching).form()) for _ in range(20)]
+        turned_away = []
+        while len(turned_away) < 4:  # beyond sixteen, nobody waits
+            turned_away = [one.result() for one in waiting if one.done()]
+        assert {one.status_code for one in turned_away} == {429}
+        assert all(one.headers["Retry-After"] for one in turned_away)
+        page = requests.get(f"{fetching.url}/healthz", timeout=2)  # and nobody else does
+        assert page.status_code == 200
+        published.hold.set()
+        assert sorted(one.result().status_code for one in waiting) == [200] * 16 + [429] * 4
+    assert published.asked == 1
+
+
+def test_keys_are_never_fetched_from_an_address_in_the_message(fetching: Place, published: Published):
+    asked = []
+    own = Response(json.dumps({"keys": [jwk(OTHER_EC_KEY, "ec-1")]}))
+    published.server.expect_request("/own.json").respond_with_handler(lambda r: asked.append(r) or own)
+    stranger = Machine(fetching, key=OTHER_EC_KEY)
+    jku = {"jku": published.server.url_for("/own.json")}
+    refused(fetching.ask(stranger.form(stranger.assertion(jku))), "invalid_client", "jku")
+    refused(fetching.ask(Machine(fetching).form(Machine(fetching).assertion(jku))), "invalid_client", "jku")
+    x5u = {"x5u": published.server.url_for("/own.json")}
+    refused(fetching.ask(stranger.form(stranger.assertion(x5u))), "invalid_client", "signature")
+    registered = Machine(fetching).assertion({"jku": published.url})
+    assert fetching.ask(Machine(fetching).form(registered)).status_code == 200
+    assert not asked
+
+
+def test_a_jku_of_a_client_whose_keys_are_in_the_region_file_is_no_registered_address(place: Place):
+    jku = Machine(place).assertion({"jku": "https://elsewhere.example/jwks.json"})
+    refused(place.ask(Machine(place).form(jku)), "invalid_client", "jku")
