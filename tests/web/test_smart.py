@@ -6,165 +6,50 @@ RFC 6749, RFC 6750 and RFC 7523.
 
 import base64
 import hashlib
+import hmac
 import json
-import threading
-import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
 import requests
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from jwt.algorithms import ECAlgorithm, RSAAlgorithm
-from pytest_httpserver import HTTPServer
-from sqlalchemy import select
 from starlette.requests import Request
 from structlog.testing import capture_logs
-from werkzeug import Response
 
-from adapter.config import Settings, load_region
 from adapter.discharge.notices import NoticeKind
 from adapter.messaging.scopes import parse
-from adapter.runtime import Adapter, stations
 from adapter.scheduler.housekeeping import Housekeeping
 from adapter.store.tables import access_token, message, used_assertion
 from adapter.web.signing_in import Doorkeeper
-from adapter.web.smart.keys import LARGEST as LARGEST_KEYS
+from adapter.web.smart.tokens import Tokens
 from tests.conftest import StandingClock
-from tests.stage import FakePost, Stage, taken
 
-JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-HOSPITAL, READER = "laerdal-sjukehus-epj", "laerdal-omsorg"
-STATIC = "open-sesame"
-REGION = Path(__file__).parents[2] / "fixtures" / "regions" / "laerdal-alone.toml"
-
-RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-EC_KEY = ec.generate_private_key(ec.SECP384R1())
-OTHER_EC_KEY = ec.generate_private_key(ec.SECP384R1())
-
-
-def jwk(key: Any, kid: str, **more: object) -> dict[str, Any]:
-    """The public half, as a partner publishes it."""
-    public = key.public_key()
-    made = RSAAlgorithm if isinstance(public, rsa.RSAPublicKey) else ECAlgorithm
-    return {**made.to_jwk(public, as_dict=True), "kid": kid, **more}
-
-
-def inline(*keys: dict[str, Any]) -> str:
-    """Keys as the region file has them."""
-    tables = (
-        "{" + ", ".join(f"{name} = {json.dumps(value)}" for name, value in k.items()) + "}" for k in keys
-    )
-    return "[" + ", ".join(tables) + "]"
-
-
-def partner(client_id: str, party: str, keys: str, *more: str) -> str:
-    head = [
-        "[[partner]]",
-        f'name = "{client_id}-drift"',
-        f'parties = ["{party}"]',
-        f'client_id = "{client_id}"',
-    ]
-    return "\n".join([*head, keys, *more, ""])
-
-
-BOTH_KEYS = f"jwks = {inline(jwk(RSA_KEY, 'rsa-1'), jwk(EC_KEY, 'ec-1'))}"
-HOSPITALS = partner(HOSPITAL, "laerdal-sjukehus", BOTH_KEYS)
-READERS = partner(
-    READER, "laerdal", f"jwks = {inline(jwk(EC_KEY, 'ec-1'))}", 'scopes = ["system/*.rs", "system/Task.u"]'
+from .smart import (
+    BOTH_KEYS,
+    EC_KEY,
+    HOSPITAL,
+    HOSPITALS,
+    JWT_BEARER,
+    LIMITED,
+    OTHER_EC_KEY,
+    READER,
+    READERS,
+    RSA_KEY,
+    STATIC,
+    Machine,
+    Place,
+    inline,
+    jwk,
+    partner,
+    refused,
+    running,
 )
-LIMITED = "\n".join(
-    ["[[partner]]", 'name = "laerdal-gamal"', 'parties = ["laerdal-sjukehus"]', 'scopes = ["system/*.rs"]',
-     f'token_sha256 = "{hashlib.sha256(STATIC.encode()).hexdigest()}"', ""]
-)  # fmt: skip
-
-
-@dataclass
-class Place:
-    """A running adapter, and the clock that it and its clients go by."""
-
-    url: str
-    stage: Stage
-    clock: StandingClock
-
-    @property
-    def token_url(self) -> str:
-        return f"{self.url}/fhir/token"
-
-    def ask(self, form: Any, **more: Any) -> requests.Response:
-        return requests.post(self.token_url, data=form, timeout=10, **more)
-
-    def rows(self, table: Any) -> list[Any]:
-        with self.stage.built.store.read() as connection:
-            return list(connection.execute(select(table)))
-
-    def send(self, token: str | None, content: bytes | None = None) -> requests.Response:
-        headers = {"Content-Type": "application/fhir+json"}
-        if token is not None:
-            headers["Authorization"] = f"Bearer {token}"
-        body = content or self.stage.message(
-            NoticeKind.ADMITTED, receivers=("laerdal",), message_id=str(uuid.uuid4())
-        )
-        return requests.post(f"{self.url}/fhir/$process-message", data=body, headers=headers, timeout=10)
-
-
-@dataclass(frozen=True)
-class Machine:
-    """A partner's client: it makes assertions, and forms that hold them."""
-
-    place: Place
-    client_id: str = HOSPITAL
-    key: Any = field(default=EC_KEY, repr=False)
-    kid: str | None = "ec-1"
-    alg: str = "ES384"
-
-    def assertion(self, headers: dict[str, Any] | None = None, **changes: Any) -> str:
-        claims = {
-            "iss": self.client_id, "sub": self.client_id, "aud": self.place.token_url,
-            "exp": int((self.place.clock() + timedelta(minutes=4)).timestamp()), "jti": str(uuid.uuid4()),
-        } | changes  # fmt: skip
-        named = {} if self.kid is None else {"kid": self.kid}
-        said = {name: value for name, value in claims.items() if value is not None}
-        return jwt.encode(said, self.key, algorithm=self.alg, headers=named | (headers or {}))
-
-    def form(self, assertion: str | None = None, **changes: str | None) -> dict[str, str]:
-        fields = {
-            "grant_type": "client_credentials", "scope": "system/*.cruds",
-            "client_assertion_type": JWT_BEARER, "client_assertion": assertion or self.assertion(),
-        } | changes  # fmt: skip
-        return {name: value for name, value in fields.items() if value is not None}
-
-    def token(self, scope: str = "system/*.cruds") -> str:
-        answer = self.place.ask(self.form(scope=scope))
-        assert answer.status_code == 200, answer.text
-        return str(answer.json()["access_token"])
-
-
-@contextmanager
-def running(
-    folder: Path, partners: str, clock: StandingClock, store: str | None = None, **settings: Any
-) -> Iterator[Place]:
-    """An adapter for Lærdal and those partners, on a free port."""
-    file = folder / f"region-{uuid.uuid4().hex[:6]}.toml"
-    file.write_text(REGION.read_text().split("[[partner]]")[0] + partners)
-    chosen = Settings(store=store or f"sqlite:///{folder}/store.db", port=0, **settings)
-    built = stations(chosen, region=load_region(file), clock=clock)
-    adapter = Adapter(built, role="web")
-    url = adapter.start()
-    assert url is not None
-    try:
-        yield Place(
-            url=url, stage=Stage(built=built, post=FakePost(answer=taken()), clock=clock), clock=clock
-        )
-    finally:
-        adapter.stop()
 
 
 @pytest.fixture(scope="module")
@@ -172,17 +57,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     clock = StandingClock()
     with running(tmp_path_factory.mktemp("smart"), HOSPITALS + READERS + LIMITED, clock) as found:
         yield found
-
-
-def refused(answer: requests.Response, error: str, *words: str, status: int = 400) -> str:
-    """What a refusal of RFC 6749 section 5.2 says."""
-    assert (answer.status_code, answer.json()["error"]) == (status, error), answer.text
-    assert answer.headers["Content-Type"] == "application/json"
-    assert answer.headers["Cache-Control"] == "no-store"
-    said = str(answer.json()["error_description"])
-    assert all(32 <= ord(sign) < 127 and sign not in '"\\' for sign in said)  # RFC 6749 5.2
-    assert [word for word in words if word not in said] == []
-    return said
 
 
 # --- a machine signs in -----------------------------------------------------------------------------------
@@ -267,6 +141,9 @@ def test_what_the_region_file_has_taken_back_a_token_no_longer_gives(tmp_path, c
             assert after.send(token).status_code == 403
         with running(tmp_path, READERS, clock) as gone:
             assert gone.send(token).status_code == 401
+        otherwise = LIMITED.replace("laerdal-gamal", f"{HOSPITAL}-drift")  # no client any more
+        with running(tmp_path, otherwise, clock) as renewed:
+            assert renewed.send(token).status_code == 401
         assert before.send(token).status_code == 200
 
 
@@ -420,8 +297,6 @@ def signed_otherwise(place: Place, how: str) -> str:
         case "none with a signature":
             return by_hand({"alg": "none", "typ": "JWT", "kid": "rsa-1"}, claims, b"x")
         case "HS256 with the public key" | "HS384 with the public key":
-            import hmac
-
             alg = how[:5]
             unsigned = by_hand({"alg": alg, "typ": "JWT", "kid": "rsa-1"}, claims, b"").rstrip(".")
             digest = hmac.digest(pem, unsigned.encode(), {"HS256": "sha256", "HS384": "sha384"}[alg])
@@ -454,6 +329,16 @@ def signed_otherwise(place: Place, how: str) -> str:
     return how
 
 
+OTHER_ALGORITHMS = ("none with a signature", "HS256 with the public key", "RS256", "PS384", "ES256")
+WHY = dict.fromkeys(OTHER_ALGORITHMS, "alg must be RS384 or ES384") | {
+    "another key": "signature",
+    "an unknown kid": "kid",
+    "no kid": "kid",
+    "changed after signing": "signature",
+    "long": "longer than 8192 bytes",
+}
+
+
 @pytest.mark.parametrize(
     "how",
     [
@@ -467,7 +352,7 @@ def signed_otherwise(place: Place, how: str) -> str:
 def test_only_a_registered_key_proves_anything(place: Place, how: str):
     count = len(place.rows(access_token))
     assertion = signed_otherwise(place, how)
-    said = refused(place.ask(Machine(place).form(assertion)), "invalid_client")
+    said = refused(place.ask(Machine(place).form(assertion)), "invalid_client", WHY.get(how, ""))
     assert assertion not in said
     assert len(place.rows(access_token)) == count
 
@@ -613,8 +498,6 @@ def test_a_bearer_token_of_the_region_file_has_its_scopes_too(place: Place):
 
 
 def doorkeeper(place: Place) -> Doorkeeper:
-    from adapter.web.smart.tokens import Tokens
-
     built = place.stage.built
     return Doorkeeper(
         register=built.register, operators={}, tokens=Tokens(store=built.store, clock=place.clock)
@@ -648,180 +531,3 @@ def test_where_no_partner_is_named_everybody_may_do_everything(place: Place):
     open_ = keeper.caller(request())
     assert open_ is not None
     assert (open_.how, open_.partner, str(open_.scopes)) == ("open", None, "system/*.cruds")
-
-
-# --- keys that a partner publishes ------------------------------------------------------------------------
-
-
-@dataclass
-class Published:
-    """A partner's JWK Set at an address, which it may change."""
-
-    server: HTTPServer
-    keys: list[dict[str, Any]]
-    headers: dict[str, str] = field(default_factory=dict)
-    status: int = 200
-    body: bytes | None = None
-    asked: int = 0
-    hold: threading.Event | None = None
-
-    def answer(self, _request: Any) -> Response:
-        self.asked += 1
-        if self.hold is not None:
-            self.hold.wait(5)
-        body = self.body if self.body is not None else json.dumps({"keys": self.keys}).encode()
-        return Response(body, self.status, self.headers, content_type="application/json")
-
-    @property
-    def url(self) -> str:
-        return str(self.server.url_for("/jwks.json"))
-
-
-@pytest.fixture
-def published(httpserver: HTTPServer) -> Published:
-    made = Published(server=httpserver, keys=[jwk(EC_KEY, "ec-1")])
-    httpserver.expect_request("/jwks.json").respond_with_handler(made.answer)
-    return made
-
-
-@pytest.fixture
-def fetching(tmp_path, clock, published: Published) -> Iterator[Place]:
-    with running(
-        tmp_path, partner(HOSPITAL, "laerdal-sjukehus", f'jwks_url = "{published.url}"'), clock
-    ) as it:
-        yield it
-
-
-def test_published_keys_are_fetched_once_and_kept(fetching: Place, published: Published):
-    for _ in range(3):
-        Machine(fetching).token()
-    assert published.asked == 1
-    fetching.clock.forward(minutes=59)
-    Machine(fetching).token()
-    assert published.asked == 1
-    fetching.clock.forward(minutes=1)
-    Machine(fetching).token()
-    assert published.asked == 2
-
-
-def test_a_partner_may_change_its_key_and_is_asked_at_most_once_a_minute(
-    fetching: Place, published: Published
-):
-    Machine(fetching).token()
-    published.keys = [jwk(OTHER_EC_KEY, "ec-2"), jwk(RSA_KEY, "for-something-else", use="enc")]
-    renewed = Machine(fetching, key=OTHER_EC_KEY, kid="ec-2")
-    refused(fetching.ask(renewed.form()), "invalid_client", "kid")
-    assert published.asked == 1
-    fetching.clock.forward(seconds=60)
-    renewed.token()
-    assert published.asked == 2
-    refused(
-        fetching.ask(Machine(fetching).form()), "invalid_client", "kid"
-    )  # the old one has been taken away
-    for _ in range(3):
-        refused(fetching.ask(Machine(fetching, kid="none").form()), "invalid_client", "kid")
-    assert published.asked == 2
-
-
-@pytest.mark.parametrize("said", ["no-store", "max-age=120", "private, max-age=120"])
-def test_keys_are_kept_no_longer_than_their_publisher_allows(
-    fetching: Place, published: Published, said: str
-):
-    published.headers = {"Cache-Control": said}
-    Machine(fetching).token()
-    fetching.clock.forward(seconds=59)
-    Machine(fetching).token()
-    assert published.asked == 1
-    fetching.clock.forward(seconds=61)
-    published.keys = [jwk(OTHER_EC_KEY, "ec-2")]
-    refused(fetching.ask(Machine(fetching).form()), "invalid_client", "kid")
-    assert published.asked == 2
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"status": 500}, "HTTP 500"),
-        ({"status": 302, "headers": {"Location": "{server}/moved.json"}}, "HTTP 302"),
-        ({"body": b"<html>"}, "is not valid JSON"),
-        ({"body": b'{"keys": {}}'}, "is no JWK Set"),
-        ({"body": b'{"keys": []}'}, "has no key in it"),
-        ({"body": b" " * (LARGEST_KEYS + 1)}, "longer than we read"),
-        ({"keys": [jwk(EC_KEY, "ec-1", d="AAAA")]}, "has a private part"),
-        ({"keys": [jwk(EC_KEY, "ec-1", use="enc")]}, "is not for signatures"),
-    ],
-)
-def test_where_the_keys_cannot_be_had_the_client_is_told_why(
-    fetching: Place, published: Published, changes: dict[str, Any], words: str
-):
-    moved = []
-    published.server.expect_request("/moved.json").respond_with_handler(
-        lambda r: moved.append(r) or Response()
-    )
-    for name, value in changes.items():
-        setattr(published, name, value)
-    if published.headers:
-        published.headers = {"Location": published.server.url_for("/moved.json")}
-    said = refused(fetching.ask(Machine(fetching).form()), "invalid_client", "jwks_url", words)
-    assert published.url not in said
-    assert not moved
-    fetching.ask(Machine(fetching).form())
-    assert published.asked == 1
-
-
-def test_an_address_where_nobody_answers_is_told_without_the_address(tmp_path, clock):
-    nowhere = partner(HOSPITAL, "laerdal-sjukehus", 'jwks_url = "http://127.0.0.1:1/jwks.json"')
-    with running(tmp_path, nowhere, clock) as place:
-        said = refused(place.ask(Machine(place).form()), "invalid_client", "jwks_url")
-        assert "127.0.0.1" not in said
-
-
-def test_while_the_keys_address_is_down_known_keys_are_used_for_a_day(fetching: Place, published: Published):
-    Machine(fetching).token()
-    published.status = 503
-    fetching.clock.forward(hours=23)
-    Machine(fetching).token()
-    assert published.asked == 2
-    fetching.clock.forward(hours=1)
-    refused(fetching.ask(Machine(fetching).form()), "invalid_client", "HTTP 503")
-    published.status = 200
-    fetching.clock.forward(minutes=1)
-    Machine(fetching).token()
-
-
-def test_those_who_come_while_keys_are_fetched_wait_for_the_same_answer(
-    fetching: Place, published: Published
-):
-    published.hold = threading.Event()
-    with ThreadPoolExecutor(20) as pool:
-        waiting = [pool.submit(fetching.ask, Machine(fetching).form()) for _ in range(20)]
-        turned_away = []
-        while len(turned_away) < 4:  # beyond sixteen, nobody waits
-            turned_away = [one.result() for one in waiting if one.done()]
-        assert {one.status_code for one in turned_away} == {429}
-        assert all(one.headers["Retry-After"] for one in turned_away)
-        page = requests.get(f"{fetching.url}/healthz", timeout=2)  # and nobody else does
-        assert page.status_code == 200
-        published.hold.set()
-        assert sorted(one.result().status_code for one in waiting) == [200] * 16 + [429] * 4
-    assert published.asked == 1
-
-
-def test_keys_are_never_fetched_from_an_address_in_the_message(fetching: Place, published: Published):
-    asked = []
-    own = Response(json.dumps({"keys": [jwk(OTHER_EC_KEY, "ec-1")]}))
-    published.server.expect_request("/own.json").respond_with_handler(lambda r: asked.append(r) or own)
-    stranger = Machine(fetching, key=OTHER_EC_KEY)
-    jku = {"jku": published.server.url_for("/own.json")}
-    refused(fetching.ask(stranger.form(stranger.assertion(jku))), "invalid_client", "jku")
-    refused(fetching.ask(Machine(fetching).form(Machine(fetching).assertion(jku))), "invalid_client", "jku")
-    x5u = {"x5u": published.server.url_for("/own.json")}
-    refused(fetching.ask(stranger.form(stranger.assertion(x5u))), "invalid_client", "signature")
-    registered = Machine(fetching).assertion({"jku": published.url})
-    assert fetching.ask(Machine(fetching).form(registered)).status_code == 200
-    assert not asked
-
-
-def test_a_jku_of_a_client_whose_keys_are_in_the_region_file_is_no_registered_address(place: Place):
-    jku = Machine(place).assertion({"jku": "https://elsewhere.example/jwks.json"})
-    refused(place.ask(Machine(place).form(jku)), "invalid_client", "jku")

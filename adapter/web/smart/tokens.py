@@ -45,20 +45,25 @@ class Tokens:
         if not _SHAPE.fullmatch(token):
             return None
         digest, now = _sha256(token), self.clock()
-        found = self._found.get(digest) or self._stored(digest, now)
+        found = self._found.get(digest) or self._stored(digest)
         return found if found is not None and found.expires_at > now else None
 
-    def _stored(self, digest: bytes, now: datetime) -> Access | None:
+    def _stored(self, digest: bytes) -> Access | None:
         with self.store.read() as connection:
             row = access.token(connection, digest)
-        if row is None or row["expires_at"] <= now:
+        if row is None:
             return None
         found = Access(partner=row["partner"], scopes=parse(row["scope"]), expires_at=row["expires_at"])
         if len(self._found) >= _MOST_REMEMBERED:
-            for old in [d for d, a in self._found.items() if a.expires_at <= now] or list(self._found)[:1]:
-                del self._found[old]
+            self._forget(self.clock())
         self._found[digest] = found
         return found
+
+    def _forget(self, now: datetime) -> None:
+        """Make room: those that have expired, or else the one that was found first."""
+        expired = [digest for digest, access in self._found.items() if access.expires_at <= now]
+        for digest in expired or [next(iter(self._found))]:
+            del self._found[digest]
 
 
 def give(tx: Connection, proof: Proof, partner: str, scopes: Scopes, now: datetime) -> str | None:
