@@ -46,6 +46,7 @@ class Proof:
 
     client_id: str
     jti: str
+    at: datetime  # when it did so
     remember_until: datetime  # until then no other assertion of this client may have its jti
 
 
@@ -87,7 +88,8 @@ def prove(
     claims = _verified(assertion, suited)
     _check_audience(claims.get("aud"), audiences)
     until = _check_times(claims, now)
-    return Proof(client_id=claim.client_id, jti=_text(claims, "jti"), remember_until=until + LEEWAY)
+    jti = _text(claims, "jti")
+    return Proof(client_id=claim.client_id, jti=jti, at=now, remember_until=until + LEEWAY)
 
 
 def _unverified(assertion: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:

@@ -12,6 +12,9 @@ from adapter.store import Store, access, deliveries, mailboxes, messages
 
 PRUNED_AT_ONCE = 500
 
+ON_ITS_WAY = timedelta(minutes=1)
+"""For which used assertions are kept beyond their end: what was checked before it may be stored after it."""
+
 log = structlog.get_logger("housekeeping")
 
 
@@ -47,7 +50,7 @@ class Housekeeping:
             "payloads": self._prune_payloads(now - self.keep_payloads),
             "attempts": self.store.write(lambda tx: deliveries.prune_attempts(tx, now - self.keep_attempts)),
             "seen": self.store.write(lambda tx: mailboxes.prune(tx, now - self.keep_seen)),
-            "access": self.store.write(lambda tx: access.prune(tx, now)),
+            "access": self.store.write(lambda tx: access.prune(tx, now - ON_ITS_WAY)),
         }
         if any(gone.values()):
             log.info("pruned", **gone)

@@ -170,7 +170,6 @@ class TokenEndpoint:
     # --- what is given --------------------------------------------------------------------------------------
 
     async def _given(self, form: Mapping[str, str], partner: Partner, proof: Proof) -> Response:
-        now = self.clock()
         try:
             asked = parse(form.get("scope", ""))
             unread = None if asked else "scope is missing; ask for what is needed, as system/Task.rs"
@@ -178,7 +177,7 @@ class TokenEndpoint:
             asked, unread = parse(""), str(error)
         scopes = granted(asked, partner.scopes)
         try:
-            unit = self.tokens.store.submit(lambda tx: give(tx, proof, partner.name, scopes, now))
+            unit = self.tokens.store.submit(lambda tx: give(tx, proof, partner.name, scopes))
             token = await asyncio.wrap_future(unit)
         except StoreError:
             raise _Refusal("temporarily_unavailable", "not stored; ask again with a new jti", 503) from None

@@ -66,18 +66,19 @@ class Tokens:
             del self._found[digest]
 
 
-def give(tx: Connection, proof: Proof, partner: str, scopes: Scopes, now: datetime) -> str | None:
+def give(tx: Connection, proof: Proof, partner: str, scopes: Scopes) -> str | None:
     """Use an assertion up, and give a token for it; empty where no scope is granted.
 
     None where the assertion was used before.
     """
     key = _sha256(f"{len(proof.client_id)}:{proof.client_id}{proof.jti}")
-    if not access.use_assertion(tx, key, until=proof.remember_until, now=now):
+    if not access.use_assertion(tx, key, until=proof.remember_until, now=proof.at):
         return None
     if not scopes:
         return ""
     token = secrets.token_urlsafe(32)
-    access.give_token(tx, _sha256(token), partner=partner, scope=str(scopes), expires_at=now + LIFE)
+    until = proof.at + LIFE
+    access.give_token(tx, _sha256(token), partner=partner, scope=str(scopes), expires_at=until)
     return token
 
 
