@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -425,11 +426,24 @@ class Adapter:
         from adapter.web.fhir.endpoint import FhirEndpoint
         from adapter.web.partners import ProcessMessage
         from adapter.web.signing_in import Doorkeeper
+        from adapter.web.smart.endpoint import TokenEndpoint
+        from adapter.web.smart.keys import Keys
+        from adapter.web.smart.tokens import Tokens
 
         built, settings = self.built, self.built.settings
         assert self.metrics is not None
+        tokens = Tokens(store=built.store, clock=built.clock)
         doorkeeper = Doorkeeper(
-            register=built.register, operators={o.name: o.password_scrypt for o in settings.operators}
+            register=built.register,
+            operators={o.name: o.password_scrypt for o in settings.operators},
+            tokens=tokens,
+        )
+        smart = TokenEndpoint(
+            register=built.register,
+            tokens=tokens,
+            keys=Keys(clock=built.clock),
+            clock=built.clock,
+            public_url=settings.public_url,
         )
         door = ProcessMessage(
             inbox=built.inbox,
@@ -444,6 +458,7 @@ class Adapter:
             doorkeeper=doorkeeper,
             clock=built.clock,
             zone=built.agreement.zone,
+            public_url=settings.public_url,
             served=self.metrics.served,
         )
         shown = pages.Pages(
@@ -455,10 +470,13 @@ class Adapter:
             clock=built.clock,
         )
         hosts = ["127.0.0.1", "localhost", "[::1]", settings.host]
+        if settings.public_url is not None:
+            hosts.append(urlsplit(settings.public_url).hostname or "")
         if not settings.loopback:
             hosts = ["*"]  # behind a name of the operator's choosing; everybody must sign in there
         watched = health.routes(built.store, self.metrics, doorkeeper if settings.metrics_sign_in else None)
-        return application([*door.routes(), *endpoint.routes(), *watched, *shown.routes()], hosts=hosts)
+        partners = [*door.routes(), *smart.routes(), *endpoint.routes()]
+        return application([*partners, *watched, *shown.routes()], hosts=hosts)
 
     def start(self) -> str | None:
         """Start what the role asks for; returns the address to open, None for a worker."""

@@ -22,14 +22,21 @@ from pydantic_settings import (
 )
 
 from adapter.config.region import NOT_UTF8, Region, load_region
-from adapter.config.values import Address, Duration, Frozen, PasswordHash, Seconds, Wait
+from adapter.config.values import (
+    LOOPBACK,
+    Address,
+    BaseAddress,
+    Duration,
+    Frozen,
+    PasswordHash,
+    Seconds,
+    Wait,
+)
 from adapter.config.wording import explained
 from adapter.errors import ConfigurationError
 from adapter.messaging.retry import Schedule
 
 __all__ = ["Region", "Settings", "load", "load_region"]
-
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 PREFIX = "DISCHARGE_ADAPTER_"
 """Of the environment variables that override the file."""
@@ -116,6 +123,7 @@ class Settings(BaseSettings):
     store: str = "sqlite:///discharge-adapter.db"  # an SQLAlchemy URL
     host: str = "127.0.0.1"
     port: int = Field(default=8425, ge=0, le=65535)
+    public_url: BaseAddress | None = None  # where partners reach us, as https://adapter.example
     worker_port: int | None = Field(default=None, ge=0, le=65535)  # a worker's metrics, on this machine only
     tls_certificate: Path | None = None
     tls_key: Path | None = None

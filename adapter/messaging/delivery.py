@@ -64,5 +64,6 @@ class Reply:
     body: bytes = field(default=b"", repr=False)
     content_type: str | None = None
     retry_after: float | None = None  # seconds
+    max_age: float | None = None  # seconds for which the peer lets its answer be kept; None: it does not say
     error: str | None = None  # connection and protocol faults, in words, without any body
     ms: float = 0.0

@@ -8,9 +8,12 @@ from functools import partial
 import structlog
 
 from adapter.outbox import Outbox
-from adapter.store import Store, deliveries, mailboxes, messages
+from adapter.store import Store, access, deliveries, mailboxes, messages
 
 PRUNED_AT_ONCE = 500
+
+ON_ITS_WAY = timedelta(minutes=1)
+"""For which used assertions are kept beyond their end: what was checked before it may be stored after it."""
 
 log = structlog.get_logger("housekeeping")
 
@@ -41,12 +44,13 @@ class Housekeeping:
         return self.store.write(lambda tx: self.outbox.missing_receipts(tx, self.clock()))
 
     def prune(self) -> dict[str, int]:
-        """Apply retention; payloads, attempts and mailbox memory each for itself."""
+        """Apply retention: payloads, attempts, mailbox memory, expired access, each for itself."""
         now = self.clock()
         gone = {
             "payloads": self._prune_payloads(now - self.keep_payloads),
             "attempts": self.store.write(lambda tx: deliveries.prune_attempts(tx, now - self.keep_attempts)),
             "seen": self.store.write(lambda tx: mailboxes.prune(tx, now - self.keep_seen)),
+            "access": self.store.write(lambda tx: access.prune(tx, now - ON_ITS_WAY)),
         }
         if any(gone.values()):
             log.info("pruned", **gone)

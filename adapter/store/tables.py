@@ -470,3 +470,19 @@ fhir_access = Table(
     Index("fhir_access_at", "at"),
     Index("fhir_access_patient", "patient"),
 )
+
+access_token = Table(
+    "access_token",
+    metadata,
+    Column("sha256", LargeBinary(32), primary_key=True),  # the token itself is not kept
+    Column("partner", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+)
+
+used_assertion = Table(
+    "used_assertion",
+    metadata,
+    Column("sha256", LargeBinary(32), primary_key=True),  # of client_id and jti
+    Column("expires_at", Instant, nullable=False),  # from then on they may be used again
+)

@@ -26,7 +26,6 @@ from adapter.fhir.serving import TYPES
 from adapter.fhir.shape import resource_class
 from adapter.fhir.wire import JSON, XML, loads, parse, parse_resource
 from adapter.messaging.envelope import PERSON_SYSTEMS, masked
-from adapter.messaging.register import Partner
 from adapter.plans import Conflict, Plans
 from adapter.readers import Page, Reader, patient_of
 from adapter.shelves import Shelves
@@ -41,7 +40,7 @@ from adapter.web.fhir.answers import (
     written,
 )
 from adapter.web.fhir.capability import UPDATED, capability
-from adapter.web.signing_in import Doorkeeper, from_another_site
+from adapter.web.signing_in import Caller, Doorkeeper, from_another_site, insufficient_scope
 
 log = structlog.get_logger("fhir")
 
@@ -65,6 +64,7 @@ class Reading:
     reader: Reader
     media: str
     base: str
+    caller: Caller
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +76,7 @@ class FhirEndpoint:
     doorkeeper: Doorkeeper
     clock: Callable[[], datetime]
     zone: tzinfo
+    public_url: str | None  # where partners reach us; None: as a request was sent
     served: Callable[[str, int, float], None]  # told of every request: what, status, seconds
 
     def routes(self) -> list[Route]:
@@ -84,7 +85,7 @@ class FhirEndpoint:
             Route("/fhir/metadata", self.metadata, methods=["GET"]),
             Route("/fhir", self._timed("batch", self.batch), methods=["POST"]),
             Route("/fhir/", self._timed("batch", self.batch), methods=["POST"]),
-            Route("/fhir/{kind}/_search", self._told(self._search_form), methods=["POST"]),
+            Route("/fhir/{kind}/_search", self._told(self._search), methods=["POST"]),
             Route("/fhir/{kind}", self._told(self._search), methods=["GET"]),
             Route("/fhir/{kind}/{id}", self._told(self._read), methods=["GET"]),
             Route("/fhir/{kind}/{id}", self._timed("update", self.update), methods=["PUT"]),
@@ -98,7 +99,7 @@ class FhirEndpoint:
     async def metadata(self, request: Request) -> Response:
         """The CapabilityStatement; nobody needs to sign in for it."""
         try:
-            return written(capability(base_of(request)), wanted(request))
+            return written(capability(self.base(request)), wanted(request))
         except Turned as found:
             return refusal(request, found)
 
@@ -153,33 +154,43 @@ class FhirEndpoint:
     def _in_store(
         self, request: Request, act: Callable[[Reading, "Asked"], Response], asked: "Asked", media: str
     ) -> Response:
-        eyes, partner = self.caller(request)
+        caller = self.caller(request)
         kind = request.path_params.get("kind", "")
         if not _is_type(kind):
             raise Turned(404, "not-found", "there is no such type in FHIR R4", path="http.path")
+        _may(caller, kind, "s" if act == self._search else "r")
         if not self.shelves.catch_up(CATCH_UP_WITHIN):
             later = "what has come in is still being put in order; try again"
             raise Turned(503, "transient", later, headers={"Retry-After": "10"})
         if kind == "AuditEvent":
             self.shelves.store.write(lambda _: None)  # what was looked at before is written first
         with self.shelves.store.read() as tx:
-            name = partner.name if partner is not None else None
-            reader = Reader(shelves=self.shelves, eyes=eyes, partner=name)
-            return act(
-                Reading(request=request, tx=tx, reader=reader, media=media, base=base_of(request)), asked
-            )
+            reader = self._reader(caller)
+            base = self.base(request)
+            at = Reading(request=request, tx=tx, reader=reader, media=media, base=base, caller=caller)
+            return act(at, asked)
 
-    def caller(self, request: Request) -> tuple[Eyes, Partner | None]:
-        """Whose eyes these are; Turned where nobody has signed in who must."""
+    def _reader(self, caller: Caller) -> Reader:
+        partner = caller.partner
+        if partner is None:
+            return Reader(shelves=self.shelves, eyes=Eyes(parties=None), partner=None)
+        eyes = Eyes(parties=partner.parties, roles=partner.roles)
+        return Reader(shelves=self.shelves, eyes=eyes, partner=partner.name)
+
+    def base(self, request: Request) -> str:
+        """The address of the endpoint: as partners reach it, else as this request was sent."""
+        return f"{self.public_url or str(request.base_url).rstrip('/')}/fhir"
+
+    def caller(self, request: Request) -> Caller:
+        """Who asks; Turned where nobody has signed in who must."""
         if from_another_site(request):
             raise Turned(403, "forbidden", "nothing is told to another site's pages")
-        partner = self.doorkeeper.partner(request)
-        if partner is None and self.doorkeeper.partners_must_sign_in:
+        caller = self.doorkeeper.caller(request)
+        if caller is None:
             reason = "sign in with a bearer token or a client certificate"
-            raise Turned(401, "login", reason, headers={"WWW-Authenticate": "Bearer"})
-        if partner is None:
-            return Eyes(parties=None), None
-        return Eyes(parties=partner.parties), partner
+            headers = {"WWW-Authenticate": self.doorkeeper.challenge(request)}
+            raise Turned(401, "login", reason, headers=headers)
+        return caller
 
     def _looked(
         self, at: Reading, what: str, fhir_id: str | None, shown: Iterable[Resource], *, kind: str
@@ -236,12 +247,13 @@ class FhirEndpoint:
         """PUT of a Task or CarePlan, made to the version that `If-Match` names (http.html#concurrency)."""
         try:
             media = wanted(request)
-            eyes, partner = self.caller(request)
+            caller = self.caller(request)
             number = _if_match(request)
             content_type = _resource_media(request)
             given = parse_resource(await limited(request), content_type)
             _same_as_url(request, given)
-            changed = await run_in_threadpool(self._changed, eyes, partner, given, number)
+            _may(caller, given["resourceType"], "u")
+            changed = await run_in_threadpool(self._changed, caller, given, number)
         except Turned as found:
             return refusal(request, found)
         except Conflict as problem:
@@ -255,16 +267,15 @@ class FhirEndpoint:
         except StoreError as error:
             later = Turned(503, "transient", f"try again: {error}", headers={"Retry-After": "5"})
             return refusal(request, later)
-        return written(changed, media, headers=versioned_headers(changed, base_of(request)))
+        return written(changed, media, headers=versioned_headers(changed, self.base(request)))
 
-    def _changed(self, eyes: Eyes, partner: Partner | None, given: Resource, number: int) -> Resource:
-        name = partner.name if partner is not None else None
-        reader = Reader(shelves=self.shelves, eyes=eyes, partner=name)
+    def _changed(self, caller: Caller, given: Resource, number: int) -> Resource:
+        reader = self._reader(caller)
         now = self.clock()
         kind, fhir_id = given["resourceType"], given["id"]
 
         def unit(tx: Connection) -> Resource:
-            changed = self.plans.update(tx, reader, given, number, now, partner=partner)
+            changed = self.plans.update(tx, reader, given, number, now, partner=caller.partner)
             patient = patient_of(changed)
             reader.looked(tx, "update", kind, fhir_id, [patient] if patient else [], 1, now)
             return changed
@@ -272,9 +283,6 @@ class FhirEndpoint:
         return self.shelves.store.write(unit)
 
     # --- a search ---
-
-    def _search_form(self, at: Reading, asked: "Asked") -> Response:
-        return self._search(at, asked)
 
     def _search(self, at: Reading, asked: "Asked") -> Response:
         kind = at.request.path_params["kind"]
@@ -299,7 +307,8 @@ class FhirEndpoint:
             bundle["total"] = page.total
         bundle["link"] = link
         entries = [_entry(at.base, one, "match") for one in page.matches]
-        entries += [_entry(at.base, one, "include") for one in page.included]
+        along = (one for one in page.included if at.caller.may(one["resourceType"], "r"))
+        entries += [_entry(at.base, one, "include") for one in along]
         if query.ignored:
             entries.append(_ignored(query.ignored))
         return bundle | ({"entry": entries} if entries else {})
@@ -359,7 +368,7 @@ class FhirEndpoint:
         method, url = (asked.get("method"), asked.get("url")) if isinstance(asked, dict) else (None, None)
         if method != "GET" or not isinstance(url, str):
             raise Turned(405, "not-supported", "only GET can be done in a batch", path=f"{path}.method")
-        target, _, query = url.removeprefix(f"{base_of(request)}/").lstrip("/").partition("?")
+        target, _, query = url.removeprefix(f"{self.base(request)}/").lstrip("/").partition("?")
         parts = target.split("/")
         act, names = self._act_for(parts, path)
         scope = {
@@ -398,11 +407,6 @@ class Asked:
     """The parameters of a request, from its URL and its form."""
 
     pairs: tuple[tuple[str, str], ...]
-
-
-def base_of(request: Request) -> str:
-    """The address of the endpoint, as the client called it."""
-    return f"{str(request.base_url).rstrip('/')}/fhir"
 
 
 async def limited(request: Request) -> bytes:
@@ -453,6 +457,12 @@ def _name(request: Request) -> tuple[str, str]:
 def _not_there() -> Turned:
     reason = "there is no such resource, or it is not for this caller; search for what there is"
     return Turned(404, "not-found", reason, path="http.path")
+
+
+def _may(caller: Caller, kind: str, action: str) -> None:
+    if not caller.may(kind, action):
+        reason = f"the scopes of this caller do not allow this with {kind}"
+        raise Turned(403, "forbidden", reason, headers={"WWW-Authenticate": insufficient_scope(kind, action)})
 
 
 def _if_match(request: Request) -> int:
