@@ -215,12 +215,20 @@ class Graph:
     def called(self, resource: Resource) -> str:
         """The name of a person, organisation, place or team; of anything else, what it is about."""
         if resource.get("resourceType") == "PractitionerRole":
-            named = self.name(resource.get("practitioner")) or self.name(resource.get("organization"))
-            return named or self.concept(resource.get("code"))
+            return self._holder(resource) or self.concept(resource.get("code"))
         name = resource.get("name")
         if isinstance(name, list | dict):
             return self.clean(human_name(name))
         return self.clean(name) or self.gist(resource)
+
+    def _holder(self, role: Resource) -> str:
+        """Who has a PractitionerRole, else where; a role that another role holds names nobody."""
+        for ref in (role.get("practitioner"), role.get("organization")):
+            found = self.follow(ref, role)
+            circular = (found or {}).get("resourceType") == "PractitionerRole"
+            if not circular and (named := self.name(ref, role)):
+                return named
+        return ""
 
     def gist(self, resource: Resource) -> str:
         """What a resource is about, in its author's words."""

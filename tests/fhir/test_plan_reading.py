@@ -289,6 +289,15 @@ def test_references_lead_however_the_resources_are_kept(form):
     assert plan_in(given, plan) == whole
 
 
+def test_a_role_that_leads_to_itself_is_read_to_the_end():
+    def circular(of):
+        for role in all_of(of, "PractitionerRole"):
+            role["practitioner"] = {"reference": f"PractitionerRole/{role['id']}"}
+
+    found = changed(circular).participants[0]
+    assert (found.part, found.role, found.name) == (Part.CONTACT, "Fast vårdkontakt", "Vindelns vårdcentral")
+
+
 def test_a_plan_alone_is_read_by_what_it_calls_things():
     plan = {
         "resourceType": "CarePlan",
