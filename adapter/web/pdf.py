@@ -7,12 +7,12 @@ Northern Sámi or Polish. Equal plans at an equal instant give equal bytes. A si
 from collections.abc import Iterator
 from datetime import datetime, tzinfo
 from functools import lru_cache
+from math import ceil
 from pathlib import Path
 
 from fpdf import FPDF, XPos, YPos
 from fpdf.enums import WrapMode
 from fpdf.fonts import TTFFont
-from fpdf.recorder import FPDFRecorder
 
 from adapter.fhir.plan import Plan
 from adapter.web.plan_layout import Line, Section, Sheet, sheet
@@ -24,10 +24,9 @@ _BODY, _SMALL, _HEADING, _TITLE = 13, 10, 16, 21  # points: for old eyes
 _LEADING = 1.4
 _POINT = 25.4 / 72  # mm
 _MARGIN = 18  # mm
+_INDENT = 5  # mm
+_LONGEST_BLOCK = 12  # lines that are kept together on a page
 _LACKING = "□"
-
-Paper = FPDF | FPDFRecorder
-"""What is written on: the document, or a block that may yet move to the next page as a whole."""
 
 
 def plan_pdf(plan: Plan, *, language: str, now: datetime, older: int | None = None) -> bytes:
@@ -95,43 +94,48 @@ class _Print(FPDF):
         if section.text:
             self._text(section.text, _BODY)
         for line in section.lines:
-            with self.unbreakable() as kept:
-                _block(kept, section, line, self._words)
+            self._block(section, line)
 
-    def _text(self, text: str, size: int, *, bold: bool = False) -> None:
-        if text:
-            _paragraph(self, text, size, bold=bold)
+    def _block(self, section: Section, line: Line) -> None:
+        """A line of a table as a block on one page: its first cell, then each other one after its heading."""
+        first, *rest = line.cells
+        mark = f"{self._words.of('Late')}: " if line.late else ""
+        labelled = zip(section.columns[1:], rest, strict=True)
+        told = [f"{label}: {text}" for label, text in labelled if text]
+        if self.will_page_break(self._lines(f"{mark}{first}", *told) * _BODY * _LEADING * _POINT):
+            self.add_page()
+        self._text(f"{mark}{first}", _BODY, bold=True)
+        for text in told:
+            self._text(text, _BODY, indent=_INDENT)
+        self.ln(2)
+
+    def _lines(self, *texts: str) -> int:
+        """About how many lines the texts take, and never more than keep a long block from beginning here."""
+        self.set_font(_FACE, "B", _BODY)
+        width = self.epw - _INDENT
+        found = sum(ceil(self.get_string_width(printable(text)) / width) for text in texts)
+        return min(found, _LONGEST_BLOCK)
+
+    def _text(self, text: str, size: int, *, bold: bool = False, indent: int = 0) -> None:
+        if not text:
+            return
+        self.set_font(_FACE, "B" if bold else "", size)
+        self.set_x(_MARGIN + indent)
+        self.multi_cell(
+            self.epw - indent,
+            size * _LEADING * _POINT,
+            printable(text),
+            align="L",
+            new_x=XPos.LMARGIN,
+            new_y=YPos.NEXT,
+            wrapmode=WrapMode.WORD,
+        )
 
 
 def _with_type(pdf: FPDF) -> FPDF:
     pdf.add_font(_FACE, "", _FONTS / "DejaVuSans.ttf")
     pdf.add_font(_FACE, "B", _FONTS / "DejaVuSans-Bold.ttf")
     return pdf
-
-
-def _block(pdf: Paper, section: Section, line: Line, words: PlanWords) -> None:
-    """One line of a table as a block: its first cell, then each other one after its heading."""
-    first, *rest = line.cells
-    mark = f"{words.of('Late')}: " if line.late else ""
-    _paragraph(pdf, f"{mark}{first}", _BODY, bold=True)
-    for label, text in zip(section.columns[1:], rest, strict=True):
-        if text:
-            _paragraph(pdf, f"{label}: {text}", _BODY, indent=5)
-    pdf.ln(2)
-
-
-def _paragraph(pdf: Paper, text: str, size: int, *, bold: bool = False, indent: int = 0) -> None:
-    pdf.set_font(_FACE, "B" if bold else "", size)
-    pdf.set_x(_MARGIN + indent)
-    pdf.multi_cell(
-        pdf.epw - indent,
-        size * _LEADING * _POINT,
-        printable(text),
-        align="L",
-        new_x=XPos.LMARGIN,
-        new_y=YPos.NEXT,
-        wrapmode=WrapMode.WORD,
-    )
 
 
 def printable(text: str) -> str:

@@ -272,15 +272,17 @@ def test_unknown_resources_extensions_and_narrative_are_told():
     assert "RiskAssessment" in also
 
 
-@pytest.mark.parametrize("form", ["bundle", "entries", "resources", "renamed"])
+@pytest.mark.parametrize(
+    "form", ["bundle", "entries", "resources", "{}/{}", "http://x.example/r4/{}/{}/_history/3"]
+)
 def test_references_lead_however_the_resources_are_kept(form):
     made = bundle()
     whole = read(made)
-    if form == "renamed":  # as a server serves them: relative references, no fullUrl
+    if "{}" in form:  # as a server serves them, without fullUrl
         names = {r["id"]: r["resourceType"] for r in resources(made)}
         text = json.dumps(list(resources(made)))
         for id_, kind in names.items():
-            text = text.replace(f"urn:uuid:{id_}", f"{kind}/{id_}")
+            text = text.replace(f"urn:uuid:{id_}", form.format(kind, id_))
         given = json.loads(text)
         plan = next(r for r in given if r["resourceType"] == "CarePlan")
     else:

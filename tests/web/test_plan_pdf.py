@@ -73,6 +73,16 @@ def test_every_page_is_a4_and_has_its_number_and_the_instant():
         assert "onsdag 10 april 2024 klockan 09.05" in page.extract_text()
 
 
+def test_no_line_is_torn_between_two_pages():
+    plan = read(bundle())
+    pages = ["".join(page.extract_text().split()) for page in printed(plan).pages]
+    laid = sheet(plan, PlanWords(language="sv", zone=STOCKHOLM), NOW)
+    for it in laid.sections:
+        for line in it.lines:
+            told = ["".join(cell.split()) for cell in line.cells if cell]
+            assert any(all(cell in page for cell in told) for page in pages), line.cells[0]
+
+
 def test_the_type_is_large():
     sizes = {}
     for page in printed(read(bundle())).pages:
