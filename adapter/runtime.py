@@ -425,6 +425,8 @@ class Adapter:
         from adapter.web.app import application
         from adapter.web.fhir.endpoint import FhirEndpoint
         from adapter.web.partners import ProcessMessage
+        from adapter.web.plan_pages import PlanPages
+        from adapter.web.plan_store import stored_plans
         from adapter.web.signing_in import Doorkeeper
         from adapter.web.smart.endpoint import TokenEndpoint
         from adapter.web.smart.keys import Keys
@@ -475,8 +477,15 @@ class Adapter:
         if not settings.loopback:
             hosts = ["*"]  # behind a name of the operator's choosing; everybody must sign in there
         watched = health.routes(built.store, self.metrics, doorkeeper if settings.metrics_sign_in else None)
+        plans = PlanPages(
+            load=stored_plans(built.shelves),
+            doorkeeper=doorkeeper,
+            clock=built.clock,
+            zone=built.agreement.zone,
+            country=built.agreement.name,
+        )
         partners = [*door.routes(), *smart.routes(), *endpoint.routes()]
-        return application([*partners, *watched, *shown.routes()], hosts=hosts)
+        return application([*partners, *watched, *plans.routes(), *shown.routes()], hosts=hosts)
 
     def start(self) -> str | None:
         """Start what the role asks for; returns the address to open, None for a worker."""

@@ -276,15 +276,18 @@ class Shelves:
         found = self._bundle(tx, message_row)
         return list(dict.fromkeys(found.ways.values())) if found is not None else []
 
-    def graph(self, tx: Connection, version: Row) -> dict[str, Resource]:
-        """Every part of the message that a version stands in, by name, under our ids; without parties."""
+    def graph(self, tx: Connection, version: Row, *, parties: bool = False) -> dict[str, Resource]:
+        """Every part of the message that a version stands in, by name, under our ids.
+
+        With `parties` also the Organizations of parties, as the message wrote them.
+        """
         found = self._bundle(tx, version["message_row"])
         if found is None:
             raise NotFound("the message that it stands in is gone: retention has removed it")
         return {
             name: renamed(found.bundle["entry"][place]["resource"], name, found.ways)
             for place, name in found.names.items()
-            if not self._is_party(name)
+            if parties or not self._is_party(name)
         }
 
     def overtaken(self, tx: Connection, bundle: Bundle, patient: str, sender: str) -> str | None:

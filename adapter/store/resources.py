@@ -187,6 +187,18 @@ def _forget_tokens(tx: Connection, version_id: int) -> None:
         tx.execute(delete(resource_token).where(resource_token.c.version == version_id))
 
 
+def plans_of(tx: Connection, patient: str) -> list[str]:
+    """The ids of a patient's plans that are shared, the one that changed last first."""
+    query = (
+        select(resource.c.fhir_id)
+        .join(shelf, shelf.c.resource == resource.c.id)
+        .where(resource.c.patient == patient, resource.c.type == "CarePlan", shelf.c.shared == 1)
+        .group_by(resource.c.fhir_id)
+        .order_by(func.max(shelf.c.version).desc())
+    )
+    return [row[0] for row in tx.execute(query)]
+
+
 def holders(tx: Connection, resource_id: int) -> list[Row]:
     """Whose shelf a resource is on."""
     return found(tx, select(shelf).where(shelf.c.resource == resource_id))
