@@ -71,10 +71,13 @@ def planning_in(
     if kind in ROLES:
         return {"contact": contact_in(bundle, focus, kind)}
     if kind is K.SIP_CALL:
-        return {"meeting": meeting_in(bundle, focus, kind, zone)}
+        return {"meeting": meeting_in(bundle, focus, kind, standing, zone)}
     if kind is K.CARE_PLAN:
         plan = focus if focus.get("resourceType") == "CarePlan" else of_type(bundle, "CarePlan") or {}
-        return {"plan": plan_in(bundle, plan, zone), "meeting": meeting_in(bundle, focus, kind, zone)}
+        return {
+            "plan": plan_in(bundle, plan, zone),
+            "meeting": meeting_in(bundle, focus, kind, standing, zone),
+        }
     return {}
 
 
@@ -112,8 +115,18 @@ def contact_in(bundle: Bundle, team: Resource, kind: NoticeKind) -> str | None:
     return next((found for found in managing if found is not None), None)
 
 
-def meeting_in(bundle: Bundle, focus: Resource, kind: NoticeKind, zone: tzinfo) -> Meeting | None:
-    """The meeting that a call calls to, or that a plan tells of; None where it has no time or is off."""
+def meeting_in(
+    bundle: Bundle, focus: Resource, kind: NoticeKind, standing: Standing, zone: tzinfo
+) -> Meeting | None:
+    """The meeting that a call calls to, or that a plan tells of; None where it has no time or is off.
+
+    Refused where a call says of its own meeting that it is off: a call is taken back by a cancellation.
+    """
+    if kind is K.SIP_CALL and standing is not Standing.CANCELLATION and focus.get("status") in _NO_MEETING:
+        raise Refused(
+            "Appointment.status says that the meeting is off; take the call back with a cancellation",
+            code="invariant",
+        )
     told = [focus] if kind is K.SIP_CALL else [r for r in resources(bundle) if _is_meeting(r)]
     found = [made for made in (_meeting(appointment, zone) for appointment in told) if made is not None]
     return found[-1] if found else None

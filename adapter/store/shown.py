@@ -120,6 +120,7 @@ def deadline(row: Row) -> Document:
         "state": row["state"],
         "basis": row["basis"],
         "reason": row["reason"] or None,
+        "about": row["about"],
         "settled_at": when(row["settled_at"]),
         "reminded_at": when(row["reminded_at"]),
         "noted_at": when(row["noted_at"]),
