@@ -60,7 +60,8 @@ def cases(limit: Limit = None, as_json: Json = False) -> None:
 
 @app.command(rich_help_panel=PANEL)
 def case(case_id: Id, as_json: Json = False) -> None:
-    """One case: its notices, deadlines and deliveries."""
+    """One case: its planning, notices, deadlines and deliveries."""
+    from adapter.discharge.planning import document as told
     from adapter.store import cases as rows
     from adapter.store import shown
 
@@ -69,6 +70,7 @@ def case(case_id: Id, as_json: Json = False) -> None:
         if row is None:
             raise NotFound(f"there is no case {case_id}; `discharge-adapter cases` lists them")
         document = shown.case(connection, row)
+        document["planning"] = told(built.inbox.cases.planning(connection, row["id"]))
     if as_json:
         print_json(document)
         return
@@ -91,10 +93,28 @@ def case(case_id: Id, as_json: Json = False) -> None:
         put(f"followed by case {later['case']}: {_READMISSION[later['readmission']]}")
     if document["placements"]:
         table("Placed on", ("name", "at"), document["placements"], zone)
+    _planning(document["planning"], zone)
     table("Notices", ("occurred", "kind", "standing", "sender", "sent_at"), document["notices"], zone)
     table("Deadlines", ("kind", "actor", "due_at", "state", "basis"), document["deadlines"], zone)
     columns = ("id", "standing", "kind", "party", "state", "sent_at", "accepted_at")
     table("Deliveries", columns, document["deliveries"], zone)
+
+
+def _planning(found: dict[str, Any], zone: tzinfo) -> None:
+    """How far the planning has come, in a line, and each plan in a row; nothing where none has begun."""
+    from adapter.discharge.planning import ConsentState, PlanningState
+
+    consent, meeting = found["consent"], found["meeting"]
+    if found["state"] == PlanningState.NOT_STARTED and consent["state"] == ConsentState.NONE:
+        return
+    line = {"planning": found["state"], "consent": consent["state"]}
+    line["contact"] = ", ".join(contact["party"] for contact in found["contacts"]) or None
+    line["called_by"] = found["called"]["by"] if found["called"] else None
+    line["meeting"] = meeting["starts"] if meeting else None
+    table("Planning", tuple(line), [line], zone)
+    if found["plans"]:
+        columns = ("id", "kind", "state", "versions", "changed_at", "tasks", "tasks_done")
+        table("Plans", columns, found["plans"], zone)
 
 
 def _in_days(case: dict[str, Any], zone: tzinfo) -> dict[str, Any]:
