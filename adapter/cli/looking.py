@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime, tzinfo
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,6 +11,9 @@ from adapter.cli.frame import Id, Json, Limit, app, opened, print_json, put, say
 from adapter.errors import ConfigurationError, NotFound
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from adapter.cases import Cases
     from adapter.store.statements import Row
 
 PANEL = "Look"
@@ -48,7 +52,8 @@ def cases(limit: Limit = None, as_json: Json = False) -> None:
 
     with opened() as built, built.store.read() as connection:
         found = _found(lambda most: rows.listed(connection, limit=most), "cases", limit, as_json)
-        listed = [shown.case(connection, row) for row in found]
+        whole = partial(_with_planning, built.inbox.cases) if as_json else shown.case
+        listed = [whole(connection, row) for row in found]
     show(
         listed if as_json else [_in_days(document, built.agreement.zone) for document in listed],
         as_json,
@@ -58,19 +63,23 @@ def cases(limit: Limit = None, as_json: Json = False) -> None:
     )
 
 
+def _with_planning(cases: "Cases", connection: "Connection", row: "Row") -> dict[str, Any]:
+    from adapter.discharge.planning import document
+    from adapter.store import shown
+
+    return shown.case(connection, row) | {"planning": document(cases.planning(connection, row["id"]))}
+
+
 @app.command(rich_help_panel=PANEL)
 def case(case_id: Id, as_json: Json = False) -> None:
     """One case: its planning, notices, deadlines and deliveries."""
-    from adapter.discharge.planning import document as told
     from adapter.store import cases as rows
-    from adapter.store import shown
 
     with opened() as built, built.store.read() as connection:
         row = rows.get(connection, case_id)
         if row is None:
             raise NotFound(f"there is no case {case_id}; `discharge-adapter cases` lists them")
-        document = shown.case(connection, row)
-        document["planning"] = told(built.inbox.cases.planning(connection, row["id"]))
+        document = _with_planning(built.inbox.cases, connection, row)
     if as_json:
         print_json(document)
         return
