@@ -17,6 +17,7 @@ from typing import Any, cast
 from adapter.discharge.notices import NoticeKind
 from adapter.fhir.bundles import EXTENSION_BASE, PERSONNUMMER, Bundle, Resource, extension_url
 from adapter.fhir.codes import words
+from adapter.fhir.parts import FOCUS
 from adapter.fhir.protecting import PROTECTION_EXTENSIONS, is_protected, without_protected_in
 from adapter.fhir.references import led_to, names_of, without_references
 
@@ -42,6 +43,7 @@ class Rule:
     elements: Mapping[str, Tree]  # by type; a type without one goes whole
     extensions: frozenset[str]  # addresses of the extensions of Encounter
     narrative: str  # none, focus, all
+    focus: str  # the type of the resource in focus
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,7 +84,10 @@ def shown(bundle: Bundle, kind: NoticeKind, *, receiver_kind: str) -> Shown:
 def shown_resources(
     resources: Iterable[Resource], kind: NoticeKind, *, receiver_kind: str
 ) -> tuple[list[Resource], tuple[str, ...]]:
-    """The same for resources that travel without a Bundle of their own, as those of a document."""
+    """The same for resources that travel without a Bundle of their own, as the answer to a read.
+
+    Give the Patient with them: whether the person is protected, or has a personnummer, stands there.
+    """
     bundle: Bundle = {"entry": [{"resource": resource} for resource in resources]}
     seen = shown(bundle, kind, receiver_kind=receiver_kind)
     return [item["resource"] for item in seen.bundle["entry"]], seen.left_out
@@ -95,10 +100,8 @@ def shown_resources(
 def rule_for(kind: NoticeKind, receiver_kind: str, *, swedish: bool = False) -> Rule:
     """The list for that kind and receiver; `swedish`: the patient is known by a personnummer."""
     table = _table()
-    name = _set_of()[kind.value]
-    if swedish and kind is NoticeKind.ADMITTED:
-        name = "swedish-admission"
-    chosen = table["set"][name]
+    four_contents = swedish and kind is NoticeKind.ADMITTED
+    chosen = table["set"]["swedish-admission" if four_contents else _set_of()[kind.value]]
     whole = bool(chosen.get("whole"))
     own = table["elements"] | chosen.get("elements", {})
     less = chosen.get("less", {}).get(receiver_kind, {})
@@ -107,9 +110,10 @@ def rule_for(kind: NoticeKind, receiver_kind: str, *, swedish: bool = False) -> 
     return Rule(
         types=words(table["always"]) | words(types),
         whole=whole,
-        elements={} if whole else {kind: _tree(text, less.get(kind, "")) for kind, text in own.items()},
+        elements={} if whole else {name: _tree(text, less.get(name, "")) for name, text in own.items()},
         extensions=frozenset(extension_url(url) for url in urls),
         narrative=chosen["narrative"],
+        focus=FOCUS[kind],
     )
 
 
@@ -151,7 +155,7 @@ def _has_personnummer(patient: Resource) -> bool:
 
 def _cut_down(entries: list[Resource], rule: Rule, said: list[str]) -> list[Resource]:
     """The entries that may go, each with what may go of it."""
-    focus = _focus(entries) if rule.narrative == "focus" else frozenset()
+    focus = _focus(entries, rule) if rule.narrative == "focus" else frozenset()
     kept = []
     for item in entries:
         resource = item["resource"]
@@ -165,9 +169,13 @@ def _cut_down(entries: list[Resource], rule: Rule, said: list[str]) -> list[Reso
     return kept
 
 
-def _focus(entries: list[Resource]) -> frozenset[str]:
-    head = entries[0]["resource"]
-    return frozenset(ref.get("reference") for ref in head.get("focus") or ())
+def _focus(entries: list[Resource], rule: Rule) -> frozenset[str]:
+    """What the MessageHeader leads to; without one, the resources of the type that such a notice is about."""
+    if entries and entries[0]["resource"]["resourceType"] == "MessageHeader":
+        head = entries[0]["resource"]
+        return frozenset(ref["reference"] for ref in head.get("focus") or () if "reference" in ref)
+    about = (item for item in entries if item["resource"]["resourceType"] == rule.focus)
+    return frozenset(name for item in about for name in names_of(item))
 
 
 def _cut(resource: Resource, rule: Rule, said: list[str], *, words_stay: bool) -> Resource:
@@ -275,7 +283,7 @@ def _stranded(item: Resource, wanted: frozenset[str], still: frozenset[str]) -> 
 
 def _with_focus(entries: list[Resource]) -> list[Resource]:
     """A message whose focus is gone is about the stay, else about the patient."""
-    head = entries[0]["resource"]
+    head = entries[0]["resource"] if entries else {"resourceType": None}
     if head["resourceType"] != "MessageHeader" or head.get("focus") or "response" in head:
         return entries
     by_type = {item["resource"]["resourceType"]: item for item in reversed(entries)}

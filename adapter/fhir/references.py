@@ -16,16 +16,16 @@ def names_of(item: Resource) -> Iterator[str]:
 
 
 def led_to(found: Iterable[Any]) -> Iterator[str]:
-    """Every `reference` in `found`, at any depth."""
-    waiting = list(found)
+    """Every `reference` in `found`, at any depth, in the order in which they are written."""
+    waiting = list(found)[::-1]
     while waiting:
         item = waiting.pop()
         if isinstance(item, dict):
             if isinstance(item.get("reference"), str):
                 yield item["reference"]
-            waiting.extend(item.values())
+            waiting.extend(reversed(item.values()))
         elif isinstance(item, list):
-            waiting.extend(item)
+            waiting.extend(reversed(item))
 
 
 def without_references(value: Any, gone: Collection[str]) -> Any:

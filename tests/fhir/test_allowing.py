@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from adapter.discharge.notices import NoticeKind
-from adapter.fhir.allowing import RECEIVERS, allowed, left_out, rule_for
+from adapter.fhir.allowing import RECEIVERS, allowed, left_out, rule_for, shown_resources
 from adapter.fhir.bundles import EXTENSIONS, PERSONNUMMER, extension_url, header, of_type
 from adapter.fhir.notices import notice_in
 from adapter.fhir.parts import FOCUS
@@ -314,6 +314,36 @@ def test_nothing_of_a_plan_goes_with_a_call_to_sip():
     validate(seen)
     assert of_type(seen, "CarePlan") is None and of_type(seen, "Goal") is None
     assert "supportingInformation" not in of_type(seen, "Appointment")
+
+
+# --- resources without a message --------------------------------------------------------------------------
+
+
+def test_resources_that_are_read_by_themselves_are_held_to_the_same_list():
+    bundle = with_health(K.READY_FOR_DISCHARGE)
+    alone = [item["resource"] for item in bundle["entry"][1:]]
+    seen, said = shown_resources(alone, K.READY_FOR_DISCHARGE, receiver_kind="municipality")
+    assert DIAGNOSIS not in json.dumps(seen)
+    assert {"Condition", "Encounter.diagnosis"} <= set(said)
+    assert {one["resourceType"] for one in seen} >= {"Patient", "Encounter", "Organization"}
+
+
+def test_their_own_words_are_those_of_the_type_that_the_notice_is_about():
+    bundle = message(K.ANSWER)
+    bundle["entry"].append(
+        {"resource": {"resourceType": "Goal", "text": {"status": "generated", "div": "x"}}}
+    )
+    alone = [item["resource"] for item in bundle["entry"][1:]]
+    seen, said = shown_resources(alone, K.ANSWER, receiver_kind="hospital")
+    assert said == ("Goal.text",)
+    assert "text" in next(one for one in seen if one["resourceType"] == "Task")
+
+
+@pytest.mark.parametrize("kind", NoticeKind)
+def test_of_nothing_nothing_goes(kind):
+    assert shown_resources([], kind, receiver_kind="gp") == ([], ())
+    bill = {"resourceType": "Coverage", "id": "x"}
+    assert shown_resources([bill], kind, receiver_kind="gp") == ([], ("Coverage",))
 
 
 # --- the lists themselves ---------------------------------------------------------------------------------
