@@ -188,10 +188,10 @@ def _cut(resource: Resource, rule: Rule, said: list[str], *, words_stay: bool) -
             stays = value if words_stay else None
         elif name == "contained":
             stays = _contained(resource, rule, said)
-        elif name == "extension":
-            stays = _extensions(value, kind, rule)
         elif tree is None or name in _BASE:
             stays = value
+        elif name == "extension":
+            stays = _extensions(value, kind, rule)
         else:
             stays = _part(value, tree[name]) if name in tree else None
         if stays is not value:

@@ -192,6 +192,14 @@ def test_a_message_whose_focus_may_not_go_is_about_the_stay():
     assert header(seen)["focus"][0]["reference"].endswith(of_type(seen, "Encounter")["id"])
 
 
+def test_what_national_profiles_add_to_a_party_is_no_reason_to_write_a_message_anew():
+    bundle = message(K.READY_FOR_DISCHARGE)
+    of_type(bundle, "Organization")["extension"] = [
+        {"url": "http://hl7.dk/fhir/core/StructureDefinition/municipalityCodes", "valueString": "x"}
+    ]
+    assert allowed(bundle, K.READY_FOR_DISCHARGE, receiver_kind="municipality") is bundle
+
+
 def test_a_gp_is_not_told_that_the_stay_is_psychiatric():
     bundle = message(K.READY_FOR_DISCHARGE)
     of_type(bundle, "Encounter")["extension"].append(
