@@ -21,6 +21,7 @@ from adapter.copies import Copy
 from adapter.discharge.case import Evidence, Fact, Step
 from adapter.discharge.notices import Notice, NoticeKind, Standing
 from adapter.errors import AdapterError, MessageError, NotFound, Quarantined, Refused
+from adapter.fhir.allowing import shown
 from adapter.fhir.bundles import Subject, synthetic
 from adapter.incoming import Incoming, Prepared, fault_of_ours, meaning, understand
 from adapter.judging import Judge
@@ -232,6 +233,8 @@ class Inbox:
         endpoint = self.register.endpoint_of(party)
         assert reading.bundle is not None
         dialect = endpoint.dialect if endpoint is not None else old["dialect"]
+        kind = NoticeKind(old["kind"])
+        may_see = shown(reading.bundle, kind, receiver_kind=party.kind)
         day = told["received_at"].astimezone(self.zone).date()
         before = (
             one
@@ -247,7 +250,7 @@ class Inbox:
             refers_to=old["refers_to"] if old["party"] == party.id else None,
             production=bool(reading.envelope.production),
         )
-        written = named(dialect).write(reading.bundle, dialect=dialect, addressing=addressing)
+        written = named(dialect).write(may_see.bundle, dialect=dialect, addressing=addressing)
         new = enqueue(
             tx,
             Parcel(
@@ -265,6 +268,8 @@ class Inbox:
             ),
             now,
         )
+        if may_see.left_out and old["case_id"] is not None:
+            _note_left_out(tx, may_see.left_out, kind, party, told["id"], old["case_id"], now)
         self.outbox.close(tx, delivery_id, f"reissued as delivery {new}", now, by=by)
         return new
 
@@ -421,6 +426,8 @@ class Inbox:
             ),
             now,
         )
+        if copy.left_out:
+            _note_left_out(tx, copy.left_out, notice.kind, route.party, row, case_id, now)
 
     def _overtaking(
         self, tx: Connection, case_id: int, notice: Notice, receiver: str, now: datetime
@@ -600,6 +607,20 @@ class Inbox:
             text=f"held without receipt: {reason}",
             now=now,
         )
+
+
+def _note_left_out(
+    tx: Connection,
+    left_out: tuple[str, ...],
+    kind: NoticeKind,
+    party: Party,
+    row: int,
+    case_id: int,
+    now: datetime,
+) -> None:
+    """A message that its receiver gets in part says so in the case's history."""
+    what = f"sent to {party.id} without {', '.join(left_out)}: not allowed in {kind} to a {party.kind}"
+    case_rows.note(tx, at=now, subject=f"message {row}", what=what, case_id=case_id)
 
 
 def _is_operation_outcome(content: bytes) -> bool:
