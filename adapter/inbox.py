@@ -349,6 +349,9 @@ class Inbox:
             acknowledgement=messages.keep(tx, answer) if answer is not None else None,
             acknowledgement_type=answer_type,
         )
+        self.outbox.subscriptions.told(
+            tx, notice, case_id=case_id, patient=patient, bundle=reading.bundle, now=now
+        )
         return Acceptance(
             outcome="accepted",
             case_id=case_id,

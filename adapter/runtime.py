@@ -31,15 +31,18 @@ from adapter.discharge.pathways import NOTHING
 from adapter.errors import ConfigurationError
 from adapter.inbox import Acceptance, Inbox
 from adapter.ledger import Ledger
-from adapter.messaging.delivery import Leased, Reply
+from adapter.messaging.delivery import SPARE, Leased, Reply
 from adapter.messaging.register import Endpoint, Partner, Register
 from adapter.outbox import Outbox
 from adapter.parcels import WEBHOOK
 from adapter.store import MADE_BY, Store, messages, must_exist
 from adapter.store.migrations import current, migrate
+from adapter.subscribers import Subscribers
+from adapter.subscriptions import Subscriptions
 from adapter.transport import Transport
 from adapter.transport.directory import Directory, DirectoryMailbox
 from adapter.transport.fhir_rest import FhirMailbox, FhirRest
+from adapter.transport.rest_hook import RestHook
 from adapter.transport.webhook import Webhook
 
 if TYPE_CHECKING:
@@ -177,7 +180,7 @@ def stations(
     store = _store(settings.store, create=create)
     key = _pseudonym_key(settings, store)
     cases = Cases(agreement=law, roles={p.id: p.kind for p in register.parties})
-    webhook = _webhook(settings)
+    alarms = Alarms(webhook=_webhook(settings))
     outbox = Outbox(
         cases=cases,
         register=register,
@@ -185,7 +188,8 @@ def stations(
         schedule=settings.retry.schedule(),
         jitter=jitter,
         lease=settings.lease,
-        alarms=Alarms(webhook=webhook),
+        alarms=alarms,
+        subscriptions=_subscriptions(settings, register, alarms),
     )
     inbox = Inbox(
         store=store,
@@ -264,7 +268,23 @@ def _agreement(settings: Settings, region: Region | None) -> Agreement:
 
 
 def _transports() -> Mapping[str, Transport]:
-    return {"fhir": FhirRest(), "directory": Directory(), "webhook": Webhook()}
+    return {"fhir": FhirRest(), "directory": Directory(), "webhook": Webhook(), "rest-hook": RestHook()}
+
+
+LONGEST_TOLD = 30
+"""Seconds that a subscriber may take to answer, where a lease lasts that long."""
+
+
+def _subscriptions(settings: Settings, register: Register, alarms: Alarms) -> Subscriptions:
+    within_a_lease = int((settings.lease - SPARE).total_seconds()) - 1
+    return Subscriptions(
+        register=register,
+        alarms=alarms,
+        base=settings.fhir_base,
+        new_id=new_id,
+        most_failures=settings.subscription_failures,
+        longest=max(1, min(LONGEST_TOLD, within_a_lease)),
+    )
 
 
 def _webhook(settings: Settings) -> Endpoint | None:
@@ -330,6 +350,7 @@ class Adapter:
     def _jobs(self, deliverer: "Deliverer") -> dict[str, tuple[timedelta, Callable[[], object]]]:
         from adapter.scheduler.deadlines import Deadlines
         from adapter.scheduler.housekeeping import Housekeeping
+        from adapter.scheduler.subscriptions import Heartbeats
 
         built = self.built
         keep = built.settings.retention
@@ -348,11 +369,18 @@ class Adapter:
             register=built.register,
             clock=built.clock,
         )
+        heartbeats = Heartbeats(
+            store=built.store,
+            subscriptions=built.outbox.subscriptions,
+            clock=built.clock,
+            nudge=deliverer.nudge,
+        )
         jobs: dict[str, tuple[timedelta, Callable[[], object]]] = {
             "deliver": (timedelta(seconds=1), deliverer.nudge),
             "deadlines": (timedelta(seconds=2), clock_of_the_law),
             "leases": (timedelta(seconds=5), house.free_leases),
             "receipts": (timedelta(seconds=5), house.missing_receipts),
+            "heartbeats": (timedelta(seconds=1), heartbeats),
             "prune": (timedelta(hours=1), house.prune),
         }
         return jobs | self._polls()
@@ -416,6 +444,7 @@ class Adapter:
         from adapter.web.app import application
         from adapter.web.partners import ProcessMessage
         from adapter.web.signing_in import Doorkeeper
+        from adapter.web.subscribing import Subscribing
 
         built, settings = self.built, self.built.settings
         assert self.metrics is not None
@@ -429,6 +458,13 @@ class Adapter:
             most=settings.max_message_bytes,
             accepted=self._accepted,
         )
+        subscribing = Subscribing(
+            store=built.store,
+            subscribers=Subscribers(subscriptions=built.outbox.subscriptions),
+            doorkeeper=doorkeeper,
+            clock=built.clock,
+            nudge=self._nudge,
+        )
         shown = pages.Pages(
             store=built.store,
             inbox=built.inbox,
@@ -441,7 +477,7 @@ class Adapter:
         if not settings.loopback:
             hosts = ["*"]  # behind a name of the operator's choosing; everybody must sign in there
         watched = health.routes(built.store, self.metrics, doorkeeper if settings.metrics_sign_in else None)
-        return application([*door.routes(), *watched, *shown.routes()], hosts=hosts)
+        return application([*door.routes(), *subscribing.routes(), *watched, *shown.routes()], hosts=hosts)
 
     def start(self) -> str | None:
         """Start what the role asks for; returns the address to open, None for a worker."""
@@ -523,6 +559,9 @@ class Adapter:
             self.metrics.accepted(done, seconds)
         more = {} if seconds is None else {"ms": round(seconds * 1000, 1)}
         log_acceptance(done, **more)
+        self._nudge()
+
+    def _nudge(self) -> None:
         if self.deliverer is not None:
             self.deliverer.nudge()
 

@@ -117,6 +117,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8425, ge=0, le=65535)
     worker_port: int | None = Field(default=None, ge=0, le=65535)  # a worker's metrics, on this machine only
+    public_url: Address | None = None  # where partners reach us; host and port where it is not set
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     client_ca: Path | None = None  # CA of the partners' client certificates
@@ -128,6 +129,7 @@ class Settings(BaseSettings):
     alarm_webhook: Address | None = None
     alarm_webhook_token: str | None = Field(default=None, repr=False)
     operators: tuple[Operator, ...] = ()
+    subscription_failures: int = Field(default=8, ge=1)  # tries in a row until a subscription is in error
     metrics_sign_in: bool = False  # whether /metrics is for operators only
     directory_mailboxes: tuple[DirectoryMailboxSettings, ...] = ()
     fhir_mailboxes: tuple[FhirMailboxSettings, ...] = ()
@@ -160,6 +162,15 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments, then the environment, then the file."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _file.path)
+
+    @property
+    def fhir_base(self) -> str:
+        """The base URL of our FHIR endpoint as partners reach it, without a slash at its end."""
+        if self.public_url is not None:
+            return f"{self.public_url.rstrip('/')}/fhir"
+        scheme = "https" if self.tls_certificate else "http"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{scheme}://{host}:{self.port}/fhir"
 
     @property
     def loopback(self) -> bool:

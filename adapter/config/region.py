@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field, ValidationError, field_validator
 
-from adapter.config.values import Frozen, Seconds, Sha256, Wait, is_address
+from adapter.config.values import Address, Frozen, Seconds, Sha256, Wait, is_address
 from adapter.config.wording import explained, place
 from adapter.discharge.agreement import Accord, agreement, country
 from adapter.discharge.pathways import NOTHING, TABLES, Own, read_own
@@ -105,6 +105,8 @@ class _PartnerEntry(Frozen):
     parties: tuple[str, ...]
     token_sha256: Sha256 | None = Field(default=None, repr=False)
     certificate_sha256: Sha256 | None = None
+    subscription_endpoints: tuple[Address, ...] = ()
+    subscription_content: bool = False
 
 
 class _AccordEntry(Frozen):

@@ -76,6 +76,7 @@ class Endpoint:
     token: str | None = field(default=None, repr=False)  # bearer token that we show
     client_certificate: tuple[str, str] | None = None  # certificate and key files
     trust: str | None = None  # CA bundle for https
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # that a subscriber asks for
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +87,8 @@ class Partner:
     parties: tuple[str, ...]
     token_sha256: str | None = field(default=None, repr=False)
     certificate_sha256: str | None = field(default=None, repr=False)  # fingerprint of its client certificate
+    subscription_endpoints: tuple[str, ...] = ()  # URLs, or beginnings that end in /, it may be notified at
+    subscription_content: bool = False  # whether its notifications may hold the resource itself
 
 
 @dataclass(frozen=True, kw_only=True)
