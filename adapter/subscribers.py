@@ -4,6 +4,7 @@ A subscriber sees and changes its own subscriptions only; another's is not there
 addresses that the region file allows its partner, never to one that only a request names.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,6 +20,8 @@ from adapter.store import cases as case_rows
 from adapter.store import subscriptions as rows
 from adapter.store.statements import Row
 from adapter.subscriptions import Subscriptions, endpoint_name, status_of, wish_of
+
+_AN_ID = re.compile(r"[A-Za-z0-9.-]{1,64}", re.ASCII)
 
 MOST = 50
 """Subscriptions of one partner."""
@@ -100,7 +103,7 @@ class Subscribers:
 
     def found(self, tx: Connection, name: str, partner: Partner | None) -> Row:
         """A subscription of that caller; NotFound also where it is somebody else's."""
-        row = rows.get(tx, name)
+        row = rows.get(tx, name) if _AN_ID.fullmatch(name) else None
         if row is None or not self._own(row, partner):
             raise NotFound("Subscription: there is none of yours with that id")
         return row

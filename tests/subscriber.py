@@ -4,7 +4,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -60,6 +60,7 @@ class Subscriber:
     heard: list[Heard] = field(default_factory=list)
     body: bytes = b""
     pause: float = 3.0
+    on_heard: Callable[[], object] = lambda: None  # called before the answer is given
     port: int = 0
 
     @property
@@ -96,6 +97,7 @@ def subscriber() -> Iterator[Subscriber]:
             answer = found.answer()
             headers = {name.lower(): value for name, value in self.headers.items()}
             found.heard.append(Heard(headers=headers, body=body, answered=answer))
+            found.on_heard()
             if answer == RESET:
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 self.close_connection = True
