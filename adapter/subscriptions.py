@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from adapter.alarming import Alarms
 from adapter.discharge.notices import Notice, NoticeKind, Standing
@@ -49,6 +50,7 @@ from adapter.messaging.subscribing import (
 from adapter.parcels import SUBSCRIPTION, Parcel, enqueue
 from adapter.store import cases as case_rows
 from adapter.store import subscriptions as rows
+from adapter.store.savepoint import savepoint
 from adapter.store.statements import Row
 
 LOOKED_AT_ONCE = 100
@@ -163,8 +165,26 @@ class Subscriptions:
                 municipality=case["municipality"] if case is not None else None,
                 parties=parties,
             )
-            told += self._count(tx, row, happened, now)
+            told += self._counted(tx, row, happened, now)
         return told
+
+    def _counted(self, tx: Connection, row: Row, happened: Occurrence, now: datetime) -> bool:
+        """Whether it is told; a fault of ours about one subscriber holds up neither message nor others."""
+        try:
+            with savepoint(tx):
+                return self._count(tx, row, happened, now)
+        except SQLAlchemyError:
+            raise
+        except Exception as fault:  # noqa: BLE001  # whatever it was, the message that told of it is taken
+            self.alarms.start(
+                tx,
+                kind="subscription",
+                subject=f"subscription {row['name']}",
+                text=f"an event could not be told ({type(fault).__name__}), which is our fault; report it, "
+                "and have the subscriber read anew what it follows",
+                now=now,
+            )
+            return False
 
     def _count(self, tx: Connection, row: Row, happened: Occurrence, now: datetime) -> bool:
         """Give the event its number in this subscription, if it is one there, and send word of it."""
@@ -277,8 +297,8 @@ class Subscriptions:
         if not isinstance(decision, RetryAt) or leased.trigger is not Trigger.SCHEDULE:
             return decision
         row = rows.get(tx, leased.endpoint.removeprefix(f"{SUBSCRIPTION}/"))
-        if row is None or _outdated(row, leased):
-            return GiveUp(reason="the subscription is gone or has been asked for anew", permanent=False)
+        if row is None or _outdated(row, leased) or State(row["status"]) not in SPEAKING:
+            return GiveUp(reason="the subscription is not told any more, or asked for anew", permanent=False)
         if row["handshake"] == leased.id:
             return GiveUp(reason=f"the handshake failed: {decision.reason}", permanent=False)
         failures = row["failures"] + 1

@@ -85,6 +85,13 @@ class Subscriber:
         return self.answers.pop(0) if self.answers else self.always
 
 
+class _Quiet(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A peer that was killed is no news."""
+
+
 @contextmanager
 def subscriber() -> Iterator[Subscriber]:
     found = Subscriber()
@@ -124,8 +131,7 @@ def subscriber() -> Iterator[Subscriber]:
         def log_message(self, format: str, *args: object) -> None:
             """Nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Told)
-    server.daemon_threads = True
+    server = _Quiet(("127.0.0.1", 0), Told)
     found.port = server.server_port
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:

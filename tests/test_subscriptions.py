@@ -5,6 +5,8 @@ The receiving end is a real HTTP server; the store is a real database, once SQLi
 
 import re
 import sqlite3
+import threading
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,9 +20,12 @@ from sqlalchemy import text
 from adapter.cases import pseudonym
 from adapter.discharge.notices import NoticeKind, Standing
 from adapter.errors import NotFound, Refused
-from adapter.fhir import wire
+from adapter.fhir import shape, wire
+from adapter.fhir.subscriptions import FOCUS, capability
 from adapter.messaging.register import Partner
 from adapter.messaging.subscribing import Content
+from adapter.scheduler.delivering import TELLERS, Deliverer
+from adapter.scheduler.housekeeping import Housekeeping
 from adapter.scheduler.subscriptions import Heartbeats
 from adapter.store import deliveries, tables
 from adapter.subscribers import Subscribers
@@ -434,6 +439,7 @@ def test_a_subscription_ends_when_it_said_that_it_would(play, sogndal):
     look(play)
     send(play)
     assert (state(play, name), sogndal.numbers) == ("off", [])
+    assert play.rows(tables.subscription_event) == []
 
 
 # --- heartbeats -------------------------------------------------------------------------------------------
@@ -693,3 +699,133 @@ def incoming(content: bytes):
     from adapter.incoming import Incoming
 
     return Incoming(content=content)
+
+
+# --- beside other work ------------------------------------------------------------------------------------
+
+
+def test_slow_subscribers_hold_up_no_message(play, sogndal):
+    """However many of them do not answer, carriers are left for what the law waits for."""
+    names = [subscribed(play, sogndal, "case-changed") for _ in range(TELLERS + 6)]
+    sogndal.always, sogndal.pause = SLOW, 4.0
+    tell(play, ADMITTED)
+    carrier = Deliverer(store=play.built.store, inbox=play.built.inbox, outbox=play.outbox, clock=play.clock)
+    started = carrier.round() + carrier.round()
+    end = time.monotonic() + 3
+    while not play.post.sent and time.monotonic() < end:
+        time.sleep(0.01)
+    assert [endpoint for endpoint, _ in play.post.sent] == ["sogndal"]
+    leased = play.rows(tables.delivery, kind="subscription", state="leased")
+    assert len(leased) == TELLERS < len(names)
+    for one in started:
+        one.result()
+    carrier.stop()
+
+
+def test_two_processes_number_events_once_and_in_the_order_in_which_they_are_sent(
+    store_url, clock, sogndal, luster
+):
+    web, worker = (staged(store_url, clock, sogndal, luster) for _ in range(2))
+    name = subscribed(web, sogndal, "case-changed")
+    count = 30
+
+    def many(play: Stage) -> None:
+        for _ in range(count):
+            play.write(
+                lambda tx: play.outbox.subscriptions.occurred(
+                    tx,
+                    topic="case-changed",
+                    case_id=None,
+                    patient="P1",
+                    focus="EpisodeOfCare/case-1",
+                    parties=("sogndal",),
+                    now=play.clock(),
+                )
+            )
+
+    threads = [threading.Thread(target=many, args=(play,)) for play in (web, worker)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    send(web)
+    assert sogndal.numbers == list(range(1, 2 * count + 1))
+    assert [e["number"] for e in web.rows(tables.subscription_event)] == sogndal.numbers
+    assert state(web, name) == "active"
+    worker.close()
+    web.close()
+
+
+def test_a_start_of_the_adapter_leaves_what_waits_for_subscribers_in_its_place(play, sogndal):
+    subscribed(play, sogndal, "case-changed")
+    tell(play, ADMITTED)
+    before = log(play)
+    play.write(lambda tx: play.outbox.find_endpoints(tx, play.clock()))
+    assert log(play) == before
+    send(play)
+    assert sogndal.numbers == [1]
+
+
+def test_events_are_kept_as_long_as_retention_says(play, sogndal):
+    name = subscribed(play, sogndal, "case-changed")
+    tell(play, ADMITTED)
+    play.clock.forward(days=20)
+    tell(play, READY)
+    play.clock.forward(days=20)
+    month = timedelta(days=30)
+    house = Housekeeping(
+        store=play.built.store, outbox=play.outbox, clock=play.clock,
+        keep_payloads=10 * month, keep_attempts=10 * month, keep_seen=month,
+    )  # fmt: skip
+    assert house.prune()["seen"] == 1
+    parts = [p["part"] for p in events(play, name)["entry"][0]["resource"]["parameter"] if "part" in p]
+    assert [part[0]["valueString"] for part in parts] == ["2"]
+    assert parameters(events(play, name))["events-since-subscription-start"] == "2"
+
+
+def test_a_person_may_resend_a_notification_and_that_changes_no_state(play, sogndal):
+    name = subscribed(play, sogndal, "case-changed")
+    sogndal.always = 404
+    tell(play, ADMITTED)
+    send(play)
+    assert state(play, name) == "error"
+    sogndal.always = 200
+    play.write(lambda tx: play.outbox.resend(tx, log(play)[-1]["id"], play.clock(), by="solveig"))
+    send(play)
+    assert (sogndal.numbers, state(play, name)) == ([1], "error")
+
+
+def test_a_subscription_that_we_cannot_read_any_more_holds_no_message(play, sogndal, luster):
+    broken = subscribed(play, sogndal, "case-changed")
+    subscribed(play, sogndal, "case-changed")
+    play.write(
+        lambda tx: tx.execute(
+            tables.subscription.update().where(tables.subscription.c.name == broken).values(body="{}")
+        )
+    )
+    tell(play, ADMITTED)
+    send(play)
+    assert sogndal.numbers == [1]
+    assert alarms(play) == [("subscription", f"subscription {broken}")]
+
+
+def test_paused_by_an_operator_it_waits(play, sogndal):
+    name = subscribed(play, sogndal, "case-changed")
+    play.write(lambda tx: deliveries.pause(tx, f"subscription/{name}", play.clock(), "solveig"))
+    tell(play, ADMITTED)
+    send(play)
+    assert sogndal.numbers == []
+    play.write(lambda tx: deliveries.resume(tx, f"subscription/{name}"))
+    send(play)
+    assert sogndal.numbers == [1]
+
+
+def test_what_the_capability_statement_says_is_what_there_is():
+    told = capability()
+    assert [e["valueCanonical"].rpartition("/")[2] for e in told["extension"]] == list(FOCUS)
+    assert {i["code"] for i in told["interaction"]} == {"create", "read", "update", "delete", "search-type"}
+    statement = {
+        "resourceType": "CapabilityStatement", "status": "active", "date": "2026-11-25", "kind": "instance",
+        "fhirVersion": "4.0.1", "format": ["json"], "rest": [{"mode": "server", "resource": [told]}],
+    }  # fmt: skip
+    shape.check(statement, "CapabilityStatement")
