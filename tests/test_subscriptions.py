@@ -759,6 +759,8 @@ def test_two_processes_number_events_once_and_in_the_order_in_which_they_are_sen
 def test_a_start_of_the_adapter_leaves_what_waits_for_subscribers_in_its_place(play, sogndal):
     subscribed(play, sogndal, "case-changed")
     tell(play, ADMITTED)
+    waiting = log(play)[-1]["id"]  # for whom the region has no endpoint, as where nobody signs in
+    play.write(lambda tx: deliveries.change(tx, waiting, party="subscriber"))
     before = log(play)
     play.write(lambda tx: play.outbox.find_endpoints(tx, play.clock()))
     assert log(play) == before
