@@ -23,6 +23,7 @@ from adapter.discharge.notices import Notice, NoticeKind, Standing
 from adapter.errors import AdapterError, MessageError, NotFound, Quarantined, Refused
 from adapter.fhir.allowing import shown
 from adapter.fhir.bundles import Subject, synthetic
+from adapter.fhir.subscriptions import CARE_PLAN_CHANGED
 from adapter.incoming import Incoming, Prepared, fault_of_ours, meaning, understand
 from adapter.judging import Judge
 from adapter.mappings import Addressing, Reading
@@ -370,6 +371,9 @@ class Inbox:
             acknowledgement=messages.keep(tx, answer) if answer is not None else None,
             acknowledgement_type=answer_type,
         )
+        self.outbox.subscriptions.told(tx, notice, case_id=case_id, patient=patient, now=now)
+        if notice.kind is NoticeKind.CARE_PLAN:
+            self._plan_changed(tx, row, case_id, patient, now)
         return Acceptance(
             outcome="accepted",
             case_id=case_id,
@@ -381,6 +385,19 @@ class Inbox:
             dialect=envelope.dialect,
             warning=self._warning(tx, prepared.subject, row, now),
         )
+
+    def _plan_changed(self, tx: Connection, row: int, case_id: int, patient: str, now: datetime) -> None:
+        """Whoever takes part in a plan may have asked to be told of its changes."""
+        for name, parties in self.shelves.plans_in(tx, row, patient).items():
+            self.outbox.subscriptions.occurred(
+                tx,
+                topic=CARE_PLAN_CHANGED,
+                case_id=case_id,
+                patient=patient,
+                focus=name,
+                parties=parties,
+                now=now,
+            )
 
     def _warning(self, tx: Connection, subject: Subject, row: int, now: datetime) -> str | None:
         """In evaluation mode no real person belongs in a message; the number itself is never repeated."""

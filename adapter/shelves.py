@@ -290,15 +290,29 @@ class Shelves:
             if parties or not self._is_party(name)
         }
 
+    def plans_in(self, tx: Connection, message_row: int, patient: str) -> dict[str, list[str]]:
+        """The plans that a message has just brought, each with the parties that take part in it."""
+        self.shelve_of(tx, patient)
+        found = {}
+        for name in self.names_in(tx, message_row):
+            row = resources.named(tx, *name.split("/")) if name.startswith("CarePlan/") else None
+            if row is not None:
+                found[name] = [h["party"] for h in resources.holders(tx, row["id"]) if h["shared"]]
+        return found
+
+    def shelve_of(self, tx: Connection, patient: str) -> None:
+        """Shelve everything that waits of that patient."""
+        ids = case_rows.ids_of(tx, patient)
+        while self.shelve(tx, case_ids=ids):
+            pass
+
     def overtaken(self, tx: Connection, bundle: Bundle, patient: str, sender: str) -> str | None:
         """Why a plan that a message brings would undo somebody else's change; None where it would not.
 
         It would where the newest version is another party's, and the message does not say that it is made
         from that one (the extension `based-on`).
         """
-        ids = case_rows.ids_of(tx, patient)
-        while self.shelve(tx, case_ids=ids):
-            pass
+        self.shelve_of(tx, patient)
         head = header(bundle) or {}
         for resource in of_every_type(bundle, "CarePlan"):
             given = str(resource.get("id", ""))

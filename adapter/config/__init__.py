@@ -136,6 +136,7 @@ class Settings(BaseSettings):
     alarm_webhook: Address | None = None
     alarm_webhook_token: str | None = Field(default=None, repr=False)
     operators: tuple[Operator, ...] = ()
+    subscription_failures: int = Field(default=8, ge=1)  # tries in a row until a subscription is in error
     metrics_sign_in: bool = False  # whether /metrics is for operators only
     directory_mailboxes: tuple[DirectoryMailboxSettings, ...] = ()
     fhir_mailboxes: tuple[FhirMailboxSettings, ...] = ()
@@ -168,6 +169,15 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments, then the environment, then the file."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _file.path)
+
+    @property
+    def fhir_base(self) -> str:
+        """The base URL of our FHIR endpoint as partners reach it, without a slash at its end."""
+        if self.public_url is not None:
+            return f"{self.public_url}/fhir"
+        scheme = "https" if self.tls_certificate else "http"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{scheme}://{host}:{self.port}/fhir"
 
     @property
     def loopback(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from adapter.config.values import Frozen, Sha256, is_safe_address
+from adapter.config.values import Address, Frozen, Sha256, is_safe_address
 from adapter.errors import ConfigurationError, Refused
 from adapter.messaging.keys import Key, UnusableKey, doubled, read_key, read_set
 from adapter.messaging.register import Partner
@@ -28,6 +28,8 @@ class PartnerEntry(Frozen):
     jwks_url: str | None = None
     scopes: tuple[str, ...] | None = None
     roles: tuple[str, ...] = ()
+    subscription_endpoints: tuple[Address, ...] = ()
+    subscription_content: bool = False
 
     @field_validator("client_id")
     @classmethod
@@ -83,6 +85,8 @@ class PartnerEntry(Frozen):
             jwks_url=self.jwks_url,
             scopes=self.allowed(),
             roles=self.roles,
+            subscription_endpoints=self.subscription_endpoints,
+            subscription_content=self.subscription_content,
         )
 
     def _keys(self, folder: Path) -> tuple[Key, ...]:

@@ -78,6 +78,7 @@ class Endpoint:
     token: str | None = field(default=None, repr=False)  # bearer token that we show
     client_certificate: tuple[str, str] | None = None  # certificate and key files
     trust: str | None = None  # CA bundle for https
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # that a subscriber asks for
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,6 +94,8 @@ class Partner:
     jwks_url: str | None = None  # where it publishes them, where it does not
     scopes: Scopes = ALL  # what it may do, however it signs in
     roles: tuple[str, ...] = ()  # the service roles that it speaks for; none named is all of them
+    subscription_endpoints: tuple[str, ...] = ()  # URLs, or beginnings that end in /, it may be notified at
+    subscription_content: bool = False  # whether its notifications may hold the resource itself
 
 
 @dataclass(frozen=True, kw_only=True)

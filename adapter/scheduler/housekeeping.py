@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
+from sqlalchemy import Connection
 
 from adapter.outbox import Outbox
-from adapter.store import Store, access, deliveries, mailboxes, messages
+from adapter.store import Store, access, deliveries, mailboxes, messages, subscriptions
 
 PRUNED_AT_ONCE = 500
 
@@ -49,7 +50,7 @@ class Housekeeping:
         gone = {
             "payloads": self._prune_payloads(now - self.keep_payloads),
             "attempts": self.store.write(lambda tx: deliveries.prune_attempts(tx, now - self.keep_attempts)),
-            "seen": self.store.write(lambda tx: mailboxes.prune(tx, now - self.keep_seen)),
+            "seen": self.store.write(partial(_prune_seen, before=now - self.keep_seen)),
             "access": self.store.write(lambda tx: access.prune(tx, now - ON_ITS_WAY)),
         }
         if any(gone.values()):
@@ -68,3 +69,8 @@ class Housekeeping:
         if gone:
             self.store.give_back()
         return gone
+
+
+def _prune_seen(tx: Connection, before: datetime) -> int:
+    """What mailboxes remember, and the events that subscribers may ask for."""
+    return mailboxes.prune(tx, before) + subscriptions.prune(tx, before)

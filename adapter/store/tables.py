@@ -309,6 +309,12 @@ delivery = Table(
     Index("delivery_case", "case_id"),
     Index("delivery_payload", "payload"),
     Index("delivery_message", "message_row"),
+    Index(
+        "delivery_notification",
+        "next_attempt_at",
+        sqlite_where=text("kind = 'subscription' AND state = 'waiting'"),
+        postgresql_where=text("kind = 'subscription' AND state = 'waiting'"),
+    ),
 )
 
 attempt = Table(
@@ -356,6 +362,48 @@ alarm = Table(
         sqlite_where=text("until IS NULL"),
         postgresql_where=text("until IS NULL"),
     ),
+)
+
+subscription = Table(
+    "subscription",
+    metadata,
+    _id(),
+    Column("name", Text, nullable=False, unique=True),  # the id by which its subscriber knows it
+    Column("partner", Text),  # who has signed in; NULL where nobody must
+    Column("status", Text, nullable=False),  # requested, active, error, off
+    Column("topic", Text, nullable=False),
+    Column("body", Text, nullable=False),  # the resource as asked for, with the headers that it shows
+    Column("error", Text),
+    Column("events", _Wide, nullable=False, server_default="0"),  # the number of the latest; never set back
+    Column("failures", Integer, nullable=False, server_default="0"),  # tries in a row that failed
+    Column("handshake", _Id),  # the delivery with which it becomes active
+    Column("version", Integer, nullable=False, server_default="1"),
+    Column("updated_at", Instant, nullable=False),
+    Column("next_at", Instant),  # when the clock must look: a heartbeat, or its end; NULL when it never need
+    Index(
+        "subscription_listening",
+        "topic",
+        sqlite_where=text("status IN ('requested', 'active', 'error')"),
+        postgresql_where=text("status IN ('requested', 'active', 'error')"),
+    ),
+    Index(
+        "subscription_next",
+        "next_at",
+        sqlite_where=text("next_at IS NOT NULL"),
+        postgresql_where=text("next_at IS NOT NULL"),
+    ),
+)
+
+subscription_event = Table(
+    "subscription_event",
+    metadata,
+    _id(),
+    Column("subscription", _Id, nullable=False),
+    Column("number", _Wide, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("focus", Text, nullable=False),  # EpisodeOfCare/case-12, CarePlan/<id>
+    Index("subscription_event_number", "subscription", "number", unique=True),
+    Index("subscription_event_at", "at"),
 )
 
 mailbox = Table(

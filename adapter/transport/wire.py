@@ -204,9 +204,14 @@ class Wire:
 
 
 def prepare(
-    method: str, address: str, token: str | None, accept: str, content_type: str | None = None
+    method: str,
+    address: str,
+    token: str | None,
+    accept: str,
+    content_type: str | None = None,
+    more: tuple[tuple[str, str], ...] = (),
 ) -> Request:
-    """A request without body, ready for the wire.
+    """A request without body, ready for the wire; `more` are headers besides the usual ones.
 
     Raises ValueError where address or token cannot be used, for which `UNUSABLE` has the words.
     """
@@ -215,6 +220,7 @@ def prepare(
         headers["Content-Type"] = content_type
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
+    headers |= dict(more)
     import requests  # 6 MiB, and only those who send need it
 
     made = requests.Request(method, address, headers=headers).prepare()

@@ -1,6 +1,7 @@
 """`/fhir/metadata`: what this endpoint does, made from what it does (FHIR R4 capabilitystatement.html)."""
 
 from adapter.discharge.notices import NoticeKind
+from adapter.fhir import subscriptions as subscribing
 from adapter.fhir.bundles import CANONICAL, Resource
 from adapter.fhir.publishing import DATED, FHIR_VERSION, VERSION
 from adapter.fhir.serving import TYPES, includes, params
@@ -45,7 +46,10 @@ def _rest(base: str) -> Resource:
         "mode": "server",
         "documentation": "An unknown search parameter is refused, unless Prefer: handling=lenient is sent.",
         "security": _security(base),
-        "resource": [_type(kind) for kind in sorted((*TYPES, "AuditEvent", "Organization"))],
+        "resource": [
+            *(_type(kind) for kind in sorted((*TYPES, "AuditEvent", "Organization"))),
+            subscribing.capability(),
+        ],
         "interaction": [{"code": "batch", "documentation": "Reads and searches only."}],
         "operation": [{"name": "process-message", "definition": _operation("MessageHeader-process-message")}],
     }
