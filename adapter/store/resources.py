@@ -345,6 +345,7 @@ def accesses(
     return found(tx, query.order_by(fhir_access.c.id.desc()).limit(limit))
 
 
-def prune_accesses(tx: Connection, before: datetime) -> int:
-    """Forget look-ups older than that."""
-    return tx.execute(delete(fhir_access).where(fhir_access.c.at < before)).rowcount
+def prune_accesses(tx: Connection, before: datetime, limit: int) -> int:
+    """Forget some of the look-ups older than that; how many."""
+    old = select(fhir_access.c.id).where(fhir_access.c.at < before).order_by(fhir_access.c.at).limit(limit)
+    return tx.execute(delete(fhir_access).where(fhir_access.c.id.in_(old))).rowcount
