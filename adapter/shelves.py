@@ -153,7 +153,11 @@ class Shelves:
         asked_too = self._asked_too(contents.values(), audience)
         for place, name in theirs.items():
             content = contents[place]
-            made = ANSWERED if name.startswith("Task/") and self._is_answer(told, place) else None
+            made = None
+            if name.startswith("Task/") and self._is_answer(told, place):
+                made = ANSWERED
+                row = resources.named(tx, "Task", name.partition("/")[2])
+                content = self._with_question(tx, row["id"], name, content) if row is not None else content
             readers = [*self._readers(tx, told, content, audience), *asked_too.get(name, ())]
             shared = told.notice.kind in PLANS and content["resourceType"] not in _OF_THE_STAY
             self._put(tx, told, name, content, readers, place=place, made=made, shared=shared)
@@ -506,11 +510,16 @@ class Shelves:
             return None
         content = renamed(found.bundle["entry"][place]["resource"], name, found.ways)
         if made == ANSWERED:
-            first = resources.numbered(tx, version["resource"], 1)
-            if first is not None and first["place"] is None:
-                before = self._rendered(tx, first, name)
-                return answered(before, content) if before is not None else content
+            return self._with_question(tx, version["resource"], name, content)
         return content
+
+    def _with_question(self, tx: Connection, resource_id: int, name: str, answer: Resource) -> Resource:
+        """What the notice of readiness has asked, answered; the answer alone where there was no question."""
+        first = resources.numbered(tx, resource_id, 1)
+        asked_first = (
+            self._rendered(tx, first, name) if first is not None and first["place"] is None else None
+        )
+        return answered(asked_first, answer) if asked_first is not None else answer
 
     def _made(self, tx: Connection, version: Row, name: str, made: str) -> Resource | None:
         what, _, party = made.partition(":")

@@ -58,6 +58,13 @@ def test_a_municipality_finds_the_task_that_it_has_answered(place: Site) -> None
     assert first["status"] == "requested"
 
 
+def test_a_task_is_found_by_what_was_asked_once_it_is_answered(place: Site) -> None:
+    (task,) = entries(get(place, "Task"))
+    for query in ("code=receive-patient", "requester=Organization/laerdal-sjukehus", "intent=order"):
+        assert [found["id"] for found in entries(get(place, f"Task?{query}&status=accepted"))] == [task["id"]]
+    assert entries(get(place, "Task?status=requested")) == []
+
+
 def test_each_sees_its_own_patients_only(place: Site) -> None:
     (patient,) = entries(get(place, "Patient"))
     assert patient["identifier"] == [{"system": SYNNOVE.identifiers[0][0], "value": NUMBER}]
