@@ -37,6 +37,7 @@ _OF_ALL = (
     "_include",
     "_format",
     "_total",
+    "_totalMethod",
     "_summary",
     "_cursor",
     "_pretty",
@@ -135,6 +136,10 @@ def _general(query: Query, name: str, text: str, zone: tzinfo) -> Query:
         case "_total":
             if text not in ("none", "estimate", "accurate"):
                 raise Refused("_total is none, estimate or accurate", code="value")
+            return replace(query, total=text != "none")
+        case "_totalMethod":  # what a widespread server, and so its clients, say for _total
+            if text not in ("none", "estimate", "count"):
+                raise Refused("_totalMethod is none, estimate or count", code="value")
             return replace(query, total=text != "none")
         case "_summary":
             if text not in ("count", "false"):
