@@ -158,14 +158,11 @@ class Reader:
         )
 
     def _patients(self, query: Query) -> tuple[str, ...] | None:
-        if query.patient_identifiers is None:
-            return query.patients
-        known = {
-            self.shelves.patient_at(system, value)
-            for system, value in query.patient_identifiers
-            if system is not None
-        }
-        return tuple(known if query.patients is None else known & set(query.patients))
+        patients = None if query.patients is None else set(query.patients)
+        for group in query.patient_identifiers:
+            known = {self.shelves.patient_at(system, value) for system, value in group if system is not None}
+            patients = known if patients is None else patients & known
+        return None if patients is None else tuple(patients)
 
     def _values(self, kind: str, term: Term) -> Iterable[str]:
         for system, value in term.values:
