@@ -88,9 +88,7 @@ class Reader:
         )
 
     def _content(self, tx: Connection, row: Row) -> Resource | None:
-        version = resources.version(tx, row["version"])
-        if version is None:
-            return None
+        version = resources.version_in(row)
         return self.shelves.content(tx, version, f"{row['type']}/{row['fhir_id']}", self.eyes)
 
     # --- a search ---
@@ -110,6 +108,9 @@ class Reader:
     def _page(self, tx: Connection, query: Query, wanted: Wanted, total: int | None) -> Page:
         rows = resources.search(tx, self.eyes, wanted)
         more, rows = len(rows) > query.count, rows[: query.count]
+        self.shelves.prepare(
+            tx, (row["version_message_row"] for row in rows if row["version_place"] is not None)
+        )
         found = [(row, self._content(tx, row)) for row in rows]
         matches = tuple(c for _, c in found if c is not None and self._fits(query, c))
         after = None

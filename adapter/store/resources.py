@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Select,
     and_,
     bindparam,
     delete,
@@ -148,7 +149,7 @@ def add_version(
     last = statements.row(tx, _newest, resource=resource_id)
     number = last["number"] + 1 if last is not None else 1
     version_id = added(tx, resource_version, values | {"resource": resource_id, "number": number})
-    tx.execute(update(resource).where(resource.c.id == resource_id).values(version=version_id))
+    statements.change(tx, resource, resource_id, {"version": version_id})
     for name, value in set(searched):
         add(tx, resource_token, {"version": version_id, "name": name, "value": value})
     return version_id
@@ -160,6 +161,27 @@ _newest = (
     .order_by(resource_version.c.number.desc())
     .limit(1)
 )
+
+
+_renewed = (
+    update(shelf)
+    .where(
+        shelf.c.party == bindparam("its_party"),
+        shelf.c.role == bindparam("its_role"),
+        shelf.c.resource == bindparam("its_resource"),
+    )
+    .values(
+        version=bindparam("new_version"),
+        at=bindparam("at", type_=shelf.c.at.type),
+        shared=bindparam("shared"),
+    )
+)
+_holding = (
+    select(shelf.c.party)
+    .where(shelf.c.resource == bindparam("resource"), shelf.c.version == bindparam("version"))
+    .limit(1)
+)
+_tokens_gone = delete(resource_token).where(resource_token.c.version == bindparam("of_version"))
 
 
 def put(
@@ -175,16 +197,17 @@ def put(
         }  # fmt: skip
         add(tx, shelf, values)
         return
-    where = (shelf.c.party == who.party, shelf.c.role == who.role, shelf.c.resource == resource_id)
-    new = {"version": version_id, "at": at, "shared": max(before["shared"], int(shared))}
-    tx.execute(update(shelf).where(*where).values(new))
-    _forget_tokens(tx, before["version"])
+    new = {"new_version": version_id, "at": at, "shared": max(before["shared"], int(shared))}
+    where = {"its_party": who.party, "its_role": who.role, "its_resource": resource_id}
+    statements.run(tx, _renewed, new | where)
+    if before["version"] != version_id:
+        _forget_tokens(tx, resource_id, before["version"])
 
 
-def _forget_tokens(tx: Connection, version_id: int) -> None:
+def _forget_tokens(tx: Connection, resource_id: int, version_id: int) -> None:
     """Nobody searches for a version that is on no shelf any more."""
-    if tx.execute(select(shelf.c.party).where(shelf.c.version == version_id).limit(1)).first() is None:
-        tx.execute(delete(resource_token).where(resource_token.c.version == version_id))
+    if statements.row(tx, _holding, resource=resource_id, version=version_id) is None:
+        statements.run(tx, _tokens_gone, {"of_version": version_id})
 
 
 def holders(tx: Connection, resource_id: int) -> list[Row]:
@@ -198,7 +221,7 @@ def on_shelf(tx: Connection, who: Audience, resource_id: int) -> Row | None:
 
 
 def shelved(tx: Connection, row: int, names: str | None = None) -> None:
-    """The message is on the shelves; `names` are those of parts whose own id was taken, as JSON."""
+    """The message is on the shelves; `names` are those that are not a part's own, as JSON."""
     statements.change(tx, message, row, {"shelved": 1, "shelved_as": names})
 
 
@@ -214,11 +237,25 @@ def _theirs(eyes: Eyes) -> list[ColumnElement[bool]]:
     return terms
 
 
+def _lying() -> Select[Any]:
+    """What lies on shelves: each with its name, and the columns of its version as `version_…`."""
+    version_columns = [c.label(f"version_{c.name}") for c in resource_version.columns]
+    return (
+        select(shelf, resource.c.fhir_id, *version_columns)
+        .join(resource, resource.c.id == shelf.c.resource)
+        .join(resource_version, resource_version.c.id == shelf.c.version)
+    )
+
+
+def version_in(row: Row) -> Row:
+    """The version of a row that `seen` or `search` has found."""
+    return {c.name: row[f"version_{c.name}"] for c in resource_version.columns}
+
+
 def seen(tx: Connection, eyes: Eyes, kind: str, fhir_id: str) -> Row | None:
     """The newest version of a resource that they may see, as a row of shelf and version."""
     query = (
-        select(shelf, resource.c.fhir_id)
-        .join(resource, resource.c.id == shelf.c.resource)
+        _lying()
         .where(resource.c.type == kind, resource.c.fhir_id == fhir_id, *_theirs(eyes))
         .order_by(shelf.c.version.desc(), shelf.c.shared.desc())
         .limit(1)
@@ -244,8 +281,26 @@ class Wanted:
 
 def search(tx: Connection, eyes: Eyes, wanted: Wanted) -> list[Row]:
     """A page of the shelf rows that match, each resource once, in the newest version that they may see."""
-    query = select(shelf, resource.c.fhir_id).join(resource, resource.c.id == shelf.c.resource)
-    query = query.where(*_matching(eyes, wanted))
+    one_by_one = eyes.parties is not None and len(eyes.parties) > 1
+    if one_by_one and not wanted.by_id and wanted.patients is None and wanted.ids is None:
+        return _of_each(tx, eyes, wanted)
+    return _page(tx, eyes, wanted, _matching(eyes, wanted))
+
+
+def _of_each(tx: Connection, eyes: Eyes, wanted: Wanted) -> list[Row]:
+    """The same, of each party by itself and put together: every one's shelf has an index in order of time."""
+    matching = _matching(eyes, wanted)
+    rows = [
+        row
+        for party in eyes.parties or ()
+        for row in _page(tx, eyes, wanted, [*matching, shelf.c.party == party])
+    ]
+    rows.sort(key=lambda row: (row["at"], row["resource"]), reverse=not wanted.ascending)
+    return rows[: wanted.limit]
+
+
+def _page(tx: Connection, eyes: Eyes, wanted: Wanted, matching: Sequence[ColumnElement[bool]]) -> list[Row]:
+    query = _lying().where(*matching)
     if wanted.by_id:
         order = resource.c.fhir_id
         if wanted.after is not None:

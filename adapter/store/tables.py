@@ -134,7 +134,7 @@ message = Table(
     Column("acknowledgement_type", Text),
     Column("duplicates", Integer, nullable=False, server_default="0"),
     Column("shelved", Integer, nullable=False, server_default="0"),  # 1: its resources can be read at /fhir
-    Column("shelved_as", Text),  # JSON: names by place, of parts whose own id was taken
+    Column("shelved_as", Text),  # JSON: names by place, where not a part's own
     Index(
         "message_unshelved",
         "id",
