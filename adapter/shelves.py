@@ -35,7 +35,7 @@ from adapter.fhir.bundles import (
 from adapter.fhir.notices import receivers_in
 from adapter.fhir.polled import TYPES as POLLED
 from adapter.fhir.serving import NOT_SERVED, led, references, renamed, same_content, tokens, values, versioned
-from adapter.fhir.wire import parse
+from adapter.fhir.wire import parse_again
 from adapter.mappings.known import named as dialect_named
 from adapter.messaging.envelope import PERSON_SYSTEMS, Address
 from adapter.messaging.register import Register
@@ -133,7 +133,7 @@ class Shelves:
     def _read(self, row: Row, content: bytes) -> Bundle:
         """The canonical Bundle; it was validated when it was taken."""
         if row["dialect"] == "fhir" and row["type"] not in POLLED:
-            return parse(content, row["content_type"])
+            return parse_again(content, row["content_type"])
         reading = dialect_named(row["dialect"]).read(
             content, content_type=row["content_type"], zone=self.zone
         )

@@ -18,6 +18,7 @@ from sqlalchemy import (
     delete,
     exists,
     func,
+    insert,
     or_,
     select,
     text,
@@ -55,6 +56,7 @@ _on_shelf = select(shelf).where(
     shelf.c.role == bindparam("role"),
     shelf.c.resource == bindparam("resource"),
 )
+_RARE = 500
 _UNSHELVED = text("shelved = 0 AND outcome IN ('accepted', 'released')")
 
 
@@ -284,12 +286,12 @@ def search(tx: Connection, eyes: Eyes, wanted: Wanted) -> list[Row]:
     one_by_one = eyes.parties is not None and len(eyes.parties) > 1
     if one_by_one and not wanted.by_id and wanted.patients is None and wanted.ids is None:
         return _of_each(tx, eyes, wanted)
-    return _page(tx, eyes, wanted, _matching(eyes, wanted))
+    return _page(tx, eyes, wanted, _matching(tx, eyes, wanted))
 
 
 def _of_each(tx: Connection, eyes: Eyes, wanted: Wanted) -> list[Row]:
     """The same, of each party by itself and put together: every one's shelf has an index in order of time."""
-    matching = _matching(eyes, wanted)
+    matching = _matching(tx, eyes, wanted)
     rows = [
         row
         for party in eyes.parties or ()
@@ -317,7 +319,7 @@ def _page(tx: Connection, eyes: Eyes, wanted: Wanted, matching: Sequence[ColumnE
 def count(tx: Connection, eyes: Eyes, wanted: Wanted) -> int:
     """How many match."""
     query = select(func.count()).select_from(shelf.join(resource, resource.c.id == shelf.c.resource))
-    return int(tx.execute(query.where(*_matching(eyes, wanted))).scalar_one())
+    return int(tx.execute(query.where(*_matching(tx, eyes, wanted))).scalar_one())
 
 
 def _after(wanted: Wanted) -> list[ColumnElement[bool]]:
@@ -329,7 +331,7 @@ def _after(wanted: Wanted) -> list[ColumnElement[bool]]:
     return [or_(shelf.c.at < at, and_(shelf.c.at == at, shelf.c.resource < last))]
 
 
-def _matching(eyes: Eyes, wanted: Wanted) -> list[ColumnElement[bool]]:
+def _matching(tx: Connection, eyes: Eyes, wanted: Wanted) -> list[ColumnElement[bool]]:
     terms = [shelf.c.type == wanted.kind, *_theirs(eyes), _the_newest(eyes)]
     if wanted.ids is not None:
         terms.append(resource.c.fhir_id.in_(wanted.ids))
@@ -340,13 +342,18 @@ def _matching(eyes: Eyes, wanted: Wanted) -> list[ColumnElement[bool]]:
     if wanted.until is not None:
         terms.append(shelf.c.at < wanted.until)
     for name, values in wanted.terms:
-        term = exists().where(
-            resource_token.c.version == shelf.c.version,
-            resource_token.c.name == name,
-            resource_token.c.value.in_(values),
-        )
-        terms.append(term)
+        said = (resource_token.c.name == name, resource_token.c.value.in_(values))
+        if wanted.patients is None and wanted.ids is None and _is_rare(tx, said):
+            terms.append(shelf.c.version.in_(select(resource_token.c.version).where(*said)))
+        else:
+            terms.append(exists().where(resource_token.c.version == shelf.c.version, *said))
     return terms
+
+
+def _is_rare(tx: Connection, said: Sequence[ColumnElement[bool]]) -> bool:
+    """Whether so few versions have it that they are looked up first; SQLite would not find that out."""
+    some = select(resource_token.c.version).where(*said).limit(_RARE).subquery()
+    return int(tx.execute(select(func.count()).select_from(some)).scalar_one()) < _RARE
 
 
 def _the_newest(eyes: Eyes) -> ColumnElement[bool]:
@@ -375,8 +382,7 @@ def _the_newest(eyes: Eyes) -> ColumnElement[bool]:
 
 def accessed(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Write down who has read what of whom."""
-    for row in rows:
-        add(tx, fhir_access, row)
+    tx.execute(insert(fhir_access), list(rows))
 
 
 def accesses(

@@ -442,8 +442,8 @@ shelf = Table(
     Column("version", _Id, nullable=False),  # the newest that this party may see
     Column("at", Instant, nullable=False),
     Column("shared", Integer, nullable=False),  # 1: of a plan that the party takes part in, with all its past
-    Index("shelf_time", "party", "type", "at", "resource"),
-    Index("shelf_patient", "patient", "type"),
+    Index("shelf_time", "party", "type", "at", "resource", "version"),
+    Index("shelf_patient", "patient", "type", "party", "at", "resource"),
     Index("shelf_resource", "resource"),
 )
 
