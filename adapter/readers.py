@@ -88,9 +88,7 @@ class Reader:
         )
 
     def _content(self, tx: Connection, row: Row) -> Resource | None:
-        version = resources.version(tx, row["version"])
-        if version is None:
-            return None
+        version = resources.version_in(row)
         return self.shelves.content(tx, version, f"{row['type']}/{row['fhir_id']}", self.eyes)
 
     # --- a search ---
@@ -110,6 +108,9 @@ class Reader:
     def _page(self, tx: Connection, query: Query, wanted: Wanted, total: int | None) -> Page:
         rows = resources.search(tx, self.eyes, wanted)
         more, rows = len(rows) > query.count, rows[: query.count]
+        self.shelves.prepare(
+            tx, (row["version_message_row"] for row in rows if row["version_place"] is not None)
+        )
         found = [(row, self._content(tx, row)) for row in rows]
         matches = tuple(c for _, c in found if c is not None and self._fits(query, c))
         after = None
@@ -158,14 +159,11 @@ class Reader:
         )
 
     def _patients(self, query: Query) -> tuple[str, ...] | None:
-        if query.patient_identifiers is None:
-            return query.patients
-        known = {
-            self.shelves.patient_at(system, value)
-            for system, value in query.patient_identifiers
-            if system is not None
-        }
-        return tuple(known if query.patients is None else known & set(query.patients))
+        patients = None if query.patients is None else set(query.patients)
+        for group in query.patient_identifiers:
+            known = {self.shelves.patient_at(system, value) for system, value in group if system is not None}
+            patients = known if patients is None else patients & known
+        return None if patients is None else tuple(patients)
 
     def _values(self, kind: str, term: Term) -> Iterable[str]:
         for system, value in term.values:

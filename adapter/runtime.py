@@ -383,6 +383,7 @@ class Adapter:
             keep_payloads=keep.payloads,
             keep_attempts=keep.attempts,
             keep_seen=keep.seen,
+            keep_accesses=keep.accesses,
         )
         clock_of_the_law = Deadlines(
             store=built.store,

@@ -36,7 +36,7 @@ from adapter.fhir.bundles import (
 from adapter.fhir.notices import receivers_in
 from adapter.fhir.polled import TYPES as POLLED
 from adapter.fhir.serving import NOT_SERVED, led, references, renamed, same_content, tokens, values, versioned
-from adapter.fhir.wire import parse
+from adapter.fhir.wire import parse_again
 from adapter.mappings.known import named as dialect_named
 from adapter.messaging.envelope import PERSON_SYSTEMS, Address
 from adapter.messaging.register import Register
@@ -54,7 +54,7 @@ PLANS = (K.CARE_PLAN,)
 """What brings a plan: whoever takes part in it sees all of its past."""
 
 _AT_ONCE = 50  # messages in one unit of work: others write in between
-_REMEMBERED = 512
+_REMEMBERED = 256  # messages, of some 100 kB each; more than the most entries of a page
 _OF_THE_STAY = ("Patient", "Encounter")
 _NOT_ASKED = ("draft", "cancelled", "entered-in-error")
 _OF_PEOPLE = ("Patient", "RelatedPerson", "Person")
@@ -140,7 +140,7 @@ class Shelves:
     def _read(self, row: Row, content: bytes) -> Bundle:
         """The canonical Bundle; it was validated when it was taken."""
         if row["dialect"] == "fhir" and row["type"] not in POLLED:
-            return parse(content, row["content_type"])
+            return parse_again(content, row["content_type"])
         reading = dialect_named(row["dialect"]).read(
             content, content_type=row["content_type"], zone=self.zone
         )
@@ -148,10 +148,11 @@ class Shelves:
         return reading.bundle
 
     def _put_all(self, tx: Connection, told: _Told) -> dict[str, str]:
-        """Everything that one message brings; returns the names of parts whose own id was taken, by place."""
+        """Everything that one message brings; returns the names that are not a part's own, by place."""
         audience = self._audience(told)
         names = self._names(tx, told)
         ways = led(told.bundle, names)
+        self._remember(told.row["id"], _Named(bundle=told.bundle, names=names, ways=ways))
         theirs = {place: name for place, name in names.items() if not self._is_party(name)}
         contents = {
             place: renamed(told.bundle["entry"][place]["resource"], name, ways)
@@ -160,16 +161,18 @@ class Shelves:
         asked_too = self._asked_too(contents.values(), audience)
         for place, name in theirs.items():
             content = contents[place]
-            made = ANSWERED if name.startswith("Task/") and self._is_answer(told, place) else None
+            made = None
+            if name.startswith("Task/") and self._is_answer(told, place):
+                made = ANSWERED
+                row = resources.named(tx, "Task", name.partition("/")[2])
+                content = self._with_question(tx, row["id"], name, content) if row is not None else content
             readers = [*self._readers(tx, told, content, audience), *asked_too.get(name, ())]
             shared = told.notice.kind in PLANS and content["resourceType"] not in _OF_THE_STAY
             self._put(tx, told, name, content, readers, place=place, made=made, shared=shared)
         self._put_made(tx, told, audience)
-        own = {p: str(told.bundle["entry"][p]["resource"].get("id", "")).lower() for p in theirs}
+        entries = told.bundle["entry"]
         return {
-            str(place): name
-            for place, name in theirs.items()
-            if _is_uuid(own[place]) and name.partition("/")[2] != own[place]
+            str(place): name for place, name in names.items() if name != _own_name(entries[place]["resource"])
         }
 
     def _readers(
@@ -530,11 +533,16 @@ class Shelves:
             return None
         content = renamed(found.bundle["entry"][place]["resource"], name, found.ways)
         if made == ANSWERED:
-            first = resources.numbered(tx, version["resource"], 1)
-            if first is not None and first["place"] is None:
-                before = self._rendered(tx, first, name)
-                return answered(before, content) if before is not None else content
+            return self._with_question(tx, version["resource"], name, content)
         return content
+
+    def _with_question(self, tx: Connection, resource_id: int, name: str, answer: Resource) -> Resource:
+        """What the notice of readiness has asked, answered; the answer alone where there was no question."""
+        first = resources.numbered(tx, resource_id, 1)
+        asked_first = (
+            self._rendered(tx, first, name) if first is not None and first["place"] is None else None
+        )
+        return answered(asked_first, answer) if asked_first is not None else answer
 
     def _made(self, tx: Connection, version: Row, name: str, made: str) -> Resource | None:
         what, _, party = made.partition(":")
@@ -554,21 +562,26 @@ class Shelves:
         return next((f for f in facts if isinstance(f, Notice) and (f.sender, f.message_id) == own), None)
 
     def _bundle(self, tx: Connection, message_row: int) -> _Named | None:
-        """A message's Bundle, and where its references lead; remembered, as it never changes."""
+        """A message's Bundle, and where its references lead; None where its bytes are gone."""
         known = self._bundles.get(message_row)
-        if known is not None:
-            return known
-        row = messages.get(tx, message_row)
-        told = self._told(tx, row) if row is not None else None
-        if told is None:
-            return None
-        names = self._names(tx, told)
-        names |= {int(k): v for k, v in orjson.loads(told.row["shelved_as"] or b"{}").items()}
-        found = _Named(bundle=told.bundle, names=names, ways=led(told.bundle, names))
-        if len(self._bundles) >= _REMEMBERED:
-            self._bundles.clear()
-        self._bundles[message_row] = found
-        return found
+        if known is None:
+            self.prepare(tx, [message_row])
+            known = self._bundles.get(message_row)
+        return known
+
+    def prepare(self, tx: Connection, message_rows: Iterable[int]) -> None:
+        """Read these messages at once, and remember them for `content`; what is shelved never changes."""
+        missing = set(message_rows) - self._bundles.keys()
+        for row in messages.with_content(tx, missing):
+            bundle = self._read(row, row["content"])
+            names = _own_names(bundle)
+            names |= {int(k): v for k, v in orjson.loads(row["shelved_as"] or b"{}").items()}
+            self._remember(row["id"], _Named(bundle=bundle, names=names, ways=led(bundle, names)))
+
+    def _remember(self, message_row: int, named: _Named) -> None:
+        while len(self._bundles) >= _REMEMBERED:
+            self._bundles.pop(next(iter(self._bundles)), None)
+        self._bundles[message_row] = named
 
     def _episode(self, tx: Connection, version: Row, eyes: Eyes) -> Resource | None:
         """The case as far as its reader was told of it up to that message."""
@@ -577,7 +590,8 @@ class Shelves:
             return None
         told: list[Fact] = []
         ids: dict[tuple[str, str], int] = {}
-        for message_row, case_id, fact in case_rows.told(tx, case["patient"]):
+        everything = case_rows.told(tx, case["patient"])
+        for message_row, case_id, fact in everything:
             if isinstance(fact, Notice):
                 if message_row is not None and message_row > version["message_row"]:
                     continue
@@ -586,7 +600,7 @@ class Shelves:
                     ids[fact.sender, fact.message_id] = case_id
         told += [
             fact
-            for _, _, fact in case_rows.told(tx, case["patient"])
+            for _, _, fact in everything
             if isinstance(fact, Evidence) and (fact.sender, fact.message_id) in ids
         ]
         for folded in self.cases.fold(told):
@@ -594,6 +608,19 @@ class Shelves:
                 if ids[entry.notice.sender, entry.notice.message_id] == case["id"]:
                     return episode(case["id"], case["patient"], folded)
         return None
+
+
+def _own_name(resource: Resource) -> str:
+    return f"{resource['resourceType']}/{str(resource.get('id', '')).lower()}"
+
+
+def _own_names(bundle: Bundle) -> dict[int, str]:
+    """The names that parts give themselves, by place."""
+    return {
+        place: _own_name(item["resource"])
+        for place, item in enumerate(bundle["entry"])
+        if item["resource"]["resourceType"] not in NOT_SERVED
+    }
 
 
 def _first_id(row: Row) -> str:

@@ -109,6 +109,7 @@ class Retention(Frozen):
     payloads: Wait = timedelta(days=365)
     attempts: Wait = timedelta(days=180)
     seen: Wait = timedelta(days=30)  # what mailboxes remember of messages already taken
+    accesses: Wait = timedelta(days=5 * 365 + 2)  # who has looked; the least that HSLF-FS 2016:40 allows
 
 
 class Settings(BaseSettings):

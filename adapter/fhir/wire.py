@@ -41,6 +41,7 @@ _CONTROL_ESCAPES = (b"\\u00", b"\\b", b"\\f")
 _ENCODING = compile(rb"""^\s*<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
 _ENCODINGS = frozenset((b"utf-8", b"utf8", b"iso-8859-1", b"latin1", b"us-ascii", b"ascii"))
 _FRACTION = compile(rb'":-?\d+[.e]')  # in JSON without white space; R4 has no list of decimals
+_MAYBE_DECIMAL = compile(rb'":\s*-?\d+([.eE]|\d{17})')  # or an integer that orjson may not hold
 _LETTER = compile(r"&#(\d{3,7});")
 _DECLARATION = compile(rb"^\s*<\?xml[^>]*\?>")
 _AROUND_JSON = (b'{"resourceType":"Bundle","type":"collection","entry":[{"resource":', b"}]}")
@@ -59,6 +60,15 @@ def parse(content: bytes, content_type: str | None = None) -> Bundle:
     if start in (b"{", b"["):
         return _from_json(content.removeprefix(_BOM))
     raise Refused("the content is neither JSON nor XML in UTF-8 or ISO-8859-1", code="structure")
+
+
+def parse_again(content: bytes, content_type: str | None = None) -> Bundle:
+    """The Bundle in bytes that `parse` has taken before: what is wrong is not looked for a second time."""
+    body = content.removeprefix(_BOM)
+    if body[:1] != b"{" or _MAYBE_DECIMAL.search(body):
+        return parse(content, content_type)
+    found: Bundle = orjson.loads(body)
+    return found
 
 
 def parse_resource(content: bytes, content_type: str | None = None) -> Resource:

@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy import Connection
 
 from adapter.outbox import Outbox
-from adapter.store import Store, access, deliveries, mailboxes, messages, subscriptions
+from adapter.store import Store, access, deliveries, mailboxes, messages, resources, subscriptions
 
 PRUNED_AT_ONCE = 500
 
@@ -29,6 +29,7 @@ class Housekeeping:
     keep_payloads: timedelta
     keep_attempts: timedelta
     keep_seen: timedelta
+    keep_accesses: timedelta
 
     def free_leases(self) -> int:
         """What a dead worker held is due again."""
@@ -45,16 +46,24 @@ class Housekeeping:
         return self.store.write(lambda tx: self.outbox.missing_receipts(tx, self.clock()))
 
     def prune(self) -> dict[str, int]:
-        """Apply retention: payloads, attempts, mailbox memory, expired access, each for itself."""
+        """Apply retention: payloads, attempts, mailbox memory, expired access, look-ups; each for itself."""
         now = self.clock()
         gone = {
             "payloads": self._prune_payloads(now - self.keep_payloads),
             "attempts": self.store.write(lambda tx: deliveries.prune_attempts(tx, now - self.keep_attempts)),
             "seen": self.store.write(partial(_prune_seen, before=now - self.keep_seen)),
             "access": self.store.write(lambda tx: access.prune(tx, now - ON_ITS_WAY)),
+            "accesses": self._prune_accesses(now - self.keep_accesses),
         }
         if any(gone.values()):
             log.info("pruned", **gone)
+        return gone
+
+    def _prune_accesses(self, before: datetime) -> int:
+        """In small units, as for payloads."""
+        gone = 0
+        while some := self.store.write(lambda tx: resources.prune_accesses(tx, before, PRUNED_AT_ONCE)):
+            gone += some
         return gone
 
     def _prune_payloads(self, before: datetime) -> int:

@@ -134,7 +134,7 @@ message = Table(
     Column("acknowledgement_type", Text),
     Column("duplicates", Integer, nullable=False, server_default="0"),
     Column("shelved", Integer, nullable=False, server_default="0"),  # 1: its resources can be read at /fhir
-    Column("shelved_as", Text),  # JSON: names by place, of parts whose own id was taken
+    Column("shelved_as", Text),  # JSON: names by place, where not a part's own
     Index(
         "message_unshelved",
         "id",
@@ -491,8 +491,8 @@ shelf = Table(
     Column("version", _Id, nullable=False),  # the newest that this party may see
     Column("at", Instant, nullable=False),
     Column("shared", Integer, nullable=False),  # 1: of a plan that the party takes part in, with all its past
-    Index("shelf_time", "party", "type", "at", "resource"),
-    Index("shelf_patient", "patient", "type"),
+    Index("shelf_time", "party", "type", "at", "resource", "version"),
+    Index("shelf_patient", "patient", "type", "party", "at", "resource"),
     Index("shelf_resource", "resource"),
 )
 

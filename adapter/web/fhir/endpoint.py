@@ -24,7 +24,7 @@ from adapter.fhir.bundles import Resource
 from adapter.fhir.searching import Query, cursor, read_query
 from adapter.fhir.serving import TYPES
 from adapter.fhir.shape import resource_class
-from adapter.fhir.wire import JSON, XML, loads, parse, parse_resource
+from adapter.fhir.wire import JSON, XML, loads, parse, parse_resource, to_json
 from adapter.messaging.envelope import PERSON_SYSTEMS, masked
 from adapter.plans import Conflict, Plans
 from adapter.readers import Page, Reader, patient_of
@@ -32,14 +32,18 @@ from adapter.shelves import Shelves
 from adapter.store.resources import Eyes
 from adapter.web.fhir.answers import (
     Turned,
-    outcome,
+    entry,
+    failed,
+    ignored,
+    past,
     refusal,
     turned,
     versioned_headers,
     wanted,
     written,
 )
-from adapter.web.fhir.capability import UPDATED, capability
+from adapter.web.fhir.capability import UNVERSIONED, UPDATED, capability
+from adapter.web.fhir.openapi import MOST_IN_HISTORY, openapi
 from adapter.web.signing_in import Caller, Doorkeeper, from_another_site, insufficient_scope
 
 log = structlog.get_logger("fhir")
@@ -51,7 +55,8 @@ MOST_BYTES = 1024 * 1024
 CATCH_UP_WITHIN = 5.0
 """Seconds that a reader waits until what has come in before can be read; after an upgrade it takes longer."""
 
-_HISTORY = 100
+_TURNING_AWAY = ("_elsewhere", "_not_so")  # routes that only say what else can be done
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
 
 
@@ -83,15 +88,18 @@ class FhirEndpoint:
         """In the order in which they are tried."""
         return [
             Route("/fhir/metadata", self.metadata, methods=["GET"]),
+            Route("/fhir/openapi.json", self.openapi, methods=["GET"]),
             Route("/fhir", self._timed("batch", self.batch), methods=["POST"]),
             Route("/fhir/", self._timed("batch", self.batch), methods=["POST"]),
             Route("/fhir/{kind}/_search", self._told(self._search), methods=["POST"]),
+            Route("/fhir/{kind}/_search", self._elsewhere, methods=_METHODS),
             Route("/fhir/{kind}", self._told(self._search), methods=["GET"]),
             Route("/fhir/{kind}/{id}", self._told(self._read), methods=["GET"]),
             Route("/fhir/{kind}/{id}", self._timed("update", self.update), methods=["PUT"]),
             Route("/fhir/{kind}/{id}/_history", self._told(self._history), methods=["GET"]),
             Route("/fhir/{kind}/{id}/_history/{version}", self._told(self._vread), methods=["GET"]),
-            Route("/fhir/{rest:path}", self._elsewhere, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
+            Route("/fhir", self._elsewhere, methods=_METHODS),
+            Route("/fhir/{rest:path}", self._elsewhere, methods=_METHODS),
         ]
 
     # --- the door ---
@@ -103,10 +111,16 @@ class FhirEndpoint:
         except Turned as found:
             return refusal(request, found)
 
+    async def openapi(self, request: Request) -> Response:
+        """The same as an OpenAPI document."""
+        return Response(to_json(openapi(self.base(request))), media_type="application/json")
+
     async def _elsewhere(self, request: Request) -> Response:
-        known = request.path_params["rest"].partition("/")[0]
-        if _is_type(known) or known in ("metadata", ""):
-            found = Turned(405, "not-supported", "this cannot be done here; /fhir/metadata says what can")
+        allowed = _allowed(request)
+        if allowed:
+            reason = "this cannot be done here; /fhir/metadata says what can"
+            headers = {"Allow": ", ".join(allowed)}
+            found = Turned(405, "not-supported", reason, path="http.method", headers=headers)
         else:
             found = Turned(404, "not-found", "there is no such type or operation; see /fhir/metadata")
         return refusal(request, found)
@@ -118,7 +132,8 @@ class FhirEndpoint:
             try:
                 form = await _form(request) if request.method == "POST" else ()
                 asked = Asked(pairs=(*request.query_params.multi_items(), *form))
-                return await run_in_threadpool(self._in_store, request, act, asked, wanted(request))
+                media = wanted(request, asked.pairs)
+                return await run_in_threadpool(self._in_store, request, act, asked, media)
             except Turned as found:
                 return refusal(request, found)
             except MessageError as problem:
@@ -199,7 +214,7 @@ class FhirEndpoint:
         patients = {found for one in shown if (found := patient_of(one)) is not None}
         count = len(list(shown))
         now = self.clock()
-        if kind in ("AuditEvent", "Organization"):
+        if kind in UNVERSIONED:
             return
         self.shelves.store.submit(lambda tx: at.reader.looked(tx, what, kind, fhir_id, patients, count, now))
 
@@ -228,15 +243,17 @@ class FhirEndpoint:
 
     def _history(self, at: Reading, asked: "Asked") -> Response:
         kind, fhir_id = _name(at.request)
-        limit = _HISTORY
+        limit = MOST_IN_HISTORY
         for name, value in asked.pairs:
-            if name == "_count" and value.isascii() and value.isdigit() and len(value) < 9:
-                limit = min(max(int(value), 1), _HISTORY)
+            if name == "_count":
+                if not re.fullmatch(r"[1-9]\d{0,8}", value, re.ASCII):
+                    raise Turned(400, "value", "_count is no whole number from 1 on", path=f"{kind}._count")
+                limit = min(int(value), MOST_IN_HISTORY)
         told = at.reader.history(at.tx, kind, fhir_id, limit)
         self._looked(at, "history", fhir_id, [one for one, _ in told], kind=kind)
         if not told:
             raise _not_there()
-        entries = [_past(at.base, content, version["number"]) for content, version in told]
+        entries = [past(at.base, content, version["number"]) for content, version in told]
         link = [{"relation": "self", "url": f"{at.base}/{kind}/{fhir_id}/_history"}]
         bundle = {"resourceType": "Bundle", "type": "history", "total": len(entries), "link": link}
         return written(bundle | {"entry": entries}, at.media)
@@ -245,6 +262,8 @@ class FhirEndpoint:
 
     async def update(self, request: Request) -> Response:
         """PUT of a Task or CarePlan, made to the version that `If-Match` names (http.html#concurrency)."""
+        if request.path_params["kind"] not in UPDATED:
+            return await self._elsewhere(request)
         try:
             media = wanted(request)
             caller = self.caller(request)
@@ -306,11 +325,11 @@ class FhirEndpoint:
         if page.total is not None:
             bundle["total"] = page.total
         bundle["link"] = link
-        entries = [_entry(at.base, one, "match") for one in page.matches]
+        entries = [entry(at.base, one, "match") for one in page.matches]
         along = (one for one in page.included if at.caller.may(one["resourceType"], "r"))
-        entries += [_entry(at.base, one, "include") for one in along]
+        entries += [entry(at.base, one, "include") for one in along]
         if query.ignored:
-            entries.append(_ignored(query.ignored))
+            entries.append(ignored(query.ignored))
         return bundle | ({"entry": entries} if entries else {})
 
     def _sayable(self, name: str, value: str) -> tuple[str, str]:
@@ -355,11 +374,11 @@ class FhirEndpoint:
         try:
             response = self._answer_to(request, number, item)
         except Turned as found:
-            return _failed(found)
+            return failed(found)
         except MessageError as problem:
-            return _failed(turned(problem))
+            return failed(turned(problem))
         except StoreError as error:
-            return _failed(Turned(503, "transient", f"try again: {error}"))
+            return failed(Turned(503, "transient", f"try again: {error}"))
         return response
 
     def _answer_to(self, request: Request, number: int, item: Any) -> Resource:
@@ -437,8 +456,21 @@ def parse_any(body: Any) -> Resource:
     return dict(loads(bytes(body)))
 
 
+def _allowed(request: Request) -> list[str]:
+    """The methods that there are for this path."""
+    found: set[str] = set()
+    for route in request.app.routes:
+        matched = route.path_regex.match(request.url.path) if isinstance(route, Route) else None
+        if matched is None or route.endpoint.__name__ in _TURNING_AWAY:
+            continue
+        kind = matched.groupdict().get("kind")
+        if (kind is None or _is_type(kind)) and not matched.groupdict().get("id", "").startswith("_"):
+            found |= (route.methods or set()) - ({"PUT"} if kind not in (None, *UPDATED) else set())
+    return sorted(found)
+
+
 def _is_type(name: str) -> bool:
-    if name in TYPES or name in ("AuditEvent", "Organization"):
+    if name in TYPES or name in UNVERSIONED:
         return True
     try:
         resource_class(name, name)
@@ -470,7 +502,7 @@ def _if_match(request: Request) -> int:
     found = re.fullmatch(r'(?:W/)?"(\d{1,9})"', given, re.ASCII)
     if found is None:
         reason = 'send If-Match with the ETag of the version that you have changed, as W/"3"'
-        raise Turned(428 if not given else 412, "required", reason, path="http.if-match")
+        raise Turned(428 if not given else 400, "required", reason, path="http.if-match")
     return int(found[1])
 
 
@@ -484,11 +516,6 @@ def _resource_media(request: Request) -> str:
 
 def _same_as_url(request: Request, given: Resource) -> None:
     kind, fhir_id = _name(request)
-    if kind not in UPDATED:
-        known = " and ".join(UPDATED)
-        raise Turned(
-            405, "not-supported", f"only {known} can be changed here; send a message", path="http.path"
-        )
     if given["resourceType"] != kind:
         raise Turned(400, "invalid", f"the resource is no {kind}", path=f"{kind}.resourceType")
     if given.get("id") != fhir_id:
@@ -496,41 +523,11 @@ def _same_as_url(request: Request, given: Resource) -> None:
 
 
 def _unchanged(request: Request, headers: dict[str, str]) -> bool:
-    known = request.headers.get("if-none-match")
-    return known is not None and headers.get("ETag") in [one.strip() for one in known.split(",")]
-
-
-def _past(base: str, content: Resource, number: int) -> Resource:
-    name = f"{content['resourceType']}/{content['id']}"
-    method = "POST" if number == 1 else "PUT"
-    return {
-        "fullUrl": f"{base}/{name}",
-        "resource": content,
-        "request": {"method": method, "url": name if method == "PUT" else content["resourceType"]},
-        "response": {
-            "status": "201" if number == 1 else "200",
-            "etag": f'W/"{number}"',
-            "lastModified": content["meta"]["lastUpdated"],
-        },
-    }
-
-
-def _entry(base: str, content: Resource, mode: str) -> Resource:
-    name = f"{content['resourceType']}/{content['id']}"
-    return {"fullUrl": f"{base}/{name}", "resource": content, "search": {"mode": mode}}
-
-
-def _ignored(names: Sequence[str]) -> Resource:
-    reason = f"{len(names)} parameters are not known here and were left out"
-    issue = {"severity": "warning", "code": "not-supported", "diagnostics": reason}
-    return {
-        "resource": {"resourceType": "OperationOutcome", "issue": [issue]},
-        "search": {"mode": "outcome"},
-    }
-
-
-def _failed(found: Turned) -> Resource:
-    return {"response": {"status": str(found.status), "outcome": outcome(found)}}
+    """Whether it is still the version that the client has; weak and strong tags are compared alike."""
+    known = request.headers.get("if-none-match", "").split(",")
+    return "ETag" in headers and headers["ETag"].removeprefix("W/") in [
+        one.strip().removeprefix("W/") for one in known
+    ]
 
 
 def _url(here: str, pairs: Sequence[tuple[str, str]]) -> str:
