@@ -17,6 +17,7 @@ from adapter.fhir.searching import Query, Term
 from adapter.fhir.serving import includes, references
 from adapter.messaging.register import Party
 from adapter.shelves import Shelves
+from adapter.store import cases as case_rows
 from adapter.store import resources
 from adapter.store.resources import Eyes, Wanted
 from adapter.store.statements import Row
@@ -90,6 +91,25 @@ class Reader:
     def _content(self, tx: Connection, row: Row) -> Resource | None:
         version = resources.version_in(row)
         return self.shelves.content(tx, version, f"{row['type']}/{row['fhir_id']}", self.eyes)
+
+    def of_case(self, tx: Connection, case_id: int) -> list[Resource]:
+        """Everything that the caller may read of a case, each in its newest version."""
+        case = case_rows.get(tx, case_id)
+        if case is None:
+            return []
+        rows = resources.of_case(tx, self.eyes, case["patient"], {case_id, case["id"]})
+        found = (self._content(tx, row) for row in rows if row["type"] != "EpisodeOfCare")
+        return [content for content in found if content is not None]
+
+    def kind(self) -> str:
+        """What kind of party the caller speaks for; the first of several."""
+        party = self.shelves.register.party(self.eyes.parties[0]) if self.eyes.parties else None
+        return party.kind if party is not None else "unknown"
+
+    def parties(self) -> list[Resource]:
+        """The caller's own parties."""
+        known = (self.shelves.register.party(party) for party in self.eyes.parties or ())
+        return [organization(party) for party in known if party is not None]
 
     # --- a search ---
 

@@ -22,6 +22,7 @@ from adapter.copies import derived_id
 from adapter.discharge.case import Evidence, Fact
 from adapter.discharge.notices import Notice, NoticeKind, Standing
 from adapter.errors import NotFound
+from adapter.fhir.allowing import allowed
 from adapter.fhir.asking import answered, asked, called_off, episode
 from adapter.fhir.bundles import (
     Bundle,
@@ -33,7 +34,7 @@ from adapter.fhir.bundles import (
     header,
     of_every_type,
 )
-from adapter.fhir.notices import receivers_in
+from adapter.fhir.notices import event_kind, receivers_in
 from adapter.fhir.polled import TYPES as POLLED
 from adapter.fhir.serving import NOT_SERVED, led, references, renamed, same_content, tokens, values, versioned
 from adapter.fhir.wire import parse_again
@@ -77,6 +78,7 @@ class _Named:
     """A message's Bundle, the name of every part by its place, and where each reference leads."""
 
     bundle: Bundle
+    kind: NoticeKind
     names: Mapping[int, str]
     ways: Mapping[str, str]
 
@@ -94,7 +96,7 @@ class Shelves:
 
     # --- filling ---
 
-    def catch_up(self, within: float) -> bool:
+    def catch_up(self, within: float = 60.0) -> bool:
         """Shelve all that has been taken so far; False where that takes longer than so many seconds."""
         until = monotonic() + within
         while self.waiting():
@@ -152,21 +154,23 @@ class Shelves:
         audience = self._audience(told)
         names = self._names(tx, told)
         ways = led(told.bundle, names)
-        self._remember(told.row["id"], _Named(bundle=told.bundle, names=names, ways=ways))
         theirs = {place: name for place, name in names.items() if not self._is_party(name)}
         contents = {
             place: renamed(told.bundle["entry"][place]["resource"], name, ways)
             for place, name in theirs.items()
         }
         asked_too = self._asked_too(contents.values(), audience)
+        may_see = self._may_see(told, audience)
         for place, name in theirs.items():
             content = contents[place]
+            url = told.bundle["entry"][place]["fullUrl"]
             made = None
             if name.startswith("Task/") and self._is_answer(told, place):
                 made = ANSWERED
                 row = resources.named(tx, "Task", name.partition("/")[2])
                 content = self._with_question(tx, row["id"], name, content) if row is not None else content
-            readers = [*self._readers(tx, told, content, audience), *asked_too.get(name, ())]
+            told_of_it = [one for one in audience if url in may_see[one.party]]
+            readers = [*self._readers(tx, told, content, told_of_it), *asked_too.get(name, ())]
             shared = told.notice.kind in PLANS and content["resourceType"] not in _OF_THE_STAY
             self._put(tx, told, name, content, readers, place=place, made=made, shared=shared)
         self._put_made(tx, told, audience)
@@ -183,6 +187,19 @@ class Shelves:
             return audience
         row = resources.named(tx, content["resourceType"], content["id"])
         return [one for one in audience if row is None or resources.on_shelf(tx, one, row["id"]) is None]
+
+    def _may_see(self, told: _Told, audience: Collection[Audience]) -> dict[str, frozenset[str]]:
+        """By party, the addresses of what the message may tell it (`fhir.allowing`); its sender sees all."""
+        urls = {}
+        for one in audience:
+            whole = one.party == told.notice.sender
+            bundle = told.bundle if whole else self._allowed(told.bundle, told.notice.kind, one.party)
+            urls[one.party] = frozenset(item["fullUrl"] for item in bundle["entry"])
+        return urls
+
+    def _allowed(self, bundle: Bundle, kind: NoticeKind, party_id: str) -> Bundle:
+        party = self.register.party(party_id)
+        return allowed(bundle, kind, receiver_kind=party.kind if party is not None else "unknown")
 
     def _asked_too(
         self, contents: Iterable[Resource], audience: Collection[Audience]
@@ -519,19 +536,26 @@ class Shelves:
         if version["made"] == EPISODE:
             made = self._episode(tx, version, eyes)
         else:
-            made = self._rendered(tx, version, name)
+            made = self._rendered(tx, version, name, eyes)
         if made is None:
             return None
         return versioned(made, version["number"], _instant(version["at"]))
 
-    def _rendered(self, tx: Connection, version: Row, name: str) -> Resource | None:
+    def _rendered(self, tx: Connection, version: Row, name: str, eyes: Eyes | None = None) -> Resource | None:
+        """With `eyes` only what such a message may tell them; None where that is nothing."""
         made, place = version["made"], version["place"]
         if place is None:
             return self._made(tx, version, name, made)
         found = self._bundle(tx, version["message_row"])
         if found is None:
             return None
-        content = renamed(found.bundle["entry"][place]["resource"], name, found.ways)
+        item = found.bundle["entry"][place]
+        if eyes is not None and eyes.parties and version["by"] not in eyes.parties:
+            seen = self._allowed(found.bundle, found.kind, eyes.parties[0])["entry"]
+            item = next((one for one in seen if one["fullUrl"] == item["fullUrl"]), None)
+            if item is None:
+                return None
+        content = renamed(item["resource"], name, found.ways)
         if made == ANSWERED:
             return self._with_question(tx, version["resource"], name, content)
         return content
@@ -563,20 +587,24 @@ class Shelves:
 
     def _bundle(self, tx: Connection, message_row: int) -> _Named | None:
         """A message's Bundle, and where its references lead; None where its bytes are gone."""
-        known = self._bundles.get(message_row)
-        if known is None:
-            self.prepare(tx, [message_row])
-            known = self._bundles.get(message_row)
-        return known
+        return self._bundles.get(message_row) or self.prepare(tx, [message_row]).get(message_row)
 
-    def prepare(self, tx: Connection, message_rows: Iterable[int]) -> None:
-        """Read these messages at once, and remember them for `content`; what is shelved never changes."""
-        missing = set(message_rows) - self._bundles.keys()
-        for row in messages.with_content(tx, missing):
+    def prepare(self, tx: Connection, message_rows: Iterable[int]) -> dict[int, _Named]:
+        """Read these messages at once, and remember them for `content`; what is shelved never changes.
+
+        Nothing is remembered of a transaction that writes: until its commit, its numbers are nobody's.
+        """
+        found = {}
+        for row in messages.with_content(tx, set(message_rows) - self._bundles.keys()):
             bundle = self._read(row, row["content"])
             names = _own_names(bundle)
             names |= {int(k): v for k, v in orjson.loads(row["shelved_as"] or b"{}").items()}
-            self._remember(row["id"], _Named(bundle=bundle, names=names, ways=led(bundle, names)))
+            kind = event_kind(header(bundle) or {})
+            found[row["id"]] = _Named(bundle=bundle, kind=kind, names=names, ways=led(bundle, names))
+        if not tx.get_execution_options().get("writes"):
+            for message_row, named in found.items():
+                self._remember(message_row, named)
+        return found
 
     def _remember(self, message_row: int, named: _Named) -> None:
         while len(self._bundles) >= _REMEMBERED:

@@ -5,10 +5,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 
 from adapter.discharge.notices import NoticeKind, Standing
+from adapter.errors import NotFound
 from adapter.fhir.searching import read_query
+from adapter.fhir.wire import parse, to_json
+from adapter.incoming import Incoming
 from adapter.readers import Reader
 from adapter.scheduler.shelving import Shelving
 from adapter.store import tables
@@ -175,3 +178,54 @@ def test_no_number_of_a_person_stands_in_what_is_searched(play: Stage) -> None:
         values = [row[0] for row in tx.execute(select(tables.resource_token.c.value))]
     assert values
     assert not any(number in value for value in values)
+
+
+def test_what_a_notice_may_not_carry_is_not_read_at_fhir_either(play: Stage) -> None:
+    """A diagnosis in a notice of readiness stays the hospital's (process.md 28)."""
+    bundle = parse(play.message(K.READY_FOR_DISCHARGE, encounter="LS-1"))
+    patient, stay = bundle["entry"][1], bundle["entry"][2]["resource"]
+    diagnosis = {
+        "resourceType": "Condition", "id": "0f0c1f8e-1111-4222-8333-444455556666",
+        "subject": {"reference": patient["fullUrl"]}, "code": {"text": "Hoftebrot"},
+    }  # fmt: skip
+    bundle["entry"].append({"fullUrl": f"urn:uuid:{diagnosis['id']}", "resource": diagnosis})
+    stay["reasonCode"] = [{"text": "Hoftebrot"}]
+    assert play.receive(to_json(bundle), channel="http").outcome == "accepted"
+    assert len(find(play, "Condition", "laerdal-sjukehus")) == 1
+    assert "reasonCode" in find(play, "Encounter", "laerdal-sjukehus")[0]
+    assert find(play, "Condition", "sogndal") == []
+    assert "reasonCode" not in find(play, "Encounter", "sogndal")[0]
+
+
+def test_where_a_protected_person_lives_is_read_by_nobody_else(play: Stage) -> None:
+    bundle = parse(play.message(K.ADMITTED, encounter="LS-1"))
+    patient = bundle["entry"][1]["resource"]
+    patient["address"] = [{"line": ["Gamlevegen 1"], "city": "Lærdal"}]
+    system = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
+    patient["meta"] = {"security": [{"system": system, "code": "V"}]}
+    assert play.receive(to_json(bundle), channel="http").outcome == "accepted"
+    assert "address" in find(play, "Patient", "laerdal-sjukehus")[0]
+    (seen,) = find(play, "Patient", "sogndal")
+    assert "address" not in seen
+    assert "Gamlevegen" not in str(seen)
+
+
+def test_nothing_is_remembered_of_what_was_not_stored(play: Stage) -> None:
+    """A message's number is given again after a failed unit of work; its content must not be shown for it."""
+    tell(play, K.ADMITTED, encounter="LS-1")
+    assert play.built.shelves.catch_up()
+
+    def failing(tx: Connection) -> None:
+        content = plan_bytes(play.built.register, at=play.clock(), receivers=("sogndal",))
+        incoming = Incoming(content=content, channel="http")
+        assert play.built.inbox.take(tx, play.built.inbox.read(incoming), play.clock()).outcome == "accepted"
+        while play.built.shelves.shelve(tx):
+            pass
+        raise NotFound("taken back")
+
+    with pytest.raises(NotFound):
+        play.built.store.write(failing)
+    tell(play, K.ADMITTED, encounter="LS-2", subject=TORBJORN, receivers=("luster",))
+    assert find(play, "CarePlan") == []
+    (patient,) = find(play, "Patient", "luster")
+    assert patient["name"][0]["given"] == ["Torbjørn"]

@@ -142,7 +142,7 @@ def test_fhirclient_reads_what_the_endpoint_can_do(place: Site) -> None:
     assert client.ready
     (rest,) = client.server.capabilityStatement.rest
     updated = {r.type for r in rest.resource if "update" in {i.code for i in r.interaction}}
-    assert updated == {"Task", "CarePlan"}
+    assert updated == {"Task", "CarePlan", "Subscription"}
 
 
 def test_fhirclient_searches_and_reads(place: Site) -> None:

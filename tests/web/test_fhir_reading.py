@@ -195,3 +195,25 @@ def test_who_has_looked_is_written_down(place: Site) -> None:
     events = entries(get(place, f"AuditEvent?patient={patient['id']}"))
     assert "read" in [e["subtype"][0]["code"] for e in events]
     assert all(e["agent"][0]["name"] == "luster-drift" for e in events)
+
+
+def test_a_case_is_told_in_one_document(place: Site) -> None:
+    (episode,) = entries(get(place, "EpisodeOfCare"))
+    answer = get(place, f"EpisodeOfCare/{episode['id']}/$document?language=nn")
+    assert answer.status_code == 200, answer.text
+    document = answer.json()
+    assert (document["type"], document["entry"][0]["resource"]["resourceType"]) == ("document", "Composition")
+    kinds = [e["resource"]["resourceType"] for e in document["entry"]]
+    assert {"Patient", "Encounter", "Organization", "Task"} <= set(kinds)
+    codes = {s["code"]["coding"][0]["code"] for s in document["entry"][0]["resource"]["section"]}
+    assert {"8648-8", "18776-5", "10160-0"} <= codes
+    as_xml = get(place, f"EpisodeOfCare/{episode['id']}/$document?_format=xml")
+    assert as_xml.content.count(b"<Composition ") + as_xml.content.count(b"<Composition>") == 1
+
+
+def test_a_document_is_only_of_what_its_reader_was_told(place: Site) -> None:
+    episodes = [e["id"] for e in entries(get(place, "EpisodeOfCare", "helse-foerde"))]
+    (own,) = [e["id"] for e in entries(get(place, "EpisodeOfCare"))]
+    (other,) = set(episodes) - {own}
+    assert get(place, f"EpisodeOfCare/{other}/$document").status_code == 404
+    assert get(place, f"EpisodeOfCare/{own}/$document?profile=mine").status_code == 400

@@ -43,6 +43,7 @@ from adapter.web.fhir.answers import (
     written,
 )
 from adapter.web.fhir.capability import UNVERSIONED, UPDATED, capability
+from adapter.web.fhir.documents import discharge_document_of
 from adapter.web.fhir.openapi import MOST_IN_HISTORY, openapi
 from adapter.web.signing_in import Caller, Doorkeeper, from_another_site, insufficient_scope
 
@@ -91,6 +92,7 @@ class FhirEndpoint:
             Route("/fhir/openapi.json", self.openapi, methods=["GET"]),
             Route("/fhir", self._timed("batch", self.batch), methods=["POST"]),
             Route("/fhir/", self._timed("batch", self.batch), methods=["POST"]),
+            Route("/fhir/EpisodeOfCare/{id}/$document", self._told(self._document), methods=["GET", "POST"]),
             Route("/fhir/{kind}/_search", self._told(self._search), methods=["POST"]),
             Route("/fhir/{kind}/_search", self._elsewhere, methods=_METHODS),
             Route("/fhir/{kind}", self._told(self._search), methods=["GET"]),
@@ -130,7 +132,8 @@ class FhirEndpoint:
 
         async def told(request: Request) -> Response:
             try:
-                form = await _form(request) if request.method == "POST" else ()
+                posted = request.method == "POST" and not request.url.path.endswith("$document")
+                form = await _form(request) if posted else ()
                 asked = Asked(pairs=(*request.query_params.multi_items(), *form))
                 media = wanted(request, asked.pairs)
                 return await run_in_threadpool(self._in_store, request, act, asked, media)
@@ -170,7 +173,7 @@ class FhirEndpoint:
         self, request: Request, act: Callable[[Reading, "Asked"], Response], asked: "Asked", media: str
     ) -> Response:
         caller = self.caller(request)
-        kind = request.path_params.get("kind", "")
+        kind = request.path_params.get("kind", "EpisodeOfCare")
         if not _is_type(kind):
             raise Turned(404, "not-found", "there is no such type in FHIR R4", path="http.path")
         _may(caller, kind, "s" if act == self._search else "r")
@@ -257,6 +260,24 @@ class FhirEndpoint:
         link = [{"relation": "self", "url": f"{at.base}/{kind}/{fhir_id}/_history"}]
         bundle = {"resourceType": "Bundle", "type": "history", "total": len(entries), "link": link}
         return written(bundle | {"entry": entries}, at.media)
+
+    def _document(self, at: Reading, asked: "Asked") -> Response:
+        """The case as a discharge document: what the caller may read of it, put together now."""
+        fhir_id = at.request.path_params["id"]
+        episode = at.reader.read(at.tx, "EpisodeOfCare", fhir_id)
+        if episode is None:
+            self._looked(at, "document", fhir_id, [], kind="EpisodeOfCare")
+            raise _not_there()
+        made = discharge_document_of(
+            at.reader,
+            at.tx,
+            episode,
+            asked=dict(asked.pairs),
+            now=self.clock(),
+            document_id=self.plans.new_id(),
+        )
+        self._looked(at, "document", fhir_id, [episode], kind="EpisodeOfCare")
+        return written(made, at.media)
 
     # --- a change ---
 
