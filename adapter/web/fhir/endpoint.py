@@ -5,6 +5,7 @@ so that nobody learns of a patient by asking.
 """
 
 import re
+import traceback
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -154,7 +155,14 @@ class FhirEndpoint:
 
         async def answer(request: Request) -> Response:
             started = monotonic()
-            response = await act(request)
+            try:
+                response = await act(request)
+            except Exception as error:  # noqa: BLE001  # its text may hold a patient's data, and must not reach a log
+                place = traceback.extract_tb(error.__traceback__)[-1]
+                where = f"{place.filename}:{place.lineno}"
+                log.error("a request could not be answered", what=what, error=type(error).__name__, at=where)
+                reason = "a fault of the adapter; nothing is changed: tell the adapter's operators"
+                response = refusal(request, Turned(500, "exception", reason))
             seconds = monotonic() - started
             partner = self.doorkeeper.partner(request)
             self.served(what, response.status_code, seconds)
