@@ -19,6 +19,7 @@ from adapter.discharge.case import Case, Fact
 from adapter.discharge.deadlines import Deadline, deadlines
 from adapter.discharge.explaining import explained, following
 from adapter.discharge.notices import YEARS, Notice, NoticeKind, Standing, local_date
+from adapter.discharge.planning import Planning, planning
 from adapter.discharge.readmission import COUNTED, courses, links
 from adapter.errors import ConfigurationError, NotFound
 from adapter.fhir.bundles import Subject
@@ -111,6 +112,21 @@ class Cases:
     def fold(self, facts: Sequence[Fact]) -> tuple[Case, ...]:
         """The cases that some of a patient's facts give: what somebody knows who was told only of these."""
         return courses(facts, self.agreement, self.roles)
+
+    def case_with(self, tx: Connection, patient: str, notice: Notice) -> Case:
+        """The case that the notice would belong to, with it; nothing is kept of it."""
+        known = {fact for _, _, fact in rows.facts(tx, patient)}
+        key = (notice.sender, notice.message_id)
+        return next(
+            case for case in courses([*known, notice], self.agreement, self.roles) if key in _keys(case)
+        )
+
+    def planning(self, tx: Connection, case_id: int) -> Planning:
+        """How far the planning of a case has come; NotFound where there is no such case."""
+        row = rows.get(tx, case_id)
+        if row is None:
+            raise NotFound(f"there is no case {case_id}; `discharge-adapter cases` lists them")
+        return planning(dict(self.folded(tx, row["patient"]))[row["id"]], self.roles)
 
     def explained(self, tx: Connection, case_id: int, now: datetime) -> dict[str, Any]:
         """Each deadline and payment day of a case with the sentence why; NotFound where there is none."""
@@ -285,9 +301,11 @@ class Cases:
 
         One that somebody has been told of is never dropped: the clock looks once more, to end its alarm.
         """
-        wanted = {(d.kind, d.party, d.since): d for d in deadlines(case, self.agreement, now, self.roles)}
+        wanted = {
+            (d.kind, d.party, d.about or d.since): d for d in deadlines(case, self.agreement, now, self.roles)
+        }
         for row in rows.deadlines(tx, case_id):
-            found = wanted.pop((row["kind"], row["party"], row["since"]), None)
+            found = wanted.pop((row["kind"], row["party"], row["about"] or row["since"]), None)
             told = row["reminded_at"] is not None or row["fired_at"] is not None
             if found is None and not told:
                 rows.drop_deadlines(tx, [row["id"]])
@@ -338,6 +356,7 @@ def _deadline_row(d: Deadline, reminded_at: datetime | None, fired_at: datetime 
         "settled_at": d.settled_at,
         "remind_at": d.remind_at,
         "next_at": next_look(d, reminded_at, fired_at),
+        "about": d.about,
     }
 
 

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from adapter.answers import Answers
 from adapter.cases import Cases, pseudonym
-from adapter.copies import Copy, first_id
+from adapter.copies import Copy
 from adapter.discharge.case import Evidence, Fact, Step
 from adapter.discharge.notices import Notice, NoticeKind, Standing
 from adapter.errors import AdapterError, MessageError, NotFound, Quarantined, Refused
@@ -30,7 +30,6 @@ from adapter.messaging.acknowledgement import Issue, Status
 from adapter.messaging.delivery import Leased
 from adapter.messaging.envelope import Envelope
 from adapter.messaging.register import Partner, Party, Register, Side
-from adapter.messaging.routing import Route
 from adapter.outbox import Outbox
 from adapter.parcels import RECEIPT, Parcel, enqueue
 from adapter.relay import pass_on, relays
@@ -90,6 +89,7 @@ class Inbox:
             zone=self.zone,
             pseudonym_key=self.pseudonym_key,
             clock_tolerance=self.clock_tolerance,
+            cases=self.cases,
         )
 
     @property
@@ -338,7 +338,7 @@ class Inbox:
         envelope = reading.envelope
         assert prepared.notice is not None and prepared.subject is not None
         routes = [copy.route for copy in copies]
-        notice = self._as_parties(tx, prepared.notice, sender, routes, now)
+        notice = self._judge.as_parties(tx, prepared.notice, sender, routes, now)
         values = _message_row(tx, prepared, sender, now)
         if row is None:
             row = messages.add(tx, values | {"outcome": "accepted"})
@@ -387,31 +387,6 @@ class Inbox:
         )
         self.outbox.alarms.start(tx, kind="not-synthetic", subject=f"message {row}", text=warning, now=now)
         return warning
-
-    def _as_parties(
-        self, tx: Connection, notice: Notice, sender: Party, routes: list[Route], now: datetime
-    ) -> Notice:
-        """The notice with the register's parties, and a sending time that is not after our own clock.
-
-        What it refers to is said in the first sender's own id, also where its receiver knows it by another.
-        """
-        hospital = notice.hospital
-        if hospital is not None:
-            if hospital == notice.sender:
-                hospital = sender.id
-            else:
-                by_token = dict(zip(notice.receivers, (r.party.id for r in routes), strict=False))
-                hospital = by_token.get(hospital) or self._judge.by_token(hospital, now)
-        elif sender.kind == "hospital":
-            hospital = sender.id
-        return replace(
-            notice,
-            sender=sender.id,
-            receivers=tuple(route.party.id for route in routes),
-            hospital=hospital,
-            refers_to=first_id(tx, notice.refers_to, sender) or notice.refers_to,
-            sent_at=min(notice.sent_at, now),
-        )
 
     def _forward(
         self,

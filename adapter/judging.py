@@ -4,21 +4,24 @@ A judgement is data for the inbox: the sending party, the copies to be sent; or 
 Quarantined until our own data is right, each with a reason that a person can act on.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
 
 from sqlalchemy import Connection
 
-from adapter.cases import pseudonym
-from adapter.copies import Copy, copy_for
-from adapter.discharge.notices import Notice, NoticeKind
+from adapter.cases import Cases, pseudonym
+from adapter.copies import Copy, copy_for, first_id
+from adapter.discharge.notices import Notice, NoticeKind, Plan, Standing
+from adapter.discharge.planning import may_share_plan, needs_consent
+from adapter.discharge.wording import said
 from adapter.errors import Quarantined, Refused
 from adapter.fhir.bundles import Subject
 from adapter.incoming import Incoming, Prepared
 from adapter.mappings import Reading
 from adapter.messaging.envelope import Address, Envelope
 from adapter.messaging.register import Party, Register
-from adapter.messaging.routing import routes
+from adapter.messaging.routing import Route, routes
 from adapter.store import cases as case_rows
 from adapter.store import messages
 
@@ -51,6 +54,7 @@ class Judge:
     zone: tzinfo
     pseudonym_key: bytes = field(repr=False)
     clock_tolerance: timedelta
+    cases: Cases
 
     def sender(self, envelope: Envelope, incoming: Incoming, now: datetime) -> Party:
         """The sending party, which must be one for whom the partner may speak."""
@@ -117,6 +121,7 @@ class Judge:
         reserved = prepared.notice is not None and prepared.notice.reserved
         ways = routes(self.register, envelope, sender, day=day, reserved=reserved)
         content, notice = prepared.incoming.content, prepared.notice
+        self._consented(tx, prepared, sender, ways, now)
         return [copy_for(tx, way, content, reading, notice, sender) for way in ways]
 
     def _its_own_stay(self, notice: Notice | None, sender: Party, now: datetime) -> None:
@@ -135,6 +140,58 @@ class Judge:
                 "is, or correct the identifiers in the region file, then release",
                 code="not-its-stay",
             )
+
+    def _consented(
+        self, tx: Connection, prepared: Prepared, sender: Party, ways: Sequence[Route], now: datetime
+    ) -> None:
+        """A plan that needs the patient's consent is held until there is one; taking it back needs none."""
+        notice, subject = prepared.notice, prepared.subject
+        if notice is None or subject is None or notice.kind is not NoticeKind.CARE_PLAN:
+            return
+        kind = notice.plan.kind if notice.plan is not None else None
+        if not needs_consent(kind) or notice.standing is Standing.CANCELLATION:
+            return
+        told = self.as_parties(tx, notice, sender, ways, now)
+        case = self.cases.case_with(tx, pseudonym(self.pseudonym_key, subject), told)
+        why_not = may_share_plan(case, now, kind)
+        if why_not is not None:
+            unsaid = "it does not say which plan it is, so it is taken for one that needs consent; " * (
+                kind is None
+            )
+            raise Quarantined(
+                f"{unsaid}{said(why_not)}; ask the patient, have the consent told (consent-given), "
+                "then release; without consent let it lie",
+                code="consent",
+            )
+
+    def as_parties(
+        self, tx: Connection, notice: Notice, sender: Party, ways: Sequence[Route], now: datetime
+    ) -> Notice:
+        """The notice with the register's parties, and a sending time that is not after our own clock.
+
+        What it refers to is said in the first sender's own id, also where its receiver knows it by another.
+        """
+        known = dict(zip(notice.receivers, (way.party.id for way in ways), strict=False))
+        known[notice.sender] = sender.id
+
+        def party(token: str) -> str:
+            return known.get(token) or self.by_token(token, now)
+
+        hospital = notice.hospital
+        if hospital is not None:
+            hospital = party(hospital)
+        elif sender.kind == "hospital":
+            hospital = sender.id
+        return replace(
+            notice,
+            sender=sender.id,
+            receivers=tuple(way.party.id for way in ways),
+            hospital=hospital,
+            refers_to=first_id(tx, notice.refers_to, sender) or notice.refers_to,
+            sent_at=min(notice.sent_at, now),
+            contact=party(notice.contact) if notice.contact is not None else None,
+            plan=_of_parties(notice.plan, party) if notice.plan is not None else None,
+        )
 
     def _hosts(self, token: str, now: datetime) -> tuple[str, ...]:
         party = self.register.party(self.by_token(token, now))
@@ -157,6 +214,12 @@ class Judge:
         address = Address(identifiers=((system, value),))
         party = self.register.resolve(address, now.astimezone(self.zone).date())
         return party.id if party is not None else address.party_id
+
+
+def _of_parties(plan: Plan, party: Callable[[str], str]) -> Plan:
+    """The plan with the register's parties as the owners of its tasks."""
+    owned = (replace(t, owner=party(t.owner)) if t.owner is not None else t for t in plan.tasks)
+    return replace(plan, tasks=tuple(owned))
 
 
 def _answered_for(prepared: Prepared) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime, tzinfo
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,6 +11,9 @@ from adapter.cli.frame import Id, Json, Limit, app, opened, print_json, put, say
 from adapter.errors import ConfigurationError, NotFound
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from adapter.cases import Cases
     from adapter.store.statements import Row
 
 PANEL = "Look"
@@ -48,7 +52,8 @@ def cases(limit: Limit = None, as_json: Json = False) -> None:
 
     with opened() as built, built.store.read() as connection:
         found = _found(lambda most: rows.listed(connection, limit=most), "cases", limit, as_json)
-        listed = [shown.case(connection, row) for row in found]
+        whole = partial(_with_planning, built.inbox.cases) if as_json else shown.case
+        listed = [whole(connection, row) for row in found]
     show(
         listed if as_json else [_in_days(document, built.agreement.zone) for document in listed],
         as_json,
@@ -58,17 +63,23 @@ def cases(limit: Limit = None, as_json: Json = False) -> None:
     )
 
 
+def _with_planning(cases: "Cases", connection: "Connection", row: "Row") -> dict[str, Any]:
+    from adapter.discharge.planning import document
+    from adapter.store import shown
+
+    return shown.case(connection, row) | {"planning": document(cases.planning(connection, row["id"]))}
+
+
 @app.command(rich_help_panel=PANEL)
 def case(case_id: Id, as_json: Json = False) -> None:
-    """One case: its notices, deadlines and deliveries."""
+    """One case: its planning, notices, deadlines and deliveries."""
     from adapter.store import cases as rows
-    from adapter.store import shown
 
     with opened() as built, built.store.read() as connection:
         row = rows.get(connection, case_id)
         if row is None:
             raise NotFound(f"there is no case {case_id}; `discharge-adapter cases` lists them")
-        document = shown.case(connection, row)
+        document = _with_planning(built.inbox.cases, connection, row)
     if as_json:
         print_json(document)
         return
@@ -91,10 +102,28 @@ def case(case_id: Id, as_json: Json = False) -> None:
         put(f"followed by case {later['case']}: {_READMISSION[later['readmission']]}")
     if document["placements"]:
         table("Placed on", ("name", "at"), document["placements"], zone)
+    _planning(document["planning"], zone)
     table("Notices", ("occurred", "kind", "standing", "sender", "sent_at"), document["notices"], zone)
     table("Deadlines", ("kind", "actor", "due_at", "state", "basis"), document["deadlines"], zone)
     columns = ("id", "standing", "kind", "party", "state", "sent_at", "accepted_at")
     table("Deliveries", columns, document["deliveries"], zone)
+
+
+def _planning(found: dict[str, Any], zone: tzinfo) -> None:
+    """How far the planning has come, in a line, and each plan in a row; nothing where none has begun."""
+    from adapter.discharge.planning import ConsentState, PlanningState
+
+    consent, meeting = found["consent"], found["meeting"]
+    if found["state"] == PlanningState.NOT_STARTED and consent["state"] == ConsentState.NONE:
+        return
+    line = {"planning": found["state"], "consent": consent["state"]}
+    line["contact"] = ", ".join(contact["party"] for contact in found["contacts"]) or None
+    line["called_by"] = found["called"]["by"] if found["called"] else None
+    line["meeting"] = meeting["starts"] if meeting else None
+    table("Planning", tuple(line), [line], zone)
+    if found["plans"]:
+        columns = ("id", "kind", "state", "versions", "changed_at", "tasks", "tasks_done")
+        table("Plans", columns, found["plans"], zone)
 
 
 def _in_days(case: dict[str, Any], zone: tzinfo) -> dict[str, Any]:

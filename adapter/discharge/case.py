@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, tzinfo
 from enum import StrEnum
 
-from adapter.discharge.notices import Moment, Notice, NoticeKind, Standing, instant, local_date
+from adapter.discharge.notices import Decliner, Moment, Notice, NoticeKind, Standing, instant, local_date
 from adapter.discharge.sentences import Sentence
 
 
@@ -127,6 +127,10 @@ class Case:
         if len(found) < 2:
             return self._by_kind[found.pop()] if found else ()
         return tuple(e for e in self.entries if e.counts and e.notice.kind in found)
+
+    def ending(self, kind: NoticeKind) -> tuple[Entry, ...]:
+        """The entries of that kind that end something: a party that declines a plan ends nothing by it."""
+        return tuple(e for e in self.of(kind) if e.notice.declined_by is not Decliner.PARTY)
 
     @property
     def placements(self) -> tuple[str, ...]:

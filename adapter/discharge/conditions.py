@@ -21,7 +21,7 @@ def lacks(
     reading: Reading, required: Requirement, occasion: Occasion, party: str | None, at: datetime
 ) -> Sentence | None:
     """What is missing at `at`, or None where the condition is fulfilled."""
-    waived = any(e.at <= at for e in reading.case.of(*required.waived_by)) if required.waived_by else False
+    waived = any(e.at <= at for kind in required.waived_by for e in reading.case.ending(kind))
     if waived or not occasion.flagged(required.only_if):
         return None
     told = _told(reading, required.telling, party)
@@ -88,7 +88,7 @@ def _opening(
     if not conditions:
         return base, ()
     changes = {at for r in conditions for _, at in _told(reading, r.telling, party)}
-    changes |= {e.at for r in conditions if r.waived_by for e in reading.case.of(*r.waived_by)}
+    changes |= {e.at for r in conditions for kind in r.waived_by for e in reading.case.ending(kind)}
     first = local_date(base, reading.zone)
     days = sorted({first, *(day for at in changes if (day := reading.next_day(at)) > first)})
     missing: tuple[Sentence, ...] = ()

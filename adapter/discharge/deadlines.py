@@ -8,7 +8,7 @@ harm. Each deadline carries the sentences that say how it was counted and what b
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from adapter.discharge.agreement import Agreement
@@ -16,13 +16,18 @@ from adapter.discharge.case import Case
 from adapter.discharge.conditions import opening
 from adapter.discharge.counting import in_time, local
 from adapter.discharge.lengths import Counted, about_the_figure, counted, whose
+from adapter.discharge.notices import local_date
 from adapter.discharge.occasions import Occasion, readinesses
 from adapter.discharge.pathways import FOLLOW_UP
+from adapter.discharge.plan_tasks import BASIS, KIND, TaskDue, tasks_due
 from adapter.discharge.reading import Reading, Start, readings
 from adapter.discharge.readmission import watched_from
-from adapter.discharge.rules import Placement, Replaced
+from adapter.discharge.rules import ACTORS, Placement, Replaced
 from adapter.discharge.sentences import Say, Sentence, of_file
 from adapter.discharge.wording import said
+
+REMIND_OF_TASK = timedelta(days=1)
+"""How long before the time of a plan's task its party is reminded."""
 
 
 class DeadlineState(StrEnum):
@@ -52,6 +57,7 @@ class Deadline:
     opens_at: datetime | None = None  # what is done before does not count; None: from the start on
     placement: Placement | None = None  # the pathway or group that asks for it
     quiet: bool = False  # nobody is alarmed when it is missed
+    about: str | None = None  # tells it from others of its kind for the same party: the plan and its task
     how: Callable[[], Sentence] = field(compare=False, repr=False)
     remarks: tuple[Sentence, ...] = ()  # why void, blocked, suspended or counted from elsewhere
     replaced: tuple[Replaced, ...] = ()  # what an agreement has put in place of the rule's own values
@@ -80,7 +86,8 @@ def deadlines(
     if len(made) < len(found):
         made += _strictest(d for d in found if d.kind.startswith(FOLLOW_UP))
     made += _watch(case, agreement, now, roles or {})
-    return tuple(sorted(made, key=lambda d: (d.due_at, d.kind, d.party or "", d.since)))
+    made += _plan_tasks(case, agreement, now, roles or {})
+    return tuple(sorted(made, key=lambda d: (d.due_at, d.kind, d.party or "", d.since, d.about or "")))
 
 
 def _strictest(follow_ups: Iterable[Deadline]) -> Iterator[Deadline]:
@@ -116,6 +123,53 @@ def _watch(case: Case, terms: Agreement, now: datetime, roles: Mapping[str, str]
     length = counted(reading, occasion, None, start) if start is not None else None
     if start is not None and length is not None:
         yield _deadline(reading, occasion, None, start, length)
+
+
+def _plan_tasks(case: Case, terms: Agreement, now: datetime, roles: Mapping[str, str]) -> Iterator[Deadline]:
+    """What the plans of the case ask for by a time; nothing of what is told after the rules have ended."""
+    last = terms.country.valid_to
+    for due in tasks_due(case):
+        if last is None or local_date(due.since, terms.zone) <= last:
+            yield _plan_task(due, case, now, roles)
+
+
+def _plan_task(due: TaskDue, case: Case, now: datetime, roles: Mapping[str, str]) -> Deadline:
+    state, at, remarks = _task_state(due, now)
+    is_open = state is DeadlineState.OPEN
+    return Deadline(
+        kind=KIND,
+        actor=_actor(due.owner, case, roles),
+        party=due.owner,
+        due_at=due.due_at,
+        state=state,
+        basis=BASIS,
+        confidence="local",
+        since=due.since,
+        settled_at=local(at, case.zone) if at is not None else None,
+        remind_at=local(max(due.since, due.due_at - REMIND_OF_TASK), case.zone) if is_open else None,
+        about=due.about,
+        how=lambda: due.counted,
+        remarks=tuple(remarks),
+    )
+
+
+def _task_state(due: TaskDue, now: datetime) -> tuple[DeadlineState, datetime | None, list[Sentence]]:
+    ended_at = due.ended[0] if due.ended is not None else None
+    if due.done_at is not None and (ended_at is None or due.done_at <= ended_at):
+        state = DeadlineState.MET if in_time(due.done_at, due.due_at) else DeadlineState.MET_LATE
+        return state, due.done_at, due.in_words
+    if ended_at is not None:
+        return DeadlineState.VOID, ended_at, [*due.why_over, *due.in_words]
+    state = DeadlineState.OPEN if in_time(now, due.due_at) else DeadlineState.MISSED
+    return state, None, due.in_words
+
+
+def _actor(owner: str, case: Case, roles: Mapping[str, str]) -> str:
+    """The owner's role; one that nobody has registered is the hospital of the case, or the municipality."""
+    role = roles.get(owner)
+    if role in ACTORS:
+        return role
+    return "hospital" if owner == case.hospital else "municipality"
 
 
 def _deadlines(reading: Reading) -> Iterator[Deadline]:

@@ -83,11 +83,56 @@ class AnswerValue(StrEnum):
     UNCLASSIFIED = "unclassified"
 
 
+class PlanKind(StrEnum):
+    """Which kind of plan it is. Joint plans are made and shared with the patient's consent only."""
+
+    SIP = "sip"  # samordnad individuell plan: HSL 16:4, SoL 10:8, lag 2017:612 4:2
+    INDIVIDUAL_PLAN = "individual-plan"  # individuell plan: pasient- og brukerrettighetsloven 2-5
+    DISCHARGE_PLAN = "discharge-plan"
+
+
+class Decliner(StrEnum):
+    """Who does not take part in the planning."""
+
+    PATIENT = "patient"
+    PARTY = "party"  # one of those who were called
+
+
 YEARS = range(1950, 2200)
 """In which anything can happen to a patient; a year outside is a slip."""
 
 Moment = datetime | date
 """An aware instant, or a day where the message gives no time of day."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlanTask:
+    """What one party has taken upon itself, or been asked to do, by a plan."""
+
+    id: str  # the Task's own, the same in every version of the plan
+    owner: str | None  # the party; None where the patient or next of kin does it
+    due: Moment | None  # an instant, or a day that counts to its last second
+    status: str  # FHIR Task.status
+    what: str | None = None  # in words; never with a name or a number of a person
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """One version of a plan; a later notice about the plan of the same id is a later version."""
+
+    id: str
+    kind: PlanKind | None = None  # None where the message does not say it
+    status: str = "active"  # FHIR CarePlan.status: draft, active, on-hold, revoked, completed, …
+    tasks: tuple[PlanTask, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Meeting:
+    """The meeting at which a plan is made: called to by a SIP call, or told of by the plan."""
+
+    starts: Moment
+    ends: datetime | None = None
+    status: str = "proposed"  # FHIR Appointment.status; fulfilled when it has been held
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,9 +170,15 @@ class Notice:
     follow_up: date | None = None  # the day that the message itself names for a follow-up
     fulfils: str | None = None  # which kind of follow-up was made, as `call`; None: whichever it could be
     placement: str | None = None  # the pathway or priority group on which the case is placed, by its name
+    refused: bool = False  # of a consent that does not stand: refused at once, and not withdrawn later
+    declined_by: Decliner | None = None  # None: not said, and taken for the patient
+    contact: str | None = None  # the organisation of the fixed care contact or coordinator that is named
+    meeting: Meeting | None = None
+    plan: Plan | None = None
 
     def __post_init__(self) -> None:
-        for moment in (self.sent_at, self.occurred, self.admitted, self.ready):
+        told = (self.sent_at, self.occurred, self.admitted, self.ready)
+        for moment in (*told, *((self.meeting.starts, self.meeting.ends) if self.meeting else ())):
             if isinstance(moment, datetime) and moment.tzinfo is None:
                 raise ValueError("instants of a notice must be timezone-aware")
 

@@ -418,7 +418,7 @@ class Reading:
                 if occasion.withdrawn_at is not None:
                     found.append(self._ending(occasion.withdrawn_at, kind))
             elif self.case.has(kind):
-                found.extend(self._ending(e.at.astimezone(UTC), kind) for e in self.case.of(kind))
+                found.extend(self._ending(e.at.astimezone(UTC), kind) for e in self.case.ending(kind))
             elif kind is NoticeKind.DECEASED and self.case.died_at is not None:
                 found.append(self._ending(self.case.died_at, kind))
         return sorted(found, key=lambda end: (end.at, end.kind)) if len(found) > 1 else found

@@ -5,7 +5,7 @@ in it is a ConfigurationError that names the event and the key. The described ca
 another stay of the same patient name it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
@@ -14,7 +14,19 @@ from typing import Any, TypeVar
 from adapter.discharge.agreement import Agreement, agreement, country, read_accord
 from adapter.discharge.case import Evidence, Fact, Step
 from adapter.discharge.explaining import explained, following
-from adapter.discharge.notices import YEARS, AnswerValue, Notice, NoticeKind, Standing, local_date
+from adapter.discharge.notices import (
+    YEARS,
+    AnswerValue,
+    Decliner,
+    Meeting,
+    Notice,
+    NoticeKind,
+    Plan,
+    PlanKind,
+    PlanTask,
+    Standing,
+    local_date,
+)
 from adapter.discharge.pathways import NOTHING, TABLES, read_own
 from adapter.discharge.readmission import courses, links
 from adapter.discharge.rulefile import Table
@@ -40,6 +52,10 @@ _OF_KIND = {
     "fulfils": NoticeKind.FOLLOWED_UP,
     "placement": NoticeKind.PLACED,
     "off": NoticeKind.PLACED,
+    "refused": NoticeKind.CONSENT_WITHDRAWN,
+    "declined_by": NoticeKind.SIP_DECLINED,
+    "meeting": NoticeKind.SIP_CALL,
+    "plan": NoticeKind.CARE_PLAN,
 }
 _NAMES_A_DAY = (NoticeKind.DISCHARGE_REPORT, NoticeKind.DISCHARGE_SUMMARY, NoticeKind.CARE_PLAN)
 _KEYS = ("kind", *_TIMES, *_PARTIES, *_OF_KIND, "planned_discharge", "follow_up", "stay")
@@ -174,8 +190,16 @@ class _Event:
 
     def roles(self) -> dict[str, str]:
         """The parties that the event names, each with its role."""
-        named = [*self._named("sender"), *self._named("by"), *self._named("receiver")]
+        named = [*self._named("sender"), *self._named("by"), *self._named("receiver"), *self._owners()]
         return dict(named)
+
+    def _owners(self) -> Iterator[tuple[str, str]]:
+        """The parties that own a task of the plan, where they can be read; `_task` says what cannot."""
+        plan = self.content.get("plan")
+        tasks = plan.get("tasks") if isinstance(plan, Mapping) else None
+        for task in tasks if isinstance(tasks, list) else ():
+            if isinstance(task, Mapping):
+                yield from _Event(task, self.number, f"{self.where}, plan, tasks")._named("owner")
 
     def facts(self, usual: Mapping[str, str], terms: Agreement) -> list[Fact]:
         """The notice, and what is known of its way to each receiver; `usual` is who has a role if unsaid."""
@@ -221,7 +245,55 @@ class _Event:
             acute=self._flag("acute"),
             fulfils=self._fulfils(terms),
             placement=self._placement(at, terms) if kind is NoticeKind.PLACED else None,
+            refused=bool(self._flag("refused")),
+            declined_by=self._one_of("declined_by", Decliner) if "declined_by" in content else None,
+            meeting=self._meeting(),
+            plan=self._plan(sender),
         )
+
+    def _meeting(self) -> Meeting | None:
+        if self.content.get("meeting") is None:
+            return None
+        return Meeting(starts=_instant(self.content, "meeting", self.where))
+
+    def _plan(self, sender: str) -> Plan | None:
+        """The plan of a care plan, `{"kind", "status", "id", "tasks"}`; each may be left out."""
+        if self.content.get("plan") is None:
+            return None
+        where = f"{self.where}, plan"
+        told = _Event(_object(self.content["plan"], where), self.number, where)
+        _known(told.content, ("id", "kind", "status", "tasks"), where)
+        tasks = told.content.get("tasks", [])
+        if not isinstance(tasks, list):
+            raise ConfigurationError(f"{where}, tasks: must be a list")
+        return Plan(
+            id=told._text("id", "the described plan"),
+            kind=told._one_of("kind", PlanKind) if "kind" in told.content else None,
+            status=told._text("status", "active"),
+            tasks=tuple(self._task(task, f"{where}, tasks[{n}]", sender) for n, task in enumerate(tasks)),
+        )
+
+    def _task(self, written: Any, where: str, sender: str) -> PlanTask:
+        """`{"id", "owner", "due", "status", "what"}`; the owner is the plan's sender where none is named."""
+        told = _Event(_object(written, where), self.number, where)
+        _known(told.content, ("id", "owner", "due", "status", "what"), where)
+        due = told.content.get("due")
+        by_day = isinstance(due, str) and len(due) == 10
+        owners = [party for party, _ in told._named("owner")]
+        return PlanTask(
+            id=told._text("id", None),
+            owner=owners[0] if owners else sender,
+            due=told._day("due") if by_day or due is None else _instant(told.content, "due", where),
+            status=told._text("status", "requested"),
+            what=told._text("what", "") or None,
+        )
+
+    def _text(self, key: str, usual: str | None) -> str:
+        value = self.content.get(key, usual)
+        if not isinstance(value, str):
+            said = "is missing; write a text" if value is None else "must be text"
+            raise ConfigurationError(f"{self.where}: {key}: {said}")
+        return value
 
     def _stay(self) -> str:
         named = self.content.get("stay", "the described stay")

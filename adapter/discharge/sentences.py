@@ -126,6 +126,16 @@ class Say(StrEnum):
     ACUTE_UNKNOWN = "no message says whether the admission was acute"
     TIMES_UNKNOWN = "the discharge or the admission was told as a day without a time"
 
+    # the planning
+    NO_CONSENT = "the patient has not consented to the sharing of a plan: nobody has told of a consent"
+    CONSENT_REFUSED = "the patient refused consent {at}: nothing of a plan may be shared"
+    CONSENT_WITHDRAWN = "the patient withdrew consent {at}: nothing more of a plan may be shared"
+    PLAN_TASK = "a task of the plan that was told {at}, which names the time by which: {due}"
+    PLAN_TASK_WHAT = "the task: {what}"
+    TASK_CALLED_OFF = "the task was called off {at}"
+    TASK_LEFT_OUT = "the plan no longer has the task {at}"
+    PLAN_REVOKED = "the plan was taken back {at}"
+
     # payment
     NO_READY_NOTICE = "no ready notice has been sent"
     NOTHING_HAPPENED = "nothing has happened"

@@ -6,14 +6,15 @@ as `Type/id` (both are in use, F-04). Resources carry FHIR R4 (4.0.1) content on
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from html import escape
 from re import ASCII, IGNORECASE, compile
 from typing import Any
 from urllib.parse import quote
 
 from adapter.discharge import notices
-from adapter.messaging.envelope import HER, PERSON_SYSTEMS, Address
+from adapter.errors import Refused
+from adapter.messaging.envelope import HER, LONGEST_ID, PERSON_SYSTEMS, Address
 
 Resource = dict[str, Any]
 Bundle = dict[str, Any]
@@ -25,7 +26,9 @@ EVENT_SYSTEM = f"{CANONICAL}/CodeSystem/discharge-events"
 ANSWER_SYSTEM = f"{CANONICAL}/CodeSystem/answers"
 FOLLOW_UP_SYSTEM = f"{CANONICAL}/CodeSystem/follow-ups"
 PLACEMENT_SYSTEM = f"{CANONICAL}/CodeSystem/placements"
-"""Code system of Task.businessStatus in an answer."""
+PLAN_KIND_SYSTEM = f"{CANONICAL}/CodeSystem/care-plan-kinds"
+TEAM_ROLE_SYSTEM = f"{CANONICAL}/CodeSystem/care-team-roles"
+DECLINER_SYSTEM = f"{CANONICAL}/CodeSystem/decliners"
 
 YEARS = notices.YEARS
 """Outside of these a time is a slip of the pen, and arithmetic with zones becomes unsafe."""
@@ -114,6 +117,30 @@ class Unit:
 def instant_text(moment: datetime | date) -> str:
     """A FHIR dateTime, with its offset, or a date."""
     return moment.isoformat()
+
+
+def moment(text: Any, zone: tzinfo) -> notices.Moment | None:
+    """A FHIR date, dateTime or instant; a time without offset is local. None where there is none."""
+    if not isinstance(text, str) or not text:
+        return None
+    try:
+        found = date.fromisoformat(text) if len(text) == 10 else datetime.fromisoformat(text)
+    except ValueError:
+        raise Refused("a date or time in the message cannot be read", code="value") from None
+    if found.year not in YEARS:
+        raise Refused(f"a date or time in the message is not in {YEARS[0]} to {YEARS[-1]}", code="value")
+    if not isinstance(found, datetime) or found.tzinfo:
+        return found
+    return found.replace(tzinfo=zone)
+
+
+def coded(concepts: Any, system: str) -> str | None:
+    """The first code of `system` in a list of CodeableConcepts; Refused where it is endless."""
+    codings = (c for concept in concepts or () if concept for c in concept.get("coding") or ())
+    found = next((c["code"] for c in codings if c.get("system") == system and c.get("code")), None)
+    if found is not None and len(found) > LONGEST_ID:
+        raise Refused(f"a code of {system} is longer than {LONGEST_ID} characters", code="value")
+    return found
 
 
 def same_id(text: str) -> str:

@@ -20,19 +20,20 @@ from adapter.fhir.bundles import (
     EVENT_SYSTEM,
     FOLLOW_UP_SYSTEM,
     PLACEMENT_SYSTEM,
-    YEARS,
     Bundle,
     Clinician,
     Resource,
     Subject,
     Unit,
     address_of,
+    coded,
     endpoint_of,
     entry,
     extension,
     follow,
     header,
     instant_text,
+    moment,
     narrative,
     of_type,
     organization,
@@ -44,6 +45,7 @@ from adapter.fhir.bundles import (
 )
 from adapter.fhir.parts import (
     ENDED,
+    SIP_MEETING,
     TASK_STATUS,
     acute_in,
     check_up_of,
@@ -53,6 +55,7 @@ from adapter.fhir.parts import (
     patient_of,
     practitioner_of,
 )
+from adapter.fhir.planning import graph_of, planning_in
 from adapter.messaging.envelope import LONGEST_ID, Address
 
 K = NoticeKind
@@ -95,7 +98,19 @@ def message_bundle(
         provider = organization(hospital, new_id("hospital"))
         extra.append(provider)
     encounter = encounter_of(notice, patient, provider, new_id("encounter"), discharged_to)
-    focus = focus_of(notice, patient, encounter, sending, new_id("focus"))
+
+    def party(token: str) -> Resource:
+        """The Organization of that address in the message, which gets one where it has none."""
+        known = next((o for o in (sending, *receiving, *extra) if address_of(o).token == token), None)
+        if known is not None:
+            return known
+        system, _, value = token.partition("|")
+        made = organization(Address(identifiers=((system, value),)), new_id(f"party/{token}"))
+        extra.append(made)
+        return made
+
+    contact = party(notice.contact) if notice.contact is not None else None
+    focus = focus_of(notice, patient, encounter, sending, new_id("focus"), contact)
     if notice.text:
         focus["text"] = narrative(notice.text)
     head = _header(notice, sending, receiving, receivers, focus, unit)
@@ -106,6 +121,7 @@ def message_bundle(
     parts = [head, patient, encounter]
     if focus is not encounter:
         parts.append(focus)
+    parts += graph_of(notice, focus, patient, encounter, party, new_id)
     check_up = check_up_of(notice, patient, new_id("check-up"))
     if check_up is not None:
         parts.append(check_up)
@@ -174,6 +190,7 @@ def notice_in(bundle: Bundle, *, zone: tzinfo) -> Notice:
     sent_at = moment(bundle.get("timestamp"), zone)
     if not isinstance(sent_at, datetime):
         raise Refused("Bundle.timestamp must be an instant with its offset", code="required")
+    standing = _standing(head)
     return Notice(
         kind=kind,
         message_id=same_id(str(head.get("id", ""))),
@@ -193,40 +210,38 @@ def notice_in(bundle: Bundle, *, zone: tzinfo) -> Notice:
         sip_needed=bool(extension(encounter, "sip-needed")),
         psychiatric=bool(extension(encounter, "psychiatric")),
         open_care_available=extension(encounter, "open-care-available"),
-        standing=_standing(head),
+        standing=standing,
         refers_to=refers_to_in(head),
         reserved=bool(extension(head, "reserved")),
         text=plain_text(focus),
         acute=acute_in(encounter),
         moved=moved_in(encounter),
-        follow_up=_follow_up(bundle, zone),
-        fulfils=_coded([task.get("code")], FOLLOW_UP_SYSTEM) if kind is K.FOLLOWED_UP else None,
-        placement=_placement(focus, _standing(head)) if kind is K.PLACED else None,
+        follow_up=_follow_up(bundle, kind, zone),
+        fulfils=coded([task.get("code")], FOLLOW_UP_SYSTEM) if kind is K.FOLLOWED_UP else None,
+        placement=_placement(focus, standing) if kind is K.PLACED else None,
+        **planning_in(bundle, focus, kind, standing, zone),
     )
 
 
 def _placement(plan: Resource, standing: Standing) -> str | None:
     """The pathway or group that a CarePlan's category names; Refused where it must and does not."""
-    found = _coded(plan.get("category"), PLACEMENT_SYSTEM)
+    found = coded(plan.get("category"), PLACEMENT_SYSTEM)
     if found is None and standing is not Standing.CANCELLATION:
         raise Refused(f"CarePlan.category names nothing of {PLACEMENT_SYSTEM}", code="required")
     return found
 
 
-def _coded(concepts: Any, system: str) -> str | None:
-    """The first code of `system` in a list of CodeableConcepts."""
-    codings = (c for concept in concepts or () if concept for c in concept.get("coding") or ())
-    found = next((c["code"] for c in codings if c.get("system") == system and c.get("code")), None)
-    if found is not None and len(found) > LONGEST_ID:
-        raise Refused(f"a code of {system} is longer than {LONGEST_ID} characters", code="value")
-    return found
+def _follow_up(bundle: Bundle, kind: NoticeKind, zone: tzinfo) -> date | None:
+    """The first day for which a ServiceRequest that still stands asks for a follow-up.
 
-
-def _follow_up(bundle: Bundle, zone: tzinfo) -> date | None:
-    """The first day for which a ServiceRequest that still stands asks for a follow-up."""
+    A plan asks for much else by its ServiceRequests: there, only for the meeting that follows it up.
+    """
     days = []
     for resource in resources(bundle):
         if resource.get("resourceType") != "ServiceRequest" or resource.get("status") in _NOT_ASKED:
+            continue
+        code = resource.get("code")
+        if kind is K.CARE_PLAN and code and coded([code], FOLLOW_UP_SYSTEM) != SIP_MEETING:
             continue
         at = resource.get("occurrenceDateTime") or (resource.get("occurrencePeriod") or {}).get("start")
         found = moment(at, zone)
@@ -298,21 +313,6 @@ def clinician_in(bundle: Bundle) -> Clinician | None:
         given=_given(name),
         profession=coding.get("code"),
     )
-
-
-def moment(text: Any, zone: tzinfo) -> Moment | None:
-    """A FHIR date, dateTime or instant; a time without offset is local. None where there is none."""
-    if not isinstance(text, str) or not text:
-        return None
-    try:
-        found = date.fromisoformat(text) if len(text) == 10 else datetime.fromisoformat(text)
-    except ValueError:
-        raise Refused("a date or time in the message cannot be read", code="value") from None
-    if found.year not in YEARS:
-        raise Refused(f"a date or time in the message is not in {YEARS[0]} to {YEARS[-1]}", code="value")
-    if not isinstance(found, datetime) or found.tzinfo:
-        return found
-    return found.replace(tzinfo=zone)
 
 
 def plain_text(resource: Resource) -> str | None:

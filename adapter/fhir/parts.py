@@ -18,8 +18,12 @@ from adapter.fhir.bundles import (
     reference,
     with_extension,
 )
+from adapter.fhir.planning import say_planning
 
 K = NoticeKind
+
+SIP_MEETING = "sip-meeting"
+"""The follow-up for which a plan names the day: the meeting at which it is looked at again."""
 
 CLASS_SYSTEM = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 PRIORITY_SYSTEM = "http://terminology.hl7.org/CodeSystem/v3-ActPriority"
@@ -139,7 +143,7 @@ def check_up_of(notice: Notice, patient: Resource, resource_id: str) -> Resource
     """The appointment that the message itself makes for a follow-up, if it makes one."""
     if notice.follow_up is None:
         return None
-    return {
+    made: Resource = {
         "resourceType": "ServiceRequest",
         "id": resource_id,
         "status": "active",
@@ -147,6 +151,9 @@ def check_up_of(notice: Notice, patient: Resource, resource_id: str) -> Resource
         "subject": reference(patient),
         "occurrenceDateTime": notice.follow_up.isoformat(),
     }
+    if notice.kind is K.CARE_PLAN:
+        made["code"] = {"coding": [{"system": FOLLOW_UP_SYSTEM, "code": SIP_MEETING}]}
+    return made
 
 
 def practitioner_of(clinician: Clinician, resource_id: str) -> Resource:
@@ -231,12 +238,26 @@ def _say_of_stay(made: Resource, notice: Notice) -> None:
 
 
 def focus_of(
-    notice: Notice, patient: Resource, stay: Resource, author: Resource, resource_id: str
+    notice: Notice,
+    patient: Resource,
+    stay: Resource,
+    author: Resource,
+    resource_id: str,
+    contact: Resource | None = None,
 ) -> Resource:
-    """The resource in focus; the Encounter itself for everything that happens to the stay."""
-    kind = FOCUS[notice.kind]
-    if kind == "Encounter":
+    """The resource in focus; the Encounter itself for everything that happens to the stay.
+
+    `contact` is the organisation of the fixed care contact or coordinator whom the notice names.
+    """
+    if FOCUS[notice.kind] == "Encounter":
         return stay
+    made = _focus(notice, patient, stay, author, resource_id)
+    say_planning(made, notice, contact)
+    return made
+
+
+def _focus(notice: Notice, patient: Resource, stay: Resource, author: Resource, resource_id: str) -> Resource:
+    kind = FOCUS[notice.kind]
     concept = {"coding": [{"system": EVENT_SYSTEM, "code": notice.kind.value}]}
     made: Resource = {"resourceType": kind, "id": resource_id}
     if kind == "Consent":

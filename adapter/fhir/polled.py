@@ -16,10 +16,11 @@ from adapter.fhir.bundles import (
     address_of,
     endpoint_of,
     follow,
+    moment,
     reference,
     with_extension,
 )
-from adapter.fhir.notices import moment, subject_in
+from adapter.fhir.notices import subject_in
 from adapter.messaging.envelope import LONGEST_ID, Address, Envelope
 
 TYPES = ("Task", "CarePlan")

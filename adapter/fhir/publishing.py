@@ -15,17 +15,30 @@ from pathlib import Path
 
 import orjson
 
-from adapter.discharge.notices import AnswerValue, Notice, NoticeKind, Standing
+from adapter.discharge.notices import (
+    AnswerValue,
+    Decliner,
+    Meeting,
+    Notice,
+    NoticeKind,
+    Plan,
+    PlanKind,
+    PlanTask,
+    Standing,
+)
 from adapter.fhir import wire
 from adapter.fhir.bundles import (
     ANSWER_SYSTEM,
     CANONICAL,
+    DECLINER_SYSTEM,
     EVENT_SYSTEM,
     EXTENSIONS,
     FNR,
     FOLLOW_UP_SYSTEM,
     PLACEMENT_SYSTEM,
+    PLAN_KIND_SYSTEM,
     RECEIPT_EVENT,
+    TEAM_ROLE_SYSTEM,
     Bundle,
     Clinician,
     Resource,
@@ -76,6 +89,29 @@ FOLLOW_UP_TEXT = {
 }
 
 
+PLAN_KIND_TEXT = {
+    PlanKind.SIP: (
+        "SIP",
+        "Coordinated individual plan of region and municipality, with the patient's consent.",
+    ),
+    PlanKind.INDIVIDUAL_PLAN: ("Individual plan", "Norwegian individual plan, with the patient's consent."),
+    PlanKind.DISCHARGE_PLAN: ("Discharge plan", "What is planned around the discharge; it needs no consent."),
+}
+
+TEAM_ROLE_TEXT = {
+    "fixed-care-contact": (
+        "Fixed care contact",
+        "Whom primary care has named to keep the patient's care together.",
+    ),
+    "coordinator": ("Coordinator", "Whom the municipality has named to coordinate the individual plan."),
+}
+
+DECLINER_TEXT = {
+    Decliner.PATIENT: ("Patient", "The patient does not want the planning, which ends it."),
+    Decliner.PARTY: ("Party", "A party that was called does not take part; the others plan on."),
+}
+
+
 def vocabulary() -> dict[str, dict[str, str]]:
     """The events in their order, each with display, definition and the terms of the three countries."""
     text = files("adapter.fhir").joinpath("definitions", "events.toml").read_text(encoding="utf-8")
@@ -86,6 +122,7 @@ def definitions() -> dict[str, Resource]:
     """Every published resource by its file name."""
     words = vocabulary()
     made = [_events(words), _answers(), _receipt_details(), _follow_ups(), _placements()]
+    made += [_plan_kinds(), _team_roles(), _decliners()]
     made += [_message(code, word) for code, word in words.items()]
     made += [_extension(name) for name in EXTENSIONS]
     return {f"{resource['resourceType']}-{resource['id']}.json": resource for resource in made}
@@ -155,6 +192,33 @@ def _follow_ups() -> Resource:
         *((code, *text) for code, text in FOLLOW_UP_TEXT.items()),
     )
     return {key: value for key, value in made.items() if key != "count"} | {"content": "fragment"}
+
+
+def _plan_kinds() -> Resource:
+    return _codes(
+        PLAN_KIND_SYSTEM,
+        "Care plan kinds",
+        "Which kind of plan it is: CarePlan.category, beside the event.",
+        *((kind.value, *text) for kind, text in PLAN_KIND_TEXT.items()),
+    )
+
+
+def _team_roles() -> Resource:
+    return _codes(
+        TEAM_ROLE_SYSTEM,
+        "Care team roles",
+        "In which role a notice names somebody: CareTeam.participant.role.",
+        *((code, *text) for code, text in TEAM_ROLE_TEXT.items()),
+    )
+
+
+def _decliners() -> Resource:
+    return _codes(
+        DECLINER_SYSTEM,
+        "Decliners",
+        "Who does not take part in the planning: Communication.reasonCode.",
+        *((who.value, *text) for who, text in DECLINER_TEXT.items()),
+    )
 
 
 def _placements() -> Resource:
@@ -244,6 +308,20 @@ _WINTER = timezone(timedelta(hours=1))
 _ADMITTED = datetime(2014, 11, 3, 9, 15, tzinfo=_WINTER)
 _HAPPENED = datetime(2014, 11, 6, 10, 30, tzinfo=_WINTER)
 _SENT = datetime(2014, 11, 6, 10, 32, tzinfo=_WINTER)
+_MEETING = datetime(2014, 11, 7, 13, 0, tzinfo=_WINTER)
+_PLAN = Plan(
+    id="plan-2014-1103",
+    kind=PlanKind.DISCHARGE_PLAN,
+    tasks=(
+        PlanTask(
+            id="task-2014-1103-1",
+            owner=MUNICIPALITY.token,
+            due=date(2014, 11, 12),
+            status="accepted",
+            what="Hjelpemiddel på plass heime",
+        ),
+    ),
+)
 _NAMESPACE = uuid.UUID("2f6f1b1e-7d0a-5b43-9f5a-6a0d5b9c8e11")
 _TEXT = {
     K.CARE_NEEDS: "Treng hjelp til morgonstell.\nGår med rullator.",
@@ -285,6 +363,10 @@ def example_notice(kind: NoticeKind) -> Notice:
         text=_TEXT.get(kind),
         fulfils="call" if kind is K.FOLLOWED_UP else None,
         placement="hip-fracture" if kind is K.PLACED else None,
+        declined_by=Decliner.PATIENT if kind is K.SIP_DECLINED else None,
+        contact=sender.token if kind in (K.FIXED_CONTACT_NAMED, K.COORDINATOR_NAMED) else None,
+        meeting=Meeting(starts=_MEETING, ends=_MEETING + timedelta(hours=1)) if kind is K.SIP_CALL else None,
+        plan=_PLAN if kind is K.CARE_PLAN else None,
     )
 
 

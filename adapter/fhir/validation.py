@@ -24,11 +24,12 @@ from adapter.fhir.bundles import (
     address_of,
     extension,
     follow,
+    moment,
     of_type,
     resources,
 )
 from adapter.fhir.codes import PARTICIPATION, REQUIRED, RESPONSE, SEVERITY
-from adapter.fhir.notices import event_kind, moment, receivers_in, subject_in
+from adapter.fhir.notices import event_kind, receivers_in, subject_in
 from adapter.fhir.parts import ENDED
 from adapter.messaging.envelope import LONGEST_ID
 

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from adapter.cases import Cases, late_from
 from adapter.discharge.notices import spoken
+from adapter.discharge.plan_tasks import KIND as PLAN_TASK
 from adapter.messaging.register import Register, Side
 from adapter.outbox import Outbox
 from adapter.store import Store
@@ -111,7 +112,7 @@ class Deadlines:
         """What must be done, by whom and for whom, by the names that people know."""
         acting = self._acting(tx, row)
         name = self.register.name(acting) if acting else f"the {spoken(row['actor'])}"
-        for_whom = row["party"] if row["actor"] == "hospital" else None
+        for_whom = row["party"] if row["actor"] == "hospital" and row["party"] != acting else None
         return f"{spoken(row['kind'])} by {name}" + (
             f" for {self.register.name(for_whom)}" if for_whom else ""
         )
@@ -123,11 +124,11 @@ class Deadlines:
 
     def _acting(self, tx: Connection, row: Row) -> str | None:
         """The party that must act, where it is known."""
+        if row["actor"] != "hospital" or row["kind"] == PLAN_TASK:
+            acting: str | None = row["party"]
+            return acting
         case = rows.get(tx, row["case_id"])
-        acting: str | None = (
-            row["party"] if row["actor"] != "hospital" else (case["hospital"] if case else None)
-        )
-        return acting
+        return case["hospital"] if case else None
 
     def _ours(self, tx: Connection, row: Row) -> bool:
         """Whether the party that must act is one of ours; a stranger in evaluation mode is."""

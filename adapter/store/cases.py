@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import fields
 from datetime import date, datetime
+from enum import StrEnum
 from functools import cache
 from typing import Any
 
@@ -24,12 +25,28 @@ from sqlalchemy import (
 )
 
 from adapter.discharge.case import Case, Evidence, Fact, Step
-from adapter.discharge.notices import AnswerValue, Notice, NoticeKind, Standing
+from adapter.discharge.notices import (
+    AnswerValue,
+    Decliner,
+    Meeting,
+    Moment,
+    Notice,
+    NoticeKind,
+    Plan,
+    PlanKind,
+    PlanTask,
+    Standing,
+)
 from adapter.store import statements
 from adapter.store.statements import Row, added, found
 from adapter.store.tables import case, deadline, fact, history, message
 
 _MOMENTS = ("sent_at", "occurred", "admitted", "ready", "planned_discharge", "receive_from", "follow_up")
+_WORDS: dict[str, type[StrEnum]] = {
+    "standing": Standing,
+    "answer": AnswerValue,
+    "declined_by": Decliner,
+}
 _DEFAULTS = {f.name: f.default for f in fields(Notice)}
 
 
@@ -60,7 +77,7 @@ _deadlines = (
 
 
 def text_of(known: Fact) -> str:
-    """A fact as compact JSON; what is as usual is left out."""
+    """A fact as compact JSON; what is as usual is left out. A meeting and a plan are objects of their own."""
     if isinstance(known, Evidence):
         values: dict[str, Any] = {
             "m": known.message_id, "s": known.sender, "p": known.party, "at": known.at.isoformat(),
@@ -90,16 +107,40 @@ def fact_of(kind: str, body: str) -> Fact:
         )
     for name in _MOMENTS:
         if name in values:
-            written = values[name]
-            day = len(written) == 10
-            values[name] = date.fromisoformat(written) if day else datetime.fromisoformat(written)
+            values[name] = _moment(values[name])
+    for name, words in _WORDS.items():
+        if name in values:
+            values[name] = words(values[name])
+    if "meeting" in values:
+        values["meeting"] = _meeting(values["meeting"])
+    if "plan" in values:
+        values["plan"] = _plan(values["plan"])
     values["kind"] = NoticeKind(kind)
     values["receivers"] = tuple(values.get("receivers", ()))
-    if "standing" in values:
-        values["standing"] = Standing(values["standing"])
-    if "answer" in values:
-        values["answer"] = AnswerValue(values["answer"])
     return Notice(**values)
+
+
+def _moment(written: str) -> Moment:
+    return date.fromisoformat(written) if len(written) == 10 else datetime.fromisoformat(written)
+
+
+def _meeting(written: dict[str, Any]) -> Meeting:
+    ends = written["ends"]
+    return Meeting(
+        starts=_moment(written["starts"]),
+        ends=datetime.fromisoformat(ends) if ends is not None else None,
+        status=written["status"],
+    )
+
+
+def _plan(written: dict[str, Any]) -> Plan:
+    tasks = (t | {"due": _moment(t["due"]) if t["due"] is not None else None} for t in written["tasks"])
+    return Plan(
+        id=written["id"],
+        kind=PlanKind(written["kind"]) if written["kind"] is not None else None,
+        status=written["status"],
+        tasks=tuple(PlanTask(**task) for task in tasks),
+    )
 
 
 _STEPS = frozenset(step.value for step in Step)

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from adapter.discharge.case import Fact, fold
-from adapter.discharge.notices import Notice, NoticeKind
+from adapter.discharge.notices import Notice, NoticeKind, Plan
 from adapter.store import cases as case_rows
 from adapter.store import deliveries as delivery_rows
 from adapter.store import messages as message_rows
@@ -100,11 +100,22 @@ def _notices(tx: Connection, row: Row, facts: Sequence[Fact]) -> list[Document]:
             "reserved": fact.reserved,
             "fulfils": fact.fulfils,
             "placement": fact.placement,
+            "refused": fact.refused,
+            "declined_by": fact.declined_by.value if fact.declined_by else None,
+            "contact": fact.contact,
+            "meeting": when(fact.meeting.starts) if fact.meeting else None,
+            "plan": _plan(fact.plan) if fact.plan else None,
             "evidence": evidence.get((fact.sender, fact.message_id), []),
         }
         for fact in facts
         if isinstance(fact, Notice)
     ]
+
+
+def _plan(plan: Plan) -> Document:
+    """Which plan a notice is a version of; its tasks are shown as deadlines."""
+    kind = plan.kind.value if plan.kind else None
+    return {"id": plan.id, "kind": kind, "status": plan.status, "tasks": len(plan.tasks)}
 
 
 def deadline(row: Row) -> Document:
@@ -120,6 +131,7 @@ def deadline(row: Row) -> Document:
         "state": row["state"],
         "basis": row["basis"],
         "reason": row["reason"] or None,
+        "about": row["about"],
         "settled_at": when(row["settled_at"]),
         "reminded_at": when(row["reminded_at"]),
         "noted_at": when(row["noted_at"]),

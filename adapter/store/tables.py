@@ -220,6 +220,7 @@ deadline = Table(
     Column("fired_at", Instant),
     Column("noted_at", Instant),  # when a person recorded what was done about its being missed
     Column("next_at", Instant),  # when the clock must look again; NULL when it never need
+    Column("about", Text),  # the plan and its task; NULL where kind, party and since tell it from others
     Index("deadline_case", "case_id"),
     Index(
         "deadline_next",

@@ -11,6 +11,7 @@ from typing import Any
 
 from adapter.discharge.case import Step
 from adapter.discharge.notices import instant
+from adapter.discharge.plan_tasks import KIND as PLAN_TASK
 from adapter.discharge.readmission import Verdict
 from adapter.inbox import STORED_HERE
 from adapter.store.statements import Row
@@ -56,6 +57,7 @@ def _notice(notice: Document, others: Sequence[Document], say: Wording) -> Event
         lines.append(f"On: {notice['placement']}.")
     if notice["fulfils"] is not None:
         lines.append(f"It was: {say.kind(notice['fulfils']).lower()}.")
+    lines += _planning(notice, say)
     if notice["reserved"]:
         lines.append("Reserved: only the addressed receiver may have it.")
     lines.append(f"Sent {say.local(notice['sent_at'])}.")
@@ -74,6 +76,22 @@ def _notice(notice: Document, others: Sequence[Document], say: Wording) -> Event
         href=f"/messages/{notice['message']}" if notice["message"] is not None else None,
         link="the message",
     )
+
+
+def _planning(notice: Document, say: Wording) -> list[str]:
+    """What a notice of the planning says beyond its kind."""
+    lines = []
+    if notice["refused"]:
+        lines.append("Refused at once.")
+    if notice["declined_by"] is not None:
+        lines.append(f"By the {notice['declined_by']}.")
+    if notice["contact"] is not None:
+        lines.append(f"At {say.party(notice['contact'])}.")
+    if notice["meeting"] is not None:
+        lines.append(f"Meeting {say.local(notice['meeting'])}.")
+    if notice["plan"] is not None:
+        lines.append(f"{say.plan_kind(notice['plan']['kind'])}, {notice['plan']['status']}.")
+    return lines
 
 
 def _evidence(notice: Document, say: Wording) -> tuple[Document, ...]:
@@ -110,7 +128,8 @@ def _instant(notice: Document, zone: tzinfo) -> datetime:
 
 
 def _deadline(deadline: Document, say: Wording) -> Event:
-    joint = " for " if deadline["actor"] == "hospital" else ", "
+    for_whom = deadline["actor"] == "hospital" and deadline["kind"] != PLAN_TASK
+    joint = " for " if for_whom else ", "
     whom = f"{joint}{say.party(deadline['party'])}" if deadline["party"] else ""
     lines = [f"By the {say.kind(deadline['actor']).lower()}{whom}.", f"Basis: {deadline['basis']}."]
     if deadline["reason"]:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from adapter.alarming import BY_HAND
 from adapter.cases import pseudonym
+from adapter.discharge.planning import document as told
 from adapter.errors import ConfigurationError, NotFound
 from adapter.fhir.bundles import NATIONAL_IDENTIFIERS, Subject
 from adapter.inbox import Inbox
@@ -353,6 +354,7 @@ def case(look: Look) -> View:
         "placements": on,
         "choices": [p for p in law.placements if p.holds(today) and p.name not in names],
         "follow_ups": law.follow_up_kinds,
+        "planning": told(look.inbox.cases.planning(look.tx, row["id"])),
         "events": timeline(known, case_rows.notes(look.tx, row["id"]), look.say),
         "ahead": [d for d in known["deadlines"] if d["state"] in ("open", "missed") and not d["noted_at"]],
     }

@@ -46,6 +46,40 @@ CASE_STATES = {
     "deceased": Mark(words="Deceased", level="plain"),
     "cancelled": Mark(words="Cancelled", level="plain"),
 }
+PLANNING_STATES = {
+    "not-started": Mark(words="Not begun", level="plain"),
+    "contact-named": Mark(words="Contact named", level="busy"),
+    "requested": Mark(words="A plan is asked for", level="busy"),
+    "called": Mark(words="Called to the meeting", level="busy"),
+    "met": Mark(words="Meeting held, no plan yet", level="busy"),
+    "proposed": Mark(words="Plan proposed, not agreed", level="busy"),
+    "agreed": Mark(words="Plan agreed", level="good"),
+    "followed-up": Mark(words="Plan followed up", level="good"),
+    "ended": Mark(words="Plan ended", level="plain"),
+    "declined": Mark(words="The patient declined", level="warn"),
+    "interrupted": Mark(words="Broken off", level="warn"),
+    "withdrawn": Mark(words="Waiting: the patient is not ready any more", level="warn"),
+    "consent-refused": Mark(words="Consent refused: nothing may be shared", level="warn"),
+    "consent-withdrawn": Mark(words="Consent withdrawn: nothing more may be shared", level="warn"),
+    "closed": Mark(words="Closed: the patient has died", level="plain"),
+}
+CONSENT_STATES = {
+    "none": Mark(words="Nobody has told of a consent", level="warn"),
+    "given": Mark(words="Given", level="good"),
+    "refused": Mark(words="Refused", level="warn"),
+    "withdrawn": Mark(words="Withdrawn", level="warn"),
+}
+PLAN_KINDS = {
+    "sip": "SIP",
+    "individual-plan": "Individual plan",
+    "discharge-plan": "Discharge plan",
+    None: "A plan that does not say its kind",
+}
+PLAN_STATES = {
+    "proposed": Mark(words="Proposed", level="busy"),
+    "agreed": Mark(words="Agreed", level="good"),
+    "ended": Mark(words="Ended", level="plain"),
+}
 # The filter of the log offers these words, and every badge of a delivery begins with one of them.
 DELIVERY_STATES = {
     "waiting": "Waiting",
@@ -205,6 +239,22 @@ class Wording:
     def case(self, state: str) -> Mark:
         """The state of a case."""
         return CASE_STATES.get(state, Mark(words=self.kind(state)))
+
+    def planning(self, state: str) -> Mark:
+        """How far the planning of a case has come."""
+        return PLANNING_STATES[state]
+
+    def consent(self, state: str) -> Mark:
+        """Whether the patient has consented to the sharing of a plan."""
+        return CONSENT_STATES[state]
+
+    def plan(self, state: str) -> Mark:
+        """What a plan is to those who make it."""
+        return PLAN_STATES[state]
+
+    def plan_kind(self, kind: str | None) -> str:
+        """What kind of plan it is."""
+        return PLAN_KINDS[kind]
 
     def delivery(self, shown: Document) -> Mark:
         """The state of a delivery, and for a waiting one what it waits for."""

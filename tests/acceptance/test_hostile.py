@@ -20,7 +20,7 @@ from starlette.requests import Request
 
 from adapter.errors import Refused, StoreError
 from adapter.fhir import wire
-from adapter.fhir.notices import moment
+from adapter.fhir.bundles import moment
 from adapter.mappings.kith import xml
 from adapter.messaging.envelope import HER, Address
 from adapter.messaging.register import Register
