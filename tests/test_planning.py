@@ -367,6 +367,16 @@ def test_a_plan_that_comes_after_the_withdrawal_is_held_though_it_was_sent_befor
     assert play.take(late)[0].code == "consent"
 
 
+def test_a_plan_is_taken_back_by_a_cancellation_also_after_the_consent_was_withdrawn(play):
+    play.take(*begun(play), consent(play), plan(play, at(8, 14)))
+    (entry,) = play.case.of(K.CARE_PLAN)
+    play.take(play.says(K.CONSENT_WITHDRAWN, VARDCENTRAL, VANNAS, at(10, 9)))
+    back = {"standing": Standing.CANCELLATION, "refers_to": entry.notice.message_id}
+    (taken,) = play.take(plan(play, at(10, 10), **back))
+    assert taken.outcome == "accepted"
+    assert play.planning.plans == ()
+
+
 def test_a_municipalitys_call_is_a_call_that_satisfies_nothing(play):
     play.take(*begun(play))
     play.take(play.says(K.SIP_CALL, VANNAS, f"{VARDCENTRAL} {LASARETT}", at(7, 9)))
@@ -467,6 +477,18 @@ def test_after_death_the_planning_and_every_task_is_closed(play):
 # --- tasks of the plan ------------------------------------------------------------------------------------
 
 
+def fire_at(play: Play, clock) -> None:
+    """The clock of the law looks once."""
+    built = play.stage.built
+    Deadlines(
+        store=built.store,
+        cases=built.inbox.cases,
+        outbox=play.stage.outbox,
+        register=built.register,
+        clock=clock,
+    )()
+
+
 def test_an_overdue_task_raises_an_alarm_that_ends_when_the_plan_says_that_it_is_done(play, clock):
     play.take(*begun(play), consent(play))
     clock.at = at(10, 8)
@@ -474,37 +496,53 @@ def test_an_overdue_task_raises_an_alarm_that_ends_when_the_plan_says_that_it_is
     beside = play.task("2", VANNAS, date(2024, 3, 15))
     own = play.task("3", LASARETT, at(14, 12))
     play.take(plan(play, at(10, 8), asked, beside, own))
-    built = play.stage.built
-    fire = Deadlines(
-        store=built.store,
-        cases=built.inbox.cases,
-        outbox=play.stage.outbox,
-        register=built.register,
-        clock=clock,
-    )
 
     def alarms() -> list[str]:
         rows = [a for a in play.stage.rows(tables.alarm, kind="deadline-missed") if a["until"] is None]
         return sorted(a["text"].split(" was due")[0] for a in rows if a["text"].startswith("plan task"))
 
     clock.at = at(15, 23, 59)
-    fire()
+    fire_at(play, clock)
     assert alarms() == ["plan task by Umeå lasarett"]
     clock.at = at(16, 0, 0)
-    fire()
+    fire_at(play, clock)
     assert alarms() == ["plan task by Umeå lasarett", *["plan task by Vännäs kommun"] * 2]
     assert not any("Hemtjänst" in row["text"] for row in play.stage.rows(tables.alarm))
     clock.at = at(16, 9)
     done = replace(asked, status="completed")
     play.take(plan(play, at(16, 9), done, replace(beside, status="cancelled"), own))
-    fire()
+    fire_at(play, clock)
     assert alarms() == ["plan task by Umeå lasarett"]
     assert play.deadlines("plan-task") == [(LASARETT, "missed"), (VANNAS, "met-late"), (VANNAS, "void")]
     clock.at = at(16, 10)
     play.take(plan(play, at(16, 10), done, own, status="revoked"))
-    fire()
+    fire_at(play, clock)
     assert play.deadlines("plan-task") == [(LASARETT, "void"), (VANNAS, "met-late"), (VANNAS, "void")]
     assert alarms() == []
+
+
+def test_the_alarm_of_a_task_names_its_owner_also_where_that_is_another_hospital(store_url, clock):
+    region = load_region(VASTERBOTTEN)
+    lasarett = region.register_.party(LASARETT)
+    assert lasarett is not None
+    another = replace(
+        lasarett,
+        id="lycksele-lasarett",
+        name="Lycksele lasarett",
+        identifiers=((lasarett.identifiers[0][0], "SE0000000000-LYC"),),
+        services=(),
+    )
+    register = replace(region.register_, parties=(*region.register_.parties, another))
+    known = region.model_copy(update={"register_": register})
+    clock.at = at(10, 8)
+    play = Play(stage(store_url, clock, of=known), LASARETT, TOLVAN)
+    play.take(begun(play)[0], consent(play))
+    play.take(plan(play, at(10, 8), play.task("1", "lycksele-lasarett", date(2024, 3, 15))))
+    clock.at = at(16, 8)
+    fire_at(play, clock)
+    (alarm,) = (a for a in play.stage.rows(tables.alarm) if a["text"].startswith("plan task"))
+    assert alarm["text"].startswith("plan task by Lycksele lasarett was due 2024-03-15 23:59")
+    play.stage.close()
 
 
 # --- Norway -----------------------------------------------------------------------------------------------

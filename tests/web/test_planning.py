@@ -34,7 +34,13 @@ def played(tmp_path):
         play = found.stage
         home = address_of(play.built.register, "sogndal").token
         task = PlanTask(id="1", owner=home, due=date(2014, 3, 8), status="accepted", what="Matombringing")
-        plan = Plan(id="ip-1", kind=PlanKind.INDIVIDUAL_PLAN, tasks=(task, replace(task, id="2", due=None)))
+        ward = address_of(play.built.register, "laerdal-sjukehus").token
+        of_hospital = replace(task, id="3", owner=ward, what="Epikrise")
+        plan = Plan(
+            id="ip-1",
+            kind=PlanKind.INDIVIDUAL_PLAN,
+            tasks=(task, replace(task, id="2", due=None), of_hospital),
+        )
         to_hospital = {"sender": "sogndal", "receivers": ("laerdal-sjukehus",)}
         day = lambda n: datetime(2014, 3, n, 9, 0, tzinfo=OSLO)  # noqa: E731  # only here
         for content in (
@@ -61,15 +67,17 @@ def test_the_page_of_a_case_tells_the_planning_in_words(played):
         "Asked for Lærdal sjukehus 2 Mar, 09:00",
         "Called Sogndal kommune 4 Mar, 09:00",
         "Meeting held 5 Mar, 09:00",
-        "Individual plan ✓ Agreed version 1, 6 Mar, 09:00; 0 of 2 tasks done",
+        "Individual plan ✓ Agreed version 1, 6 Mar, 09:00; 0 of 3 tasks done",
         "Declined Lærdal sjukehus 4 Mar, 09:00",
     ):
         assert said in facts
     due = words(tree.xpath("//h2[.='What is due']/following-sibling::div[1]")[0])
     assert "Plan task" in due
     assert "the task: Matombringing" in due
+    assert "Hospital Lærdal sjukehus the plan itself" in due  # who must act, and for nobody else
     timeline = words(tree.xpath("//ol[@class='timeline']")[0])
     assert "By the party." in timeline
+    assert "By the hospital, Lærdal sjukehus. Basis: the plan itself (Task). The task: Epikrise." in timeline
     assert "Individual plan, active." in timeline
     assert "Meeting 5 Mar, 09:00." in timeline
 
