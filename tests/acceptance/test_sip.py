@@ -391,18 +391,20 @@ def everything(actor: Actor) -> list[str]:
     return sorted(re.sub(r"Encounter/[0-9a-f-]+", "Encounter", t.replace(pseudonym, "P")) for t in texts)
 
 
-@pytest.mark.slow
-def test_whoever_looks_when_the_end_is_the_same(tmp_path: Path) -> None:
-    first = outcome(tmp_path, 0)
-    for seed in range(1, 20):
-        assert outcome(tmp_path, seed) == first, seed
+@pytest.fixture(scope="module")
+def usual_end(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return outcome(tmp_path_factory.mktemp("usual"), 0)
 
 
-@pytest.mark.soak
-def test_whoever_looks_when_the_end_is_the_same_many_times_over(tmp_path: Path) -> None:
-    first = outcome(tmp_path, 0)
-    for seed in range(20, 220):
-        assert outcome(tmp_path, seed) == first, seed
+@pytest.mark.parametrize(
+    "seed",
+    [
+        *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 21)),
+        *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(21, 201)),
+    ],
+)
+def test_whoever_looks_when_the_end_is_the_same(usual_end: dict[str, Any], tmp_path: Path, seed: int) -> None:
+    assert outcome(tmp_path, seed) == usual_end
 
 
 # --- Norway -----------------------------------------------------------------------------------------------
