@@ -131,6 +131,11 @@ def simulate(
 
     set_up_logs(quiet=True)  # the report says it all
     region = load_region(region_file)
+    together = region.agreement == "sweden" and plans_together(region.register_)
+    if together and faults:
+        raise ConfigurationError(
+            "--faults: the parties of this region only ask, so nothing can go wrong there"
+        )
     ordered = Faults.parse(faults, [e.name for e in region.register_.endpoints])
     with tempfile.TemporaryDirectory(prefix="discharge-simulation-") as folder:
         register, tokens = with_fresh_tokens(in_folder(at_free_ports(region.register_), Path(folder)))
@@ -139,7 +144,7 @@ def simulate(
         address = adapter.start()
         assert address is not None
         simulated: PlanningRegion | SimulatedRegion
-        if region.agreement == "sweden" and plans_together(register):
+        if together:
             simulated = PlanningRegion(register, address, tokens, clock=now, seed=seed)
         else:
             simulated = SimulatedRegion(
