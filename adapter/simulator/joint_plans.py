@@ -52,6 +52,10 @@ class PlanText:
     goal: str
     condition: str
     function: str
+    question: str  # of a form about function, and the answer
+    answer: str
+    medication: str
+    next_of_kin: tuple[str, str]  # name, relation
     meeting: str  # what a party is asked to do with regard to the meeting
     attending: str  # in which role
 
@@ -67,111 +71,130 @@ class Names:
         return f"{kind}/{self.ids[f'{kind}/{key}']}"
 
 
-def begun(
-    names: Names,
-    *,
-    kind: PlanKind,
-    text: PlanText,
-    patient: str,
-    author: str,
-    role: str,
-    on: datetime,
-    meeting: datetime,
-    called: Iterable[str],
-) -> Graph:
-    """A draft: what it is about, who makes it, and the meeting to which each of `called` is asked to come.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Draft:
+    """What the first version of a plan is made from.
 
-    `patient` is `Patient/<pseudonym>`; `author` and `called` are party ids.
+    `patient` is `Patient/<pseudonym>`; `author` and `called` are party ids; `role` is the author's, a code of
+    CodeSystem/care-team-roles. Each of `called` is asked to come to the meeting.
     """
-    about = {"reference": patient}
-    plan, team = names.of("CarePlan", "plan"), names.of("CareTeam", "team")
-    asked = [names.of("Task", f"meeting/{party}") for party in called]
-    appointment = names.of("Appointment", "meeting")
-    goal, condition = names.of("Goal", "goal"), names.of("Condition", "condition")
-    function = names.of("Observation", "function")
-    graph: Graph = {
-        plan: {
+
+    names: Names
+    kind: PlanKind
+    text: PlanText
+    patient: str
+    author: str
+    role: str
+    on: datetime
+    meeting: datetime
+    called: tuple[str, ...]
+
+    @property
+    def about(self) -> Resource:
+        """The patient, as the parts of the plan refer to it."""
+        return {"reference": self.patient}
+
+    def graph(self) -> Graph:
+        """All of its parts."""
+        parts = self._who() | self._why() | self._known() | self._meeting()
+        whole = {self.names.of("CarePlan", "plan"): self._plan()} | parts
+        return {name: _named(name, found) for name, found in whole.items()}
+
+    def _plan(self) -> Resource:
+        meeting = [{"reference": {"reference": name}} for name in self._meeting()]
+        return {
             "status": "draft",
             "intent": "plan",
-            "category": [_coded(EVENT_SYSTEM, NoticeKind.CARE_PLAN), _coded(PLAN_KIND_SYSTEM, kind)],
-            "title": text.title,
-            "subject": about,
-            "careTeam": [{"reference": team}],
-            "goal": [{"reference": goal}],
-            "addresses": [{"reference": condition}],
-            "supportingInfo": [{"reference": function}],
-            "activity": [{"reference": {"reference": name}} for name in (appointment, *asked)],
-        },
-        team: {
-            "status": "active",
-            "subject": about,
-            "participant": [{"role": [_coded(TEAM_ROLE_SYSTEM, role)], "member": _party(author)}],
-        },
-        goal: {"lifecycleStatus": "proposed", "description": {"text": text.goal}, "subject": about},
-        condition: {"code": {"text": text.condition}, "subject": about},
-        function: {
-            "status": "final",
-            "code": {"text": "ADL"},
-            "subject": about,
-            "effectiveDateTime": instant_text(on),
-            "valueString": text.function,
-        },
-        appointment: _appointment(about, author, asked, called, meeting),
-    }
-    for name, party in zip(asked, called, strict=True):
-        graph[name] = _task(
-            plan,
-            about,
-            author,
-            party,
-            text.meeting,
-            text.attending,
-            on,
-            meeting + MEETING_LASTS,
-            focus=appointment,
-        )
-    return {name: _named(name, found) for name, found in graph.items()}
+            "category": [_coded(EVENT_SYSTEM, NoticeKind.CARE_PLAN), _coded(PLAN_KIND_SYSTEM, self.kind)],
+            "title": self.text.title,
+            "subject": self.about,
+            "careTeam": [{"reference": self.names.of("CareTeam", "team")}],
+            "goal": [{"reference": self.names.of("Goal", "goal")}],
+            "addresses": [{"reference": self.names.of("Condition", "condition")}],
+            "supportingInfo": [{"reference": name} for name in self._known()],
+            "activity": meeting,
+        }
 
+    def _who(self) -> Graph:
+        kin, (name, relation) = self.names.of("RelatedPerson", "next-of-kin"), self.text.next_of_kin
+        leads = {"role": [_coded(TEAM_ROLE_SYSTEM, self.role)], "member": _party(self.author)}
+        near = {"role": [{"text": relation}], "member": {"reference": kin}}
+        return {
+            self.names.of("CareTeam", "team"): {
+                "status": "active", "subject": self.about, "participant": [leads, near],
+            },
+            kin: {"patient": self.about, "relationship": [{"text": relation}], "name": [{"text": name}]},
+        }  # fmt: skip
 
-def _appointment(
-    about: Resource, author: str, asked: Iterable[str], called: Iterable[str], meeting: datetime
-) -> Resource:
-    who = [about, _party(author), *(_party(party) for party in called)]
-    return {
-        "status": "proposed",
-        "serviceType": [_coded(EVENT_SYSTEM, NoticeKind.SIP_CALL)],
-        "participant": [{"actor": one, "status": "needs-action"} for one in who],
-    } | _times(meeting)
+    def _why(self) -> Graph:
+        goal = {"lifecycleStatus": "proposed", "description": {"text": self.text.goal}}
+        return {
+            self.names.of("Goal", "goal"): goal | {"subject": self.about},
+            self.names.of("Condition", "condition"): {
+                "code": {"text": self.text.condition}, "subject": self.about,
+            },
+        }  # fmt: skip
+
+    def _known(self) -> Graph:
+        """The patient's functioning and medication when the planning begins."""
+        on, text = instant_text(self.on), self.text
+        item = {"linkId": "1", "text": text.question, "answer": [{"valueString": text.answer}]}
+        return {
+            self.names.of("Observation", "function"): {
+                "status": "final", "code": {"text": "ADL"}, "subject": self.about,
+                "effectiveDateTime": on, "valueString": text.function,
+            },
+            self.names.of("QuestionnaireResponse", "function"): {
+                "status": "completed", "subject": self.about, "authored": on, "item": [item],
+            },
+            self.names.of("MedicationStatement", "medication"): {
+                "status": "active", "medicationCodeableConcept": {"text": text.medication},
+                "subject": self.about, "dateAsserted": on,
+            },
+        }  # fmt: skip
+
+    def _meeting(self) -> Graph:
+        appointment, plan = self.names.of("Appointment", "meeting"), self.names.of("CarePlan", "plan")
+        who = [self.about, *(_party(party) for party in (self.author, *self.called))]
+        made: Graph = {
+            appointment: {
+                "status": "proposed",
+                "serviceType": [_coded(EVENT_SYSTEM, NoticeKind.SIP_CALL)],
+                "participant": [{"actor": one, "status": "needs-action"} for one in who],
+            }
+            | _times(self.meeting)
+        }
+        for party in self.called:
+            measure = Measure(
+                key=f"meeting/{party}",
+                what=self.text.meeting,
+                owner=party,
+                performer=self.text.attending,
+                due=self.meeting + MEETING_LASTS,
+            )
+            made[self.names.of("Task", measure.key)] = _task(
+                measure, plan, self.about, self.author, self.on, focus=appointment
+            )
+        return made
 
 
 def _times(meeting: datetime) -> Resource:
     return {"start": instant_text(meeting), "end": instant_text(meeting + MEETING_LASTS)}
 
 
-def _task(
-    plan: str,
-    about: Resource,
-    author: str,
-    owner: str,
-    what: str,
-    performer: str,
-    on: datetime,
-    due: datetime,
-    *,
-    focus: str,
-) -> Resource:
+def _task(measure: Measure, plan: str, about: Resource, author: str, on: datetime, *, focus: str) -> Resource:
     return {
         "status": "requested",
         "intent": "order",
-        "code": {"text": what},
-        "performerType": [{"text": performer}],
+        "code": {"text": measure.what},
+        "performerType": [{"text": measure.performer}],
         "focus": {"reference": focus},
         "basedOn": [{"reference": plan}],
         "for": about,
         "authoredOn": instant_text(on),
         "requester": _party(author),
-        "owner": _party(owner),
-        "restriction": {"period": {"end": instant_text(due)}},
+        "owner": _party(measure.owner),
+        "restriction": {"period": {"end": instant_text(measure.due)}},
     }
 
 
@@ -189,19 +212,9 @@ def with_measures(
     about = graph[plan]["subject"]
     made: Graph = {}
     for one in measures:
-        request, task = names.of("ServiceRequest", one.key), names.of("Task", one.key)
-        made[request] = {
-            "status": "active",
-            "intent": "plan",
-            "code": {"text": one.what},
-            "subject": about,
-            "basedOn": [{"reference": plan}],
-            "performer": [_party(one.owner)],
-            "occurrencePeriod": {"start": instant_text(on), "end": instant_text(one.due)},
-        }
-        made[task] = _task(
-            plan, about, author, one.owner, one.what, one.performer, on, one.due, focus=request
-        )
+        request = names.of("ServiceRequest", one.key)
+        made[request] = _request(one, plan, about, on)
+        made[names.of("Task", one.key)] = _task(one, plan, about, author, on, focus=request)
     made[names.of("ServiceRequest", "follow-up")] = {
         "status": "active",
         "intent": "plan",
@@ -212,6 +225,18 @@ def with_measures(
     activities = [*graph[plan]["activity"], *({"reference": {"reference": name}} for name in made)]
     added = {name: _named(name, found) for name, found in made.items()}
     return graph | {plan: graph[plan] | {"activity": activities}} | added
+
+
+def _request(measure: Measure, plan: str, about: Resource, on: datetime) -> Resource:
+    return {
+        "status": "active",
+        "intent": "plan",
+        "code": {"text": measure.what},
+        "subject": about,
+        "basedOn": [{"reference": plan}],
+        "performer": [_party(measure.owner)],
+        "occurrencePeriod": {"start": instant_text(on), "end": instant_text(measure.due)},
+    }
 
 
 def as_message(

@@ -23,12 +23,12 @@ from adapter.simulator.clients import Answer, FhirClient
 from adapter.simulator.joint_plans import (
     ELSEWHERE,
     MEETING_LASTS,
+    Draft,
     Graph,
     Measure,
     Names,
     as_message,
     at_other_time,
-    begun,
     references,
     with_focus,
     with_measures,
@@ -331,6 +331,9 @@ class Scene:
             "Goal/goal",
             "Condition/condition",
             "Observation/function",
+            "QuestionnaireResponse/function",
+            "MedicationStatement/medication",
+            "RelatedPerson/next-of-kin",
             "Appointment/meeting",
             "ServiceRequest/follow-up",
             *(f"Task/meeting/{actor.party}" for actor in self.actors.values()),
@@ -343,8 +346,8 @@ class Scene:
     def _begin(self, step: Step, actor: Actor, deed: Begin, now: datetime) -> None:
         if actor.patient is None:
             raise NotFound(f"{actor.party} does not find the patient at /fhir")
-        graph = begun(
-            self.names,
+        draft = Draft(
+            names=self.names,
             kind=self.tale.kind,
             text=self.tale.text,
             patient=actor.patient,
@@ -352,9 +355,9 @@ class Scene:
             role=self.tale.leads_as,
             on=now,
             meeting=self.moment(deed.meeting),
-            called=[self.actors[role].party for role in deed.called],
+            called=tuple(self.actors[role].party for role in deed.called),
         )
-        self._share(step, actor, deed.to, graph, now, based_on=None)
+        self._share(step, actor, deed.to, draft.graph(), now, based_on=None)
 
     def _propose(self, step: Step, actor: Actor, deed: Propose, now: datetime) -> None:
         graph = actor.graph()

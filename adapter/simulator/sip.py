@@ -154,6 +154,10 @@ _SWEDISH = PlanText(
     goal="Klara morgonrutinen hemma med stöd en gång om dagen",
     condition="Nedsatt rörlighet efter höftfraktur",
     function="Går med rollator, behöver hjälp med dusch",
+    question="Klarar du trappor?",
+    answer="Med ledstång och stöd av någon",
+    medication="Alendronsyra 70 mg en gång i veckan",
+    next_of_kin=("Elsa Tallheden", "Dotter"),
     meeting="Delta i SIP-mötet",
     attending="Biståndshandläggare",
 )
@@ -162,6 +166,10 @@ _NORWEGIAN = PlanText(
     goal="Bu heime med tilsyn morgon og kveld",
     condition="Redusert gangfunksjon etter hoftebrot",
     function="Går med rullator, treng hjelp til dusj",
+    question="Klarer du trapper?",
+    answer="Med rekkverk og støtte av nokon",
+    medication="Alendronsyre 70 mg ein gong i veka",
+    next_of_kin=("Oddny Solbrekke", "Syster"),
     meeting="Delta i møtet om individuell plan",
     attending="Ansvarleg på sengeposten",
 )

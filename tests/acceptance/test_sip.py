@@ -83,12 +83,12 @@ def at_fhir(actor: Actor) -> dict[str, Any]:
     calls = [a for name, a in meetings.items() if name not in in_plan]
     planned = [a for name, a in meetings.items() if name in in_plan]
     assert max(len(plans), len(teams), len(calls), len(planned)) <= 1, "each thing is shown once"
-    members = [p["member"]["reference"].partition("/")[2] for t in teams for p in t["participant"]]
+    members = [p["member"]["reference"].partition("/") for t in teams for p in t["participant"]]
     return {
         "call_to": next((local(a["start"]) for a in calls), None),
         "plan": next((p["status"] for p in plans), None),
         "tasks": {t["code"]["text"]: t["status"] for t in ours},
-        "team": tuple(members),
+        "team": tuple(party for kind, _, party in members if kind == "Organization"),
         "meeting": next(((a["status"], local(a["start"])) for a in planned), None),
         "asked": tuple(
             t["status"] for t in sorted((t for t in tasks if is_asked(t)), key=lambda t: t["authoredOn"])
@@ -202,6 +202,7 @@ def test_a_sip_from_admission_to_follow_up(store_url: str) -> None:
         assert_nothing_is_lost(place)
         assert_nobody_else_saw_anything(place)
         assert_every_version_is_kept(place, seen)
+        assert_all_have_the_whole_plan(place)
         assert_looks_are_written_down(place)
         assert_any_order_gives_the_same(place)
         assert_the_deadlines_of_the_whole(place)
@@ -244,6 +245,19 @@ def assert_every_version_is_kept(place: Theatre, seen: dict[tuple[Role, str, str
     assert [note["text"] for note in plan["note"]] == ["Hemsjukvården ringer dagen före första besöket."]
     for (role, name, number), resource in seen.items():
         assert place.actor(role).client.read(f"{name}/_history/{number}") == resource
+
+
+PARTS = {
+    "CarePlan": 1, "CareTeam": 1, "RelatedPerson": 1, "Goal": 1, "Condition": 1, "Observation": 1,
+    "QuestionnaireResponse": 1, "MedicationStatement": 1, "Appointment": 1, "ServiceRequest": 4, "Task": 4,
+}  # fmt: skip
+
+
+def assert_all_have_the_whole_plan(place: Theatre) -> None:
+    """Every part of it, each in the same words for all three."""
+    graphs = [actor.graph() for actor in place.scene.actors.values()]
+    assert graphs[0] == graphs[1] == graphs[2]
+    assert Counter(name.partition("/")[0] for name in graphs[0]) == PARTS
 
 
 def assert_looks_are_written_down(place: Theatre) -> None:
