@@ -34,6 +34,7 @@ from adapter.inbox import Acceptance
 from adapter.messaging.register import Endpoint, Side
 from adapter.scheduler.deadlines import Deadlines
 from adapter.store import tables
+from tests.shell import FIXTURES, Shell
 from tests.stage import REGION, SYNNOVE, Stage, address_of, altered, receipt, stage
 
 K = NoticeKind
@@ -596,3 +597,25 @@ def test_a_norwegian_plan_in_any_order_gives_the_same_case(norwegian, clock, tmp
     assert norwegian.case == other.case
     assert norwegian.planning == other.planning
     other.stage.close()
+
+
+# --- shown ------------------------------------------------------------------------------------------------
+
+
+def test_the_command_shows_the_planning_where_it_has_begun(tmp_path):
+    shell = Shell(tmp_path)
+    admitted, *planned = (
+        FIXTURES / "fhir" / kind / "message.json"
+        for kind in ("admitted", "consent-given", "coordinator-named", "care-plan")
+    )
+    shell("receive", admitted)
+    assert b"Planning" not in shell("case", 1).out
+    shell("receive", *planned)
+    shown = shell("case", 1).out.decode()
+    assert "Planning" in shown
+    assert "contact-named" in shown
+    assert "discharge-plan" in shown
+    told = shell("case", 1, "--json").json["planning"]
+    assert told["consent"]["state"] == "given"
+    assert [c["party"] for c in told["contacts"]] == ["her-8143549"]
+    assert [p["tasks"] for p in told["plans"]] == [1]
