@@ -31,6 +31,7 @@ from tests.shell import FIXTURES, Shell, environment
 
 PLO = FIXTURES / "plo"
 REGION = FIXTURES / "regions" / "indre-sogn.toml"
+VASTERBOTTEN = FIXTURES / "regions" / "vasterbotten.toml"
 ALONE = FIXTURES / "regions" / "laerdal-alone.toml"
 AT = datetime(2014, 3, 5, 9, 0, tzinfo=UTC)
 SAMPLES = os.environ.get("DISCHARGE_ADAPTER_SAMPLES")
@@ -565,6 +566,10 @@ UNKNOWN = [
     (["simulate", "nowhere.toml"], "nowhere.toml: cannot read the region file"),
     (["simulate", str(REGION), "--faults", "slow=mars:2s"], "nobody is called 'mars'"),
     (["simulate", str(REGION), "--faults", "tired"], "fault 'tired'"),
+    (
+        ["simulate", str(VASTERBOTTEN), "--faults", "reset=*:0.1"],
+        "--faults: the parties of this region only ask",
+    ),
     (["restore", "nowhere.db"], "nowhere.db: there is no such backup"),
     (["payments"], "--month: is missing; write --month 2024-03"),
     (["payments", "--month", "March"], "--month March: is no month; write it as 2024-03"),
@@ -939,6 +944,18 @@ def test_a_simulation_loses_nothing_and_counts_everything(shell: Shell) -> None:
     assert (done.status, told["lost"], told["cases"], told["quiet"]) == (0, 0, 3, True)
     assert told["sent"] == told["accepted"] == told["receipted"] > 9
     assert sum(p["sent"] for p in told["parties"].values()) == told["sent"]
+    assert done.said == ""
+
+
+@pytest.mark.slow
+def test_a_simulation_of_a_swedish_region_plans_together_and_loses_nothing(shell: Shell) -> None:
+    done = shell("simulate", VASTERBOTTEN, "--cases", 3, "--seed", 1, "--json")
+    told = done.json
+    assert (done.status, told["lost"], told["cases"], told["quiet"]) == (0, 0, 3, True)
+    assert set(told["parties"]) == {"umea-lasarett", "backa-vardcentral", "vannas"}
+    assert told["sent"] == told["accepted"] + told["refused"] + told["held"] > 60
+    assert told["accepted"] == told["receipted"] == told["delivered"]
+    assert told["held"] > 0
     assert done.said == ""
 
 

@@ -126,10 +126,16 @@ def simulate(
     from adapter.runtime import Adapter, now, set_up_logs, stations
     from adapter.simulator.faults import Faults
     from adapter.simulator.places import at_free_ports, in_folder, with_fresh_tokens
+    from adapter.simulator.planning_region import PlanningRegion, plans_together
     from adapter.simulator.region import SimulatedRegion
 
     set_up_logs(quiet=True)  # the report says it all
     region = load_region(region_file)
+    together = region.agreement == "sweden" and plans_together(region.register_)
+    if together and faults:
+        raise ConfigurationError(
+            "--faults: the parties of this region only ask, so nothing can go wrong there"
+        )
     ordered = Faults.parse(faults, [e.name for e in region.register_.endpoints])
     with tempfile.TemporaryDirectory(prefix="discharge-simulation-") as folder:
         register, tokens = with_fresh_tokens(in_folder(at_free_ports(region.register_), Path(folder)))
@@ -137,17 +143,21 @@ def simulate(
         adapter = Adapter(stations(settings, region=region.model_copy(update={"register_": register})))
         address = adapter.start()
         assert address is not None
-        simulated = SimulatedRegion(
-            register,
-            address,
-            tokens,
-            folder=Path(folder),
-            clock=now,
-            seed=seed,
-            faults=ordered,
-            speed=36_000.0,
-            pathway=region.own.first_pathway,
-        )
+        simulated: PlanningRegion | SimulatedRegion
+        if together:
+            simulated = PlanningRegion(register, address, tokens, clock=now, seed=seed)
+        else:
+            simulated = SimulatedRegion(
+                register,
+                address,
+                tokens,
+                folder=Path(folder),
+                clock=now,
+                seed=seed,
+                faults=ordered,
+                speed=36_000.0,
+                pathway=region.own.first_pathway,
+            )
         try:
             simulated.start()
             with _progress(cases, quiet=as_json) as told:

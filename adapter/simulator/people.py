@@ -1,14 +1,15 @@
 """Synthetic patients: nobody real, and recognisable as such by their numbers.
 
 A Norwegian synthetic number has 80 added to the month of birth (the population register's test data); its
-check digits are right, so that what reads it treats it like any other. Names are put together by chance.
+check digits are right, so that what reads it treats it like any other. A Swedish one has an individual number
+of 980 to 989, which the tax agency keeps for its test numbers. Names are put together by chance.
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 
-from adapter.fhir.bundles import FNR, Subject
+from adapter.fhir.bundles import FNR, PERSONNUMMER, Subject
 
 GIVEN = {
     "female": (
@@ -39,6 +40,12 @@ FAMILY = (
     "Åmotviken",
     "Grøndalslid",
 )
+SWEDISH_GIVEN = {
+    "female": ("Elsa", "Ingrid", "Maj-Britt", "Gunvor", "Märta", "Siv", "Barbro", "Kerstin"),
+    "male": ("Sixten", "Åke", "Börje", "Sven-Erik", "Gösta", "Lennart", "Folke", "Ivar"),
+}
+SWEDISH_FAMILY = ("Bäckmyr", "Lövfors", "Granträsk", "Åsmark", "Tallheden", "Sjöbrånet", "Vindelkvist")
+
 STREETS = ("Fjordvegen", "Kyrkjegata", "Elvegata", "Tunet", "Bakkevegen", "Øyragata", "Stasjonsvegen")
 PLACES = {
     "laerdal": ("6887", "Lærdal"),
@@ -80,6 +87,19 @@ def synthetic_numbers(born: date, gender: str) -> Iterator[str]:
             yield f"{head}{individual:03}{digits}"
 
 
+def synthetic_personnummer(born: date, gender: str) -> Iterator[str]:
+    """Every synthetic personnummer (twelve digits) of that day and sex, in order; five."""
+    for individual in range(980 if gender == "female" else 981, 990, 2):
+        ten = f"{born:%y%m%d}{individual}"
+        yield f"{born:%Y%m%d}{individual}{_luhn(ten)}"
+
+
+def _luhn(digits: str) -> int:
+    """The check digit of a personnummer's first nine (modulus 10)."""
+    doubled = (int(d) * (2 - n % 2) for n, d in enumerate(digits))
+    return -sum(d // 10 + d % 10 for d in doubled) % 10
+
+
 class People:
     """Patients one after another, none twice; the same seed gives the same people."""
 
@@ -102,11 +122,25 @@ class People:
             address=(f"{rng.choice(STREETS)} {rng.randrange(1, 60)}", postal_code, city),
         )
 
-    def _number(self, gender: str) -> tuple[date, str]:
+    def one_in_sweden(self) -> Subject:
+        """The next patient, who lives in Sweden."""
+        gender = self._rng.choice(("female", "male"))
+        born, number = self._number(gender, synthetic_personnummer)
+        return Subject(
+            identifiers=((PERSONNUMMER, number),),
+            family=self._rng.choice(SWEDISH_FAMILY),
+            given=self._rng.choice(SWEDISH_GIVEN[gender]),
+            birth_date=born,
+            gender=gender,
+        )
+
+    def _number(
+        self, gender: str, numbers: Callable[[date, str], Iterator[str]] = synthetic_numbers
+    ) -> tuple[date, str]:
         days = (_LAST_BIRTH - _FIRST_BIRTH).days
         while True:
             born = _FIRST_BIRTH + timedelta(days=self._rng.randrange(days))
-            number = self._rng.choice(tuple(synthetic_numbers(born, gender)))
+            number = self._rng.choice(tuple(numbers(born, gender)))
             if number not in self._given_out:
                 self._given_out.add(number)
                 return born, number

@@ -25,6 +25,7 @@ class Counts:
     refused: int = 0  # by the adapter, or by a negative receipt
     withheld: int = 0  # held by the receiver, which was told to give no receipt
     parked: int = 0  # waits for a person: what it corrects or cancels was refused by the receiver
+    held: int = 0  # by the adapter, until a person has put something right
     repeats: int = 0
     lost: int = 0  # accepted, neither refused nor parked, and not delivered
 

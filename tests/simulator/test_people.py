@@ -2,8 +2,8 @@ from datetime import date
 
 import pytest
 
-from adapter.fhir.bundles import FNR
-from adapter.simulator.people import People, check_digits, synthetic_numbers
+from adapter.fhir.bundles import FNR, PERSONNUMMER
+from adapter.simulator.people import People, check_digits, synthetic_numbers, synthetic_personnummer
 
 
 def weighted(number, weights):
@@ -59,3 +59,19 @@ def test_a_day_has_about_two_hundred_numbers_for_each_sex():
     assert not set(women) & set(men)
     assert all(len(found) == len(set(found)) > 180 for found in (women, men))
     assert women[0].startswith("178531")
+
+
+def test_swedish_patients_are_synthetic_and_agree_with_their_numbers():
+    people = People(3)
+    for person in (people.one_in_sweden() for _ in range(200)):
+        ((system, number),) = person.identifiers
+        assert system == PERSONNUMMER
+        assert number[:8] == f"{person.birth_date:%Y%m%d}"
+        assert number[8:10] == "98"
+        assert (int(number[10]) % 2 == 0) == (person.gender == "female")
+        doubled = [int(d) * (2 - n % 2) for n, d in enumerate(number[2:])]
+        assert sum(d // 10 + d % 10 for d in doubled) % 10 == 0
+
+
+def test_the_check_digit_is_that_of_the_agencys_own_example():
+    assert "189001019802" in synthetic_personnummer(date(1890, 1, 1), "female")

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from adapter.config import load_region
 from adapter.discharge.notices import NoticeKind
 from adapter.errors import ConfigurationError
 from adapter.simulator.faults import Faults
@@ -19,6 +20,7 @@ from adapter.simulator.threads import serving
 from .cast import NOW
 from .fake_adapter import FakeAdapter
 
+REGIONS = Path(__file__).parent.parent.parent / "fixtures" / "regions"
 FAST = 10_000_000.0  # a week in a fifteenth of a second
 
 
@@ -217,3 +219,9 @@ def test_a_region_needs_one_hospital_with_a_token(register, clock, tmp_path):
     none = replace(register, parties=register.parties[1:])
     with pytest.raises(ConfigurationError, match="needs a region with one hospital; this has 0"):
         region((none, {}), "http://127.0.0.1:1", clock, tmp_path)
+
+
+def test_a_region_where_no_municipality_listens_says_so(clock, tmp_path):
+    together = load_region(REGIONS / "vasterbotten.toml").register_
+    with pytest.raises(ConfigurationError, match="needs a municipality with an endpoint"):
+        region(with_fresh_tokens(together), "http://127.0.0.1:9", clock, tmp_path)
