@@ -107,8 +107,9 @@ class SimulatedRegion:
         self.municipalities = tuple(p for p in register.parties if p.kind == "municipality" and p.endpoint)
         if not self.municipalities:
             raise ConfigurationError(
-                "the simulation needs a municipality with an endpoint, and this region has none; give it one, "
-                "or, in Sweden, a hospital, a party of kind open-care and a municipality with a partner each"
+                "the simulation needs a municipality with an endpoint, and this region has none; give it "
+                "one, or, in Sweden, a hospital, a party of kind open-care and a municipality with a partner "
+                "each"
             )
         self.hosted = tuple(p for p in register.parties if p.hosted_by in {m.id for m in self.municipalities})
         for party in (self.hospital, *self.municipalities):
