@@ -24,8 +24,8 @@ lint: $(READY)
 soak: $(READY)  ## The full counts of kills, seeds and mutations
 	$(BIN)/python -m pytest -m soak --timeout 2400
 
-bench: $(READY)  ## Figures, printed with the machine
-	$(BIN)/python -m tests.bench
+bench: $(READY)  ## Figures, printed with the machine; ONLY=fhir and the like for a part
+	$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY))
 
 clean:
 	rm -rf $(VENV)

@@ -2,6 +2,9 @@
 
 Ids are mapped with it: whoever was sent a rewritten message knows it by another id than its sender does, and
 what refers to it later must be written in the words of its reader.
+
+What goes out in the name of a party of ours, or is rewritten, holds what its kind may carry and no more
+(`fhir.allowing`); what is only relayed is never touched, nor what theirs have sent to ours as it came.
 """
 
 import hashlib
@@ -11,11 +14,12 @@ from sqlalchemy import Connection
 
 from adapter.discharge.notices import Notice, Standing
 from adapter.errors import CannotWrite, Quarantined
+from adapter.fhir.allowing import Shown, shown
 from adapter.fhir.polled import TYPES as POLLED
 from adapter.mappings import Addressing, Reading
 from adapter.mappings.known import named
 from adapter.messaging.envelope import Envelope
-from adapter.messaging.register import Party
+from adapter.messaging.register import Party, Side
 from adapter.messaging.routing import Route
 from adapter.store import deliveries, messages
 
@@ -30,26 +34,30 @@ class Copy:
     content: bytes = field(repr=False)
     content_type: str
     refers_to: str | None  # the id under which this receiver knows the earlier message
+    left_out: tuple[str, ...] = ()  # what the sender wrote and this receiver may not see: types and places
 
 
 def copy_for(
     tx: Connection, route: Route, content: bytes, reading: Reading, notice: Notice | None, sender: Party
 ) -> Copy:
-    """The bytes as they came where the receiver reads and understands them, else rewritten for it.
+    """The bytes as they came where the receiver reads, understands and may see them, else rewritten for it.
 
     Raises Quarantined where there is no such form in its dialect.
     """
     envelope, endpoint = reading.envelope, route.endpoint
     reads = endpoint.dialect if endpoint is not None else envelope.dialect
     known = known_as(tx, envelope, sender, route)
+    may_see = _shown(reading, notice, route)
+    withheld = bool(may_see.left_out) and envelope.dialect == "fhir" and sender.side is Side.OURS
     as_it_came = (
         reads == envelope.dialect
+        and not withheld
         and len(envelope.receivers) == 1
         and known in (None, envelope.refers_to)
         and envelope.type not in POLLED
         and not _taken_by_another(tx, envelope, sender, route)
     )
-    if route.relayed or endpoint is None or as_it_came:
+    if route.relayed or as_it_came or (endpoint is None and not withheld):
         return Copy(
             route=route,
             dialect=envelope.dialect,
@@ -58,12 +66,12 @@ def copy_for(
             content_type=envelope.content_type,
             refers_to=known,
         )
-    assert reading.bundle is not None and notice is not None
+    assert notice is not None
     if known is None and envelope.refers_to is not None and notice.standing is not Standing.NEW:
         known = derived_id(envelope.refers_to, sender.id, route.party.id)  # rewritten when it comes
     addressing = _addressing(envelope, sender, route, known)
     try:
-        written = named(reads).write(reading.bundle, dialect=reads, addressing=addressing)
+        written = named(reads).write(may_see.bundle, dialect=reads, addressing=addressing)
     except CannotWrite as error:
         raise Quarantined(
             f"{error} ({route.party.id} reads {reads}); correct the endpoint's dialect, then release, "
@@ -77,7 +85,15 @@ def copy_for(
         content=written.content,
         content_type=written.content_type,
         refers_to=known,
+        left_out=may_see.left_out,
     )
+
+
+def _shown(reading: Reading, notice: Notice | None, route: Route) -> Shown:
+    """The message as this receiver may see it; untouched between two of theirs."""
+    if reading.bundle is None or notice is None or route.relayed:
+        return Shown(bundle=reading.bundle or {})
+    return shown(reading.bundle, notice.kind, receiver_kind=route.party.kind)
 
 
 def known_as(tx: Connection, envelope: Envelope, sender: Party, route: Route) -> str | None:

@@ -21,7 +21,9 @@ from adapter.copies import Copy
 from adapter.discharge.case import Evidence, Fact, Step
 from adapter.discharge.notices import Notice, NoticeKind, Standing
 from adapter.errors import AdapterError, MessageError, NotFound, Quarantined, Refused
+from adapter.fhir.allowing import shown
 from adapter.fhir.bundles import Subject, synthetic
+from adapter.fhir.subscriptions import CARE_PLAN_CHANGED
 from adapter.incoming import Incoming, Prepared, fault_of_ours, meaning, understand
 from adapter.judging import Judge
 from adapter.mappings import Addressing, Reading
@@ -232,6 +234,8 @@ class Inbox:
         endpoint = self.register.endpoint_of(party)
         assert reading.bundle is not None
         dialect = endpoint.dialect if endpoint is not None else old["dialect"]
+        kind = NoticeKind(old["kind"])
+        may_see = shown(reading.bundle, kind, receiver_kind=party.kind)
         day = told["received_at"].astimezone(self.zone).date()
         before = (
             one
@@ -247,7 +251,7 @@ class Inbox:
             refers_to=old["refers_to"] if old["party"] == party.id else None,
             production=bool(reading.envelope.production),
         )
-        written = named(dialect).write(reading.bundle, dialect=dialect, addressing=addressing)
+        written = named(dialect).write(may_see.bundle, dialect=dialect, addressing=addressing)
         new = enqueue(
             tx,
             Parcel(
@@ -265,6 +269,8 @@ class Inbox:
             ),
             now,
         )
+        if may_see.left_out and old["case_id"] is not None:
+            _note_left_out(tx, may_see.left_out, kind, party, told["id"], old["case_id"], now)
         self.outbox.close(tx, delivery_id, f"reissued as delivery {new}", now, by=by)
         return new
 
@@ -365,6 +371,9 @@ class Inbox:
             acknowledgement=messages.keep(tx, answer) if answer is not None else None,
             acknowledgement_type=answer_type,
         )
+        self.outbox.subscriptions.told(tx, notice, case_id=case_id, patient=patient, now=now)
+        if notice.kind is NoticeKind.CARE_PLAN:
+            self._plan_changed(tx, row, case_id, patient, now)
         return Acceptance(
             outcome="accepted",
             case_id=case_id,
@@ -376,6 +385,19 @@ class Inbox:
             dialect=envelope.dialect,
             warning=self._warning(tx, prepared.subject, row, now),
         )
+
+    def _plan_changed(self, tx: Connection, row: int, case_id: int, patient: str, now: datetime) -> None:
+        """Whoever takes part in a plan may have asked to be told of its changes."""
+        for name, parties in self.shelves.plans_in(tx, row, patient).items():
+            self.outbox.subscriptions.occurred(
+                tx,
+                topic=CARE_PLAN_CHANGED,
+                case_id=case_id,
+                patient=patient,
+                focus=name,
+                parties=parties,
+                now=now,
+            )
 
     def _warning(self, tx: Connection, subject: Subject, row: int, now: datetime) -> str | None:
         """In evaluation mode no real person belongs in a message; the number itself is never repeated."""
@@ -421,6 +443,8 @@ class Inbox:
             ),
             now,
         )
+        if copy.left_out:
+            _note_left_out(tx, copy.left_out, notice.kind, route.party, row, case_id, now)
 
     def _overtaking(
         self, tx: Connection, case_id: int, notice: Notice, receiver: str, now: datetime
@@ -600,6 +624,20 @@ class Inbox:
             text=f"held without receipt: {reason}",
             now=now,
         )
+
+
+def _note_left_out(
+    tx: Connection,
+    left_out: tuple[str, ...],
+    kind: NoticeKind,
+    party: Party,
+    row: int,
+    case_id: int,
+    now: datetime,
+) -> None:
+    """A message that its receiver gets in part says so in the case's history."""
+    what = f"sent to {party.id} without {', '.join(left_out)}: not allowed in {kind} to a {party.kind}"
+    case_rows.note(tx, at=now, subject=f"message {row}", what=what, case_id=case_id)
 
 
 def _is_operation_outcome(content: bytes) -> bool:

@@ -5,8 +5,8 @@ Sending takes two short transactions, `claim` and `record`, and holds no databas
 advances when the transport has accepted, never waiting for a receipt.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,10 +22,11 @@ from adapter.messaging.acknowledgement import Acknowledgement, Status
 from adapter.messaging.delivery import DeliveryState, Leased, Reply, Trigger
 from adapter.messaging.register import Endpoint, Register
 from adapter.messaging.retry import GiveUp, RetryAt, Schedule, Sent, decide, delay
-from adapter.parcels import ALARM, NOTICES, NOWHERE, WEBHOOK
+from adapter.parcels import ALARM, NOTICES, NOWHERE, SUBSCRIPTION, WEBHOOK
 from adapter.store import cases as case_rows
 from adapter.store import deliveries, messages
 from adapter.store.statements import Row
+from adapter.subscriptions import Subscriptions
 from adapter.transport import Outgoing, Transport
 from adapter.transport.fhir_rest import is_duplicate
 
@@ -63,6 +64,7 @@ class Outbox:
     jitter: Callable[[], float]  # in [-1, 1]
     lease: timedelta
     alarms: Alarms
+    subscriptions: Subscriptions
 
     def endpoint(self, name: str) -> Endpoint | None:
         """A configured endpoint, the alarm webhook among them."""
@@ -97,13 +99,31 @@ class Outbox:
                 taken += deliveries.claim(tx, name, most=most, now=now, lease_until=now + self.lease)
         return taken
 
+    def claim_notifications(
+        self, tx: Connection, busy: Collection[str], most: int, now: datetime
+    ) -> list[Leased]:
+        """Lease the next notification of up to `most` subscriptions whose endpoints are not `busy`."""
+        due = self.subscriptions.due(tx, now) if most > 0 else []
+        paused = deliveries.paused(tx) if due else frozenset()
+        taken: list[Leased] = []
+        for name in due:
+            if len(taken) >= most or name in busy or name in paused:
+                continue
+            endpoint = self.subscriptions.endpoint(tx, name)
+            if endpoint is None:
+                self.subscriptions.astray(tx, name, now)
+                continue
+            leased = deliveries.claim(tx, name, most=1, now=now, lease_until=now + self.lease)
+            taken += [replace(one, to=endpoint) for one in leased]
+        return taken
+
     def send(self, leased: Leased) -> Reply:
         """One attempt, over the network; nothing of the store is held."""
-        endpoint = self.endpoint(leased.endpoint)
+        endpoint = leased.to or self.endpoint(leased.endpoint)
         if endpoint is None:
             return Reply(error=f"the endpoint {leased.endpoint!r} is no longer configured")
         content = leased.content
-        if leased.dialect != ALARM:
+        if leased.dialect not in (ALARM, SUBSCRIPTION):
             content = named(leased.dialect).repeat(content, leased.attempts + 1)
         outgoing = Outgoing(
             message_id=leased.message_id,
@@ -129,6 +149,7 @@ class Outbox:
         than the HTTP status does and is taken right after, in the same transaction.
         """
         by_person = leased.trigger is Trigger.PERSON
+        told = leased.dialect == SUBSCRIPTION
         attempts = leased.attempts + (0 if by_person else 1)
         decision = (
             Sent(delivered=True)
@@ -143,6 +164,8 @@ class Outbox:
                 duplicate=is_duplicate(reply),
             )
         )
+        if told:
+            decision = self.subscriptions.decided(tx, leased, decision)
         outcome = {Sent: "sent", RetryAt: "retry", GiveUp: "gave-up"}[type(decision)]
         deliveries.add_attempt(
             tx,
@@ -176,8 +199,10 @@ class Outbox:
                 next_attempt_at=decision.at if isinstance(decision, RetryAt) else None,
                 error=decision.reason,
             )
-            if ours_still and not again:
+            if ours_still and not again and not told:
                 self._undeliverable(tx, leased.id, decision.reason, now)
+        if told:
+            self.subscriptions.attempted(tx, leased, decision, now)
         return outcome
 
     def _sent(
@@ -430,7 +455,7 @@ class Outbox:
         row = _found(deliveries.get(tx, delivery_id), delivery_id)
         if row["state"] == DeliveryState.LEASED.value:
             return  # it is on its way at this moment
-        if row["endpoint"] is None or self.endpoint(row["endpoint"]) is None:
+        if row["endpoint"] is None or not self._reachable(tx, row["endpoint"]):
             raise NotFound(
                 f"delivery {delivery_id} has no endpoint; name one for {row['party']} in the region file"
             )
@@ -456,6 +481,10 @@ class Outbox:
             case_id=row["case_id"],
             by=by,
         )
+
+    def _reachable(self, tx: Connection, name: str) -> bool:
+        """Whether an endpoint is one of the region's, or of a subscription that may be told."""
+        return self.endpoint(name) is not None or self.subscriptions.endpoint(tx, name) is not None
 
     def give_up(self, tx: Connection, delivery_id: int, now: datetime, *, by: str | None) -> None:
         """Stop trying, because a person says so; visible, never silent."""

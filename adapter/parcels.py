@@ -16,6 +16,7 @@ WEBHOOK = "alarm-webhook"
 RECEIPT = "receipt"
 RELAYED = "relayed"
 ALARM = "alarm"
+SUBSCRIPTION = "subscription"
 
 NOTICES = frozenset(kind.value for kind in NoticeKind)
 """The kinds of delivery that carry a notice."""
@@ -27,7 +28,7 @@ NOWHERE = "no endpoint is configured for this party"
 class Parcel:
     """Something that must go out: frozen content, for one party."""
 
-    kind: str  # a notice kind, receipt or alarm
+    kind: str  # a notice kind, receipt, alarm or subscription
     party: str
     endpoint: str | None  # None: it waits until the region file names one
     dialect: str
@@ -45,11 +46,13 @@ class Parcel:
 
     @property
     def lane(self) -> str:
-        """Order is kept per case and receiver, and per alarm; a receipt waits for nothing."""
+        """Order is kept per case and receiver, per alarm, per subscription; a receipt waits for nothing."""
         if self.kind in NOTICES and self.case_id is not None:
             return f"{self.case_id}:{self.party}"
         if self.kind == ALARM:
             return self.message_id.rsplit("-", 1)[0]  # its end never overtakes its start
+        if self.kind == SUBSCRIPTION and self.endpoint is not None:
+            return self.endpoint
         if self.thread is not None:
             return f"{self.kind}:{self.thread}:{self.party}"
         return f"{self.kind}:{self.message_id}:{self.party}"

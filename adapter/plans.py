@@ -100,7 +100,7 @@ class Plans:
         else:
             message = self._plan(tx, reader, before, given, actor, version, now)
         self._send(tx, message, partner, now)
-        self._shelve(tx, row["patient"])
+        self.shelves.shelve_of(tx, row["patient"])
         changed = reader.read(tx, kind, fhir_id)
         if changed is None:
             raise NotFound("the changed resource cannot be read back")
@@ -112,16 +112,11 @@ class Plans:
         if row is None:
             raise NotFound(missing)
         case_rows.alone_with(tx, row["patient"])
-        self._shelve(tx, row["patient"])
+        self.shelves.shelve_of(tx, row["patient"])
         again = resources.seen(tx, reader.eyes, kind, fhir_id)
         if again is None:
             raise NotFound(missing)
         return again
-
-    def _shelve(self, tx: Connection, patient: str) -> None:
-        ids = case_rows.ids_of(tx, patient)
-        while self.shelves.shelve(tx, case_ids=ids):
-            pass
 
     def _send(self, tx: Connection, message: Bundle, partner: Partner | None, now: datetime) -> None:
         """Through the inbox; what it would refuse or hold is not changed, and the caller is told why."""

@@ -17,6 +17,7 @@ from adapter.fhir.searching import Query, Term
 from adapter.fhir.serving import includes, references
 from adapter.messaging.register import Party
 from adapter.shelves import Shelves
+from adapter.store import cases as case_rows
 from adapter.store import resources
 from adapter.store.resources import Eyes, Wanted
 from adapter.store.statements import Row
@@ -88,10 +89,27 @@ class Reader:
         )
 
     def _content(self, tx: Connection, row: Row) -> Resource | None:
-        version = resources.version(tx, row["version"])
-        if version is None:
-            return None
+        version = resources.version_in(row)
         return self.shelves.content(tx, version, f"{row['type']}/{row['fhir_id']}", self.eyes)
+
+    def of_case(self, tx: Connection, case_id: int) -> list[Resource]:
+        """Everything that the caller may read of a case, each in its newest version."""
+        case = case_rows.get(tx, case_id)
+        if case is None:
+            return []
+        rows = resources.of_case(tx, self.eyes, case["patient"], {case_id, case["id"]})
+        found = (self._content(tx, row) for row in rows if row["type"] != "EpisodeOfCare")
+        return [content for content in found if content is not None]
+
+    def kind(self) -> str:
+        """What kind of party the caller speaks for; the first of several."""
+        party = self.shelves.register.party(self.eyes.parties[0]) if self.eyes.parties else None
+        return party.kind if party is not None else "unknown"
+
+    def parties(self) -> list[Resource]:
+        """The caller's own parties."""
+        known = (self.shelves.register.party(party) for party in self.eyes.parties or ())
+        return [organization(party) for party in known if party is not None]
 
     # --- a search ---
 
@@ -110,6 +128,9 @@ class Reader:
     def _page(self, tx: Connection, query: Query, wanted: Wanted, total: int | None) -> Page:
         rows = resources.search(tx, self.eyes, wanted)
         more, rows = len(rows) > query.count, rows[: query.count]
+        self.shelves.prepare(
+            tx, (row["version_message_row"] for row in rows if row["version_place"] is not None)
+        )
         found = [(row, self._content(tx, row)) for row in rows]
         matches = tuple(c for _, c in found if c is not None and self._fits(query, c))
         after = None
@@ -158,14 +179,11 @@ class Reader:
         )
 
     def _patients(self, query: Query) -> tuple[str, ...] | None:
-        if query.patient_identifiers is None:
-            return query.patients
-        known = {
-            self.shelves.patient_at(system, value)
-            for system, value in query.patient_identifiers
-            if system is not None
-        }
-        return tuple(known if query.patients is None else known & set(query.patients))
+        patients = None if query.patients is None else set(query.patients)
+        for group in query.patient_identifiers:
+            known = {self.shelves.patient_at(system, value) for system, value in group if system is not None}
+            patients = known if patients is None else patients & known
+        return None if patients is None else tuple(patients)
 
     def _values(self, kind: str, term: Term) -> Iterable[str]:
         for system, value in term.values:

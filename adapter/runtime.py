@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -31,23 +32,30 @@ from adapter.discharge.pathways import NOTHING
 from adapter.errors import ConfigurationError
 from adapter.inbox import Acceptance, Inbox
 from adapter.ledger import Ledger
-from adapter.messaging.delivery import Leased, Reply
+from adapter.messaging.delivery import SPARE, Leased, Reply
 from adapter.messaging.register import Endpoint, Partner, Register
 from adapter.outbox import Outbox
 from adapter.parcels import WEBHOOK
 from adapter.plans import Plans
+from adapter.readers import Reader
 from adapter.shelves import Shelves
 from adapter.store import MADE_BY, Store, messages, must_exist
 from adapter.store.migrations import current, migrate
+from adapter.store.resources import Eyes
+from adapter.subscribers import Subscribers
+from adapter.subscriptions import Subscriptions
 from adapter.transport import Transport
 from adapter.transport.directory import Directory, DirectoryMailbox
 from adapter.transport.fhir_rest import FhirMailbox, FhirRest
+from adapter.transport.rest_hook import RestHook
 from adapter.transport.webhook import Webhook
 
 if TYPE_CHECKING:
     import uvicorn
+    from sqlalchemy import Connection
     from starlette.applications import Starlette
 
+    from adapter.fhir.bundles import Resource
     from adapter.scheduler.clockwork import Clockwork
     from adapter.scheduler.delivering import Deliverer
     from adapter.web.metrics import Door, Metrics
@@ -180,7 +188,8 @@ def stations(
     store = _store(settings.store, create=create)
     key = _pseudonym_key(settings, store)
     cases = Cases(agreement=law, roles={p.id: p.kind for p in register.parties})
-    webhook = _webhook(settings)
+    alarms = Alarms(webhook=_webhook(settings))
+    shelves = Shelves(store=store, cases=cases, register=register, zone=law.zone, pseudonym_key=key)
     outbox = Outbox(
         cases=cases,
         register=register,
@@ -188,9 +197,9 @@ def stations(
         schedule=settings.retry.schedule(),
         jitter=jitter,
         lease=settings.lease,
-        alarms=Alarms(webhook=webhook),
+        alarms=alarms,
+        subscriptions=_subscriptions(settings, register, alarms, shelves),
     )
-    shelves = Shelves(store=store, cases=cases, register=register, zone=law.zone, pseudonym_key=key)
     inbox = Inbox(
         store=store,
         cases=cases,
@@ -270,7 +279,33 @@ def _agreement(settings: Settings, region: Region | None) -> Agreement:
 
 
 def _transports() -> Mapping[str, Transport]:
-    return {"fhir": FhirRest(), "directory": Directory(), "webhook": Webhook()}
+    return {"fhir": FhirRest(), "directory": Directory(), "webhook": Webhook(), "rest-hook": RestHook()}
+
+
+LONGEST_TOLD = 30
+"""Seconds that a subscriber may take to answer, where a lease lasts that long."""
+
+
+def _subscriptions(settings: Settings, register: Register, alarms: Alarms, shelves: Shelves) -> Subscriptions:
+    within_a_lease = int((settings.lease - SPARE).total_seconds()) - 1
+    return Subscriptions(
+        register=register,
+        alarms=alarms,
+        base=settings.fhir_base,
+        new_id=new_id,
+        most_failures=settings.subscription_failures,
+        longest=max(1, min(LONGEST_TOLD, within_a_lease)),
+        shown=partial(_shown, shelves),
+    )
+
+
+def _shown(shelves: Shelves, tx: "Connection", partner: Partner | None, name: str) -> "Resource | None":
+    """The resource of that name, as a subscriber may read it."""
+    while shelves.shelve(tx):
+        pass
+    eyes = Eyes(parties=partner.parties if partner else None, roles=partner.roles if partner else ())
+    reader = Reader(shelves=shelves, eyes=eyes, partner=partner.name if partner else None)
+    return reader.read(tx, *name.split("/", 1))
 
 
 def _webhook(settings: Settings) -> Endpoint | None:
@@ -336,6 +371,8 @@ class Adapter:
     def _jobs(self, deliverer: "Deliverer") -> dict[str, tuple[timedelta, Callable[[], object]]]:
         from adapter.scheduler.deadlines import Deadlines
         from adapter.scheduler.housekeeping import Housekeeping
+        from adapter.scheduler.shelving import Shelving
+        from adapter.scheduler.subscriptions import Heartbeats
 
         built = self.built
         keep = built.settings.retention
@@ -346,6 +383,7 @@ class Adapter:
             keep_payloads=keep.payloads,
             keep_attempts=keep.attempts,
             keep_seen=keep.seen,
+            keep_accesses=keep.accesses,
         )
         clock_of_the_law = Deadlines(
             store=built.store,
@@ -354,11 +392,19 @@ class Adapter:
             register=built.register,
             clock=built.clock,
         )
+        heartbeats = Heartbeats(
+            store=built.store,
+            subscriptions=built.outbox.subscriptions,
+            clock=built.clock,
+            nudge=deliverer.nudge,
+        )
         jobs: dict[str, tuple[timedelta, Callable[[], object]]] = {
             "deliver": (timedelta(seconds=1), deliverer.nudge),
             "deadlines": (timedelta(seconds=2), clock_of_the_law),
             "leases": (timedelta(seconds=5), house.free_leases),
             "receipts": (timedelta(seconds=5), house.missing_receipts),
+            "shelve": (timedelta(seconds=2), Shelving(shelves=built.shelves)),
+            "heartbeats": (timedelta(seconds=1), heartbeats),
             "prune": (timedelta(hours=1), house.prune),
         }
         return jobs | self._polls()
@@ -422,12 +468,28 @@ class Adapter:
         from adapter.web.app import application
         from adapter.web.fhir.endpoint import FhirEndpoint
         from adapter.web.partners import ProcessMessage
+        from adapter.web.plan_pages import PlanPages
+        from adapter.web.plan_store import stored_plans
         from adapter.web.signing_in import Doorkeeper
+        from adapter.web.smart.endpoint import TokenEndpoint
+        from adapter.web.smart.keys import Keys
+        from adapter.web.smart.tokens import Tokens
+        from adapter.web.subscribing import Subscribing
 
         built, settings = self.built, self.built.settings
         assert self.metrics is not None
+        tokens = Tokens(store=built.store, clock=built.clock)
         doorkeeper = Doorkeeper(
-            register=built.register, operators={o.name: o.password_scrypt for o in settings.operators}
+            register=built.register,
+            operators={o.name: o.password_scrypt for o in settings.operators},
+            tokens=tokens,
+        )
+        smart = TokenEndpoint(
+            register=built.register,
+            tokens=tokens,
+            keys=Keys(clock=built.clock),
+            clock=built.clock,
+            public_url=settings.public_url,
         )
         door = ProcessMessage(
             inbox=built.inbox,
@@ -442,6 +504,15 @@ class Adapter:
             doorkeeper=doorkeeper,
             clock=built.clock,
             zone=built.agreement.zone,
+            public_url=settings.public_url,
+            served=self.metrics.served,
+        )
+        subscribing = Subscribing(
+            store=built.store,
+            subscribers=Subscribers(subscriptions=built.outbox.subscriptions),
+            doorkeeper=doorkeeper,
+            clock=built.clock,
+            nudge=self._nudge,
         )
         shown = pages.Pages(
             store=built.store,
@@ -452,10 +523,20 @@ class Adapter:
             clock=built.clock,
         )
         hosts = ["127.0.0.1", "localhost", "[::1]", settings.host]
+        if settings.public_url is not None:
+            hosts.append(urlsplit(settings.public_url).hostname or "")
         if not settings.loopback:
             hosts = ["*"]  # behind a name of the operator's choosing; everybody must sign in there
         watched = health.routes(built.store, self.metrics, doorkeeper if settings.metrics_sign_in else None)
-        return application([*door.routes(), *endpoint.routes(), *watched, *shown.routes()], hosts=hosts)
+        plans = PlanPages(
+            load=stored_plans(built.shelves),
+            doorkeeper=doorkeeper,
+            clock=built.clock,
+            zone=built.agreement.zone,
+            country=built.agreement.name,
+        )
+        partners = [*door.routes(), *smart.routes(), *subscribing.routes(), *endpoint.routes()]
+        return application([*partners, *watched, *plans.routes(), *shown.routes()], hosts=hosts)
 
     def start(self) -> str | None:
         """Start what the role asks for; returns the address to open, None for a worker."""
@@ -537,6 +618,9 @@ class Adapter:
             self.metrics.accepted(done, seconds)
         more = {} if seconds is None else {"ms": round(seconds * 1000, 1)}
         log_acceptance(done, **more)
+        self._nudge()
+
+    def _nudge(self) -> None:
         if self.deliverer is not None:
             self.deliverer.nudge()
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, tzinfo
+from time import monotonic
 
 import orjson
 from sqlalchemy import Connection
@@ -21,6 +22,7 @@ from adapter.copies import derived_id
 from adapter.discharge.case import Evidence, Fact
 from adapter.discharge.notices import Notice, NoticeKind, Standing
 from adapter.errors import NotFound
+from adapter.fhir.allowing import allowed
 from adapter.fhir.asking import answered, asked, called_off, episode
 from adapter.fhir.bundles import (
     Bundle,
@@ -32,10 +34,10 @@ from adapter.fhir.bundles import (
     header,
     of_every_type,
 )
-from adapter.fhir.notices import receivers_in
+from adapter.fhir.notices import event_kind, receivers_in
 from adapter.fhir.polled import TYPES as POLLED
 from adapter.fhir.serving import NOT_SERVED, led, references, renamed, same_content, tokens, values, versioned
-from adapter.fhir.wire import parse
+from adapter.fhir.wire import parse_again
 from adapter.mappings.known import named as dialect_named
 from adapter.messaging.envelope import PERSON_SYSTEMS, Address
 from adapter.messaging.register import Register
@@ -53,7 +55,7 @@ PLANS = (K.CARE_PLAN,)
 """What brings a plan: whoever takes part in it sees all of its past."""
 
 _AT_ONCE = 50  # messages in one unit of work: others write in between
-_REMEMBERED = 512
+_REMEMBERED = 256  # messages, of some 100 kB each; more than the most entries of a page
 _OF_THE_STAY = ("Patient", "Encounter")
 _NOT_ASKED = ("draft", "cancelled", "entered-in-error")
 _OF_PEOPLE = ("Patient", "RelatedPerson", "Person")
@@ -76,6 +78,7 @@ class _Named:
     """A message's Bundle, the name of every part by its place, and where each reference leads."""
 
     bundle: Bundle
+    kind: NoticeKind
     names: Mapping[int, str]
     ways: Mapping[str, str]
 
@@ -93,13 +96,19 @@ class Shelves:
 
     # --- filling ---
 
-    def catch_up(self) -> None:
-        """Shelve everything that has been taken so far."""
-        while True:
-            with self.store.read() as connection:
-                if not resources.any_unshelved(connection):
-                    return
+    def catch_up(self, within: float = 60.0) -> bool:
+        """Shelve all that has been taken so far; False where that takes longer than so many seconds."""
+        until = monotonic() + within
+        while self.waiting():
+            if monotonic() > until:
+                return False
             self.store.write(self.shelve)
+        return True
+
+    def waiting(self) -> bool:
+        """Whether there are messages that have been taken and are not on the shelves yet."""
+        with self.store.read() as connection:
+            return resources.any_unshelved(connection)
 
     def shelve(self, tx: Connection, *, case_ids: Collection[int] | None = None) -> int:
         """Shelve some of what waits, in the order in which it came; returns how many messages."""
@@ -133,7 +142,7 @@ class Shelves:
     def _read(self, row: Row, content: bytes) -> Bundle:
         """The canonical Bundle; it was validated when it was taken."""
         if row["dialect"] == "fhir" and row["type"] not in POLLED:
-            return parse(content, row["content_type"])
+            return parse_again(content, row["content_type"])
         reading = dialect_named(row["dialect"]).read(
             content, content_type=row["content_type"], zone=self.zone
         )
@@ -141,7 +150,7 @@ class Shelves:
         return reading.bundle
 
     def _put_all(self, tx: Connection, told: _Told) -> dict[str, str]:
-        """Everything that one message brings; returns the names of parts whose own id was taken, by place."""
+        """Everything that one message brings; returns the names that are not a part's own, by place."""
         audience = self._audience(told)
         names = self._names(tx, told)
         ways = led(told.bundle, names)
@@ -151,18 +160,23 @@ class Shelves:
             for place, name in theirs.items()
         }
         asked_too = self._asked_too(contents.values(), audience)
+        may_see = self._may_see(told, audience)
         for place, name in theirs.items():
             content = contents[place]
-            made = ANSWERED if name.startswith("Task/") and self._is_answer(told, place) else None
-            readers = [*self._readers(tx, told, content, audience), *asked_too.get(name, ())]
+            url = told.bundle["entry"][place]["fullUrl"]
+            made = None
+            if name.startswith("Task/") and self._is_answer(told, place):
+                made = ANSWERED
+                row = resources.named(tx, "Task", name.partition("/")[2])
+                content = self._with_question(tx, row["id"], name, content) if row is not None else content
+            told_of_it = [one for one in audience if url in may_see[one.party]]
+            readers = [*self._readers(tx, told, content, told_of_it), *asked_too.get(name, ())]
             shared = told.notice.kind in PLANS and content["resourceType"] not in _OF_THE_STAY
             self._put(tx, told, name, content, readers, place=place, made=made, shared=shared)
         self._put_made(tx, told, audience)
-        own = {p: str(told.bundle["entry"][p]["resource"].get("id", "")).lower() for p in theirs}
+        entries = told.bundle["entry"]
         return {
-            str(place): name
-            for place, name in theirs.items()
-            if _is_uuid(own[place]) and name.partition("/")[2] != own[place]
+            str(place): name for place, name in names.items() if name != _own_name(entries[place]["resource"])
         }
 
     def _readers(
@@ -173,6 +187,19 @@ class Shelves:
             return audience
         row = resources.named(tx, content["resourceType"], content["id"])
         return [one for one in audience if row is None or resources.on_shelf(tx, one, row["id"]) is None]
+
+    def _may_see(self, told: _Told, audience: Collection[Audience]) -> dict[str, frozenset[str]]:
+        """By party, the addresses of what the message may tell it (`fhir.allowing`); its sender sees all."""
+        urls = {}
+        for one in audience:
+            whole = one.party == told.notice.sender
+            bundle = told.bundle if whole else self._allowed(told.bundle, told.notice.kind, one.party)
+            urls[one.party] = frozenset(item["fullUrl"] for item in bundle["entry"])
+        return urls
+
+    def _allowed(self, bundle: Bundle, kind: NoticeKind, party_id: str) -> Bundle:
+        party = self.register.party(party_id)
+        return allowed(bundle, kind, receiver_kind=party.kind if party is not None else "unknown")
 
     def _asked_too(
         self, contents: Iterable[Resource], audience: Collection[Audience]
@@ -269,16 +296,35 @@ class Shelves:
         found = self._bundle(tx, message_row)
         return list(dict.fromkeys(found.ways.values())) if found is not None else []
 
-    def graph(self, tx: Connection, version: Row) -> dict[str, Resource]:
-        """Every part of the message that a version stands in, by name, under our ids; without parties."""
+    def graph(self, tx: Connection, version: Row, *, parties: bool = False) -> dict[str, Resource]:
+        """Every part of the message that a version stands in, by name, under our ids.
+
+        With `parties` also the Organizations of parties, as the message wrote them.
+        """
         found = self._bundle(tx, version["message_row"])
         if found is None:
             raise NotFound("the message that it stands in is gone: retention has removed it")
         return {
             name: renamed(found.bundle["entry"][place]["resource"], name, found.ways)
             for place, name in found.names.items()
-            if not self._is_party(name)
+            if parties or not self._is_party(name)
         }
+
+    def plans_in(self, tx: Connection, message_row: int, patient: str) -> dict[str, list[str]]:
+        """The plans that a message has just brought, each with the parties that take part in it."""
+        self.shelve_of(tx, patient)
+        found = {}
+        for name in self.names_in(tx, message_row):
+            row = resources.named(tx, *name.split("/")) if name.startswith("CarePlan/") else None
+            if row is not None:
+                found[name] = [h["party"] for h in resources.holders(tx, row["id"]) if h["shared"]]
+        return found
+
+    def shelve_of(self, tx: Connection, patient: str) -> None:
+        """Shelve everything that waits of that patient."""
+        ids = case_rows.ids_of(tx, patient)
+        while self.shelve(tx, case_ids=ids):
+            pass
 
     def overtaken(self, tx: Connection, bundle: Bundle, patient: str, sender: str) -> str | None:
         """Why a plan that a message brings would undo somebody else's change; None where it would not.
@@ -286,9 +332,7 @@ class Shelves:
         It would where the newest version is another party's, and the message does not say that it is made
         from that one (the extension `based-on`).
         """
-        ids = case_rows.ids_of(tx, patient)
-        while self.shelve(tx, case_ids=ids):
-            pass
+        self.shelve_of(tx, patient)
         head = header(bundle) or {}
         for resource in of_every_type(bundle, "CarePlan"):
             given = str(resource.get("id", ""))
@@ -492,25 +536,37 @@ class Shelves:
         if version["made"] == EPISODE:
             made = self._episode(tx, version, eyes)
         else:
-            made = self._rendered(tx, version, name)
+            made = self._rendered(tx, version, name, eyes)
         if made is None:
             return None
         return versioned(made, version["number"], _instant(version["at"]))
 
-    def _rendered(self, tx: Connection, version: Row, name: str) -> Resource | None:
+    def _rendered(self, tx: Connection, version: Row, name: str, eyes: Eyes | None = None) -> Resource | None:
+        """With `eyes` only what such a message may tell them; None where that is nothing."""
         made, place = version["made"], version["place"]
         if place is None:
             return self._made(tx, version, name, made)
         found = self._bundle(tx, version["message_row"])
         if found is None:
             return None
-        content = renamed(found.bundle["entry"][place]["resource"], name, found.ways)
+        item = found.bundle["entry"][place]
+        if eyes is not None and eyes.parties and version["by"] not in eyes.parties:
+            seen = self._allowed(found.bundle, found.kind, eyes.parties[0])["entry"]
+            item = next((one for one in seen if one["fullUrl"] == item["fullUrl"]), None)
+            if item is None:
+                return None
+        content = renamed(item["resource"], name, found.ways)
         if made == ANSWERED:
-            first = resources.numbered(tx, version["resource"], 1)
-            if first is not None and first["place"] is None:
-                before = self._rendered(tx, first, name)
-                return answered(before, content) if before is not None else content
+            return self._with_question(tx, version["resource"], name, content)
         return content
+
+    def _with_question(self, tx: Connection, resource_id: int, name: str, answer: Resource) -> Resource:
+        """What the notice of readiness has asked, answered; the answer alone where there was no question."""
+        first = resources.numbered(tx, resource_id, 1)
+        asked_first = (
+            self._rendered(tx, first, name) if first is not None and first["place"] is None else None
+        )
+        return answered(asked_first, answer) if asked_first is not None else answer
 
     def _made(self, tx: Connection, version: Row, name: str, made: str) -> Resource | None:
         what, _, party = made.partition(":")
@@ -530,21 +586,30 @@ class Shelves:
         return next((f for f in facts if isinstance(f, Notice) and (f.sender, f.message_id) == own), None)
 
     def _bundle(self, tx: Connection, message_row: int) -> _Named | None:
-        """A message's Bundle, and where its references lead; remembered, as it never changes."""
-        known = self._bundles.get(message_row)
-        if known is not None:
-            return known
-        row = messages.get(tx, message_row)
-        told = self._told(tx, row) if row is not None else None
-        if told is None:
-            return None
-        names = self._names(tx, told)
-        names |= {int(k): v for k, v in orjson.loads(told.row["shelved_as"] or b"{}").items()}
-        found = _Named(bundle=told.bundle, names=names, ways=led(told.bundle, names))
-        if len(self._bundles) >= _REMEMBERED:
-            self._bundles.clear()
-        self._bundles[message_row] = found
+        """A message's Bundle, and where its references lead; None where its bytes are gone."""
+        return self._bundles.get(message_row) or self.prepare(tx, [message_row]).get(message_row)
+
+    def prepare(self, tx: Connection, message_rows: Iterable[int]) -> dict[int, _Named]:
+        """Read these messages at once, and remember them for `content`; what is shelved never changes.
+
+        Nothing is remembered of a transaction that writes: until its commit, its numbers are nobody's.
+        """
+        found = {}
+        for row in messages.with_content(tx, set(message_rows) - self._bundles.keys()):
+            bundle = self._read(row, row["content"])
+            names = _own_names(bundle)
+            names |= {int(k): v for k, v in orjson.loads(row["shelved_as"] or b"{}").items()}
+            kind = event_kind(header(bundle) or {})
+            found[row["id"]] = _Named(bundle=bundle, kind=kind, names=names, ways=led(bundle, names))
+        if not tx.get_execution_options().get("writes"):
+            for message_row, named in found.items():
+                self._remember(message_row, named)
         return found
+
+    def _remember(self, message_row: int, named: _Named) -> None:
+        while len(self._bundles) >= _REMEMBERED:
+            self._bundles.pop(next(iter(self._bundles)), None)
+        self._bundles[message_row] = named
 
     def _episode(self, tx: Connection, version: Row, eyes: Eyes) -> Resource | None:
         """The case as far as its reader was told of it up to that message."""
@@ -553,7 +618,8 @@ class Shelves:
             return None
         told: list[Fact] = []
         ids: dict[tuple[str, str], int] = {}
-        for message_row, case_id, fact in case_rows.told(tx, case["patient"]):
+        everything = case_rows.told(tx, case["patient"])
+        for message_row, case_id, fact in everything:
             if isinstance(fact, Notice):
                 if message_row is not None and message_row > version["message_row"]:
                     continue
@@ -562,7 +628,7 @@ class Shelves:
                     ids[fact.sender, fact.message_id] = case_id
         told += [
             fact
-            for _, _, fact in case_rows.told(tx, case["patient"])
+            for _, _, fact in everything
             if isinstance(fact, Evidence) and (fact.sender, fact.message_id) in ids
         ]
         for folded in self.cases.fold(told):
@@ -570,6 +636,19 @@ class Shelves:
                 if ids[entry.notice.sender, entry.notice.message_id] == case["id"]:
                     return episode(case["id"], case["patient"], folded)
         return None
+
+
+def _own_name(resource: Resource) -> str:
+    return f"{resource['resourceType']}/{str(resource.get('id', '')).lower()}"
+
+
+def _own_names(bundle: Bundle) -> dict[int, str]:
+    """The names that parts give themselves, by place."""
+    return {
+        place: _own_name(item["resource"])
+        for place, item in enumerate(bundle["entry"])
+        if item["resource"]["resourceType"] not in NOT_SERVED
+    }
 
 
 def _first_id(row: Row) -> str:

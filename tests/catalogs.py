@@ -1,4 +1,6 @@
-"""The catalogs of `adapter/discharge/locales`: after a change to a .po file, `python -m tests.catalogs`."""
+"""The catalogs of the law's sentences and of a plan's words: after a change to a .po file,
+`python -m tests.catalogs`.
+"""
 
 from datetime import UTC, datetime
 from io import BytesIO
@@ -9,22 +11,25 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
 DATED = datetime(2026, 11, 25, tzinfo=UTC)
-LOCALES = Path(__file__).parent.parent / "adapter" / "discharge" / "locales"
+_ADAPTER = Path(__file__).parent.parent / "adapter"
+LOCALES = _ADAPTER / "discharge" / "locales"
+PLAN_LOCALES = _ADAPTER / "web" / "locales" / "plan"
 
 
-def catalog(language: str) -> Catalog:
+def catalog(language: str, folder: Path = LOCALES) -> Catalog:
     """The catalog of a language, as its file has it."""
-    return read_po(BytesIO((LOCALES / f"{language}.po").read_bytes()), locale=language)
+    return read_po(BytesIO((folder / f"{language}.po").read_bytes()), locale=language)
 
 
-def compiled(language: str) -> bytes:
+def compiled(language: str, folder: Path = LOCALES) -> bytes:
     """What gettext reads at run time."""
-    made, written = catalog(language), BytesIO()
+    made, written = catalog(language, folder), BytesIO()
     made.creation_date = made.revision_date = DATED
     write_mo(written, made)
     return written.getvalue()
 
 
 if __name__ == "__main__":
-    for po in LOCALES.glob("*.po"):
-        po.with_suffix(".mo").write_bytes(compiled(po.stem))
+    for folder in (LOCALES, PLAN_LOCALES):
+        for po in folder.glob("*.po"):
+            po.with_suffix(".mo").write_bytes(compiled(po.stem, folder))

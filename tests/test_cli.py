@@ -829,7 +829,8 @@ def test_config_shows_settings_and_hides_secrets(shell: Shell) -> None:
     printed = done.out + shell("config").out
     assert b"geheim" not in printed
     assert HASH.encode() not in printed
-    assert done.json["retention"] == {"payloads": "P365D", "attempts": "P180D", "seen": "P30D"}
+    kept = {"payloads": "P365D", "attempts": "P180D", "seen": "P30D", "accesses": "P1827D"}
+    assert done.json["retention"] == kept
     hidden = shell("config", "--json", store="postgresql://post:geheim@127.0.0.1/kept").out
     assert b"geheim" not in hidden
 

@@ -74,7 +74,10 @@ def close(
 
 
 def _known_endpoint(built: "Stations", name: str) -> None:
-    if built.register.endpoint(name) is None:
+    """NotFound unless it is an endpoint of the region, or `subscription/<id>` of one that there is."""
+    with built.store.read() as connection:
+        subscribed = built.outbox.subscriptions.endpoint(connection, name) is not None
+    if built.register.endpoint(name) is None and not subscribed:
         known = ", ".join(e.name for e in built.register.endpoints) or "none is configured"
         raise NotFound(f"there is no endpoint {name!r}; known: {known}")
 

@@ -22,14 +22,21 @@ from pydantic_settings import (
 )
 
 from adapter.config.region import NOT_UTF8, Region, load_region
-from adapter.config.values import Address, Duration, Frozen, PasswordHash, Seconds, Wait
+from adapter.config.values import (
+    LOOPBACK,
+    Address,
+    BaseAddress,
+    Duration,
+    Frozen,
+    PasswordHash,
+    Seconds,
+    Wait,
+)
 from adapter.config.wording import explained
 from adapter.errors import ConfigurationError
 from adapter.messaging.retry import Schedule
 
 __all__ = ["Region", "Settings", "load", "load_region"]
-
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 PREFIX = "DISCHARGE_ADAPTER_"
 """Of the environment variables that override the file."""
@@ -102,6 +109,7 @@ class Retention(Frozen):
     payloads: Wait = timedelta(days=365)
     attempts: Wait = timedelta(days=180)
     seen: Wait = timedelta(days=30)  # what mailboxes remember of messages already taken
+    accesses: Wait = timedelta(days=5 * 365 + 2)  # who has looked; the least that HSLF-FS 2016:40 allows
 
 
 class Settings(BaseSettings):
@@ -116,6 +124,7 @@ class Settings(BaseSettings):
     store: str = "sqlite:///discharge-adapter.db"  # an SQLAlchemy URL
     host: str = "127.0.0.1"
     port: int = Field(default=8425, ge=0, le=65535)
+    public_url: BaseAddress | None = None  # where partners reach us, as https://adapter.example
     worker_port: int | None = Field(default=None, ge=0, le=65535)  # a worker's metrics, on this machine only
     tls_certificate: Path | None = None
     tls_key: Path | None = None
@@ -128,6 +137,7 @@ class Settings(BaseSettings):
     alarm_webhook: Address | None = None
     alarm_webhook_token: str | None = Field(default=None, repr=False)
     operators: tuple[Operator, ...] = ()
+    subscription_failures: int = Field(default=8, ge=1)  # tries in a row until a subscription is in error
     metrics_sign_in: bool = False  # whether /metrics is for operators only
     directory_mailboxes: tuple[DirectoryMailboxSettings, ...] = ()
     fhir_mailboxes: tuple[FhirMailboxSettings, ...] = ()
@@ -160,6 +170,15 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments, then the environment, then the file."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _file.path)
+
+    @property
+    def fhir_base(self) -> str:
+        """The base URL of our FHIR endpoint as partners reach it, without a slash at its end."""
+        if self.public_url is not None:
+            return f"{self.public_url}/fhir"
+        scheme = "https" if self.tls_certificate else "http"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{scheme}://{host}:{self.port}/fhir"
 
     @property
     def loopback(self) -> bool:

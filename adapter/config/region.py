@@ -15,7 +15,8 @@ from typing import Any
 
 from pydantic import ConfigDict, Field, ValidationError, field_validator
 
-from adapter.config.values import Frozen, Seconds, Sha256, Wait, is_address
+from adapter.config.partners import PartnerEntry, problems
+from adapter.config.values import Frozen, Seconds, Wait, is_address
 from adapter.config.wording import explained, place
 from adapter.discharge.agreement import Accord, agreement, country
 from adapter.discharge.pathways import NOTHING, TABLES, Own, read_own
@@ -100,13 +101,6 @@ class _EndpointEntry(Frozen):
     trust: str | None = None
 
 
-class _PartnerEntry(Frozen):
-    name: str
-    parties: tuple[str, ...]
-    token_sha256: Sha256 | None = Field(default=None, repr=False)
-    certificate_sha256: Sha256 | None = None
-
-
 class _AccordEntry(Frozen):
     """Terms that parties have agreed on; the country's rule file says which there are."""
 
@@ -135,7 +129,7 @@ class _RegionFile(Frozen):
     group: tuple[dict[str, Any], ...] = ()
     party: tuple[_PartyEntry, ...]
     endpoint: tuple[_EndpointEntry, ...] = ()
-    partner: tuple[_PartnerEntry, ...] = ()
+    partner: tuple[PartnerEntry, ...] = ()
 
 
 KINDS = ("hospital", "municipal-acute-bed", "municipality", "open-care", "gp")
@@ -186,7 +180,7 @@ def load_region(path: Path) -> Region:
         agreement=file.agreement,
         accords=_accords(file, own, path),
         own=own,
-        register_=_register(file),
+        register_=_register(file, path),
         unread=_unread(file),
         warnings=tuple(f"{path}: [[party]] id = {party!r}: {_UNREAD}" for party in _unread(file)),
     )
@@ -239,7 +233,7 @@ def _accords(file: _RegionFile, own: Own, path: Path) -> tuple[Accord, ...]:
     return made
 
 
-def _register(file: _RegionFile) -> Register:
+def _register(file: _RegionFile, path: Path) -> Register:
     return Register(
         parties=tuple(
             Party(
@@ -267,19 +261,27 @@ def _register(file: _RegionFile) -> Register:
             )
             for e in file.endpoint
         ),
-        partners=tuple(Partner(**p.model_dump()) for p in file.partner),
+        partners=tuple(_partner(p, path) for p in file.partner),
     )
+
+
+def _partner(entry: PartnerEntry, path: Path) -> Partner:
+    try:
+        return entry.partner(path.parent)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}: [[partner]] name = {entry.name!r}: {error}") from error
 
 
 def _inconsistencies(file: _RegionFile) -> list[str]:
     """What the shape alone cannot tell: names that lead nowhere, and identifiers that two parties share."""
+    roles = {p.id: frozenset(service.role for service in p.service) for p in file.party}
     found = [
         *(f"[[party]] id = {p.id!r}: {problem}" for p in file.party for problem in _of_party(p, file)),
         *(f"[[endpoint]] name = {e.name!r}: {problem}" for e in file.endpoint for problem in _of_endpoint(e)),
         *(
             f"[[partner]] name = {p.name!r}: {problem}"
             for p in file.partner
-            for problem in _of_partner(p, file)
+            for problem in problems(p, roles)
         ),
         *(
             f"[[accord]] name = {a.name!r}: between names {party!r}, which is not in this file"
@@ -324,15 +326,6 @@ def _of_endpoint(e: _EndpointEntry) -> Iterable[str]:
         yield "client_certificate and client_key go together; set both or neither"
 
 
-def _of_partner(p: _PartnerEntry, file: _RegionFile) -> Iterable[str]:
-    known = {one.id for one in file.party}
-    yield from (
-        f"parties names {party!r}, which is not in this file" for party in p.parties if party not in known
-    )
-    if not (p.token_sha256 or p.certificate_sha256):
-        yield "needs token_sha256 or certificate_sha256"
-
-
 def _unknown_words(*said: tuple[str, str, tuple[str, ...]]) -> Iterable[str]:
     for key, value, allowed in said:
         if value not in allowed:
@@ -375,6 +368,12 @@ def _doubled(file: _RegionFile) -> list[str]:
         found += [
             f"two [[{what}]] entries are called {name!r}" for name in {n for n in names if names.count(n) > 1}
         ]
+    clients = [p.client_id for p in file.partner if p.client_id is not None]
+    found += [
+        f"two [[partner]] entries have the client_id {client!r}; give each machine its own"
+        for client in sorted(set(clients))
+        if clients.count(client) > 1
+    ]
     return found
 
 

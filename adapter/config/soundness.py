@@ -15,7 +15,11 @@ from adapter.messaging.register import Endpoint, Register
 
 def contradictions(settings: Settings, register: Register) -> list[str]:
     """What must be set right before anything starts: it would stop delivery or reading without a word."""
-    return [*_short_leases(settings, register), *_mailboxes(settings, register)]
+    return [
+        *_short_leases(settings, register),
+        *_mailboxes(settings, register),
+        *_nameless(settings, register),
+    ]
 
 
 def _short_leases(settings: Settings, register: Register) -> Iterable[str]:
@@ -47,6 +51,18 @@ def _mailboxes(settings: Settings, register: Register) -> Iterable[str]:
         if box.name in taken:
             yield f"mailbox {box.name!r}: another mailbox or directory endpoint has that name; choose another"
         taken.add(box.name)
+
+
+def _nameless(settings: Settings, register: Register) -> Iterable[str]:
+    """Clients that could not address a token request: what a client says our address is proves nothing."""
+    if settings.loopback or settings.public_url is not None:
+        return
+    for partner in register.partners:
+        if partner.client_id is not None:
+            yield (
+                f"{settings.region or 'settings'}: [[partner]] name = {partner.name!r}: client_id needs the "
+                "setting public_url, the https:// address by which partners reach this adapter; set it"
+            )
 
 
 def unreadable_files(settings: Settings, register: Register) -> list[str]:

@@ -40,6 +40,26 @@ def is_address(text: str) -> bool:
     )
 
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def is_safe_address(text: str) -> bool:
+    """Whether that is an address that nobody between can read or change: https, or this machine's own."""
+    if not is_address(text):
+        return False
+    parts = urlsplit(text)
+    return "@" not in parts.netloc and (parts.scheme == "https" or parts.hostname in LOOPBACK)
+
+
+def _base(text: str) -> str:
+    parts = urlsplit(text)
+    if not is_safe_address(text) or parts.query or parts.fragment:
+        raise ValueError(
+            "must be an https:// URL without anything after the path; http:// only on this machine"
+        )
+    return text.rstrip("/")
+
+
 def _address(text: str) -> str:
     if not is_address(text):
         raise ValueError("must be an http:// or https:// URL")
@@ -71,6 +91,9 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 Address = Annotated[str, AfterValidator(_address)]
 """An http or https URL."""
+
+BaseAddress = Annotated[str, AfterValidator(_base)]
+"""Where others reach us: https, or http on this machine; without the slash at its end."""
 
 Sha256 = Annotated[str, AfterValidator(_sha256)]
 """A hash or fingerprint, in small letters."""

@@ -2,7 +2,8 @@
 
 FHIR R4 narrative.html#xhtml: basic formatting, lists, tables, links and images; no script, no form, no
 frame, no event handler. We also refuse whatever would fetch from elsewhere, as a page that shows a
-patient's message must not tell a third party that it is being read.
+patient's message must not tell a third party that it is being read. A link fetches nothing until somebody
+follows it, so it may lead out.
 """
 
 from re import IGNORECASE, compile
@@ -20,6 +21,7 @@ ALLOWED = words(
 )
 _LEADS_OUT = frozenset(("href", "src", "background", "cite", "longdesc", "usemap"))
 _STYLE_LOADS = compile(r"url\s*\(|expression\s*\(|@import|javascript:|\\", IGNORECASE)
+_LINK = compile(r"(https?://|mailto:|tel:|[^:]*$)", IGNORECASE)
 _PLAIN = compile(r'<div xmlns="http://www\.w3\.org/1999/xhtml">(?:<p>[^<&]*</p>|<p/>)*</div>')
 
 
@@ -50,7 +52,8 @@ def _check_element(element: etree._Element) -> None:
         low = str(name).lower()
         if low.startswith(("on", "{")) and low != "{http://www.w3.org/xml/1998/namespace}lang":
             raise Refused("a narrative has an event handler or a foreign attribute", code="structure")
-        if low in _LEADS_OUT and not str(value).startswith("#"):
+        link = tag == f"{XHTML}a" and low == "href" and _LINK.match(str(value))
+        if low in _LEADS_OUT and not link and not str(value).startswith("#"):
             raise Refused("a narrative refers to something outside the message", code="structure")
         if low == "style" and _STYLE_LOADS.search(str(value)):
             raise Refused("a narrative has a style that loads or runs something", code="structure")

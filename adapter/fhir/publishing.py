@@ -27,6 +27,7 @@ from adapter.discharge.notices import (
     Standing,
 )
 from adapter.fhir import wire
+from adapter.fhir.asking import RECEIVE_PATIENT, TASK_SYSTEM
 from adapter.fhir.bundles import (
     ANSWER_SYSTEM,
     CANONICAL,
@@ -47,6 +48,7 @@ from adapter.fhir.bundles import (
     extension_url,
     organization,
 )
+from adapter.fhir.negotiating import NEGOTIATION_SYSTEM, OTHER_DAY
 from adapter.fhir.notices import message_bundle
 from adapter.fhir.parts import FOCUS
 from adapter.fhir.receipts import DETAIL_SYSTEM, TAKEN_OVER, TAKEN_OVER_TEXT, receipt_bundle
@@ -121,7 +123,15 @@ def vocabulary() -> dict[str, dict[str, str]]:
 def definitions() -> dict[str, Resource]:
     """Every published resource by its file name."""
     words = vocabulary()
-    made = [_events(words), _answers(), _receipt_details(), _follow_ups(), _placements()]
+    made = [
+        _events(words),
+        _answers(),
+        _receipt_details(),
+        _follow_ups(),
+        _placements(),
+        _tasks(),
+        _negotiations(),
+    ]
     made += [_plan_kinds(), _team_roles(), _decliners()]
     made += [_message(code, word) for code, word in words.items()]
     made += [_extension(name) for name in EXTENSIONS]
@@ -232,6 +242,28 @@ def _placements() -> Resource:
     return {key: value for key, value in made.items() if key not in ("count", "concept")} | {
         "content": "not-present"
     }
+
+
+def _tasks() -> Resource:
+    return _codes(
+        TASK_SYSTEM,
+        "Tasks",
+        "What the adapter itself asks of a party: Task.code.",
+        (
+            RECEIVE_PATIENT,
+            "Receive patient",
+            "A notice of readiness asks the municipality when it can receive the patient.",
+        ),
+    )
+
+
+def _negotiations() -> Resource:
+    return _codes(
+        NEGOTIATION_SYSTEM,
+        "Negotiations",
+        "What the owner of a Task says to it beside its status: Task.businessStatus.",
+        (OTHER_DAY, "Other day", "The owner proposes the day in Task.executionPeriod.start instead."),
+    )
 
 
 def _message(code: str, word: dict[str, str]) -> Resource:

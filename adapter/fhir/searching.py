@@ -37,6 +37,7 @@ _OF_ALL = (
     "_include",
     "_format",
     "_total",
+    "_totalMethod",
     "_summary",
     "_cursor",
     "_pretty",
@@ -59,7 +60,9 @@ class Query:
     kind: str
     ids: tuple[str, ...] | None = None
     patients: tuple[str, ...] | None = None  # ids of ours
-    patient_identifiers: tuple[tuple[str | None, str], ...] | None = None  # system and number
+    patient_identifiers: tuple[
+        tuple[tuple[str | None, str], ...], ...
+    ] = ()  # of each group one must be theirs
     terms: tuple[Term, ...] = ()
     since: datetime | None = None
     until: datetime | None = None
@@ -75,7 +78,7 @@ class Query:
     @property
     def names_a_person(self) -> bool:
         """Whether it holds a person's number, which must not stand in a link."""
-        return self.patient_identifiers is not None or any(t.name == "identifier" for t in self.terms)
+        return bool(self.patient_identifiers) or any(t.name == "identifier" for t in self.terms)
 
 
 def read_query(kind: str, pairs: Sequence[tuple[str, str]], *, zone: tzinfo, lenient: bool = False) -> Query:
@@ -136,6 +139,10 @@ def _general(query: Query, name: str, text: str, zone: tzinfo) -> Query:
             if text not in ("none", "estimate", "accurate"):
                 raise Refused("_total is none, estimate or accurate", code="value")
             return replace(query, total=text != "none")
+        case "_totalMethod":  # what a widespread server, and so its clients, say for _total
+            if text not in ("none", "estimate", "count"):
+                raise Refused("_totalMethod is none, estimate or count", code="value")
+            return replace(query, total=text != "none")
         case "_summary":
             if text not in ("count", "false"):
                 raise Refused("_summary: only count and false are supported", code="not-supported")
@@ -149,7 +156,7 @@ def _patient(query: Query, modifier: str, chained: str, text: str) -> Query:
         raise _Unknown
     if chained == "identifier" and not modifier:
         told = tuple(_token(part) for part in _split(text, "patient.identifier"))
-        return replace(query, patient_identifiers=(*(query.patient_identifiers or ()), *told))
+        return replace(query, patient_identifiers=(*query.patient_identifiers, told))
     if chained or modifier not in ("", "Patient"):
         raise _Unknown
     ids = []
@@ -191,7 +198,8 @@ def _token(text: str) -> tuple[str | None, str]:
 
 
 def _within(query: Query, text: str, zone: tzinfo) -> Query:
-    prefix, said = _PREFIX.fullmatch(text.replace(" ", "+")).groups()  # type: ignore[union-attr]  # matches any
+    found = _PREFIX.fullmatch(text.replace(" ", "+"))
+    prefix, said = found.groups() if found is not None else ("", "")
     start, end = _span(said, zone)
     since, until = query.since, query.until
     match prefix or "eq":

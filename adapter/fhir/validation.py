@@ -51,6 +51,8 @@ MAY_LIE_AHEAD = frozenset(
 
 _UUID = compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", ASCII | IGNORECASE)
 _INSTANT = compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", ASCII)
+_RELATIVE = compile(r"[A-Z][A-Za-z]+/[\w\-.]{1,64}(/_history/[\w\-.]{1,64})?", ASCII)
+_RESTFUL = compile(r"https?://[^\s#]+/[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}", ASCII)
 _FULL_URL = compile(r"(urn:(uuid|oid):|https?://)[^\s#]+", ASCII)
 _NOT_IN_MESSAGES = ("search", "request", "response")  # Bundle invariants bdl-2 to bdl-4
 _STANDINGS = frozenset(Standing)
@@ -236,13 +238,18 @@ def _name(resource: Resource) -> str:
 
 
 def _references_resolve(entries: list[Resource], found: list[shape.Found]) -> None:
-    """A reference by URN, by `Type/id` or by `#id` leads to something here; http(s) may lead out."""
+    """A reference by URN, by `Type/id` or by `#id` leads to something here; http(s) may lead out.
+
+    So may `Type/id` in an entry whose own address is on an http(s) server: it is of that server.
+    """
     targets = {item["fullUrl"] for item in entries}
     targets.update(_name(item["resource"]) for item in entries if "id" in item["resource"])
     for number, (item, gathered) in enumerate(zip(entries, found, strict=True)):
         for target in gathered.references:
             if target in targets or target.startswith(("http://", "https://")):
                 continue
+            if _RELATIVE.fullmatch(target) and _RESTFUL.fullmatch(item["fullUrl"]):
+                continue  # it stayed on the server that the entry came from (R4 bundle.html#references)
             if target.startswith("#") and target[1:] in ("", *shape.contained_ids(item["resource"])):
                 continue
             kind = item["resource"]["resourceType"]

@@ -41,6 +41,7 @@ _CONTROL_ESCAPES = (b"\\u00", b"\\b", b"\\f")
 _ENCODING = compile(rb"""^\s*<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
 _ENCODINGS = frozenset((b"utf-8", b"utf8", b"iso-8859-1", b"latin1", b"us-ascii", b"ascii"))
 _FRACTION = compile(rb'":-?\d+[.e]')  # in JSON without white space; R4 has no list of decimals
+_MAYBE_DECIMAL = compile(rb'":\s*-?\d+([.eE]|\d{17})')  # or an integer that orjson may not hold
 _LETTER = compile(r"&#(\d{3,7});")
 _DECLARATION = compile(rb"^\s*<\?xml[^>]*\?>")
 _AROUND_JSON = (b'{"resourceType":"Bundle","type":"collection","entry":[{"resource":', b"}]}")
@@ -59,6 +60,15 @@ def parse(content: bytes, content_type: str | None = None) -> Bundle:
     if start in (b"{", b"["):
         return _from_json(content.removeprefix(_BOM))
     raise Refused("the content is neither JSON nor XML in UTF-8 or ISO-8859-1", code="structure")
+
+
+def parse_again(content: bytes, content_type: str | None = None) -> Bundle:
+    """The Bundle in bytes that `parse` has taken before: what is wrong is not looked for a second time."""
+    body = content.removeprefix(_BOM)
+    if body[:1] != b"{" or _MAYBE_DECIMAL.search(body):
+        return parse(content, content_type)
+    found: Bundle = orjson.loads(body)
+    return found
 
 
 def parse_resource(content: bytes, content_type: str | None = None) -> Resource:
@@ -258,7 +268,7 @@ def _decimals(made: Any) -> Iterator[Decimal]:
 
 
 def _restore(found: Bundle, made: Any) -> None:
-    """Put the model's decimals where `found`, which was written out of it, has rounded ones."""
+    """Put right what was written out of a model: decimals are rounded, and a narrative has a tail."""
     waiting: list[tuple[Any, Any]] = [(found, made)]
     while waiting:
         item, model = waiting.pop()
@@ -269,7 +279,9 @@ def _restore(found: Bundle, made: Any) -> None:
             names = elements(kind)
             for key in item.keys() - {"resourceType"}:
                 thing = model.__dict__[names[key]]
-                if isinstance(thing, Decimal):
+                if key == "div":
+                    item[key] = str(item[key]).rstrip()  # the model keeps the white space that follows it
+                elif isinstance(thing, Decimal):
                     item[key] = thing
                 else:
                     waiting.append((item[key], thing))

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from adapter.messaging.register import Endpoint
+
 SPARE = timedelta(seconds=5)
 """What a lease must have left beyond the time-out when a message is sent: nothing may outlast its lease."""
 
@@ -48,6 +50,9 @@ class Leased:
     lease_until: datetime
     trigger: Trigger = Trigger.SCHEDULE
     next_attempt_at: datetime | None = None  # what the schedule had planned, kept when a person resends
+    to: Endpoint | None = (
+        None  # where it goes, of a notification: as its subscription said when it was leased
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,5 +69,6 @@ class Reply:
     body: bytes = field(default=b"", repr=False)
     content_type: str | None = None
     retry_after: float | None = None  # seconds
+    max_age: float | None = None  # seconds for which the peer lets its answer be kept; None: it does not say
     error: str | None = None  # connection and protocol faults, in words, without any body
     ms: float = 0.0

@@ -13,6 +13,8 @@ from datetime import date, timedelta
 from enum import StrEnum
 
 from adapter.messaging.envelope import Address, masked
+from adapter.messaging.keys import Key
+from adapter.messaging.scopes import ALL, Scopes
 
 
 class Side(StrEnum):
@@ -76,6 +78,7 @@ class Endpoint:
     token: str | None = field(default=None, repr=False)  # bearer token that we show
     client_certificate: tuple[str, str] | None = None  # certificate and key files
     trust: str | None = None  # CA bundle for https
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # that a subscriber asks for
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +89,13 @@ class Partner:
     parties: tuple[str, ...]
     token_sha256: str | None = field(default=None, repr=False)
     certificate_sha256: str | None = field(default=None, repr=False)  # fingerprint of its client certificate
+    client_id: str | None = None  # under which it asks for access tokens (SMART Backend Services)
+    keys: tuple[Key, ...] = field(default=(), repr=False)  # its public keys, where the region file has them
+    jwks_url: str | None = None  # where it publishes them, where it does not
+    scopes: Scopes = ALL  # what it may do, however it signs in
+    roles: tuple[str, ...] = ()  # the service roles that it speaks for; none named is all of them
+    subscription_endpoints: tuple[str, ...] = ()  # URLs, or beginnings that end in /, it may be notified at
+    subscription_content: bool = False  # whether its notifications may hold the resource itself
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,6 +212,14 @@ class Register:
             if partner.token_sha256 and hmac.compare_digest(partner.token_sha256, digest):
                 found = partner
         return found
+
+    def partner_by_client_id(self, client_id: str) -> Partner | None:
+        """The partner that asks for access tokens under that name."""
+        return next((p for p in self.partners if p.client_id == client_id), None)
+
+    def partner(self, name: str) -> Partner | None:
+        """The partner of that name."""
+        return next((p for p in self.partners if p.name == name), None)
 
     def partner_by_certificate(self, der: bytes) -> Partner | None:
         """The partner whose client certificate this is (already verified by the TLS layer)."""

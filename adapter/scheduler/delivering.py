@@ -18,13 +18,16 @@ from adapter.inbox import Inbox
 from adapter.incoming import Incoming, Prepared
 from adapter.messaging.delivery import SPARE, Leased, Reply
 from adapter.outbox import Outbox
-from adapter.parcels import WEBHOOK
+from adapter.parcels import SUBSCRIPTION, WEBHOOK
 from adapter.store import Store
 
 log = structlog.get_logger("outbox")
 
 BATCH = 32
 """Deliveries leased together: more save little, fewer cost a commit each."""
+
+TELLERS = 4
+"""Carriers that subscribers may have together: slow ones must not hold up messages."""
 
 WATCH = 0.025
 """Seconds between two looks at whether another process has written."""
@@ -82,17 +85,20 @@ class Deliverer:
 
     def round(self) -> list[Future[None]]:
         """Claim what is due for endpoints with a free carrier, and set the carriers to work."""
-        free = self._free()
+        free, told = self._free(), self._told()
         now = self._clock()
-        claimed = self._store.write(
-            lambda tx: self._outbox.claim(tx, {name: n * BATCH for name, n in free.items()}, now)
-        )
+
+        def claim(tx: Connection) -> list[Leased]:
+            taken = self._outbox.claim(tx, {name: n * BATCH for name, n in free.items()}, now)
+            return taken + self._outbox.claim_notifications(tx, told, TELLERS - len(told), now)
+
+        claimed = self._store.write(claim)
         by_endpoint: dict[str, list[Leased]] = {}
         for item in claimed:
             by_endpoint.setdefault(item.endpoint, []).append(item)
         started = []
         for name, items in by_endpoint.items():
-            share = max(1, -(-len(items) // free[name]))
+            share = max(1, -(-len(items) // free.get(name, 1)))
             for start in range(0, len(items), share):
                 with self._lock:
                     self._busy[name] = self._busy.get(name, 0) + 1
@@ -107,6 +113,11 @@ class Deliverer:
             endpoints.append(webhook)
         with self._lock:
             return {e.name: e.concurrency - self._busy.get(e.name, 0) for e in endpoints}
+
+    def _told(self) -> frozenset[str]:
+        """The subscribers to whom something is being sent."""
+        with self._lock:
+            return frozenset(n for n, busy in self._busy.items() if busy and n.startswith(f"{SUBSCRIPTION}/"))
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -136,7 +147,7 @@ class Deliverer:
         recording: list[Future[None]] = []
         try:
             for number, item in enumerate(items):
-                if self._stop.is_set() or self._clock() > item.lease_until - self._margin(endpoint):
+                if self._stop.is_set() or self._clock() > item.lease_until - self._margin(item):
                     give_back = partial(self._outbox.release, leased=items[number:], now=self._clock())
                     recording.append(self._store.submit(give_back))
                     break
@@ -147,6 +158,8 @@ class Deliverer:
             self._await(recording, endpoint)
             with self._lock:
                 self._busy[endpoint] -= 1
+                if not self._busy[endpoint]:
+                    del self._busy[endpoint]
             self.nudge()
 
     def _await(self, recording: Sequence[Future[None]], endpoint: str) -> None:
@@ -168,9 +181,9 @@ class Deliverer:
             log.error("could not send", endpoint=item.endpoint, delivery=item.id, error=_said(error))
             return Reply(error=f"the adapter itself failed while sending ({type(error).__name__})")
 
-    def _margin(self, endpoint: str) -> timedelta:
+    def _margin(self, item: Leased) -> timedelta:
         """No sending starts that might outlast its lease."""
-        found = self._outbox.endpoint(endpoint)
+        found = item.to or self._outbox.endpoint(item.endpoint)
         return timedelta(seconds=found.timeout if found else 0) + SPARE
 
     def _settle(self, item: Leased, reply: Reply) -> "Future[None]":

@@ -6,11 +6,15 @@ from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
+from sqlalchemy import Connection
 
 from adapter.outbox import Outbox
-from adapter.store import Store, deliveries, mailboxes, messages
+from adapter.store import Store, access, deliveries, mailboxes, messages, resources, subscriptions
 
 PRUNED_AT_ONCE = 500
+
+ON_ITS_WAY = timedelta(minutes=1)
+"""For which used assertions are kept beyond their end: what was checked before it may be stored after it."""
 
 log = structlog.get_logger("housekeeping")
 
@@ -25,6 +29,7 @@ class Housekeeping:
     keep_payloads: timedelta
     keep_attempts: timedelta
     keep_seen: timedelta
+    keep_accesses: timedelta
 
     def free_leases(self) -> int:
         """What a dead worker held is due again."""
@@ -41,15 +46,24 @@ class Housekeeping:
         return self.store.write(lambda tx: self.outbox.missing_receipts(tx, self.clock()))
 
     def prune(self) -> dict[str, int]:
-        """Apply retention; payloads, attempts and mailbox memory each for itself."""
+        """Apply retention: payloads, attempts, mailbox memory, expired access, look-ups; each for itself."""
         now = self.clock()
         gone = {
             "payloads": self._prune_payloads(now - self.keep_payloads),
             "attempts": self.store.write(lambda tx: deliveries.prune_attempts(tx, now - self.keep_attempts)),
-            "seen": self.store.write(lambda tx: mailboxes.prune(tx, now - self.keep_seen)),
+            "seen": self.store.write(partial(_prune_seen, before=now - self.keep_seen)),
+            "access": self.store.write(lambda tx: access.prune(tx, now - ON_ITS_WAY)),
+            "accesses": self._prune_accesses(now - self.keep_accesses),
         }
         if any(gone.values()):
             log.info("pruned", **gone)
+        return gone
+
+    def _prune_accesses(self, before: datetime) -> int:
+        """In small units, as for payloads."""
+        gone = 0
+        while some := self.store.write(lambda tx: resources.prune_accesses(tx, before, PRUNED_AT_ONCE)):
+            gone += some
         return gone
 
     def _prune_payloads(self, before: datetime) -> int:
@@ -64,3 +78,8 @@ class Housekeeping:
         if gone:
             self.store.give_back()
         return gone
+
+
+def _prune_seen(tx: Connection, before: datetime) -> int:
+    """What mailboxes remember, and the events that subscribers may ask for."""
+    return mailboxes.prune(tx, before) + subscriptions.prune(tx, before)

@@ -15,8 +15,9 @@ from itertools import islice
 import orjson
 
 from adapter.discharge.notices import Notice, NoticeKind, Standing
-from adapter.fhir.bundles import FNR, Bundle, Clinician, Resource, Subject, Unit, entry, narrative, reference
+from adapter.fhir.bundles import FNR, Bundle, Clinician, Resource, Subject, Unit, entry, reference
 from adapter.fhir.notices import message_bundle
+from adapter.fhir.parts import practitioner_of
 from adapter.messaging.envelope import Address
 from adapter.simulator.people import FAMILY, GIVEN, synthetic_numbers
 
@@ -36,14 +37,29 @@ _WARD = Unit(name="Medisinsk sengepost", phone="57000000")
 _DAYS = 16_000  # days of birth, one patient on each before the second on any
 _BEFORE = timedelta(hours=6)  # that long ago was the admission: no deadline is near, no alarm but by fault
 _CORRECTS, _CANCELS = Standing.CORRECTION, Standing.CANCELLATION
-_LINES = (
-    "Pasienten er ferdigbehandla og kan reise heim når kommunen er klar.",
-    "Går med rullator inne, treng følgje i trapp. Eig rullator frå før.",
-    "Treng hjelp til stell morgon og kveld, og til å gjere klar maten.",
-    "Medisinar er gjennomgått; oppdatert liste følgjer med pasienten.",
-    "Pårørande er orienterte og kan vere heime dei fyrste dagane.",
-    "Ynskjer samtale med tenestekontoret om tryggleiksalarm.",
+_TEAM = tuple(
+    Clinician(
+        identifiers=(("urn:oid:2.16.578.1.12.4.1.4.4", f"800000{n}"),),
+        family=family,
+        given=given,
+        profession=profession,
+    )
+    for n, family, given, profession in (
+        (2, "Hauge", "Torunn", "SP"),
+        (3, "Kvamme", "Jostein", "LE"),
+    )
 )
+_ATTENDING = {
+    "coding": [
+        {
+            "system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType",
+            "code": "ATND",
+            "display": "attender",
+        }
+    ]
+}
+_LANGUAGES = "urn:ietf:bcp:47"
+_SO_FAR = ("planned", "arrived", "triaged", "in-progress")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -244,7 +260,7 @@ def _bundle(notice: Notice, sender: Address, receiver: Address) -> Bundle:
 
 
 def _furnish(bundle: Bundle, message_id: str) -> None:
-    """What a real system also sends: where the patient lies, whom to call, and a page of text."""
+    """What a real system also sends and every notice may carry: where the patient lies, and who treats."""
     _, patient, encounter = (item["resource"] for item in bundle["entry"][:3])
     ward: Resource = {
         "resourceType": "Location",
@@ -252,15 +268,21 @@ def _furnish(bundle: Bundle, message_id: str) -> None:
         "status": "active",
         "name": "Medisinsk sengepost, rom 12",
         "telecom": [{"system": "phone", "value": "57000000", "use": "work"}],
+        "address": {"line": ["Sjukehusvegen 9"], "postalCode": "6887", "city": "Lærdal", "country": "NO"},
     }
-    relative: Resource = {
-        "resourceType": "RelatedPerson",
-        "id": str(uuid.uuid5(_NAMESPACE, f"{message_id}/relative")),
-        "active": True,
-        "patient": reference(patient),
-        "name": [{"family": _FAMILY, "given": ["Gudrun"]}],
-        "telecom": [{"system": "phone", "value": "57000001", "use": "home"}],
-    }
-    encounter["location"] = [{"location": reference(ward), "status": "active"}]
-    encounter["text"] = narrative("\n".join(_LINES * 4))
-    bundle["entry"] += [entry(ward), entry(relative)]
+    team = [
+        practitioner_of(one, str(uuid.uuid5(_NAMESPACE, f"{message_id}/team/{one.family}"))) for one in _TEAM
+    ]
+    since = (encounter.get("period") or {}).get("start") or bundle["timestamp"]
+    lasted = {"start": since, "end": since}
+    encounter["location"] = [{"location": reference(ward), "status": "active", "period": {"start": since}}]
+    encounter["statusHistory"] = [{"status": status, "period": lasted} for status in _SO_FAR]
+    encounter["participant"] = [
+        {"individual": reference(one), "period": {"start": since}, "type": [_ATTENDING]} for one in team
+    ]
+    patient["telecom"] = [
+        {"system": "phone", "value": value, "use": use}
+        for value, use in (("57000001", "home"), ("90000001", "mobile"))
+    ]
+    patient["communication"] = [{"language": {"coding": [{"system": _LANGUAGES, "code": "nn"}]}}]
+    bundle["entry"] += [entry(ward), *map(entry, team)]

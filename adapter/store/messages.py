@@ -42,6 +42,13 @@ def content(tx: Connection, digest: bytes | None) -> bytes | None:
     return kept
 
 
+def with_content(tx: Connection, rows: Collection[int]) -> list[Row]:
+    """These messages with their bytes, all at once; not those whose bytes are gone."""
+    columns = (message.c.id, message.c.dialect, message.c.type, message.c.content_type, message.c.shelved_as)
+    query = select(*columns, payload.c.content).join(payload, payload.c.hash == message.c.payload)
+    return found(tx, query.where(message.c.id.in_(rows))) if rows else []
+
+
 def add(tx: Connection, values: dict[str, Any]) -> int:
     """Record a message; returns its row number. Its size may be what a stranger says it is."""
     return added(tx, message, values | {"size": min(values["size"], LARGEST_SIZE)})

@@ -12,11 +12,13 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Select,
     and_,
     bindparam,
     delete,
     exists,
     func,
+    insert,
     or_,
     select,
     text,
@@ -54,6 +56,7 @@ _on_shelf = select(shelf).where(
     shelf.c.role == bindparam("role"),
     shelf.c.resource == bindparam("resource"),
 )
+_RARE = 500
 _UNSHELVED = text("shelved = 0 AND outcome IN ('accepted', 'released')")
 
 
@@ -148,7 +151,7 @@ def add_version(
     last = statements.row(tx, _newest, resource=resource_id)
     number = last["number"] + 1 if last is not None else 1
     version_id = added(tx, resource_version, values | {"resource": resource_id, "number": number})
-    tx.execute(update(resource).where(resource.c.id == resource_id).values(version=version_id))
+    statements.change(tx, resource, resource_id, {"version": version_id})
     for name, value in set(searched):
         add(tx, resource_token, {"version": version_id, "name": name, "value": value})
     return version_id
@@ -160,6 +163,27 @@ _newest = (
     .order_by(resource_version.c.number.desc())
     .limit(1)
 )
+
+
+_renewed = (
+    update(shelf)
+    .where(
+        shelf.c.party == bindparam("its_party"),
+        shelf.c.role == bindparam("its_role"),
+        shelf.c.resource == bindparam("its_resource"),
+    )
+    .values(
+        version=bindparam("new_version"),
+        at=bindparam("at", type_=shelf.c.at.type),
+        shared=bindparam("shared"),
+    )
+)
+_holding = (
+    select(shelf.c.party)
+    .where(shelf.c.resource == bindparam("resource"), shelf.c.version == bindparam("version"))
+    .limit(1)
+)
+_tokens_gone = delete(resource_token).where(resource_token.c.version == bindparam("of_version"))
 
 
 def put(
@@ -175,16 +199,29 @@ def put(
         }  # fmt: skip
         add(tx, shelf, values)
         return
-    where = (shelf.c.party == who.party, shelf.c.role == who.role, shelf.c.resource == resource_id)
-    new = {"version": version_id, "at": at, "shared": max(before["shared"], int(shared))}
-    tx.execute(update(shelf).where(*where).values(new))
-    _forget_tokens(tx, before["version"])
+    new = {"new_version": version_id, "at": at, "shared": max(before["shared"], int(shared))}
+    where = {"its_party": who.party, "its_role": who.role, "its_resource": resource_id}
+    statements.run(tx, _renewed, new | where)
+    if before["version"] != version_id:
+        _forget_tokens(tx, resource_id, before["version"])
 
 
-def _forget_tokens(tx: Connection, version_id: int) -> None:
+def _forget_tokens(tx: Connection, resource_id: int, version_id: int) -> None:
     """Nobody searches for a version that is on no shelf any more."""
-    if tx.execute(select(shelf.c.party).where(shelf.c.version == version_id).limit(1)).first() is None:
-        tx.execute(delete(resource_token).where(resource_token.c.version == version_id))
+    if statements.row(tx, _holding, resource=resource_id, version=version_id) is None:
+        statements.run(tx, _tokens_gone, {"of_version": version_id})
+
+
+def plans_of(tx: Connection, patient: str) -> list[str]:
+    """The ids of a patient's plans that are shared, the one that changed last first."""
+    query = (
+        select(resource.c.fhir_id)
+        .join(shelf, shelf.c.resource == resource.c.id)
+        .where(resource.c.patient == patient, resource.c.type == "CarePlan", shelf.c.shared == 1)
+        .group_by(resource.c.fhir_id)
+        .order_by(func.max(shelf.c.version).desc())
+    )
+    return [row[0] for row in tx.execute(query)]
 
 
 def holders(tx: Connection, resource_id: int) -> list[Row]:
@@ -198,7 +235,7 @@ def on_shelf(tx: Connection, who: Audience, resource_id: int) -> Row | None:
 
 
 def shelved(tx: Connection, row: int, names: str | None = None) -> None:
-    """The message is on the shelves; `names` are those of parts whose own id was taken, as JSON."""
+    """The message is on the shelves; `names` are those that are not a part's own, as JSON."""
     statements.change(tx, message, row, {"shelved": 1, "shelved_as": names})
 
 
@@ -214,16 +251,37 @@ def _theirs(eyes: Eyes) -> list[ColumnElement[bool]]:
     return terms
 
 
+def _lying() -> Select[Any]:
+    """What lies on shelves: each with its name, and the columns of its version as `version_…`."""
+    version_columns = [c.label(f"version_{c.name}") for c in resource_version.columns]
+    return (
+        select(shelf, resource.c.fhir_id, *version_columns)
+        .join(resource, resource.c.id == shelf.c.resource)
+        .join(resource_version, resource_version.c.id == shelf.c.version)
+    )
+
+
+def version_in(row: Row) -> Row:
+    """The version of a row that `seen` or `search` has found."""
+    return {c.name: row[f"version_{c.name}"] for c in resource_version.columns}
+
+
 def seen(tx: Connection, eyes: Eyes, kind: str, fhir_id: str) -> Row | None:
     """The newest version of a resource that they may see, as a row of shelf and version."""
     query = (
-        select(shelf, resource.c.fhir_id)
-        .join(resource, resource.c.id == shelf.c.resource)
+        _lying()
         .where(resource.c.type == kind, resource.c.fhir_id == fhir_id, *_theirs(eyes))
         .order_by(shelf.c.version.desc(), shelf.c.shared.desc())
         .limit(1)
     )
     return next(iter(found(tx, query)), None)
+
+
+def of_case(tx: Connection, eyes: Eyes, patient: str, case_ids: Collection[int]) -> list[Row]:
+    """What they may see of a case: the newest version of each resource that a message of the case brought."""
+    wanted = (shelf.c.patient == patient, resource_version.c.case_id.in_(case_ids))
+    query = _lying().where(*wanted, *_theirs(eyes)).order_by(shelf.c.version)
+    return list({row["resource"]: row for row in found(tx, query)}.values())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -244,8 +302,26 @@ class Wanted:
 
 def search(tx: Connection, eyes: Eyes, wanted: Wanted) -> list[Row]:
     """A page of the shelf rows that match, each resource once, in the newest version that they may see."""
-    query = select(shelf, resource.c.fhir_id).join(resource, resource.c.id == shelf.c.resource)
-    query = query.where(*_matching(eyes, wanted))
+    one_by_one = eyes.parties is not None and len(eyes.parties) > 1
+    if one_by_one and not wanted.by_id and wanted.patients is None and wanted.ids is None:
+        return _of_each(tx, eyes, wanted)
+    return _page(tx, eyes, wanted, _matching(tx, eyes, wanted))
+
+
+def _of_each(tx: Connection, eyes: Eyes, wanted: Wanted) -> list[Row]:
+    """The same, of each party by itself and put together: every one's shelf has an index in order of time."""
+    matching = _matching(tx, eyes, wanted)
+    rows = [
+        row
+        for party in eyes.parties or ()
+        for row in _page(tx, eyes, wanted, [*matching, shelf.c.party == party])
+    ]
+    rows.sort(key=lambda row: (row["at"], row["resource"]), reverse=not wanted.ascending)
+    return rows[: wanted.limit]
+
+
+def _page(tx: Connection, eyes: Eyes, wanted: Wanted, matching: Sequence[ColumnElement[bool]]) -> list[Row]:
+    query = _lying().where(*matching)
     if wanted.by_id:
         order = resource.c.fhir_id
         if wanted.after is not None:
@@ -262,7 +338,7 @@ def search(tx: Connection, eyes: Eyes, wanted: Wanted) -> list[Row]:
 def count(tx: Connection, eyes: Eyes, wanted: Wanted) -> int:
     """How many match."""
     query = select(func.count()).select_from(shelf.join(resource, resource.c.id == shelf.c.resource))
-    return int(tx.execute(query.where(*_matching(eyes, wanted))).scalar_one())
+    return int(tx.execute(query.where(*_matching(tx, eyes, wanted))).scalar_one())
 
 
 def _after(wanted: Wanted) -> list[ColumnElement[bool]]:
@@ -274,7 +350,7 @@ def _after(wanted: Wanted) -> list[ColumnElement[bool]]:
     return [or_(shelf.c.at < at, and_(shelf.c.at == at, shelf.c.resource < last))]
 
 
-def _matching(eyes: Eyes, wanted: Wanted) -> list[ColumnElement[bool]]:
+def _matching(tx: Connection, eyes: Eyes, wanted: Wanted) -> list[ColumnElement[bool]]:
     terms = [shelf.c.type == wanted.kind, *_theirs(eyes), _the_newest(eyes)]
     if wanted.ids is not None:
         terms.append(resource.c.fhir_id.in_(wanted.ids))
@@ -285,13 +361,18 @@ def _matching(eyes: Eyes, wanted: Wanted) -> list[ColumnElement[bool]]:
     if wanted.until is not None:
         terms.append(shelf.c.at < wanted.until)
     for name, values in wanted.terms:
-        term = exists().where(
-            resource_token.c.version == shelf.c.version,
-            resource_token.c.name == name,
-            resource_token.c.value.in_(values),
-        )
-        terms.append(term)
+        said = (resource_token.c.name == name, resource_token.c.value.in_(values))
+        if wanted.patients is None and wanted.ids is None and _is_rare(tx, said):
+            terms.append(shelf.c.version.in_(select(resource_token.c.version).where(*said)))
+        else:
+            terms.append(exists().where(resource_token.c.version == shelf.c.version, *said))
     return terms
+
+
+def _is_rare(tx: Connection, said: Sequence[ColumnElement[bool]]) -> bool:
+    """Whether so few versions have it that they are looked up first; SQLite would not find that out."""
+    some = select(resource_token.c.version).where(*said).limit(_RARE).subquery()
+    return int(tx.execute(select(func.count()).select_from(some)).scalar_one()) < _RARE
 
 
 def _the_newest(eyes: Eyes) -> ColumnElement[bool]:
@@ -320,8 +401,7 @@ def _the_newest(eyes: Eyes) -> ColumnElement[bool]:
 
 def accessed(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Write down who has read what of whom."""
-    for row in rows:
-        add(tx, fhir_access, row)
+    tx.execute(insert(fhir_access), list(rows))
 
 
 def accesses(
@@ -345,6 +425,7 @@ def accesses(
     return found(tx, query.order_by(fhir_access.c.id.desc()).limit(limit))
 
 
-def prune_accesses(tx: Connection, before: datetime) -> int:
-    """Forget look-ups older than that."""
-    return tx.execute(delete(fhir_access).where(fhir_access.c.at < before)).rowcount
+def prune_accesses(tx: Connection, before: datetime, limit: int) -> int:
+    """Forget some of the look-ups older than that; how many."""
+    old = select(fhir_access.c.id).where(fhir_access.c.at < before).order_by(fhir_access.c.at).limit(limit)
+    return tx.execute(delete(fhir_access).where(fhir_access.c.id.in_(old))).rowcount

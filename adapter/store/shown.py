@@ -161,7 +161,7 @@ def deliveries(tx: Connection, rows: Sequence[Row]) -> list[Document]:
     ]
 
 
-_NO_NOTICE = frozenset(("receipt", "alarm"))
+_NO_NOTICE = frozenset(("receipt", "alarm", "subscription"))
 
 
 def _delivery(row: Row, tries: Iterable[Document]) -> Document:

@@ -134,7 +134,7 @@ message = Table(
     Column("acknowledgement_type", Text),
     Column("duplicates", Integer, nullable=False, server_default="0"),
     Column("shelved", Integer, nullable=False, server_default="0"),  # 1: its resources can be read at /fhir
-    Column("shelved_as", Text),  # JSON: names by place, of parts whose own id was taken
+    Column("shelved_as", Text),  # JSON: names by place, where not a part's own
     Index(
         "message_unshelved",
         "id",
@@ -309,6 +309,12 @@ delivery = Table(
     Index("delivery_case", "case_id"),
     Index("delivery_payload", "payload"),
     Index("delivery_message", "message_row"),
+    Index(
+        "delivery_notification",
+        "next_attempt_at",
+        sqlite_where=text("kind = 'subscription' AND state = 'waiting'"),
+        postgresql_where=text("kind = 'subscription' AND state = 'waiting'"),
+    ),
 )
 
 attempt = Table(
@@ -356,6 +362,48 @@ alarm = Table(
         sqlite_where=text("until IS NULL"),
         postgresql_where=text("until IS NULL"),
     ),
+)
+
+subscription = Table(
+    "subscription",
+    metadata,
+    _id(),
+    Column("name", Text, nullable=False, unique=True),  # the id by which its subscriber knows it
+    Column("partner", Text),  # who has signed in; NULL where nobody must
+    Column("status", Text, nullable=False),  # requested, active, error, off
+    Column("topic", Text, nullable=False),
+    Column("body", Text, nullable=False),  # the resource as asked for, with the headers that it shows
+    Column("error", Text),
+    Column("events", _Wide, nullable=False, server_default="0"),  # the number of the latest; never set back
+    Column("failures", Integer, nullable=False, server_default="0"),  # tries in a row that failed
+    Column("handshake", _Id),  # the delivery with which it becomes active
+    Column("version", Integer, nullable=False, server_default="1"),
+    Column("updated_at", Instant, nullable=False),
+    Column("next_at", Instant),  # when the clock must look: a heartbeat, or its end; NULL when it never need
+    Index(
+        "subscription_listening",
+        "topic",
+        sqlite_where=text("status IN ('requested', 'active', 'error')"),
+        postgresql_where=text("status IN ('requested', 'active', 'error')"),
+    ),
+    Index(
+        "subscription_next",
+        "next_at",
+        sqlite_where=text("next_at IS NOT NULL"),
+        postgresql_where=text("next_at IS NOT NULL"),
+    ),
+)
+
+subscription_event = Table(
+    "subscription_event",
+    metadata,
+    _id(),
+    Column("subscription", _Id, nullable=False),
+    Column("number", _Wide, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("focus", Text, nullable=False),  # EpisodeOfCare/case-12, CarePlan/<id>
+    Index("subscription_event_number", "subscription", "number", unique=True),
+    Index("subscription_event_at", "at"),
 )
 
 mailbox = Table(
@@ -443,8 +491,8 @@ shelf = Table(
     Column("version", _Id, nullable=False),  # the newest that this party may see
     Column("at", Instant, nullable=False),
     Column("shared", Integer, nullable=False),  # 1: of a plan that the party takes part in, with all its past
-    Index("shelf_time", "party", "type", "at", "resource"),
-    Index("shelf_patient", "patient", "type"),
+    Index("shelf_time", "party", "type", "at", "resource", "version"),
+    Index("shelf_patient", "patient", "type", "party", "at", "resource"),
     Index("shelf_resource", "resource"),
 )
 
@@ -470,4 +518,20 @@ fhir_access = Table(
     Column("found", Integer, nullable=False),
     Index("fhir_access_at", "at"),
     Index("fhir_access_patient", "patient"),
+)
+
+access_token = Table(
+    "access_token",
+    metadata,
+    Column("sha256", LargeBinary(32), primary_key=True),  # the token itself is not kept
+    Column("partner", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+)
+
+used_assertion = Table(
+    "used_assertion",
+    metadata,
+    Column("sha256", LargeBinary(32), primary_key=True),  # of client_id and jti
+    Column("expires_at", Instant, nullable=False),  # from then on they may be used again
 )

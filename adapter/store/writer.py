@@ -63,6 +63,11 @@ class Writer:
         self._queue.put((unit, future))
         return future
 
+    @property
+    def busy(self) -> bool:
+        """Whether anything waits to be written."""
+        return not self._queue.empty()
+
     def close(self) -> None:
         """Finish what is queued, then stop."""
         self._closed = True

@@ -175,6 +175,7 @@ class Wire:
             body=found,
             content_type=answer.headers.get("content-type"),
             retry_after=_retry_after(answer.headers.get("retry-after"), answer.headers.get("date")),
+            max_age=_max_age(answer.headers.get("cache-control")),
             error=error,
             ms=_since(started),
         )
@@ -203,9 +204,14 @@ class Wire:
 
 
 def prepare(
-    method: str, address: str, token: str | None, accept: str, content_type: str | None = None
+    method: str,
+    address: str,
+    token: str | None,
+    accept: str,
+    content_type: str | None = None,
+    more: tuple[tuple[str, str], ...] = (),
 ) -> Request:
-    """A request without body, ready for the wire.
+    """A request without body, ready for the wire; `more` are headers besides the usual ones.
 
     Raises ValueError where address or token cannot be used, for which `UNUSABLE` has the words.
     """
@@ -214,6 +220,7 @@ def prepare(
         headers["Content-Type"] = content_type
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
+    headers |= dict(more)
     import requests  # 6 MiB, and only those who send need it
 
     made = requests.Request(method, address, headers=headers).prepare()
@@ -345,6 +352,15 @@ def _retry_after(text: str | None, date: str | None) -> float | None:
     except (ValueError, TypeError, OverflowError):
         return None
     return max(0.0, wait.total_seconds())
+
+
+def _max_age(text: str | None) -> float | None:
+    """Seconds for which an answer may be kept (RFC 9111 5.2.2), none of them where it may not be."""
+    said = {word.strip().lower() for word in (text or "").split(",")}
+    if said & {"no-store", "no-cache"}:
+        return 0.0
+    ages = (word.removeprefix("max-age=").strip('"') for word in said if word.startswith("max-age="))
+    return min((float(age[:10]) for age in ages if age.isascii() and age.isdigit()), default=None)
 
 
 def _causes(fault: BaseException) -> Iterator[BaseException]:

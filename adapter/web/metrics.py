@@ -13,7 +13,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from adapter.errors import AdapterError, ConfigurationError
 from adapter.inbox import Acceptance
 from adapter.messaging.delivery import Leased, Reply
-from adapter.store import Store, alarms, deliveries
+from adapter.parcels import SUBSCRIPTION
+from adapter.store import Store, alarms, deliveries, subscriptions
 from adapter.store import cases as case_rows
 
 CONTENT_TYPE = "text/plain; version=0.0.4"
@@ -41,6 +42,11 @@ class Metrics:
         self.attempts = Counter(
             "discharge_attempts_total", "Tries to deliver", ["endpoint", "outcome"], registry=self.registry
         )
+        self.fhir = Histogram(
+            "discharge_fhir_seconds", "Reads, searches and changes at /fhir", ["what", "status"],
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5),
+            registry=self.registry,
+        )  # fmt: skip
         self.commits = Gauge("discharge_store_commits", "Commits since the start", registry=self.registry)
         self.queue = Gauge(
             "discharge_deliveries", "Unfinished deliveries", ["endpoint", "state"], registry=self.registry
@@ -50,6 +56,9 @@ class Metrics:
             registry=self.registry,
         )  # fmt: skip
         self.alarms = Gauge("discharge_alarms", "Alarms that are on", ["kind"], registry=self.registry)
+        self.subscriptions = Gauge(
+            "discharge_subscriptions", "Subscriptions", ["status"], registry=self.registry
+        )
         self.overdue = Gauge("discharge_deadlines_overdue", "Deadlines past due", registry=self.registry)
 
     def accepted(self, done: Acceptance, seconds: float | None = None) -> None:
@@ -58,9 +67,13 @@ class Metrics:
         if seconds is not None:
             self.accept_seconds.observe(seconds)
 
+    def served(self, what: str, status: int, seconds: float) -> None:
+        """Somebody has read, searched or changed something at /fhir."""
+        self.fhir.labels(what, str(status)).observe(seconds)
+
     def attempted(self, leased: Leased, reply: Reply, outcome: str) -> None:
         """A delivery was tried."""
-        self.attempts.labels(leased.endpoint, outcome).inc()
+        self.attempts.labels(_place(leased.endpoint), outcome).inc()
 
     def text(self) -> bytes:
         """Everything, as Prometheus reads it."""
@@ -68,22 +81,30 @@ class Metrics:
         with self._store.read() as connection:
             depth = deliveries.queue_depth(connection)
             open_alarms = alarms.counts(connection)
+            subscribed = subscriptions.counts(connection)
             overdue = len(case_rows.all_deadlines(connection, overdue=True, now=now))
-        for gauge in (self.queue, self.oldest, self.alarms):
+        for gauge in (self.queue, self.oldest, self.alarms, self.subscriptions):
             gauge.clear()
         oldest: dict[str, float] = {}
         for endpoint, state, count, since in depth:
-            name = endpoint or "none"
-            self.queue.labels(name, state).set(count)
+            name = _place(endpoint or "none")
+            self.queue.labels(name, state).inc(count)
             if since is not None and state != "sent":
                 oldest[name] = max(oldest.get(name, 0.0), (now - since).total_seconds())
         for name, seconds in oldest.items():
             self.oldest.labels(name).set(seconds)
         for kind, count in open_alarms.items():
             self.alarms.labels(kind).set(count)
+        for status, count in subscribed.items():
+            self.subscriptions.labels(status).set(count)
         self.overdue.set(overdue)
         self.commits.set(self._store.writer.commits)
         return generate_latest(self.registry)
+
+
+def _place(endpoint: str) -> str:
+    """An endpoint as a label; subscriptions come and go, and are one."""
+    return SUBSCRIPTION if endpoint.startswith(f"{SUBSCRIPTION}/") else endpoint
 
 
 class Door:

@@ -39,6 +39,9 @@ log = structlog.get_logger("pages")
 _HERE = Path(__file__).parent
 _STYLE = (_HERE / "static" / "pages.css").read_bytes()
 _STYLE_VERSION = hashlib.sha256(_STYLE).hexdigest()[:12]
+STYLE = f"/static/pages.css?v={_STYLE_VERSION}"
+"""The address of the stylesheet that every page has."""
+
 _ICON = b"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="8"
 fill="#0b3d47"/><path d="M6 22 13 11l5 7 3-4 5 8z" fill="#ffd479"/></svg>"""
 _LONGEST_FORM = 4096  # bytes
@@ -365,7 +368,7 @@ class Pages:
             section=section,
             token=self._token(request),
             nameless=not self.doorkeeper.operators,
-            style=f"/static/pages.css?v={_STYLE_VERSION}",
+            style=STYLE,
         )
         return HTMLResponse(text)
 

@@ -3,6 +3,7 @@
 A receipt answers in the sender's own format, an OperationOutcome in the one that it asks for. 200 = taken,
 202 = held in quarantine, no receipt yet; 4xx = refused for good; 413 = too large, read no further; 415 = not
 read, for it is neither JSON nor XML; 503 = not stored, send it again. What came before is answered as it was.
+The sender needs the scope system/Bundle.c, for a message is a Bundle that is created here.
 """
 
 import asyncio
@@ -21,8 +22,8 @@ from adapter.errors import StoreError
 from adapter.fhir.wire import JSON, XML, operation_outcome
 from adapter.inbox import Acceptance, Inbox
 from adapter.incoming import HEAD_KEPT, Incoming, Prepared
-from adapter.messaging.register import Partner
-from adapter.web.signing_in import Doorkeeper, from_another_site
+from adapter.messaging.scopes import PROCESS_MESSAGE
+from adapter.web.signing_in import Caller, Doorkeeper, from_another_site, insufficient_scope
 
 log = structlog.get_logger("partners")
 
@@ -58,8 +59,11 @@ class ProcessMessage:
     async def post(self, request: Request) -> Response:
         """Take one message."""
         started = asyncio.get_running_loop().time()
-        partner = self.doorkeeper.partner(request)
-        turned_away = self._turned_away(request, partner)
+        try:
+            caller = self.doorkeeper.caller(request)
+        except StoreError as error:
+            return _try_again(f"who you are cannot be looked up, send it again: {error}", request)
+        turned_away = self._turned_away(request, caller)
         if turned_away is not None:
             return turned_away
         try:
@@ -77,7 +81,7 @@ class ProcessMessage:
             content=content,
             content_type=request.headers.get("content-type"),
             channel="http",
-            partner=partner,
+            partner=caller.partner if caller is not None else None,
             oversize=whole,
         )
         try:
@@ -86,9 +90,7 @@ class ProcessMessage:
             done = await asyncio.wrap_future(future)
         except StoreError as error:
             # Not stored, so not acknowledged: the sender keeps it and tries again.
-            answer = _outcome(503, "transient", f"not stored, send it again: {error}", request)
-            answer.headers["Retry-After"] = "5"
-            return answer
+            return _try_again(f"not stored, send it again: {error}", request)
         except Exception as error:  # noqa: BLE001  # its text may hold a patient's data, and must not reach a log
             log.error("a message could not be taken", error=type(error).__name__)
             reason = "a fault of the adapter; it is not stored: keep it, and tell the adapter's operators"
@@ -96,12 +98,19 @@ class ProcessMessage:
         self.accepted(done, asyncio.get_running_loop().time() - started)
         return _answer(done, request)
 
-    def _turned_away(self, request: Request, partner: Partner | None) -> Response | None:
+    def _turned_away(self, request: Request, caller: Caller | None) -> Response | None:
         """The answer to what is not read at all."""
         if from_another_site(request):
             return _outcome(403, "forbidden", "messages are not taken from another site's pages", request)
-        if partner is None and self.doorkeeper.partners_must_sign_in:
-            return _outcome(401, "login", "sign in with a bearer token or a client certificate", request)
+        if caller is None:
+            answer = _outcome(401, "login", "sign in with a bearer token or a client certificate", request)
+            answer.headers["WWW-Authenticate"] = self.doorkeeper.challenge(request)
+            return answer
+        if not caller.may(*PROCESS_MESSAGE):
+            needed = "your scopes do not let you send messages; ask for system/Bundle.c"
+            answer = _outcome(403, "forbidden", needed, request)
+            answer.headers["WWW-Authenticate"] = insufficient_scope(*PROCESS_MESSAGE)
+            return answer
         media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if not _A_MESSAGE.fullmatch(media):
             reason = f"send it as Content-Type {JSON} or {XML}, or application/xml for KITH"
@@ -157,12 +166,17 @@ def _answer(done: Acceptance, request: Request) -> Response:
     return _outcome(status, done.code or "processing", done.reason or "", request)
 
 
+def _try_again(reason: str, request: Request) -> Response:
+    answer = _outcome(503, "transient", reason, request)
+    answer.headers["Retry-After"] = "5"
+    return answer
+
+
 def _outcome(status: int, code: str, reason: str, request: Request, *, severity: str = "error") -> Response:
     """An OperationOutcome: what is wrong and what to do."""
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
     media = _format(request)
     body = operation_outcome(reason, code, severity=severity, content_type=media)
-    return Response(body, status_code=status, media_type=media, headers=headers)
+    return Response(body, status_code=status, media_type=media)
 
 
 def _format(request: Request) -> str:

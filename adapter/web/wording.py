@@ -353,6 +353,7 @@ TO_DO = {
     "deadline-missed": "Do what was due, or say why not, and record it here.",
     "deadline-unknown": "It is tried again in an hour; if it stays, look at the case and its notices.",
     "mailbox": "Look at the mailbox's address and credentials; nothing is lost, it is read again.",
+    "subscription": "Tell the subscriber; it asks to be told again, and for the events that it missed.",
     "not-synthetic": "Feed only synthetic patients for evaluation; delete this store when you are done.",
 }
 """By kind of alarm: what a person does about it."""

@@ -15,6 +15,7 @@ from pathlib import Path
 import orjson
 
 from adapter.simulator.load import Load, begin_apart, finish
+from tests.bench.fhir import PATIENTS, fhir
 from tests.bench.law import law
 from tests.rig import SENDER, TOKEN, Rig, rig
 
@@ -23,8 +24,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--messages", type=int, default=6000)
     parser.add_argument("--backlog", type=int, default=20000)
+    parser.add_argument("--patients", type=int, default=PATIENTS)
     parser.add_argument(
-        "--only", choices=("through", "offered", "drain", "start", "steps", "law"), default=None
+        "--only", choices=("through", "offered", "drain", "start", "steps", "law", "fhir"), default=None
     )
     parser.add_argument("--role", choices=("all", "apart"), default="apart")
     parser.add_argument("--json", action="store_true")
@@ -41,6 +43,7 @@ def main() -> None:
         "drain": lambda: drain(chosen.backlog, chosen.role),
         "steps": steps,
         "law": law,
+        "fhir": lambda: fhir(chosen.patients),
     }
     for name, measure in parts.items():
         if chosen.only in (None, name):

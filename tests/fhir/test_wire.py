@@ -149,6 +149,7 @@ def test_a_decimal_is_kept_as_written(number):
         found = wire.parse(content)
         shape.check(found["entry"][-1]["resource"], "Observation")
         assert b'"value":%s}' % number.encode() in wire.to_json(found)
+        assert wire.to_json(wire.parse_again(content)) == wire.to_json(found)
 
 
 @pytest.mark.timeout(10)

@@ -298,6 +298,25 @@ def test_references_to_the_header_follow_it():
     assert reading.envelope.refers_to == "earlier"
 
 
+def test_a_plan_s_activities_are_addressed_anew_with_it():
+    """CarePlan.activity.reference is a Reference within an element of that name."""
+    bundle = message(NoticeKind.CARE_PLAN)
+    plan = of_type(bundle, "CarePlan")
+    task = {
+        "resourceType": "Task",
+        "id": "t1",
+        "status": "requested",
+        "intent": "order",
+        "for": plan["subject"],
+    }
+    bundle["entry"].append({"fullUrl": "https://example.org/fhir/Task/t1", "resource": task})
+    plan["activity"] = [{"reference": {"reference": "Task/t1"}}]
+    written = own_fhir.write(bundle, dialect="fhir", addressing=addressing())
+    again = read(written.content)
+    assert again.problem is None
+    assert of_type(again.bundle, "CarePlan")["activity"] == plan["activity"]
+
+
 def test_the_same_input_gives_the_same_bytes_and_leaves_it_alone():
     bundle = message()
     before = deepcopy(bundle)

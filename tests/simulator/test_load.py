@@ -8,11 +8,12 @@ import orjson
 import pytest
 
 from adapter.discharge.case import CaseState, fold
+from adapter.fhir.allowing import left_out
 from adapter.fhir.notices import notice_in, subject_in
 from adapter.mappings import own_fhir
 from adapter.simulator.faults import Faults
 from adapter.simulator.load import Load, percentile, run_apart, send
-from adapter.simulator.moulds import person
+from adapter.simulator.moulds import Stays, person
 from adapter.simulator.people import check_digits
 from adapter.simulator.receivers import FhirReceiver
 from adapter.simulator.threads import serving
@@ -44,6 +45,16 @@ def test_messages_are_valid_of_about_6_kb_and_the_same_at_every_making():
         assert reading.envelope.message_id == moulds.message_id(n)
     events = [orjson.loads(moulds.content(n))["entry"][0]["resource"]["eventCoding"]["code"] for n in (0, 1)]
     assert events == ["ready-for-discharge", "admitted"]
+
+
+@pytest.mark.parametrize("whole_stays", [False, True])
+def test_messages_hold_nothing_that_their_kind_may_not_carry(whole_stays):
+    """Else each would be written anew on its way, and nobody could count what has arrived."""
+    moulds = Stays(HOSPITAL, (LUSTER,), at=NOW) if whole_stays else load().moulds()
+    for n in range(60):
+        bundle = own_fhir.read(moulds.content(n), content_type=None, zone=NOW.tzinfo).bundle
+        kind = notice_in(bundle, zone=NOW.tzinfo).kind
+        assert left_out(bundle, kind, receiver_kind="municipality") == ()
 
 
 def test_no_two_messages_share_an_id_or_a_patient():

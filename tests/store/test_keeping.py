@@ -11,13 +11,14 @@ import structlog
 from sqlalchemy import Table
 from structlog.testing import capture_logs
 
+from adapter.config import Retention
 from adapter.discharge.notices import NoticeKind
 from adapter.errors import ConfigurationError, StoreError
 from adapter.fhir.bundles import Subject
 from adapter.messaging.acknowledgement import Status
 from adapter.runtime import log_acceptance
-from adapter.scheduler.housekeeping import Housekeeping
-from adapter.store import Store, alarms, backup, journal, mailboxes, messages, shown, tables
+from adapter.scheduler.housekeeping import PRUNED_AT_ONCE, Housekeeping
+from adapter.store import Store, alarms, backup, journal, mailboxes, messages, resources, shown, tables
 from adapter.store import cases as case_rows
 from adapter.store import deliveries as delivery_rows
 from tests.conftest import StandingClock
@@ -37,6 +38,7 @@ def housekeeping(play: Stage) -> Housekeeping:
     return Housekeeping(
         store=play.built.store, outbox=play.outbox, clock=play.clock,
         keep_payloads=YEAR, keep_attempts=YEAR / 2, keep_seen=timedelta(days=30),
+        keep_accesses=Retention().accesses,
     )  # fmt: skip
 
 
@@ -70,7 +72,7 @@ def test_retention_forgets_what_is_finished_and_keeps_what_is_needed(play: Stage
     play.receive(play.message(NoticeKind.DISCHARGED, receivers=("aardal",)))  # waits, and is rewritten
     play.receive(b"nobody can read this")
     house = housekeeping(play)
-    assert house.prune() == {"payloads": 0, "attempts": 0, "seen": 0}
+    assert house.prune() == {"payloads": 0, "attempts": 0, "seen": 0, "access": 0, "accesses": 0}
     clock.forward(days=366)
     gone = house.prune()
     assert gone["payloads"] > 0
@@ -104,6 +106,26 @@ def test_what_a_mailbox_took_long_ago_is_forgotten(play: Stage, clock: StandingC
         assert mailboxes.cursor(connection, "in") == "c1"
         assert not mailboxes.seen(connection, "in", "old")
         assert mailboxes.seen(connection, "in", "new")
+
+
+def test_who_has_looked_is_known_for_five_years(play: Stage, clock: StandingClock):
+    """HSLF-FS 2016:40, 4 kap.: logs are kept for at least five years."""
+
+    def look(times: int) -> None:
+        row = {
+            "at": clock(), "partner": "luster-drift", "what": "read", "type": "Patient", "fhir_id": "P1",
+            "patient": "P1", "found": 1,
+        }  # fmt: skip
+        play.write(lambda tx: resources.accessed(tx, [row] * times))
+
+    look(PRUNED_AT_ONCE + 1)  # more than are forgotten at once
+    five_years = clock().replace(year=clock().year + 5) - clock()
+    clock.forward(seconds=five_years.total_seconds())
+    look(1)
+    assert housekeeping(play).prune()["accesses"] == 0
+    clock.forward(days=2)
+    assert housekeeping(play).prune()["accesses"] == PRUNED_AT_ONCE + 1
+    assert len(play.rows(tables.fhir_access)) == 1
 
 
 def test_a_dead_worker_s_leases_are_freed(play: Stage, clock: StandingClock):

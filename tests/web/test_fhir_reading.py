@@ -58,6 +58,13 @@ def test_a_municipality_finds_the_task_that_it_has_answered(place: Site) -> None
     assert first["status"] == "requested"
 
 
+def test_a_task_is_found_by_what_was_asked_once_it_is_answered(place: Site) -> None:
+    (task,) = entries(get(place, "Task"))
+    for query in ("code=receive-patient", "requester=Organization/laerdal-sjukehus", "intent=order"):
+        assert [found["id"] for found in entries(get(place, f"Task?{query}&status=accepted"))] == [task["id"]]
+    assert entries(get(place, "Task?status=requested")) == []
+
+
 def test_each_sees_its_own_patients_only(place: Site) -> None:
     (patient,) = entries(get(place, "Patient"))
     assert patient["identifier"] == [{"system": SYNNOVE.identifiers[0][0], "value": NUMBER}]
@@ -125,11 +132,59 @@ def test_what_leads_elsewhere_comes_along(place: Site) -> None:
     }  # fmt: skip
 
 
+def test_a_form_says_in_which_format(place: Site) -> None:
+    headers = {"Authorization": f"Bearer {TOKENS['luster-drift']}"}
+    answer = place.post("/fhir/Task/_search", data={"_format": "xml"}, headers=headers)
+    assert answer.headers["Content-Type"].startswith("application/fhir+xml")
+
+
+def test_many_reads_are_answered_in_xml(place: Site) -> None:
+    batch = {
+        "resourceType": "Bundle",
+        "type": "batch",
+        "entry": [{"request": {"method": "GET", "url": "Task"}}],
+    }
+    headers = {"Authorization": f"Bearer {TOKENS['luster-drift']}", "Accept": "application/fhir+xml"}
+    answer = place.post("/fhir", json=batch, headers=headers)
+    assert answer.status_code == 200
+    assert b'<status value="accepted"/>' in answer.content
+
+
+@pytest.mark.parametrize("query", ["_lastUpdated=", "_lastUpdated=%0A", "_lastUpdated=ge"])
+def test_a_date_that_is_none_is_refused(place: Site, query: str) -> None:
+    answer = get(place, f"Task?{query}")
+    assert (answer.status_code, answer.json()["issue"][0]["code"]) == (400, "value")
+
+
+def test_who_does_what_cannot_be_done_is_told_what_can(place: Site) -> None:
+    headers = {"Authorization": f"Bearer {TOKENS['luster-drift']}"}
+    for method, path, allowed in (
+        ("DELETE", "Goal/x", "GET, HEAD"),
+        ("PUT", "Goal/x", "GET, HEAD"),
+        ("DELETE", "Task/x", "GET, HEAD, PUT"),
+        ("GET", "Task/_search", "POST"),
+        ("POST", "openapi.json", "GET, HEAD"),
+        ("OPTIONS", "$process-message", "POST"),
+    ):
+        answer = requests.request(method, f"{place.url}/fhir/{path}", headers=headers, timeout=10)
+        assert (answer.status_code, answer.headers["Allow"]) == (405, allowed), path
+        assert answer.json()["resourceType"] == "OperationOutcome"
+
+
+def test_two_numbers_that_must_both_be_a_patient_s_find_nobody(place: Site) -> None:
+    system = SYNNOVE.identifiers[0][0]
+    both = "&".join(f"patient.identifier={system}|{s.identifiers[0][1]}" for s in (SYNNOVE, TORBJORN))
+    assert len(entries(get(place, "Encounter", "helse-foerde"))) == 2
+    assert entries(get(place, f"Encounter?{both}", "helse-foerde")) == []
+
+
 def test_many_reads_at_once(place: Site) -> None:
     asked = [{"request": {"method": "GET", "url": u}} for u in ("Task", "Patient/nobody", "metadata/x/y")]
     batch = {"resourceType": "Bundle", "type": "batch", "entry": asked}
     headers = {"Authorization": f"Bearer {TOKENS['luster-drift']}"}
     answer = place.post("/fhir", json=batch, headers=headers).json()
+    as_xml = place.post("/fhir", json=batch, headers={**headers, "Accept": "application/fhir+xml"})
+    assert as_xml.content.count(b"<Task ") + as_xml.content.count(b"<Task>") == 1
     assert [e["response"]["status"] for e in answer["entry"]] == ["200", "404", "404"]
     assert answer["entry"][0]["resource"]["type"] == "searchset"
 
@@ -140,3 +195,25 @@ def test_who_has_looked_is_written_down(place: Site) -> None:
     events = entries(get(place, f"AuditEvent?patient={patient['id']}"))
     assert "read" in [e["subtype"][0]["code"] for e in events]
     assert all(e["agent"][0]["name"] == "luster-drift" for e in events)
+
+
+def test_a_case_is_told_in_one_document(place: Site) -> None:
+    (episode,) = entries(get(place, "EpisodeOfCare"))
+    answer = get(place, f"EpisodeOfCare/{episode['id']}/$document?language=nn")
+    assert answer.status_code == 200, answer.text
+    document = answer.json()
+    assert (document["type"], document["entry"][0]["resource"]["resourceType"]) == ("document", "Composition")
+    kinds = [e["resource"]["resourceType"] for e in document["entry"]]
+    assert {"Patient", "Encounter", "Organization", "Task"} <= set(kinds)
+    codes = {s["code"]["coding"][0]["code"] for s in document["entry"][0]["resource"]["section"]}
+    assert {"8648-8", "18776-5", "10160-0"} <= codes
+    as_xml = get(place, f"EpisodeOfCare/{episode['id']}/$document?_format=xml")
+    assert as_xml.content.count(b"<Composition ") + as_xml.content.count(b"<Composition>") == 1
+
+
+def test_a_document_is_only_of_what_its_reader_was_told(place: Site) -> None:
+    episodes = [e["id"] for e in entries(get(place, "EpisodeOfCare", "helse-foerde"))]
+    (own,) = [e["id"] for e in entries(get(place, "EpisodeOfCare"))]
+    (other,) = set(episodes) - {own}
+    assert get(place, f"EpisodeOfCare/{other}/$document").status_code == 404
+    assert get(place, f"EpisodeOfCare/{own}/$document?profile=mine").status_code == 400

@@ -183,3 +183,18 @@ def test_what_is_no_task_is_refused_with_its_place(place: Site) -> None:
     assert odd.json()["issue"][0]["expression"][0].startswith("Task")
     assert put(place, task | {"status": "done"}).status_code == 400
     assert put(place, {"resourceType": "Goal", "id": "x"}, version=1).status_code == 405
+
+
+def test_the_plan_can_be_read_by_people_in_every_version(place: Site) -> None:
+    ready(place)
+    planned(place)
+    task = get(place, f"Task/{TASK}").json()
+    assert put(place, task | {"status": "accepted"}).status_code == 200
+    page = place.get(f"/plans/{PLAN}?lang=nn")
+    assert page.status_code == 200
+    assert "Gå til postkassen utan rullator" in page.text
+    assert "Luster kommune" in page.text
+    assert place.get(f"/plans/{PLAN}/changes").status_code == 200
+    assert place.get(f"/plans/{PLAN}.pdf").content.startswith(b"%PDF")
+    assert place.get(f"/plans/{PLAN}?version=1").status_code == 200
+    assert place.get(f"/plans/{PLAN}?version=9").status_code == 404

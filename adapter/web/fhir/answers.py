@@ -1,7 +1,7 @@
 """How `/fhir` answers: JSON or XML as the client asks, errors always as an OperationOutcome with a path."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
@@ -57,9 +57,9 @@ def turned(problem: MessageError, *, path: str | None = None, status: int | None
     return Turned(status or STATUS_OF.get(code, 400), code, problem.reason, path=found)
 
 
-def wanted(request: Request) -> str:
-    """JSON or XML: `_format`, else `Accept`. Raises Turned where neither will do."""
-    asked = request.query_params.get("_format")
+def wanted(request: Request, pairs: Iterable[tuple[str, str]] = ()) -> str:
+    """JSON or XML: `_format` of the URL or of a form, else `Accept`; Turned where neither will do."""
+    asked = request.query_params.get("_format") or dict(pairs).get("_format")
     if asked is not None:
         name = asked.partition(";")[0].strip().lower().replace(" ", "+")
         if name in _JSON_NAMES:
@@ -143,3 +143,43 @@ def versioned_headers(resource: Resource, base: str | None = None) -> dict[str, 
 def http_date(at: datetime) -> str:
     """An instant as HTTP writes it (RFC 9110 5.6.7)."""
     return format_datetime(at.astimezone(UTC), usegmt=True)
+
+
+# --- entries of Bundles -----------------------------------------------------------------------------------
+
+
+def past(base: str, content: Resource, number: int) -> Resource:
+    """A version as an entry of a history."""
+    name = f"{content['resourceType']}/{content['id']}"
+    method = "POST" if number == 1 else "PUT"
+    return {
+        "fullUrl": f"{base}/{name}",
+        "resource": content,
+        "request": {"method": method, "url": name if method == "PUT" else content["resourceType"]},
+        "response": {
+            "status": "201" if number == 1 else "200",
+            "etag": f'W/"{number}"',
+            "lastModified": content["meta"]["lastUpdated"],
+        },
+    }
+
+
+def entry(base: str, content: Resource, mode: str) -> Resource:
+    """A resource as an entry of a searchset; `mode` is match or include."""
+    name = f"{content['resourceType']}/{content['id']}"
+    return {"fullUrl": f"{base}/{name}", "resource": content, "search": {"mode": mode}}
+
+
+def ignored(names: Sequence[str]) -> Resource:
+    """The entry that says that parameters were left out."""
+    reason = f"{len(names)} parameters are not known here and were left out"
+    issue = {"severity": "warning", "code": "not-supported", "diagnostics": reason}
+    return {
+        "resource": {"resourceType": "OperationOutcome", "issue": [issue]},
+        "search": {"mode": "outcome"},
+    }
+
+
+def failed(found: Turned) -> Resource:
+    """The entry of a batch-response for what was turned away."""
+    return {"response": {"status": str(found.status), "outcome": outcome(found)}}

@@ -1,12 +1,16 @@
 """`/fhir/metadata`: what this endpoint does, made from what it does (FHIR R4 capabilitystatement.html)."""
 
 from adapter.discharge.notices import NoticeKind
+from adapter.fhir import subscriptions as subscribing
 from adapter.fhir.bundles import CANONICAL, Resource
 from adapter.fhir.publishing import DATED, FHIR_VERSION, VERSION
 from adapter.fhir.serving import TYPES, includes, params
 
 UPDATED = ("CarePlan", "Task")
 """The types that a client may change."""
+
+UNVERSIONED = ("AuditEvent", "Organization")
+"""The types that have no versions here."""
 
 _KEPT_FOR = 24 * 60
 """Minutes for which a message id is surely remembered; in truth it is for as long as its bytes are kept."""
@@ -45,7 +49,10 @@ def _rest(base: str) -> Resource:
         "mode": "server",
         "documentation": "An unknown search parameter is refused, unless Prefer: handling=lenient is sent.",
         "security": _security(base),
-        "resource": [_type(kind) for kind in sorted((*TYPES, "AuditEvent", "Organization"))],
+        "resource": [
+            *(_type(kind) for kind in sorted((*TYPES, *UNVERSIONED))),
+            subscribing.capability(),
+        ],
         "interaction": [{"code": "batch", "documentation": "Reads and searches only."}],
         "operation": [{"name": "process-message", "definition": _operation("MessageHeader-process-message")}],
     }
@@ -71,7 +78,7 @@ def _security(base: str) -> Resource:
 
 def _type(kind: str) -> Resource:
     reading = ["read", "vread", "history-instance", "search-type"]
-    if kind in ("AuditEvent", "Organization"):
+    if kind in UNVERSIONED:
         reading = ["read", "search-type"]
     made: Resource = {
         "type": kind,
@@ -80,9 +87,9 @@ def _type(kind: str) -> Resource:
         "readHistory": "vread" in reading,
         "updateCreate": False,
         "conditionalRead": "full-support",
-        "searchParam": _search(kind),
+        "searchParam": search_params(kind),
     }
-    if kind in ("AuditEvent", "Organization"):
+    if kind in UNVERSIONED:
         made["versioning"] = "no-version"
     followed = [f"{kind}:{name}" for name in includes(kind)] if kind in TYPES else []
     if followed:
@@ -94,7 +101,8 @@ def _type(kind: str) -> Resource:
     return made
 
 
-def _search(kind: str) -> list[Resource]:
+def search_params(kind: str) -> list[Resource]:
+    """What a type is searched by, as CapabilityStatement.rest.resource.searchParam."""
     found = [{"name": "_id", "type": "token", "definition": f"{_R4_PARAM}/Resource-id"}]
     if kind == "Organization":
         return [*found, {"name": "identifier", "type": "token"}]

@@ -5,9 +5,11 @@ so that nobody learns of a patient by asking.
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+import traceback
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from time import monotonic
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -23,24 +25,28 @@ from adapter.fhir.bundles import Resource
 from adapter.fhir.searching import Query, cursor, read_query
 from adapter.fhir.serving import TYPES
 from adapter.fhir.shape import resource_class
-from adapter.fhir.wire import JSON, XML, loads, parse, parse_resource
+from adapter.fhir.wire import JSON, XML, loads, parse, parse_resource, to_json
 from adapter.messaging.envelope import PERSON_SYSTEMS, masked
-from adapter.messaging.register import Partner
 from adapter.plans import Conflict, Plans
 from adapter.readers import Page, Reader, patient_of
 from adapter.shelves import Shelves
 from adapter.store.resources import Eyes
 from adapter.web.fhir.answers import (
     Turned,
-    outcome,
+    entry,
+    failed,
+    ignored,
+    past,
     refusal,
     turned,
     versioned_headers,
     wanted,
     written,
 )
-from adapter.web.fhir.capability import UPDATED, capability
-from adapter.web.signing_in import Doorkeeper, from_another_site
+from adapter.web.fhir.capability import UNVERSIONED, UPDATED, capability
+from adapter.web.fhir.documents import discharge_document_of
+from adapter.web.fhir.openapi import MOST_IN_HISTORY, openapi
+from adapter.web.signing_in import Caller, Doorkeeper, from_another_site, insufficient_scope
 
 log = structlog.get_logger("fhir")
 
@@ -48,7 +54,11 @@ MOST_IN_BATCH = 50
 MOST_BYTES = 1024 * 1024
 """Bytes of a batch or of a search form; a resource that is updated may have as much."""
 
-_HISTORY = 100
+CATCH_UP_WITHIN = 5.0
+"""Seconds that a reader waits until what has come in before can be read; after an upgrade it takes longer."""
+
+_TURNING_AWAY = ("_elsewhere", "_not_so")  # routes that only say what else can be done
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
 
 
@@ -61,6 +71,7 @@ class Reading:
     reader: Reader
     media: str
     base: str
+    caller: Caller
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,20 +83,26 @@ class FhirEndpoint:
     doorkeeper: Doorkeeper
     clock: Callable[[], datetime]
     zone: tzinfo
+    public_url: str | None  # where partners reach us; None: as a request was sent
+    served: Callable[[str, int, float], None]  # told of every request: what, status, seconds
 
     def routes(self) -> list[Route]:
         """In the order in which they are tried."""
         return [
             Route("/fhir/metadata", self.metadata, methods=["GET"]),
-            Route("/fhir", self.batch, methods=["POST"]),
-            Route("/fhir/", self.batch, methods=["POST"]),
-            Route("/fhir/{kind}/_search", self._told(self._search_form), methods=["POST"]),
+            Route("/fhir/openapi.json", self.openapi, methods=["GET"]),
+            Route("/fhir", self._timed("batch", self.batch), methods=["POST"]),
+            Route("/fhir/", self._timed("batch", self.batch), methods=["POST"]),
+            Route("/fhir/EpisodeOfCare/{id}/$document", self._told(self._document), methods=["GET", "POST"]),
+            Route("/fhir/{kind}/_search", self._told(self._search), methods=["POST"]),
+            Route("/fhir/{kind}/_search", self._elsewhere, methods=_METHODS),
             Route("/fhir/{kind}", self._told(self._search), methods=["GET"]),
             Route("/fhir/{kind}/{id}", self._told(self._read), methods=["GET"]),
-            Route("/fhir/{kind}/{id}", self.update, methods=["PUT"]),
+            Route("/fhir/{kind}/{id}", self._timed("update", self.update), methods=["PUT"]),
             Route("/fhir/{kind}/{id}/_history", self._told(self._history), methods=["GET"]),
             Route("/fhir/{kind}/{id}/_history/{version}", self._told(self._vread), methods=["GET"]),
-            Route("/fhir/{rest:path}", self._elsewhere, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
+            Route("/fhir", self._elsewhere, methods=_METHODS),
+            Route("/fhir/{rest:path}", self._elsewhere, methods=_METHODS),
         ]
 
     # --- the door ---
@@ -93,14 +110,20 @@ class FhirEndpoint:
     async def metadata(self, request: Request) -> Response:
         """The CapabilityStatement; nobody needs to sign in for it."""
         try:
-            return written(capability(base_of(request)), wanted(request))
+            return written(capability(self.base(request)), wanted(request))
         except Turned as found:
             return refusal(request, found)
 
+    async def openapi(self, request: Request) -> Response:
+        """The same as an OpenAPI document."""
+        return Response(to_json(openapi(self.base(request))), media_type="application/json")
+
     async def _elsewhere(self, request: Request) -> Response:
-        known = request.path_params["rest"].partition("/")[0]
-        if _is_type(known) or known in ("metadata", ""):
-            found = Turned(405, "not-supported", "this cannot be done here; /fhir/metadata says what can")
+        allowed = _allowed(request)
+        if allowed:
+            reason = "this cannot be done here; /fhir/metadata says what can"
+            headers = {"Allow": ", ".join(allowed)}
+            found = Turned(405, "not-supported", reason, path="http.method", headers=headers)
         else:
             found = Turned(404, "not-found", "there is no such type or operation; see /fhir/metadata")
         return refusal(request, found)
@@ -108,11 +131,13 @@ class FhirEndpoint:
     def _told(self, act: Callable[[Reading, "Asked"], Response]) -> Callable[[Request], Any]:
         """A handler that signs the caller in, and answers whatever goes wrong with an OperationOutcome."""
 
-        async def answer(request: Request) -> Response:
+        async def told(request: Request) -> Response:
             try:
-                form = await _form(request) if request.method == "POST" else ()
+                posted = request.method == "POST" and not request.url.path.endswith("$document")
+                form = await _form(request) if posted else ()
                 asked = Asked(pairs=(*request.query_params.multi_items(), *form))
-                return await run_in_threadpool(self._in_store, request, act, asked)
+                media = wanted(request, asked.pairs)
+                return await run_in_threadpool(self._in_store, request, act, asked, media)
             except Turned as found:
                 return refusal(request, found)
             except MessageError as problem:
@@ -121,37 +146,77 @@ class FhirEndpoint:
                 later = Turned(503, "transient", f"try again: {error}", headers={"Retry-After": "5"})
                 return refusal(request, later)
 
+        return self._timed(act.__name__.strip("_"), told)
+
+    def _timed(
+        self, what: str, act: Callable[[Request], Awaitable[Response]]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        """The same, counted, and with its one line in the log: who has done what, never to whom."""
+
+        async def answer(request: Request) -> Response:
+            started = monotonic()
+            try:
+                response = await act(request)
+            except Exception as error:  # noqa: BLE001  # its text may hold a patient's data, and must not reach a log
+                place = traceback.extract_tb(error.__traceback__)[-1]
+                where = f"{place.filename}:{place.lineno}"
+                log.error("a request could not be answered", what=what, error=type(error).__name__, at=where)
+                reason = "a fault of the adapter; nothing is changed: tell the adapter's operators"
+                response = refusal(request, Turned(500, "exception", reason))
+            seconds = monotonic() - started
+            partner = self.doorkeeper.partner(request)
+            self.served(what, response.status_code, seconds)
+            log.info(
+                "fhir",
+                what=what,
+                status=response.status_code,
+                partner=partner.name if partner is not None else None,
+                ms=round(seconds * 1000, 1),
+            )
+            return response
+
         return answer
 
     def _in_store(
-        self, request: Request, act: Callable[[Reading, "Asked"], Response], asked: "Asked"
+        self, request: Request, act: Callable[[Reading, "Asked"], Response], asked: "Asked", media: str
     ) -> Response:
-        media = wanted(request)
-        eyes, partner = self.caller(request)
-        kind = request.path_params.get("kind", "")
+        caller = self.caller(request)
+        kind = request.path_params.get("kind", "EpisodeOfCare")
         if not _is_type(kind):
             raise Turned(404, "not-found", "there is no such type in FHIR R4", path="http.path")
-        self.shelves.catch_up()
+        _may(caller, kind, "s" if act == self._search else "r")
+        if not self.shelves.catch_up(CATCH_UP_WITHIN):
+            later = "what has come in is still being put in order; try again"
+            raise Turned(503, "transient", later, headers={"Retry-After": "10"})
         if kind == "AuditEvent":
             self.shelves.store.write(lambda _: None)  # what was looked at before is written first
         with self.shelves.store.read() as tx:
-            name = partner.name if partner is not None else None
-            reader = Reader(shelves=self.shelves, eyes=eyes, partner=name)
-            return act(
-                Reading(request=request, tx=tx, reader=reader, media=media, base=base_of(request)), asked
-            )
+            reader = self._reader(caller)
+            base = self.base(request)
+            at = Reading(request=request, tx=tx, reader=reader, media=media, base=base, caller=caller)
+            return act(at, asked)
 
-    def caller(self, request: Request) -> tuple[Eyes, Partner | None]:
-        """Whose eyes these are; Turned where nobody has signed in who must."""
+    def _reader(self, caller: Caller) -> Reader:
+        partner = caller.partner
+        if partner is None:
+            return Reader(shelves=self.shelves, eyes=Eyes(parties=None), partner=None)
+        eyes = Eyes(parties=partner.parties, roles=partner.roles)
+        return Reader(shelves=self.shelves, eyes=eyes, partner=partner.name)
+
+    def base(self, request: Request) -> str:
+        """The address of the endpoint: as partners reach it, else as this request was sent."""
+        return f"{self.public_url or str(request.base_url).rstrip('/')}/fhir"
+
+    def caller(self, request: Request) -> Caller:
+        """Who asks; Turned where nobody has signed in who must."""
         if from_another_site(request):
             raise Turned(403, "forbidden", "nothing is told to another site's pages")
-        partner = self.doorkeeper.partner(request)
-        if partner is None and self.doorkeeper.partners_must_sign_in:
+        caller = self.doorkeeper.caller(request)
+        if caller is None:
             reason = "sign in with a bearer token or a client certificate"
-            raise Turned(401, "login", reason, headers={"WWW-Authenticate": "Bearer"})
-        if partner is None:
-            return Eyes(parties=None), None
-        return Eyes(parties=partner.parties), partner
+            headers = {"WWW-Authenticate": self.doorkeeper.challenge(request)}
+            raise Turned(401, "login", reason, headers=headers)
+        return caller
 
     def _looked(
         self, at: Reading, what: str, fhir_id: str | None, shown: Iterable[Resource], *, kind: str
@@ -160,7 +225,7 @@ class FhirEndpoint:
         patients = {found for one in shown if (found := patient_of(one)) is not None}
         count = len(list(shown))
         now = self.clock()
-        if kind in ("AuditEvent", "Organization"):
+        if kind in UNVERSIONED:
             return
         self.shelves.store.submit(lambda tx: at.reader.looked(tx, what, kind, fhir_id, patients, count, now))
 
@@ -189,31 +254,54 @@ class FhirEndpoint:
 
     def _history(self, at: Reading, asked: "Asked") -> Response:
         kind, fhir_id = _name(at.request)
-        limit = _HISTORY
+        limit = MOST_IN_HISTORY
         for name, value in asked.pairs:
-            if name == "_count" and value.isascii() and value.isdigit() and len(value) < 9:
-                limit = min(max(int(value), 1), _HISTORY)
+            if name == "_count":
+                if not re.fullmatch(r"[1-9]\d{0,8}", value, re.ASCII):
+                    raise Turned(400, "value", "_count is no whole number from 1 on", path=f"{kind}._count")
+                limit = min(int(value), MOST_IN_HISTORY)
         told = at.reader.history(at.tx, kind, fhir_id, limit)
         self._looked(at, "history", fhir_id, [one for one, _ in told], kind=kind)
         if not told:
             raise _not_there()
-        entries = [_past(at.base, content, version["number"]) for content, version in told]
+        entries = [past(at.base, content, version["number"]) for content, version in told]
         link = [{"relation": "self", "url": f"{at.base}/{kind}/{fhir_id}/_history"}]
         bundle = {"resourceType": "Bundle", "type": "history", "total": len(entries), "link": link}
         return written(bundle | {"entry": entries}, at.media)
+
+    def _document(self, at: Reading, asked: "Asked") -> Response:
+        """The case as a discharge document: what the caller may read of it, put together now."""
+        fhir_id = at.request.path_params["id"]
+        episode = at.reader.read(at.tx, "EpisodeOfCare", fhir_id)
+        if episode is None:
+            self._looked(at, "document", fhir_id, [], kind="EpisodeOfCare")
+            raise _not_there()
+        made = discharge_document_of(
+            at.reader,
+            at.tx,
+            episode,
+            asked=dict(asked.pairs),
+            now=self.clock(),
+            document_id=self.plans.new_id(),
+        )
+        self._looked(at, "document", fhir_id, [episode], kind="EpisodeOfCare")
+        return written(made, at.media)
 
     # --- a change ---
 
     async def update(self, request: Request) -> Response:
         """PUT of a Task or CarePlan, made to the version that `If-Match` names (http.html#concurrency)."""
+        if request.path_params["kind"] not in UPDATED:
+            return await self._elsewhere(request)
         try:
             media = wanted(request)
-            eyes, partner = self.caller(request)
+            caller = self.caller(request)
             number = _if_match(request)
             content_type = _resource_media(request)
             given = parse_resource(await limited(request), content_type)
             _same_as_url(request, given)
-            changed = await run_in_threadpool(self._changed, eyes, partner, given, number)
+            _may(caller, given["resourceType"], "u")
+            changed = await run_in_threadpool(self._changed, caller, given, number)
         except Turned as found:
             return refusal(request, found)
         except Conflict as problem:
@@ -227,16 +315,15 @@ class FhirEndpoint:
         except StoreError as error:
             later = Turned(503, "transient", f"try again: {error}", headers={"Retry-After": "5"})
             return refusal(request, later)
-        return written(changed, media, headers=versioned_headers(changed, base_of(request)))
+        return written(changed, media, headers=versioned_headers(changed, self.base(request)))
 
-    def _changed(self, eyes: Eyes, partner: Partner | None, given: Resource, number: int) -> Resource:
-        name = partner.name if partner is not None else None
-        reader = Reader(shelves=self.shelves, eyes=eyes, partner=name)
+    def _changed(self, caller: Caller, given: Resource, number: int) -> Resource:
+        reader = self._reader(caller)
         now = self.clock()
         kind, fhir_id = given["resourceType"], given["id"]
 
         def unit(tx: Connection) -> Resource:
-            changed = self.plans.update(tx, reader, given, number, now, partner=partner)
+            changed = self.plans.update(tx, reader, given, number, now, partner=caller.partner)
             patient = patient_of(changed)
             reader.looked(tx, "update", kind, fhir_id, [patient] if patient else [], 1, now)
             return changed
@@ -244,9 +331,6 @@ class FhirEndpoint:
         return self.shelves.store.write(unit)
 
     # --- a search ---
-
-    def _search_form(self, at: Reading, asked: "Asked") -> Response:
-        return self._search(at, asked)
 
     def _search(self, at: Reading, asked: "Asked") -> Response:
         kind = at.request.path_params["kind"]
@@ -270,10 +354,11 @@ class FhirEndpoint:
         if page.total is not None:
             bundle["total"] = page.total
         bundle["link"] = link
-        entries = [_entry(at.base, one, "match") for one in page.matches]
-        entries += [_entry(at.base, one, "include") for one in page.included]
+        entries = [entry(at.base, one, "match") for one in page.matches]
+        along = (one for one in page.included if at.caller.may(one["resourceType"], "r"))
+        entries += [entry(at.base, one, "include") for one in along]
         if query.ignored:
-            entries.append(_ignored(query.ignored))
+            entries.append(ignored(query.ignored))
         return bundle | ({"entry": entries} if entries else {})
 
     def _sayable(self, name: str, value: str) -> tuple[str, str]:
@@ -318,11 +403,11 @@ class FhirEndpoint:
         try:
             response = self._answer_to(request, number, item)
         except Turned as found:
-            return _failed(found)
+            return failed(found)
         except MessageError as problem:
-            return _failed(turned(problem))
+            return failed(turned(problem))
         except StoreError as error:
-            return _failed(Turned(503, "transient", f"try again: {error}"))
+            return failed(Turned(503, "transient", f"try again: {error}"))
         return response
 
     def _answer_to(self, request: Request, number: int, item: Any) -> Resource:
@@ -331,7 +416,7 @@ class FhirEndpoint:
         method, url = (asked.get("method"), asked.get("url")) if isinstance(asked, dict) else (None, None)
         if method != "GET" or not isinstance(url, str):
             raise Turned(405, "not-supported", "only GET can be done in a batch", path=f"{path}.method")
-        target, _, query = url.removeprefix(f"{base_of(request)}/").lstrip("/").partition("?")
+        target, _, query = url.removeprefix(f"{self.base(request)}/").lstrip("/").partition("?")
         parts = target.split("/")
         act, names = self._act_for(parts, path)
         scope = {
@@ -341,7 +426,8 @@ class FhirEndpoint:
             "method": "GET",
         }
         inner = Request(scope)
-        response = self._in_store(inner, act, Asked(pairs=tuple(parse_qsl(query, keep_blank_values=True))))
+        asking = Asked(pairs=tuple(parse_qsl(query, keep_blank_values=True)))
+        response = self._in_store(inner, act, asking, JSON)
         body = parse_any(response.body)
         made: Resource = {"resource": body, "response": {"status": str(response.status_code)}}
         if "etag" in response.headers:
@@ -369,11 +455,6 @@ class Asked:
     """The parameters of a request, from its URL and its form."""
 
     pairs: tuple[tuple[str, str], ...]
-
-
-def base_of(request: Request) -> str:
-    """The address of the endpoint, as the client called it."""
-    return f"{str(request.base_url).rstrip('/')}/fhir"
 
 
 async def limited(request: Request) -> bytes:
@@ -404,8 +485,21 @@ def parse_any(body: Any) -> Resource:
     return dict(loads(bytes(body)))
 
 
+def _allowed(request: Request) -> list[str]:
+    """The methods that there are for this path."""
+    found: set[str] = set()
+    for route in request.app.routes:
+        matched = route.path_regex.match(request.url.path) if isinstance(route, Route) else None
+        if matched is None or route.endpoint.__name__ in _TURNING_AWAY:
+            continue
+        kind = matched.groupdict().get("kind")
+        if (kind is None or _is_type(kind)) and not matched.groupdict().get("id", "").startswith("_"):
+            found |= (route.methods or set()) - ({"PUT"} if kind not in (None, *UPDATED) else set())
+    return sorted(found)
+
+
 def _is_type(name: str) -> bool:
-    if name in TYPES or name in ("AuditEvent", "Organization"):
+    if name in TYPES or name in UNVERSIONED:
         return True
     try:
         resource_class(name, name)
@@ -426,12 +520,18 @@ def _not_there() -> Turned:
     return Turned(404, "not-found", reason, path="http.path")
 
 
+def _may(caller: Caller, kind: str, action: str) -> None:
+    if not caller.may(kind, action):
+        reason = f"the scopes of this caller do not allow this with {kind}"
+        raise Turned(403, "forbidden", reason, headers={"WWW-Authenticate": insufficient_scope(kind, action)})
+
+
 def _if_match(request: Request) -> int:
     given = request.headers.get("if-match", "").strip()
     found = re.fullmatch(r'(?:W/)?"(\d{1,9})"', given, re.ASCII)
     if found is None:
         reason = 'send If-Match with the ETag of the version that you have changed, as W/"3"'
-        raise Turned(428 if not given else 412, "required", reason, path="http.if-match")
+        raise Turned(428 if not given else 400, "required", reason, path="http.if-match")
     return int(found[1])
 
 
@@ -445,11 +545,6 @@ def _resource_media(request: Request) -> str:
 
 def _same_as_url(request: Request, given: Resource) -> None:
     kind, fhir_id = _name(request)
-    if kind not in UPDATED:
-        known = " and ".join(UPDATED)
-        raise Turned(
-            405, "not-supported", f"only {known} can be changed here; send a message", path="http.path"
-        )
     if given["resourceType"] != kind:
         raise Turned(400, "invalid", f"the resource is no {kind}", path=f"{kind}.resourceType")
     if given.get("id") != fhir_id:
@@ -457,41 +552,11 @@ def _same_as_url(request: Request, given: Resource) -> None:
 
 
 def _unchanged(request: Request, headers: dict[str, str]) -> bool:
-    known = request.headers.get("if-none-match")
-    return known is not None and headers.get("ETag") in [one.strip() for one in known.split(",")]
-
-
-def _past(base: str, content: Resource, number: int) -> Resource:
-    name = f"{content['resourceType']}/{content['id']}"
-    method = "POST" if number == 1 else "PUT"
-    return {
-        "fullUrl": f"{base}/{name}",
-        "resource": content,
-        "request": {"method": method, "url": name if method == "PUT" else content["resourceType"]},
-        "response": {
-            "status": "201" if number == 1 else "200",
-            "etag": f'W/"{number}"',
-            "lastModified": content["meta"]["lastUpdated"],
-        },
-    }
-
-
-def _entry(base: str, content: Resource, mode: str) -> Resource:
-    name = f"{content['resourceType']}/{content['id']}"
-    return {"fullUrl": f"{base}/{name}", "resource": content, "search": {"mode": mode}}
-
-
-def _ignored(names: Sequence[str]) -> Resource:
-    reason = f"{len(names)} parameters are not known here and were left out"
-    issue = {"severity": "warning", "code": "not-supported", "diagnostics": reason}
-    return {
-        "resource": {"resourceType": "OperationOutcome", "issue": [issue]},
-        "search": {"mode": "outcome"},
-    }
-
-
-def _failed(found: Turned) -> Resource:
-    return {"response": {"status": str(found.status), "outcome": outcome(found)}}
+    """Whether it is still the version that the client has; weak and strong tags are compared alike."""
+    known = request.headers.get("if-none-match", "").split(",")
+    return "ETag" in headers and headers["ETag"].removeprefix("W/") in [
+        one.strip().removeprefix("W/") for one in known
+    ]
 
 
 def _url(here: str, pairs: Sequence[tuple[str, str]]) -> str:

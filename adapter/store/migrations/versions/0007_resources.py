@@ -61,8 +61,8 @@ def upgrade() -> None:
         sa.Column("shared", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("party", "role", "resource"),
     )
-    op.create_index("shelf_time", "shelf", ["party", "type", "at", "resource"])
-    op.create_index("shelf_patient", "shelf", ["patient", "type"])
+    op.create_index("shelf_time", "shelf", ["party", "type", "at", "resource", "version"])
+    op.create_index("shelf_patient", "shelf", ["patient", "type", "party", "at", "resource"])
     op.create_index("shelf_resource", "shelf", ["resource"])
     op.create_table(
         "resource_token",
