@@ -89,8 +89,7 @@ class Reader:
         )
 
     def _content(self, tx: Connection, row: Row) -> Resource | None:
-        version = resources.version_in(row)
-        return self.shelves.content(tx, version, f"{row['type']}/{row['fhir_id']}", self.eyes)
+        return self.shelves.content(tx, *_version_and_name(row), self.eyes)
 
     def of_case(self, tx: Connection, case_id: int) -> list[Resource]:
         """Everything that the caller may read of a case, each in its newest version."""
@@ -128,11 +127,8 @@ class Reader:
     def _page(self, tx: Connection, query: Query, wanted: Wanted, total: int | None) -> Page:
         rows = resources.search(tx, self.eyes, wanted)
         more, rows = len(rows) > query.count, rows[: query.count]
-        self.shelves.prepare(
-            tx, (row["version_message_row"] for row in rows if row["version_place"] is not None)
-        )
-        found = [(row, self._content(tx, row)) for row in rows]
-        matches = tuple(c for _, c in found if c is not None and self._fits(query, c))
+        found = self.shelves.contents(tx, [_version_and_name(row) for row in rows], self.eyes)
+        matches = tuple(c for c in found if c is not None and self._fits(query, c))
         after = None
         if more:
             last = rows[-1]
@@ -259,6 +255,10 @@ class Reader:
         }
         shown: list[str | None] = [*sorted(set(patients))] or [None]
         resources.accessed(tx, [row | {"patient": one} for one in shown])
+
+
+def _version_and_name(row: Row) -> tuple[Row, str]:
+    return resources.version_in(row), f"{row['type']}/{row['fhir_id']}"
 
 
 def organization(party: Party) -> Resource:

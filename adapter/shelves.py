@@ -9,9 +9,10 @@ past (process: sharing a patient is not sharing the record).
 import hashlib
 import hmac
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, tzinfo
+from threading import Lock
 from time import monotonic
 
 import orjson
@@ -55,7 +56,7 @@ PLANS = (K.CARE_PLAN,)
 """What brings a plan: whoever takes part in it sees all of its past."""
 
 _AT_ONCE = 50  # messages in one unit of work: others write in between
-_REMEMBERED = 256  # messages, of some 100 kB each; more than the most entries of a page
+_REMEMBERED = 32  # messages, of some thousand objects each
 _OF_THE_STAY = ("Patient", "Encounter")
 _NOT_ASKED = ("draft", "cancelled", "entered-in-error")
 _OF_PEOPLE = ("Patient", "RelatedPerson", "Person")
@@ -93,6 +94,7 @@ class Shelves:
     zone: tzinfo
     pseudonym_key: bytes = field(repr=False)
     _bundles: dict[int, _Named] = field(default_factory=dict, repr=False)
+    _remembering: Lock = field(default_factory=Lock, repr=False)
 
     # --- filling ---
 
@@ -531,22 +533,51 @@ class Shelves:
 
     # --- reading ---
 
-    def content(self, tx: Connection, version: Row, name: str, eyes: Eyes) -> Resource | None:
+    def contents(
+        self, tx: Connection, wanted: Sequence[tuple[Row, str]], eyes: Eyes
+    ) -> list[Resource | None]:
+        """Many versions with their names, as `content` has each; a message is read once for all its parts.
+
+        One message after another is taken apart and let go: many at once would keep the collector busy.
+        """
+        places: dict[int, list[int]] = {}
+        for place, (version, _) in enumerate(wanted):
+            if version["place"] is not None and version["message_row"] not in self._bundles:
+                places.setdefault(version["message_row"], []).append(place)
+        made: dict[int, Resource | None] = {}
+        for row in messages.with_content(tx, list(places)):
+            named = self._taken_apart(row)
+            made |= {p: self.content(tx, *wanted[p], eyes, at_hand=named) for p in places[row["id"]]}
+        return [
+            made[place] if place in made else self.content(tx, version, name, eyes)
+            for place, (version, name) in enumerate(wanted)
+        ]
+
+    def content(
+        self, tx: Connection, version: Row, name: str, eyes: Eyes, *, at_hand: _Named | None = None
+    ) -> Resource | None:
         """One version as it is served, with its number and time; None where its message's bytes are gone."""
         if version["made"] == EPISODE:
             made = self._episode(tx, version, eyes)
         else:
-            made = self._rendered(tx, version, name, eyes)
+            made = self._rendered(tx, version, name, eyes, at_hand)
         if made is None:
             return None
         return versioned(made, version["number"], _instant(version["at"]))
 
-    def _rendered(self, tx: Connection, version: Row, name: str, eyes: Eyes | None = None) -> Resource | None:
+    def _rendered(
+        self,
+        tx: Connection,
+        version: Row,
+        name: str,
+        eyes: Eyes | None = None,
+        at_hand: _Named | None = None,
+    ) -> Resource | None:
         """With `eyes` only what such a message may tell them; None where that is nothing."""
         made, place = version["made"], version["place"]
         if place is None:
             return self._made(tx, version, name, made)
-        found = self._bundle(tx, version["message_row"])
+        found = at_hand or self._bundle(tx, version["message_row"])
         if found is None:
             return None
         item = found.bundle["entry"][place]
@@ -587,29 +618,27 @@ class Shelves:
 
     def _bundle(self, tx: Connection, message_row: int) -> _Named | None:
         """A message's Bundle, and where its references lead; None where its bytes are gone."""
-        return self._bundles.get(message_row) or self.prepare(tx, [message_row]).get(message_row)
+        known = self._bundles.get(message_row)
+        for row in messages.with_content(tx, [message_row]) if known is None else ():
+            known = self._taken_apart(row)
+            if not tx.get_execution_options().get("writes"):  # until its commit, its number is nobody's
+                self._remember(message_row, known)
+        return known
 
-    def prepare(self, tx: Connection, message_rows: Iterable[int]) -> dict[int, _Named]:
-        """Read these messages at once, and remember them for `content`; what is shelved never changes.
-
-        Nothing is remembered of a transaction that writes: until its commit, its numbers are nobody's.
-        """
-        found = {}
-        for row in messages.with_content(tx, set(message_rows) - self._bundles.keys()):
-            bundle = self._read(row, row["content"])
-            names = _own_names(bundle)
-            names |= {int(k): v for k, v in orjson.loads(row["shelved_as"] or b"{}").items()}
-            kind = event_kind(header(bundle) or {})
-            found[row["id"]] = _Named(bundle=bundle, kind=kind, names=names, ways=led(bundle, names))
-        if not tx.get_execution_options().get("writes"):
-            for message_row, named in found.items():
-                self._remember(message_row, named)
-        return found
+    def _taken_apart(self, row: Row) -> _Named:
+        """A message that has been shelved, with its content."""
+        bundle = self._read(row, row["content"])
+        names = _own_names(bundle)
+        names |= {int(k): v for k, v in orjson.loads(row["shelved_as"] or b"{}").items()}
+        kind = event_kind(header(bundle) or {})
+        return _Named(bundle=bundle, kind=kind, names=names, ways=led(bundle, names))
 
     def _remember(self, message_row: int, named: _Named) -> None:
-        while len(self._bundles) >= _REMEMBERED:
-            self._bundles.pop(next(iter(self._bundles)), None)
-        self._bundles[message_row] = named
+        """It takes the place of what has been remembered longest."""
+        with self._remembering:
+            self._bundles[message_row] = named
+            for oldest in list(self._bundles)[: max(0, len(self._bundles) - _REMEMBERED)]:
+                del self._bundles[oldest]
 
     def _episode(self, tx: Connection, version: Row, eyes: Eyes) -> Resource | None:
         """The case as far as its reader was told of it up to that message."""

@@ -108,8 +108,8 @@ class SimulatedRegion:
         if not self.municipalities:
             raise ConfigurationError(
                 "the simulation needs a municipality with an endpoint, and this region has none; give it "
-                "one, or, in Sweden, a hospital, a party of kind open-care and a municipality with a partner "
-                "each"
+                "one, or, in Sweden, a hospital, a party of kind open-care and a municipality with a "
+                "partner each"
             )
         self.hosted = tuple(p for p in register.parties if p.hosted_by in {m.id for m in self.municipalities})
         for party in (self.hospital, *self.municipalities):

@@ -27,7 +27,7 @@ from adapter.store import cases as case_rows
 from adapter.store import deliveries as delivery_rows
 from adapter.store import messages as message_rows
 from adapter.store import overview as counted
-from adapter.store import shown
+from adapter.store import resources, shown
 from adapter.store.statements import Row
 from adapter.web.overview import Unsettled, summary, tiles
 from adapter.web.pretty import pretty
@@ -356,6 +356,7 @@ def case(look: Look) -> View:
         "follow_ups": law.follow_up_kinds,
         "planning": told(look.inbox.cases.planning(look.tx, row["id"])),
         "events": timeline(known, case_rows.notes(look.tx, row["id"]), look.say),
+        "plans": resources.plans_of(look.tx, row["patient"]),
         "ahead": [d for d in known["deadlines"] if d["state"] in ("open", "missed") and not d["noted_at"]],
     }
     return View(template="case.html", title=f"Case {row['id']}", values=values, elsewhere=elsewhere)

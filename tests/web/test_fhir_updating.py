@@ -198,3 +198,10 @@ def test_the_plan_can_be_read_by_people_in_every_version(place: Site) -> None:
     assert place.get(f"/plans/{PLAN}.pdf").content.startswith(b"%PDF")
     assert place.get(f"/plans/{PLAN}?version=1").status_code == 200
     assert place.get(f"/plans/{PLAN}?version=9").status_code == 404
+
+
+def test_the_cases_page_leads_to_its_plan(place: Site) -> None:
+    ready(place)
+    planned(place)
+    assert get(place, f"CarePlan/{PLAN}").status_code == 200
+    assert f'href="/plans/{PLAN}"' in place.get("/cases/1").text
