@@ -511,24 +511,22 @@ class Shelves:
                 continue
             task = f"Task/{derived_id(first.message_id, first.sender, 'receive', receiver.party)}"
             made = f"{CALLED_OFF if taken_back else ASKED}:{receiver.party}"
-            content = self._asked(tx, told.row, told.notice, told.patient, task, receiver.party)
+            content = self._asked(first, told.row["case_id"], told.patient, task, receiver.party)
             if taken_back:
-                content = called_off(content)
+                content = called_off(content, notice.sent_at)
             sender = audience[0]
             self._put(tx, told, task, content, [sender, receiver], made=made)
 
-    def _asked(
-        self, tx: Connection, row: Row, notice: Notice, patient: str, name: str, party: str
-    ) -> Resource:
-        stay = notice.encounter or str(row["case_id"])
-        encounter = derived_id("stay", patient, notice.hospital or "", stay)
+    def _asked(self, first: Notice, case_id: int, patient: str, name: str, party: str) -> Resource:
+        """What the first notice of a thread of readiness asks of a party."""
+        stay = first.encounter or str(case_id)
         return asked(
             task_id=name.partition("/")[2],
             patient=patient,
-            encounter=encounter,
-            requester=notice.sender,
+            encounter=derived_id("stay", patient, first.hospital or "", stay),
+            requester=first.sender,
             owner=party,
-            authored=notice.sent_at,
+            authored=first.sent_at,
         )
 
     # --- reading ---
@@ -601,18 +599,20 @@ class Shelves:
 
     def _made(self, tx: Connection, version: Row, name: str, made: str) -> Resource | None:
         what, _, party = made.partition(":")
-        row = messages.get(tx, version["message_row"])
         case = case_rows.get(tx, version["case_id"])
-        if row is None or case is None:
+        first = resources.numbered(tx, version["resource"], 1)
+        if case is None or first is None:
             return None
-        notice = self._notice(tx, row, case["patient"])
-        if notice is None:
+        asking = self._notice(tx, first["message_row"], case["patient"])
+        notice = self._notice(tx, version["message_row"], case["patient"])
+        if asking is None or notice is None:
             return None
-        task = self._asked(tx, row, notice, case["patient"], name, party)
-        return called_off(task) if what == CALLED_OFF else task
+        task = self._asked(asking, first["case_id"], case["patient"], name, party)
+        return called_off(task, notice.sent_at) if what == CALLED_OFF else task
 
-    def _notice(self, tx: Connection, row: Row, patient: str) -> Notice | None:
-        own = (row["sender"], _first_id(row))
+    def _notice(self, tx: Connection, message_row: int, patient: str) -> Notice | None:
+        row = messages.get(tx, message_row)
+        own = (row["sender"], _first_id(row)) if row is not None else None
         facts = (fact for _, _, fact in case_rows.facts(tx, patient))
         return next((f for f in facts if isinstance(f, Notice) and (f.sender, f.message_id) == own), None)
 

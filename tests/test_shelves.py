@@ -90,7 +90,9 @@ def test_a_withdrawn_readiness_cancels_the_question_and_a_new_one_asks_anew(play
     tell(play, K.ADMITTED, encounter="LS-1")
     tell(play, K.READY_FOR_DISCHARGE, encounter="LS-1")
     tell(play, K.READINESS_WITHDRAWN, encounter="LS-1")
-    assert [t["status"] for t in find(play, "Task", "sogndal")] == ["cancelled"]
+    (task,) = find(play, "Task", "sogndal")
+    assert task["status"] == "cancelled"
+    assert task["authoredOn"] < task["lastModified"]
     tell(play, K.READY_FOR_DISCHARGE, encounter="LS-1")
     assert sorted(t["status"] for t in find(play, "Task", "sogndal")) == ["cancelled", "requested"]
 

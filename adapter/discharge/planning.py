@@ -232,7 +232,7 @@ def planning(case: Case, roles: Mapping[str, str] | None = None) -> Planning:
         contacts=contacts,
         open_care_available=told.open_care_available(),
         requested=_steps(case.of(K.SIP_REQUESTED, K.PLAN_NEED_REPORTED)),
-        called=next(iter(_steps(calls)), None),
+        called=min(map(told.as_first_sent, calls), key=lambda step: step.at, default=None),
         other_calls=_steps(e for e in case.of(K.SIP_CALL) if e not in calls),
         meeting=meeting,
         met=met,
@@ -281,6 +281,12 @@ class _Told:
             for e in self.case.of(K.SIP_CALL)
             if self.role(e.notice.sender) in _PRIMARY_CARE or e.notice.sender in coordinating
         )
+
+    def as_first_sent(self, entry: Entry) -> Step:
+        """A call that was moved to another day was made when it was first sent."""
+        before = self.case.corrected.get((entry.notice.sender, entry.notice.message_id), ())
+        sent_at = min(e.notice.sent_at for e in (entry, *before))
+        return Step(by=entry.notice.sender, at=sent_at)
 
     def open_care_available(self) -> bool | None:
         told = self.case.of(K.OPEN_CARE_AVAILABILITY)

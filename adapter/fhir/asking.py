@@ -52,9 +52,9 @@ def answered(task: Resource, answer: Resource) -> Resource:
     return task | {key: answer[key] for key in _OF_THE_ANSWER if key in answer}
 
 
-def called_off(task: Resource) -> Resource:
+def called_off(task: Resource, at: datetime) -> Resource:
     """The question, no longer asked: the patient is not ready after all."""
-    return task | {"status": "cancelled"}
+    return task | {"status": "cancelled", "lastModified": instant_text(at)}
 
 
 def is_asked(task: Resource) -> bool:
