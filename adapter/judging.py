@@ -14,6 +14,7 @@ from adapter.copies import Copy, copy_for
 from adapter.discharge.notices import Notice, NoticeKind
 from adapter.errors import Quarantined, Refused
 from adapter.fhir.bundles import Subject
+from adapter.fhir.polled import TYPES as POLLED
 from adapter.incoming import Incoming, Prepared
 from adapter.mappings import Reading
 from adapter.messaging.envelope import Address, Envelope
@@ -115,7 +116,9 @@ class Judge:
         self._its_own_stay(prepared.notice, sender, now)
         day = now.astimezone(self.zone).date()
         reserved = prepared.notice is not None and prepared.notice.reserved
-        ways = routes(self.register, envelope, sender, day=day, reserved=reserved)
+        plan = prepared.notice is not None and prepared.notice.kind is NoticeKind.CARE_PLAN
+        found = plan and envelope.type in POLLED
+        ways = routes(self.register, envelope, sender, day=day, reserved=reserved, plan=plan, found=found)
         content, notice = prepared.incoming.content, prepared.notice
         return [copy_for(tx, way, content, reading, notice, sender) for way in ways]
 

@@ -227,7 +227,8 @@ def _leads_to(item: Resource, wanted: set[str]) -> bool:
 def _leading_to(found: Any, old: set[str], message_id: str) -> Any:
     """`found` with every reference to the old MessageHeader, as a Provenance has, led to the new one."""
     if isinstance(found, dict):
-        if found.get("reference") in old:
+        target = found.get("reference")  # a Reference's; of CarePlan.activity it is another Reference
+        if isinstance(target, str) and target in old:
             return found | {"reference": f"urn:uuid:{message_id}"}
         return {key: _leading_to(value, old, message_id) for key, value in found.items()}
     if isinstance(found, list):

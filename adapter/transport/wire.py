@@ -177,6 +177,8 @@ class Wire:
             retry_after=_retry_after(answer.headers.get("retry-after"), answer.headers.get("date")),
             error=error,
             ms=_since(started),
+            etag=answer.headers.get("etag"),
+            location=answer.headers.get("location") or answer.headers.get("content-location"),
         )
 
     def _lines(self) -> dict[object, socket.socket]:
@@ -203,9 +205,14 @@ class Wire:
 
 
 def prepare(
-    method: str, address: str, token: str | None, accept: str, content_type: str | None = None
+    method: str,
+    address: str,
+    token: str | None,
+    accept: str,
+    content_type: str | None = None,
+    conditions: tuple[tuple[str, str], ...] = (),
 ) -> Request:
-    """A request without body, ready for the wire.
+    """A request without body, ready for the wire; `conditions` are further headers, as `If-Match`.
 
     Raises ValueError where address or token cannot be used, for which `UNUSABLE` has the words.
     """
@@ -214,6 +221,7 @@ def prepare(
         headers["Content-Type"] = content_type
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
+    headers |= dict(conditions)
     import requests  # 6 MiB, and only those who send need it
 
     made = requests.Request(method, address, headers=headers).prepare()
