@@ -88,6 +88,7 @@ class FhirServer:
         self.holds: dict[str, list[Resource]] = {}
         self.asked: list[Asked] = []
         self.faults: list[Fault] = []
+        self.includes = True  # False: a search with `_include` is answered 400
         self.refuses: int | None = None  # a status for every request from now on
         self.lies: str | None = None  # another server's base, where Locations and links shall lead
         self._clock = clock
@@ -305,6 +306,8 @@ class FhirServer:
     # --- searching ---
 
     def _search(self, kind: str, terms: list[tuple[str, str]]) -> Bundle:
+        if not self.includes and any(name == "_include" for name, _ in terms):
+            raise _Failure(400)
         found = list(self._matching(kind, terms))
         found.sort(key=lambda one: str(one["meta"]["lastUpdated"]))
         entries = [self._listed(one, "match") for one in found]
@@ -380,7 +383,9 @@ def _led(found: Any, ways: dict[str, str]) -> Any:
 
 def _fits(resource: Resource, name: str, value: str) -> bool:
     if name == "_id":
-        return bool(resource["id"] == value)
+        return resource["id"] in value.split(",")
+    if name == "status" and "status" in resource:
+        return resource["status"] in value.split(",")
     if name == "_lastUpdated":
         since = datetime.fromisoformat(value.removeprefix("ge"))
         return datetime.fromisoformat(resource["meta"]["lastUpdated"]) >= since
