@@ -14,7 +14,7 @@ from adapter.discharge.notices import NoticeKind
 from adapter.errors import NotFound
 from adapter.fhir.pushing import RESOURCE_SYSTEM
 from adapter.pushes import conflicts, keep_ours, keep_theirs
-from adapter.simulator.fhir_server import FhirServer, Ordered
+from adapter.simulator.fhir_server import Asked, FhirServer, Ordered
 from adapter.simulator.threads import serving
 from adapter.store import resources, tables
 from tests.conftest import StandingClock
@@ -241,6 +241,19 @@ def test_a_version_whose_answer_was_lost_is_no_change_of_theirs_to_the_next(
     alone.put(goal="Gå til fergekaia")
     assert alone.server.one("Goal")["description"]["text"] == "Gå til fergekaia"
     assert alone.alarms() == []
+
+
+def test_what_is_put_is_written_down_first_for_a_process_that_dies_meanwhile(luster: Place) -> None:
+    seen: list[Any] = []
+
+    def look(asked: Asked) -> None:
+        if asked.method == "POST" and (asked.path == "Goal" or (not asked.path and asked.body)):
+            seen.extend(luster.stage.rows(tables.pushed, type="Goal"))
+
+    luster.server.on_asked = look
+    luster.put()
+    assert [(row["their_id"], row["hash"]) for row in seen] == [(None, None)]
+    assert seen[0]["trying"] == luster.stage.rows(tables.pushed, type="Goal")[0]["hash"]
 
 
 def test_a_slow_server_holds_an_attempt_no_longer_than_it_may(store_url: str, clock: StandingClock) -> None:

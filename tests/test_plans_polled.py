@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from adapter.fhir.bundles import Bundle, of_every_type, of_type
 from adapter.fhir.validation import validate
 from adapter.fhir.wire import parse
+from adapter.messaging.envelope import HER
 from adapter.messaging.register import Endpoint, Partner
 from adapter.scheduler.polling import Round
 from adapter.simulator.fhir_server import FhirServer, Ordered
@@ -167,7 +168,9 @@ def test_it_is_for_the_organisations_of_its_team_that_the_region_knows(hospital:
     stranger = {"resourceType": "Organization", "id": "x", "identifier": [{"system": "urn:x", "value": "1"}]}
     hospital.server.put(stranger)
     team = hospital.server.one("CareTeam")
-    members = [{"member": {"reference": "Organization/x"}}, *team["participant"]]
+    ward = {"system": HER, "value": "8143501"}  # of the author itself
+    own = {"member": {"type": "Organization", "identifier": ward}}
+    members = [{"member": {"reference": "Organization/x"}}, own, *team["participant"]]
     hospital.edit("CareTeam", participant=members)
     assert hospital.poll() == 1
     assert set(hospital.sent()) == {"luster", "sogndal"}

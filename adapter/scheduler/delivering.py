@@ -180,7 +180,7 @@ class Deliverer:
             incoming = Incoming(content=reply.body, content_type=reply.content_type, channel="reply")
             answer = self._inbox.read(incoming)
         said = answer.reading.acknowledgement if answer is not None and answer.reading else None
-        receipted = reply.final or (
+        receipted = (
             said is not None
             and said.original_id == item.message_id
             and answer is not None

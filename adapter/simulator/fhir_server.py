@@ -91,6 +91,7 @@ class FhirServer:
         self.includes = True  # False: a search with `_include` is answered 400
         self.refuses: int | None = None  # a status for every request from now on
         self.lies: str | None = None  # another server's base, where Locations and links shall lead
+        self.on_asked: Callable[[Asked], None] = lambda _: None  # in the server's own thread
         self._clock = clock
         self._numbers = 0
         self._listener = Listener(self.handle)
@@ -147,6 +148,7 @@ class FhirServer:
         query = f"?{parts.query}" if parts.query else ""
         told = Asked(method=request.method, path=path + query, headers=request.headers, body=request.body)
         self.asked.append(told)
+        self.on_asked(told)
         if self.refuses is not None:
             return Answer(status=self.refuses)
         fault = next((f for f in self.faults if f.strikes(request.method, path)), None)
