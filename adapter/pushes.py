@@ -239,18 +239,14 @@ class Pulls:
         """Plans that stand there, in turn; of one in conflict, or with a version on its way, no parts."""
         self.pushes.shelves.catch_up()
         with self._store.read() as tx:
-            rows = pushed.plans(tx, endpoint, after=after, limit=most)
-            return [
-                Watched(
-                    row=row["id"],
-                    name=_name(row),
-                    number=row["version"],
-                    placed=tuple(map(_placed, pushed.of_plan(tx, endpoint, _name(row))))
-                    if row["conflict"] is None and not pushed.unfinished(tx, endpoint, _name(row))
-                    else (),
-                )
-                for row in rows
-            ]
+            return [self._watched(tx, row) for row in pushed.plans(tx, endpoint, after=after, limit=most)]
+
+    @staticmethod
+    def _watched(tx: Connection, row: Row) -> Watched:
+        name, endpoint = _name(row), row["endpoint"]
+        quiet = row["conflict"] is None and not pushed.unfinished(tx, endpoint, name)
+        parts = map(_placed, pushed.of_plan(tx, endpoint, name)) if quiet else ()
+        return Watched(row=row["id"], name=name, number=row["version"], placed=tuple(parts))
 
     def name_of(self, endpoint: str, theirs: str) -> str:
         """Our name for a resource of theirs, which may be new to us."""
@@ -259,16 +255,19 @@ class Pulls:
             row = pushed.of_theirs(tx, endpoint, kind, their_id)
         return _name(row) if row is not None else f"{kind}/{derived_id(theirs, endpoint, 'pulled')}"
 
-    def message(self, endpoint: str, plan: str, theirs: Mapping[str, Resource]) -> bytes | None:
+    def message(self, endpoint: str, seen: Watched, theirs: Mapping[str, Resource]) -> bytes | None:
         """The `care-plan` message that the party might have sent, made from what stands on its server.
 
         It is the next version after the one that was put there: where somebody else has changed it here
         meanwhile, the inbox holds it. Masters, and what cannot be read there, are as they were put. None
-        where nobody else takes part.
+        where nobody else takes part, or something has been put there since it was looked at.
         """
         self.pushes.shelves.catch_up()
+        plan = seen.name
         with self._store.read() as tx:
             (row,) = pushed.of_names(tx, endpoint, [plan])
+            if self._watched(tx, row) != seen:
+                return None
             here = resources.named(tx, "CarePlan", row["fhir_id"])
             before = resources.numbered(tx, here["id"], row["version"]) if here is not None else None
             if here is None or before is None:

@@ -459,6 +459,24 @@ def test_their_change_while_ours_changed_here_is_held_as_a_conflict(luster: Plac
     assert luster.versions() == ["laerdal-sjukehus"] * 2
 
 
+def test_what_is_put_while_we_look_is_not_taken_for_a_change_of_theirs(luster: Place) -> None:
+    luster.put()
+    luster.edit("Goal", description={"text": "Gå til postkassen med stokk"})
+    told: list[str] = []
+
+    def meanwhile(asked: Asked) -> None:
+        if asked.method == "GET" and asked.path.startswith("Task/") and "if-none-match" not in asked.headers:
+            told.append(luster.told(goal="Gå til butikken").outcome)
+            luster.server.on_asked = lambda _: None
+
+    luster.server.on_asked = meanwhile
+    assert luster.poll() == 0
+    assert told == ["accepted"]
+    assert luster.versions() == ["laerdal-sjukehus"] * 2
+    assert luster.deliver() == ["gave-up"]
+    assert [one["kind"] for one in luster.alarms()] == ["plan-conflict"]
+
+
 def test_nothing_of_a_plan_goes_to_the_endpoint_of_messages(luster: Place) -> None:
     luster.put()
     assert [name for name, _ in luster.stage.post.sent if name == "luster"] == []

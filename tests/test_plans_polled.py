@@ -22,6 +22,7 @@ from adapter.simulator.threads import serving
 from adapter.store import messages, resources, tables
 from adapter.transport.fhir_rest import FhirMailbox
 from tests.conftest import StandingClock
+from tests.municipal_server import place
 from tests.stage import SYNNOVE, Stage, address_of, region, stage
 
 
@@ -299,3 +300,31 @@ def test_a_graph_without_end_is_not_read_to_it(hospital: Hospital, monkeypatch: 
     (alarm,) = hospital.stage.rows(tables.alarm, until=None)
     assert "larger than we read" in alarm["text"]
     assert hospital.clock() - timedelta(hours=1) < alarm["since"]
+
+
+def test_a_plan_goes_from_the_hospital_s_server_to_the_municipality_s_and_back(
+    store_url: str, clock: StandingClock
+) -> None:
+    server = FhirServer("sjukehus", clock=clock)
+    with serving(server), place(store_url, clock) as luster:
+        hospital = Hospital(stage=luster.stage, server=server, clock=clock)
+        hospital.plan()
+        assert hospital.poll() == 1
+        assert luster.deliver() == ["sent"]
+        plan, goal, found = (luster.server.one(kind) for kind in ("CarePlan", "Goal", "Observation"))
+        assert plan["goal"] == [{"reference": f"Goal/{goal['id']}"}]
+        assert plan["supportingInfo"][0] == {"reference": f"Observation/{found['id']}"}
+        hospital.edit("Goal", description={"text": "Gå til butikken"})
+        hospital.edit("CarePlan", title="Ny tittel")
+        assert hospital.poll() == 1
+        assert luster.deliver() == ["sent"]
+        assert luster.server.one("Goal")["description"]["text"] == "Gå til butikken"
+        luster.edit("Goal", description={"text": "Gå til postkassen med stokk"})
+        assert luster.poll() == 1
+        senders = [row["sender"] for row in hospital.told() if row["type"] in ("CarePlan", "care-plan")]
+        assert senders == ["laerdal-sjukehus", "laerdal-sjukehus", "luster"]
+        hospital.edit("CarePlan", title="Enda ein tittel")
+        hospital.poll()
+        assert (
+            hospital.told()[-1]["code"] == "conflict"
+        )  # its server knows nothing of it

@@ -37,7 +37,7 @@ class Pulls(Protocol):
 
     def name_of(self, endpoint: str, theirs: str) -> str: ...
 
-    def message(self, endpoint: str, plan: str, theirs: Mapping[str, Resource]) -> bytes | None: ...
+    def message(self, endpoint: str, seen: Watched, theirs: Mapping[str, Resource]) -> bytes | None: ...
 
     def pulled(self, endpoint: str, plan: str, found: Sequence[Placed], content: bytes) -> bool: ...
 
@@ -117,7 +117,7 @@ class PlansMailbox:
         if plan.name not in there:
             return None  # deleted there: the next version that is put finds out, and a person decides
         graph = self._with_new(server, there, back)
-        content = self._pulls.message(self._endpoint.name, plan.name, graph)
+        content = self._pulls.message(self._endpoint.name, plan, graph)
         if content is None:
             return None
         placed = [
