@@ -325,6 +325,4 @@ def test_a_plan_goes_from_the_hospital_s_server_to_the_municipality_s_and_back(
         assert senders == ["laerdal-sjukehus", "laerdal-sjukehus", "luster"]
         hospital.edit("CarePlan", title="Enda ein tittel")
         hospital.poll()
-        assert (
-            hospital.told()[-1]["code"] == "conflict"
-        )  # its server knows nothing of it
+        assert hospital.told()[-1]["code"] == "conflict"  # its server knows nothing of it
