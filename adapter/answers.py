@@ -114,11 +114,13 @@ class Answers:
         tx: Connection,
         found: Receipted,
         issues: tuple[Issue, ...],
-        receipt: bytes,
+        receipt: bytes | None,
         content_type: str,
         now: datetime,
     ) -> None:
         """The final receiver's word, to the sender: unaltered where we only relayed, else in its dialect.
+
+        None where a server has said it in its own way, by its status.
 
         Once: what has been passed back is final, whatever a resend by hand may bring later.
         """
@@ -138,7 +140,7 @@ class Answers:
         dialect = named(told["dialect"])
         envelope = dialect.envelope(content, content_type=told["content_type"], zone=self.zone)
         made: bytes | None = receipt
-        if sender.side is Side.OURS or giver.side is Side.OURS:
+        if receipt is None or sender.side is Side.OURS or giver.side is Side.OURS:
             day = told["received_at"].astimezone(self.zone).date()
             parties = [self.register.resolve(address, day) for address in envelope.receivers]
             index = parties.index(giver) if giver in parties else 0

@@ -28,9 +28,9 @@ from adapter.incoming import Incoming, Prepared, fault_of_ours, meaning, underst
 from adapter.judging import Judge
 from adapter.mappings import Addressing, Reading
 from adapter.mappings.known import named
-from adapter.messaging.acknowledgement import Issue, Status
+from adapter.messaging.acknowledgement import Acknowledgement, Issue, Status
 from adapter.messaging.delivery import Leased
-from adapter.messaging.envelope import Envelope
+from adapter.messaging.envelope import Address, Envelope
 from adapter.messaging.register import Partner, Party, Register, Side
 from adapter.outbox import Outbox
 from adapter.parcels import RECEIPT, Parcel, enqueue
@@ -231,7 +231,8 @@ class Inbox:
         if sender.side is Side.THEIRS and party.side is Side.THEIRS:
             raise NotFound(f"delivery {delivery_id} is only relayed: its sender must send it anew")
         reading = named(told["dialect"]).read(content, content_type=told["content_type"], zone=self.zone)
-        endpoint = self.register.endpoint_of(party)
+        of_plans = old["kind"] == NoticeKind.CARE_PLAN.value
+        endpoint = (self.register.plans_endpoint_of if of_plans else self.register.endpoint_of)(party)
         assert reading.bundle is not None
         dialect = endpoint.dialect if endpoint is not None else old["dialect"]
         kind = NoticeKind(old["kind"])
@@ -536,6 +537,15 @@ class Inbox:
             self._answers.pass_back(
                 tx, found, said.issues, prepared.incoming.content, envelope.content_type, now
             )
+
+    def held_there(self, tx: Connection, leased: Leased, now: datetime) -> None:
+        """The receiver's own system has taken it for good, as its server says: that is its receipt."""
+        said = Acknowledgement(
+            original_id=leased.message_id, status=Status.ACCEPTED, at=now, giver=Address(identifiers=())
+        )
+        found = self.outbox.receipt(tx, said, leased.party, now, source=f"delivery {leased.id}")
+        if found is not None and found.news:
+            self._answers.pass_back(tx, found, (), None, leased.content_type, now)
 
     def odd_answer(self, tx: Connection, prepared: Prepared, leased: Leased, now: datetime) -> None:
         """Kept for a person: a 2xx with somebody else's receipt, or with what is no message at all."""

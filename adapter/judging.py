@@ -17,6 +17,7 @@ from adapter.discharge.planning import may_share_plan, needs_consent
 from adapter.discharge.wording import said
 from adapter.errors import Quarantined, Refused
 from adapter.fhir.bundles import Subject
+from adapter.fhir.polled import TYPES as POLLED
 from adapter.incoming import Incoming, Prepared
 from adapter.mappings import Reading
 from adapter.messaging.envelope import Address, Envelope
@@ -119,7 +120,9 @@ class Judge:
         self._its_own_stay(prepared.notice, sender, now)
         day = now.astimezone(self.zone).date()
         reserved = prepared.notice is not None and prepared.notice.reserved
-        ways = routes(self.register, envelope, sender, day=day, reserved=reserved)
+        plan = prepared.notice is not None and prepared.notice.kind is NoticeKind.CARE_PLAN
+        found = plan and envelope.type in POLLED
+        ways = routes(self.register, envelope, sender, day=day, reserved=reserved, plan=plan, found=found)
         content, notice = prepared.incoming.content, prepared.notice
         self._consented(tx, prepared, sender, ways, now)
         return [copy_for(tx, way, content, reading, notice, sender) for way in ways]
@@ -171,7 +174,8 @@ class Judge:
 
         What it refers to is said in the first sender's own id, also where its receiver knows it by another.
         """
-        known = dict(zip(notice.receivers, (way.party.id for way in ways), strict=False))
+        told = notice.receivers
+        known = {told[way.index]: way.party.id for way in ways if way.index < len(told)}
         known[notice.sender] = sender.id
 
         def party(token: str) -> str:

@@ -15,12 +15,12 @@ from sqlalchemy import Connection
 from adapter.alarming import Alarms
 from adapter.cases import Cases
 from adapter.discharge.case import Evidence, Fact, Step
-from adapter.discharge.notices import spoken
+from adapter.discharge.notices import NoticeKind, spoken
 from adapter.errors import NotFound
 from adapter.mappings.known import named
 from adapter.messaging.acknowledgement import Acknowledgement, Status
 from adapter.messaging.delivery import DeliveryState, Leased, Reply, Trigger
-from adapter.messaging.register import Endpoint, Register
+from adapter.messaging.register import Endpoint, Party, Register
 from adapter.messaging.retry import GiveUp, RetryAt, Schedule, Sent, decide, delay
 from adapter.parcels import ALARM, NOTICES, NOWHERE, SUBSCRIPTION, WEBHOOK
 from adapter.store import cases as case_rows
@@ -80,13 +80,17 @@ class Outbox:
         found = 0
         for row in deliveries.astray(tx, [e.name for e in self.register.endpoints]):
             party = self.register.party(row["party"])
-            endpoint = self.register.endpoint_of(party) if party is not None else None
+            endpoint = self._endpoint_for(party, row["kind"]) if party is not None else None
             if endpoint is None and row["endpoint"] is not None:
                 deliveries.change(tx, row["id"], endpoint=None, next_attempt_at=None, error=NOWHERE)
             elif endpoint is not None and endpoint.dialect == row["dialect"]:
                 deliveries.change(tx, row["id"], endpoint=endpoint.name, next_attempt_at=now, error=None)
                 found += 1
         return found
+
+    def _endpoint_for(self, party: Party, kind: str) -> Endpoint | None:
+        of_plans = kind == NoticeKind.CARE_PLAN.value
+        return (self.register.plans_endpoint_of if of_plans else self.register.endpoint_of)(party)
 
     # --- out ---
 
@@ -179,6 +183,8 @@ class Outbox:
                 "error": None if isinstance(decision, Sent) else decision.reason,
             },
         )
+        if reply.plan is not None and (reply.taken or reply.conflict):
+            self._plan(tx, leased, reply, now)
         if receipted:
             ours_still = deliveries.hand_over(tx, leased, attempts, now)
             if ours_still and leased.trigger is not Trigger.SCHEDULE:
@@ -200,10 +206,26 @@ class Outbox:
                 error=decision.reason,
             )
             if ours_still and not again and not told:
-                self._undeliverable(tx, leased.id, decision.reason, now)
+                self._undeliverable(tx, leased.id, decision.reason, now, alarm=not reply.conflict)
         if told:
             self.subscriptions.attempted(tx, leased, decision, now)
         return outcome
+
+    def _plan(self, tx: Connection, leased: Leased, reply: Reply, now: datetime) -> None:
+        """A plan that stands on the receiver's server ends its alarm; one changed at both ends begins it."""
+        subject = plan_at(reply.plan or "", leased.endpoint)
+        if not reply.conflict:
+            self.alarms.end(tx, "plan-conflict", subject, now)
+            return
+        row = _found(deliveries.get(tx, leased.id), leased.id)
+        self.alarms.start(
+            tx,
+            kind="plan-conflict",
+            subject=subject,
+            text=reply.error or "changed at both ends",
+            now=now,
+            case_id=row["case_id"],
+        )
 
     def _sent(
         self,
@@ -265,10 +287,17 @@ class Outbox:
             first = _found(deliveries.get(tx, row["original"]), row["original"])
             deliveries.unpark(tx, first["message_id"], row["party"], now)
 
-    def _undeliverable(self, tx: Connection, delivery_id: int, reason: str, now: datetime) -> None:
-        """It leaves its lane with an alarm; only what refers to it parks behind it."""
+    def _undeliverable(
+        self, tx: Connection, delivery_id: int, reason: str, now: datetime, *, alarm: bool = True
+    ) -> None:
+        """It leaves its lane with an alarm; only what refers to it parks behind it.
+
+        No `alarm` where there is another one that says more.
+        """
         row = _found(deliveries.get(tx, delivery_id), delivery_id)
         deliveries.park_behind(tx, row["message_id"], row["party"], delivery_id)
+        if not alarm:
+            return
         self.alarms.start(
             tx,
             kind="refused" if row["state"] == DeliveryState.REFUSED.value else "given-up",
@@ -486,6 +515,20 @@ class Outbox:
         """Whether an endpoint is one of the region's, or of a subscription that may be told."""
         return self.endpoint(name) is not None or self.subscriptions.endpoint(tx, name) is not None
 
+    def once_more(self, tx: Connection, delivery_id: int, now: datetime, *, by: str | None, why: str) -> None:
+        """Put a delivery back on the schedule, because a person has decided what stood in its way."""
+        row = _found(deliveries.get(tx, delivery_id), delivery_id)
+        deliveries.change(
+            tx,
+            delivery_id,
+            state=DeliveryState.WAITING.value,
+            next_attempt_at=now,
+            error=None,
+            **_SETTLED,
+        )
+        subject = f"delivery {delivery_id}"
+        case_rows.note(tx, at=now, subject=subject, what=why, case_id=row["case_id"], by=by)
+
     def give_up(self, tx: Connection, delivery_id: int, now: datetime, *, by: str | None) -> None:
         """Stop trying, because a person says so; visible, never silent."""
         row = _found(deliveries.get(tx, delivery_id), delivery_id)
@@ -510,6 +553,11 @@ class Outbox:
         subject = f"delivery {delivery_id}"
         self.alarms.delivered(tx, subject, now)
         case_rows.note(tx, at=now, subject=subject, what=why, case_id=row["case_id"], by=by)
+
+
+def plan_at(plan: str, endpoint: str) -> str:
+    """What the alarm of a plan is about: it, on one server."""
+    return f"{plan} at {endpoint}"
 
 
 def _found(row: Row | None, delivery_id: int) -> Row:

@@ -199,8 +199,21 @@ class Plans:
         graph[name] = _bare(given)
         if given["resourceType"] == "Task" and joins(before, given):
             self._join(graph, plan_name, given)
+        return self.next_version(tx, graph, plan_row, newest, actor, now)
+
+    def next_version(
+        self,
+        tx: Connection,
+        graph: dict[str, Resource],
+        plan_row: Row,
+        before: Row,
+        actor: str,
+        now: datetime,
+    ) -> Bundle:
+        """The message by which `actor` makes `graph` of the version `before`, to all others in the plan."""
         receivers = [p for p in self._taking_part(tx, graph, plan_row, now) if p != actor]
-        return self._message(tx, graph, plan_name, newest, actor, receivers, now)
+        name = f"CarePlan/{plan_row['fhir_id']}"
+        return self._message(tx, graph, name, before, actor, receivers, now)
 
     def _plan_of(self, tx: Connection, given: Resource, version: Row) -> str:
         if given["resourceType"] == "CarePlan":
@@ -326,8 +339,9 @@ def _with_graph(message: Bundle, graph: Mapping[str, Resource], plan_name: str, 
 def _led(found: Any, ways: Mapping[str, str]) -> Any:
     if isinstance(found, dict):
         made = {key: _led(value, ways) for key, value in found.items()}
-        if made.get("reference") in ways:
-            made["reference"] = ways[made["reference"]]
+        target = made.get("reference")
+        if isinstance(target, str) and target in ways:
+            made["reference"] = ways[target]
         return made
     return [_led(item, ways) for item in found] if isinstance(found, list) else found
 

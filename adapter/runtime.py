@@ -33,10 +33,11 @@ from adapter.errors import ConfigurationError
 from adapter.inbox import Acceptance, Inbox
 from adapter.ledger import Ledger
 from adapter.messaging.delivery import SPARE, Leased, Reply
-from adapter.messaging.register import Endpoint, Partner, Register
+from adapter.messaging.register import PLANS, Endpoint, Partner, Register
 from adapter.outbox import Outbox
 from adapter.parcels import WEBHOOK
 from adapter.plans import Plans
+from adapter.pushes import Pulls, Pushes
 from adapter.readers import Reader
 from adapter.shelves import Shelves
 from adapter.store import MADE_BY, Store, messages, must_exist
@@ -46,6 +47,8 @@ from adapter.subscribers import Subscribers
 from adapter.subscriptions import Subscriptions
 from adapter.transport import Transport
 from adapter.transport.directory import Directory, DirectoryMailbox
+from adapter.transport.fhir_plans import FhirPlans
+from adapter.transport.fhir_plans_mailbox import PlansMailbox
 from adapter.transport.fhir_rest import FhirMailbox, FhirRest
 from adapter.transport.rest_hook import RestHook
 from adapter.transport.webhook import Webhook
@@ -61,6 +64,9 @@ if TYPE_CHECKING:
     from adapter.web.metrics import Door, Metrics
 
 log = structlog.get_logger("runtime")
+
+PLANS_LOOK = timedelta(seconds=30)
+"""How often it is looked at what has changed in the plans on a partner's server."""
 
 EVALUATION = (
     "No region is configured: the adapter runs for evaluation. Every addressed receiver counts as ours with "
@@ -161,6 +167,7 @@ class Stations:
     outbox: Outbox
     inbox: Inbox
     shelves: Shelves
+    pushes: Pushes
     clock: Callable[[], datetime]
 
 
@@ -190,10 +197,11 @@ def stations(
     cases = Cases(agreement=law, roles={p.id: p.kind for p in register.parties})
     alarms = Alarms(webhook=_webhook(settings))
     shelves = Shelves(store=store, cases=cases, register=register, zone=law.zone, pseudonym_key=key)
+    pushes = Pushes(store=store, shelves=shelves, clock=clock)
     outbox = Outbox(
         cases=cases,
         register=register,
-        transports=_transports(),
+        transports=_transports(pushes),
         schedule=settings.retry.schedule(),
         jitter=jitter,
         lease=settings.lease,
@@ -222,6 +230,7 @@ def stations(
         outbox=outbox,
         inbox=inbox,
         shelves=shelves,
+        pushes=pushes,
         clock=clock,
     )
 
@@ -278,8 +287,14 @@ def _agreement(settings: Settings, region: Region | None) -> Agreement:
     return agreement(name, terms or None, region.accords, region.own)
 
 
-def _transports() -> Mapping[str, Transport]:
-    return {"fhir": FhirRest(), "directory": Directory(), "webhook": Webhook(), "rest-hook": RestHook()}
+def _transports(pushes: Pushes) -> Mapping[str, Transport]:
+    return {
+        "fhir": FhirRest(),
+        PLANS: FhirPlans(pushes),
+        "directory": Directory(),
+        "webhook": Webhook(),
+        "rest-hook": RestHook(),
+    }
 
 
 LONGEST_TOLD = 30
@@ -410,13 +425,23 @@ class Adapter:
         return jobs | self._polls()
 
     def _polls(self) -> dict[str, tuple[timedelta, Callable[[], object]]]:
-        """A job for every mailbox: each directory endpoint's `in/`, and those that the settings name."""
+        """A job for every mailbox: directory endpoints' `in/`, servers with plans, those of the settings."""
         from adapter.scheduler.polling import Round
 
         built, settings = self.built, self.built.settings
         make = partial(Round, store=built.store, inbox=built.inbox, clock=built.clock, observe=self._accepted)
         jobs: dict[str, tuple[timedelta, Callable[[], object]]] = {}
         for endpoint in built.register.endpoints:
+            if endpoint.transport == PLANS:
+                jobs[f"poll {endpoint.name}"] = (
+                    PLANS_LOOK,
+                    make(
+                        name=endpoint.name,
+                        channel="poll",
+                        mailbox=PlansMailbox(endpoint, Pulls(pushes=built.pushes, plans=self._plans)),
+                        partner=_speakers_at(built.register, endpoint),
+                    ),
+                )
             if endpoint.transport != "directory":
                 continue
             box = DirectoryMailbox(endpoint.name, Path(endpoint.address), largest=settings.max_message_bytes)
@@ -462,6 +487,10 @@ class Adapter:
             )
         return jobs
 
+    @property
+    def _plans(self) -> Plans:
+        return Plans(inbox=self.built.inbox, shelves=self.built.shelves, new_id=new_id)
+
     def app(self) -> "Starlette":
         """The web application."""
         from adapter.web import health, pages
@@ -500,7 +529,7 @@ class Adapter:
         )
         endpoint = FhirEndpoint(
             shelves=built.shelves,
-            plans=Plans(inbox=built.inbox, shelves=built.shelves, new_id=new_id),
+            plans=self._plans,
             doorkeeper=doorkeeper,
             clock=built.clock,
             zone=built.agreement.zone,
@@ -679,11 +708,12 @@ def check_exposure(settings: Settings, register: Register) -> None:
 
 
 def _speakers_at(register: Register, endpoint: Endpoint) -> Partner:
-    """Who may put files into a directory endpoint's folder: the parties whose folder it is."""
+    """Who may put files into a directory endpoint's folder, or write plans on a server: those whose it is."""
+    at = register.plans_endpoint_of if endpoint.transport == PLANS else register.endpoint_of
     parties = tuple(
         party.id
         for party in register.parties
-        if (found := register.endpoint_of(party)) is not None and found.name == endpoint.name
+        if (found := at(party)) is not None and found.name == endpoint.name
     )
     return Partner(name=endpoint.name, parties=parties)
 

@@ -386,7 +386,8 @@ class Shelves:
         receivers = receivers_in(told.bundle)
         found = [sender]
         for number, party in enumerate(told.notice.receivers):
-            role = self._role(receivers[number]) if number < len(receivers) else ""
+            each_known = len(receivers) == len(told.notice.receivers)
+            role = self._role(receivers[number]) if each_known else ""
             found.append(Audience(party=party, role=role))
         if told.notice.kind in PLANS:
             known = {one.party for one in found}

@@ -5,14 +5,16 @@ standard error. Exit status: 0 done, 1 something was refused, quarantined or fou
 or the configuration is wrong.
 """
 
-from adapter.cli import running, messages, looking, readmitting, acting, paying, keeping  # noqa: I001  # the order of the help
+from adapter.cli import running, messages, looking, readmitting, acting, settling, paying, keeping  # noqa: I001  # the order of the help
 import sys
 from collections.abc import Sequence
 
 from adapter.cli.frame import app, flush, say
 from adapter.errors import AdapterError, ConfigurationError, NotFound
 
-__all__ = ["acting", "app", "keeping", "looking", "main", "messages", "paying", "readmitting", "running"]
+__all__ = [
+    "acting", "app", "keeping", "looking", "main", "messages", "paying", "readmitting", "running", "settling",
+]  # fmt: skip
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ from adapter.discharge.pathways import NOTHING, TABLES, Own, read_own
 from adapter.discharge.rulefile import Table, unprintable
 from adapter.errors import ConfigurationError
 from adapter.messaging.envelope import HER
-from adapter.messaging.register import Endpoint, Partner, Party, ReceiptWhen, Register, Service, Side
+from adapter.messaging.register import PLANS, Endpoint, Partner, Party, ReceiptWhen, Register, Service, Side
 
 IDENTIFIER_SYSTEMS = {
     "HER": HER,
@@ -79,6 +79,7 @@ class _PartyEntry(_Identified):
     kind: str
     side: str = "ours"
     endpoint: str | None = None
+    plans_endpoint: str | None = None
     receipt: str | None = None  # none is "stored", and warned of where nothing else says who reads
     valid_from: date | None = None
     valid_to: date | None = None
@@ -135,7 +136,7 @@ class _RegionFile(Frozen):
 KINDS = ("hospital", "municipal-acute-bed", "municipality", "open-care", "gp")
 SIDES = ("ours", "theirs")
 RECEIPTS = ("stored", "delivered")
-TRANSPORTS = ("fhir", "directory")
+TRANSPORTS = ("fhir", PLANS, "directory")
 DIALECTS = ("fhir", "plo-1.5", "plo-1.6")
 
 
@@ -244,6 +245,7 @@ def _register(file: _RegionFile, path: Path) -> Register:
                 identifiers=p.pairs(),
                 services=tuple(Service(role=s.role, name=s.name, identifiers=s.pairs()) for s in p.service),
                 endpoint=p.endpoint,
+                plans_endpoint=p.plans_endpoint,
                 receipt=ReceiptWhen(p.receipt or "stored"),
                 valid_from=p.valid_from,
                 valid_to=p.valid_to,
@@ -301,13 +303,25 @@ def _of_party(p: _PartyEntry, file: _RegionFile) -> Iterable[str]:
     endpoints = {one.name for one in file.endpoint}
     for key, value, known in (
         ("endpoint", p.endpoint, endpoints),
+        ("plans_endpoint", p.plans_endpoint, endpoints),
         ("successor", p.successor, parties),
         ("hosted_by", p.hosted_by, parties),
     ):
         if value is not None and value not in known:
             yield f"{key} = {value!r} names nothing in this file"
-        if value == p.id and key != "endpoint":
+        if value == p.id and not key.endswith("endpoint"):
             yield f"{key} names the party itself; name another, or leave it out"
+    transports = {one.name: one.transport for one in file.endpoint}
+    if transports.get(p.endpoint or "") == PLANS:
+        yield (
+            f"endpoint = {p.endpoint!r} takes care plans only; name it as plans_endpoint, and as endpoint "
+            "one that takes messages, or none"
+        )
+    if transports.get(p.plans_endpoint or "", PLANS) != PLANS:
+        yield (
+            f"plans_endpoint = {p.plans_endpoint!r} is no server for plans; give it "
+            f'transport = "{PLANS}", or leave plans_endpoint out: plans then go to the endpoint as messages'
+        )
     if p.side == "theirs" and not p.endpoint:
         yield "a party of theirs needs an endpoint to which its messages go"
     if p.receipt == "delivered" and not (p.endpoint or _host_endpoint(p, file)):
@@ -320,6 +334,12 @@ def _of_endpoint(e: _EndpointEntry) -> Iterable[str]:
     yield from _unknown_words(("transport", e.transport, TRANSPORTS), ("dialect", e.dialect, DIALECTS))
     if e.transport == "fhir" and not is_address(e.address):
         yield "address must be an http:// or https:// URL, that of $process-message"
+    if e.transport == PLANS and not is_address(e.address):
+        yield "address must be an http:// or https:// URL, the base of the FHIR server"
+    if e.transport == PLANS and "?" in e.address:
+        yield "address must be the base of the FHIR server, without ? and what follows"
+    if e.transport == PLANS and e.dialect != "fhir":
+        yield 'a server for plans reads FHIR; write dialect = "fhir"'
     if e.transport == "directory" and ("://" in e.address or not e.address.strip()):
         yield "address must be a folder with in/ and out/"
     if bool(e.client_certificate) != bool(e.client_key):

@@ -10,7 +10,7 @@ from pathlib import Path
 from adapter.config import DirectoryMailboxSettings, FhirMailboxSettings, Settings
 from adapter.config.values import written
 from adapter.messaging.delivery import SPARE
-from adapter.messaging.register import Endpoint, Register
+from adapter.messaging.register import PLANS, Endpoint, Register
 
 
 def contradictions(settings: Settings, register: Register) -> list[str]:
@@ -25,16 +25,21 @@ def contradictions(settings: Settings, register: Register) -> list[str]:
 def _short_leases(settings: Settings, register: Register) -> Iterable[str]:
     """Nothing is sent whose answer might come after its lease, so too short a lease sends nothing at all."""
     webhook = Endpoint(name="", transport="webhook", address="", dialect="alarm")
-    named = [(f"[[endpoint]] name = {e.name!r}: timeout = {e.timeout:g}", e) for e in register.endpoints]
+    named = [(f"[[endpoint]] name = {e.name!r}: {_told(e)}", e) for e in register.endpoints]
     if settings.alarm_webhook is not None:
         named.append((f"alarm_webhook: its time-out is {webhook.timeout:g} s", webhook))
     for where, endpoint in named:
-        spare = settings.lease.total_seconds() - endpoint.timeout
+        spare = settings.lease.total_seconds() - endpoint.longest
         if spare <= SPARE.total_seconds():
             yield (
                 f"{settings.region or 'settings'}: {where}: the setting lease = {written(settings.lease)} "
                 f"must be more than {SPARE.total_seconds():g} s longer; lengthen it, or shorten the time-out"
             )
+
+
+def _told(e: Endpoint) -> str:
+    said = f"timeout = {e.timeout:g}"
+    return said if e.longest == e.timeout else f"{said}, so that a plan may take {e.longest:g} s"
 
 
 def _mailboxes(settings: Settings, register: Register) -> Iterable[str]:
@@ -44,7 +49,7 @@ def _mailboxes(settings: Settings, register: Register) -> Iterable[str]:
         *settings.fhir_mailboxes,
     ]
     partners = {p.name for p in register.partners}
-    taken = {e.name for e in register.endpoints if e.transport == "directory"}
+    taken = {e.name for e in register.endpoints if e.transport in ("directory", PLANS)}
     for box in boxes:
         if box.partner is not None and box.partner not in partners:
             yield f"mailbox {box.name!r}: the region file has no [[partner]] called {box.partner!r}"

@@ -1,9 +1,14 @@
 """What a partner's FHIR server has been asked for: a Task or a CarePlan, wrapped by us as a collection.
 
-The first entry is the Task or CarePlan, the others what it refers to. It is read as the message that the
-partner might have sent: an answer, or a care plan. Nobody waits for a receipt of it.
+The first entry is the Task or CarePlan, the others what it refers to, of a CarePlan its whole graph. It is
+read as the message that the partner might have sent: an answer, or a care plan. Nobody waits for a receipt.
+
+A plan is addressed to nobody. It is for the organisations in its CareTeams; where these name none but the
+author, for those who are asked or take part elsewhere. Whom the region file does not know is left out.
 """
 
+import hashlib
+from collections.abc import Iterator
 from datetime import datetime, tzinfo
 from typing import Any
 
@@ -18,15 +23,35 @@ from adapter.fhir.bundles import (
     follow,
     moment,
     reference,
+    resources,
     with_extension,
 )
 from adapter.fhir.notices import subject_in
+from adapter.fhir.serving import values
+from adapter.fhir.wire import to_json
 from adapter.messaging.envelope import LONGEST_ID, Address, Envelope
 
 TYPES = ("Task", "CarePlan")
 _KINDS = {"Task": NoticeKind.ANSWER, "CarePlan": NoticeKind.CARE_PLAN}
 _PATIENT = {"Task": "for", "CarePlan": "subject"}
 _SENDER = {"Task": "owner", "CarePlan": "author"}
+PARTS = (
+    "CareTeam", "Goal", "ServiceRequest", "Task", "Appointment", "Condition", "Observation",
+    "QuestionnaireResponse", "MedicationStatement", "MedicationRequest", "Medication", "DocumentReference",
+    "PractitionerRole",
+)  # fmt: skip
+"""What makes a plan, beside the CarePlan itself."""
+
+PARTIES = ("Organization", "Practitioner", "RelatedPerson", "Patient", "Location")
+"""Who takes part in it."""
+
+_IN_THE_TEAM = ("participant.member", "participant.onBehalfOf", "managingOrganization")
+_ELSEWHERE = {
+    "CarePlan": ("contributor",),
+    "ServiceRequest": ("performer", "requester"),
+    "Task": ("owner", "requester"),
+    "Appointment": ("participant.actor",),
+}
 NO_ANSWER = ("draft", "requested", "ready", "cancelled", "failed", "entered-in-error")
 """Task.status that says nothing of whether the patient can be received."""
 
@@ -43,12 +68,15 @@ def message_of(bundle: Bundle, *, zone: tzinfo, content_type: str) -> tuple[Enve
         raise Refused("the first resource of a collection must be a Task or a CarePlan", code="not-supported")
     if kind == "Task" and focus.get("status") in NO_ANSWER:
         raise Refused("Task.status is not that of an answer", code="business-rule")
-    sent_at, message_id = _version(focus, zone)
+    sent_at, message_id = _version(bundle, focus, zone)
     sender = _party(bundle, focus.get(_SENDER[kind]), "sender")
     if sender is None:
         raise Refused(f"{kind}.{_SENDER[kind]} leads to no Organization with an identifier", code="required")
-    requester = _party(bundle, focus.get("requester"), "receiver")
-    receivers = [requester] if requester is not None else []
+    if kind == "CarePlan":
+        receivers = _taking_part(bundle, focus, sender)
+    else:
+        requester = _party(bundle, focus.get("requester"), "receiver")
+        receivers = [requester] if requester is not None else []
     head = _header(focus, message_id, sender, receivers, sent_at)
     message = {
         "resourceType": "Bundle",
@@ -61,6 +89,8 @@ def message_of(bundle: Bundle, *, zone: tzinfo, content_type: str) -> tuple[Enve
             *(_entry(party) for party in (sender, *receivers)),
         ],
     }
+    if kind == "CarePlan":
+        message = _leading_out(message, bundle)
     if not subject_in(message).identified:
         raise Refused(f"{kind}.{_PATIENT[kind]} does not lead to an identified Patient", code="required")
     envelope = Envelope(
@@ -75,13 +105,88 @@ def message_of(bundle: Bundle, *, zone: tzinfo, content_type: str) -> tuple[Enve
     return envelope, message
 
 
-def _version(focus: Resource, zone: tzinfo) -> tuple[datetime, str]:
+def _version(bundle: Bundle, focus: Resource, zone: tzinfo) -> tuple[datetime, str]:
     meta = focus.get("meta") or {}
     sent_at = moment(meta.get("lastUpdated"), zone)
     if not isinstance(sent_at, datetime) or "id" not in focus:
         raise Refused("a polled resource needs an id and meta.lastUpdated", code="required")
     version = meta.get("versionId") or meta["lastUpdated"]
-    return sent_at, f"{focus['resourceType']}/{focus['id']}/_history/{version}"
+    graph = graph_version(bundle)
+    number = f"{version}.{graph}" if graph is not None else version
+    return sent_at, f"{focus['resourceType']}/{focus['id']}/_history/{number}"
+
+
+def graph_version(bundle: Bundle) -> str | None:
+    """Twelve letters that change with any part of a plan; None of what has no parts.
+
+    A Goal or Task may change while the CarePlan, and its version, stay as they are.
+    """
+    parts = [
+        item["resource"] for item in bundle["entry"][1:] if item["resource"].get("resourceType") in PARTS
+    ]
+    if bundle["entry"][0]["resource"].get("resourceType") != "CarePlan" or not parts:
+        return None
+    said = sorted(f"{one['resourceType']}/{one.get('id')}/{_part_version(one)}" for one in parts)
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()[:12]
+
+
+def _part_version(part: Resource) -> str:
+    meta = part.get("meta") or {}
+    told = meta.get("versionId") or meta.get("lastUpdated")
+    return str(told) if told else hashlib.sha256(to_json(part)).hexdigest()
+
+
+def _taking_part(bundle: Bundle, focus: Resource, sender: Resource) -> list[Resource]:
+    """The Organizations for whom a plan is, each once, without its author."""
+    team = [(one, path) for one in _of_type(bundle, "CareTeam") for path in _IN_THE_TEAM]
+    elsewhere = [
+        (one, path) for kind in _ELSEWHERE for one in _of_type(bundle, kind) for path in _ELSEWHERE[kind]
+    ]
+    return _organizations(bundle, team, sender) or _organizations(bundle, elsewhere, sender)
+
+
+def _of_type(bundle: Bundle, kind: str) -> Iterator[Resource]:
+    return (item["resource"] for item in bundle["entry"] if item["resource"]["resourceType"] == kind)
+
+
+def _organizations(bundle: Bundle, places: list[tuple[Resource, str]], sender: Resource) -> list[Resource]:
+    found: dict[str, Resource] = {}
+    mine = address_of(sender).token
+    for resource, path in places:
+        for ref in values(resource, path):
+            number = len(found)
+            party = _party(bundle, ref, f"receiver-{number}") if isinstance(ref, dict) else None
+            if party is not None and party.get("resourceType") == "Organization":
+                found.setdefault(address_of(party).token, party)
+    return [party for token, party in found.items() if token != mine]
+
+
+def _leading_out(message: Bundle, bundle: Bundle) -> Bundle:
+    """References to what stayed on the server say where it is, for those who read the message elsewhere."""
+    focus = bundle["entry"][0]
+    name = f"{focus['resource']['resourceType']}/{focus['resource']['id']}"
+    url = str(focus.get("fullUrl", ""))
+    base = url.removesuffix(name)
+    if base == url or not base.startswith(("http://", "https://")):
+        return message
+    here = {item["fullUrl"] for item in message["entry"] if "fullUrl" in item}
+    here |= {f"{r['resourceType']}/{r['id']}" for r in resources(message) if "id" in r}
+    return {**message, "entry": [_led_out(item, here, base) for item in message["entry"]]}
+
+
+def _led_out(found: Any, here: set[str], base: str) -> Any:
+    if isinstance(found, list):
+        return [_led_out(item, here, base) for item in found]
+    if not isinstance(found, dict):
+        return found
+    made = {key: _led_out(value, here, base) for key, value in found.items()}
+    target = made.get("reference")
+    if not isinstance(target, str) or target in here or target.startswith(("#", "urn:")):
+        return made
+    plain = target.removeprefix(base).partition("/_history/")[0]
+    if plain in here:
+        return made | {"reference": plain}
+    return made if target.startswith(("http://", "https://")) else made | {"reference": f"{base}{target}"}
 
 
 def _party(bundle: Bundle, ref: Resource | None, role: str) -> Resource | None:

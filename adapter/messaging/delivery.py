@@ -72,3 +72,8 @@ class Reply:
     max_age: float | None = None  # seconds for which the peer lets its answer be kept; None: it does not say
     error: str | None = None  # connection and protocol faults, in words, without any body
     ms: float = 0.0
+    etag: str | None = None
+    location: str | None = None
+    final: bool = False  # the receiver's own system has it for good, and no receipt will follow
+    plan: str | None = None  # `CarePlan/id`, where a plan was put on the receiver's server
+    conflict: bool = False  # that plan has been changed at both ends, and nothing was overwritten

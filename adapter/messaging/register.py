@@ -16,6 +16,12 @@ from adapter.messaging.envelope import Address, masked
 from adapter.messaging.keys import Key
 from adapter.messaging.scopes import ALL, Scopes
 
+PLANS = "fhir-plans"
+"""The transport that puts care plans on a FHIR server, resource by resource."""
+
+PLAN_ATTEMPT = 3
+"""How many times an endpoint's time-out such an attempt may take."""
+
 
 class Side(StrEnum):
     """Whose gateway a party uses."""
@@ -51,6 +57,7 @@ class Party:
     identifiers: tuple[tuple[str, str], ...]  # (system, value)
     services: tuple[Service, ...] = ()
     endpoint: str | None = None  # name of the endpoint that its messages go to
+    plans_endpoint: str | None = None  # name of the one that its care plans go to, where that is another
     receipt: ReceiptWhen = ReceiptWhen.STORED
     valid_from: date | None = None
     valid_to: date | None = None  # the last day on which it is valid
@@ -69,8 +76,8 @@ class Endpoint:
     """A place that messages are sent to; never taken from a message."""
 
     name: str
-    transport: str  # fhir, directory, webhook
-    address: str  # URL of $process-message, folder, URL
+    transport: str  # fhir, fhir-plans, directory, webhook
+    address: str  # URL of $process-message, base URL of a FHIR server, folder, URL
     dialect: str  # what is read there: fhir, plo-1.5, plo-1.6
     concurrency: int = 2
     receipt_within: timedelta = timedelta(minutes=30)  # then an alarm and, per dialect, a resend
@@ -79,6 +86,11 @@ class Endpoint:
     client_certificate: tuple[str, str] | None = None  # certificate and key files
     trust: str | None = None  # CA bundle for https
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # that a subscriber asks for
+
+    @property
+    def longest(self) -> float:
+        """Seconds that one attempt may take: putting a plan on a server is many requests."""
+        return self.timeout * (PLAN_ATTEMPT if self.transport == PLANS else 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -203,6 +215,12 @@ class Register:
             host = self.party(party.hosted_by)
             return self.endpoint(host.endpoint) if host else None
         return self.endpoint(party.endpoint)
+
+    def plans_endpoint_of(self, party: Party) -> Endpoint | None:
+        """Where the party's care plans go: the server that it, or its host, has for them, else as all."""
+        host = self.party(party.hosted_by) if party.hosted_by is not None else None
+        own = party.plans_endpoint or (host.plans_endpoint if host and party.endpoint is None else None)
+        return self.endpoint(own) if own is not None else self.endpoint_of(party)
 
     def partner_by_token(self, token: str) -> Partner | None:
         """The partner whose stored hash is that of `token`, compared in constant time."""

@@ -27,23 +27,57 @@ class Route:
 
 
 def routes(
-    register: Register, envelope: Envelope, sender: Party, *, day: date, reserved: bool
+    register: Register,
+    envelope: Envelope,
+    sender: Party,
+    *,
+    day: date,
+    reserved: bool,
+    plan: bool = False,
+    found: bool = False,
 ) -> tuple[Route, ...]:
     """The way to every addressed receiver on `day`.
 
     `reserved` is the patient's reservation against passing on: then only the addressed receiver may have it.
+    `plan` says that it is a care plan, which may have an endpoint of its own. `found` says that its sender
+    addressed nobody: the receivers are those who stand in it, and only known ones are meant, each once.
     Raises Quarantined where our own data must be corrected first.
     """
     if not envelope.receivers:
         raise Quarantined("the message names no receiver; ask the sender for whom it is", code="E21")
+    indices: list[int] = list(range(len(envelope.receivers)))
+    if found:
+        indices = _known(register, envelope, sender, day)
     return tuple(
-        _route(register, envelope, sender, index, day=day, reserved=reserved)
-        for index in range(len(envelope.receivers))
+        _route(register, envelope, sender, index, day=day, reserved=reserved, plan=plan) for index in indices
     )
 
 
+def _known(register: Register, envelope: Envelope, sender: Party, day: date) -> list[int]:
+    """The first place of every party but the sender that the register knows."""
+    places: dict[str, int] = {}
+    for index, address in enumerate(envelope.receivers):
+        party = register.resolve(address, day)
+        if party is not None and party.id != sender.id:
+            places.setdefault(party.id, index)
+    if not places:
+        raise Quarantined(
+            "nobody but its author takes part in it whom the region file knows; add the party and its "
+            "identifiers, then release",
+            code="unknown-receiver",
+        )
+    return list(places.values())
+
+
 def _route(
-    register: Register, envelope: Envelope, sender: Party, index: int, *, day: date, reserved: bool
+    register: Register,
+    envelope: Envelope,
+    sender: Party,
+    index: int,
+    *,
+    day: date,
+    reserved: bool,
+    plan: bool,
 ) -> Route:
     address = envelope.receivers[index]
     party = register.resolve(address, day)
@@ -54,14 +88,15 @@ def _route(
             code="unknown-receiver",
         )
     relayed = sender.side is Side.THEIRS and party.side is Side.THEIRS
-    endpoint = register.endpoint_of(party)
+    endpoint = register.plans_endpoint_of(party) if plan else register.endpoint_of(party)
     if relayed and endpoint is not None and endpoint.dialect != envelope.dialect:
         raise Quarantined(
             f"{party.id} reads {endpoint.dialect}, and we may not rewrite a message between two parties "
             "that are not ours; correct the endpoint's dialect, then release",
             code="relay",
         )
-    if reserved and party.endpoint is None and party.hosted_by is not None:
+    own = party.endpoint or (party.plans_endpoint if plan else None)
+    if reserved and own is None and party.hosted_by is not None:
         raise Quarantined(
             f"the patient has reserved against passing on, and {party.id} is served by its host "
             f"{party.hosted_by}; give {party.id} an endpoint of its own, then release, or telephone",

@@ -184,7 +184,7 @@ class Deliverer:
     def _margin(self, item: Leased) -> timedelta:
         """No sending starts that might outlast its lease."""
         found = item.to or self._outbox.endpoint(item.endpoint)
-        return timedelta(seconds=found.timeout if found else 0) + SPARE
+        return timedelta(seconds=found.longest if found else 0) + SPARE
 
     def _settle(self, item: Leased, reply: Reply) -> "Future[None]":
         """Record the attempt, and take the message in the response, in one transaction."""
@@ -203,7 +203,9 @@ class Deliverer:
         def unit(tx: Connection) -> None:
             now = self._clock()
             outcome = self._outbox.record(tx, item, reply, now, receipted=receipted)
-            if answer is not None and (receipted or said is None) and answer.reading is not None:
+            if reply.final:
+                self._inbox.held_there(tx, item, now)
+            elif answer is not None and (receipted or said is None) and answer.reading is not None:
                 self._inbox.reply(tx, answer, item, now)
             elif answer is not None and reply.taken:
                 self._inbox.odd_answer(tx, answer, item, now)

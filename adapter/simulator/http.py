@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 from adapter.errors import ConfigurationError
 
 _REASONS = {200: "OK", 202: "Accepted", 400: "Bad Request", 404: "Not Found", 411: "Length Required"}
-_REASONS |= {405: "Method Not Allowed", 503: "Service Unavailable"}
+_REASONS |= {405: "Method Not Allowed", 503: "Service Unavailable", 201: "Created", 304: "Not Modified"}
+_REASONS |= {410: "Gone", 412: "Precondition Failed", 500: "Internal Server Error"}
 _HARD_CLOSE = struct.pack("ii", 1, 0)  # linger for no time: the peer gets a reset instead of an end
 
 
@@ -38,6 +39,7 @@ class Answer:
     retry_after: int | None = None  # seconds
     wait: float = 0.0  # seconds
     reset: bool = False
+    headers: dict[str, str] = field(default_factory=dict)  # beside those that every answer has
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -167,6 +169,9 @@ def _head(answer: Answer) -> bytes:
         lines.append(f"Content-Type: {answer.content_type}")
     if answer.retry_after is not None:
         lines.append(f"Retry-After: {answer.retry_after}")
+    lines += [f"{name}: {value}" for name, value in answer.headers.items()]
+    if answer.status == 304:  # has no body, and no length of one
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
     lines.append(f"Content-Length: {len(answer.body)}\r\n\r\n")
     return "\r\n".join(lines).encode("latin-1")
 

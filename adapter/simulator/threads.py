@@ -4,11 +4,17 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Coroutine, Iterator
-from typing import Any, TypeVar
-
-from adapter.simulator.receivers import Receiver
+from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
+
+
+class Served(Protocol):
+    """What listens in a loop."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
 
 
 class LoopThread:
@@ -39,7 +45,7 @@ class LoopThread:
 
 
 @contextlib.contextmanager
-def serving(*receivers: Receiver) -> Iterator[LoopThread]:
+def serving(*receivers: Served) -> Iterator[LoopThread]:
     """Run the receivers in a thread until the block ends."""
     thread = LoopThread("receivers")
     try:

@@ -342,7 +342,9 @@ def free_leases(tx: Connection, now: datetime) -> int:
 
 def astray(tx: Connection, endpoints: Collection[str]) -> list[Row]:
     """What waits without an endpoint, or for one that is not among `endpoints`."""
-    query = select(delivery.c.id, delivery.c.party, delivery.c.endpoint, delivery.c.dialect).where(
+    query = select(
+        delivery.c.id, delivery.c.party, delivery.c.kind, delivery.c.endpoint, delivery.c.dialect
+    ).where(
         delivery.c.state == "waiting",
         delivery.c.kind.not_in(("alarm", "subscription")),
         or_(delivery.c.endpoint.is_(None), delivery.c.endpoint.not_in(endpoints)),

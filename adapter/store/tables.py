@@ -505,6 +505,27 @@ resource_token = Table(
     Index("resource_token_value", "value", "name"),
 )
 
+pushed = Table(
+    "pushed",
+    metadata,
+    _id(),
+    Column("endpoint", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("fhir_id", Text, nullable=False),  # ours
+    Column("party", Text, nullable=False),  # whose server it is, as the message was addressed
+    Column(
+        "plan", Text, nullable=False
+    ),  # the CarePlan with which it was put there last: CarePlan/id of ours
+    Column("their_id", Text),  # NULL: tried, and no answer yet
+    Column("etag", Text),  # of their version that we have put, or seen, last
+    Column("hash", LargeBinary(32)),  # of what is there for certain; NULL where that is not complete
+    Column("trying", LargeBinary(32)),  # of what was on its way when we last heard nothing
+    Column("version", Integer),  # of a CarePlan: our version of the plan that is there
+    Column("conflict", Text),  # of a CarePlan: JSON of what was changed there, and whose word counts
+    Index("pushed_name", "endpoint", "fhir_id", "type", unique=True),
+    Index("pushed_plan", "endpoint", "plan"),
+)
+
 fhir_access = Table(
     "fhir_access",
     metadata,

@@ -5,10 +5,9 @@ because servers give that time before they commit. What was seen before is left 
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from re import fullmatch
 from time import sleep as wait_in_thread
 from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
@@ -19,11 +18,23 @@ from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attem
 
 from adapter.errors import MailboxError
 from adapter.fhir import wire
-from adapter.fhir.bundles import YEARS, Bundle, Resource
+from adapter.fhir.bundles import Bundle, Resource
 from adapter.messaging.delivery import Reply
 from adapter.messaging.register import Endpoint
 from adapter.messaging.retry import TRANSIENT_4XX
 from adapter.transport import CURSOR, HEAD, LARGEST, Mail, Memory, Outgoing, Oversize
+from adapter.transport.fhir_graph import GraphReader
+from adapter.transport.fhir_listing import (
+    Found,
+    Listing,
+    dicts,
+    found_in,
+    instant_text,
+    names_of,
+    parsed_instant,
+    together_with,
+    without_includes,
+)
 from adapter.transport.wire import TOO_LONG, UNUSABLE, Request, Wire, prepare, prepared
 
 JSON = "application/fhir+json"
@@ -33,11 +44,20 @@ LARGEST_ANSWER = 1024 * 1024
 INCLUDED = {
     "Bundle": (),
     "Task": ("Task:patient", "Task:encounter", "Task:owner", "Task:requester"),
-    "CarePlan": ("CarePlan:subject", "CarePlan:encounter"),
+    "CarePlan": (
+        "CarePlan:subject",
+        "CarePlan:encounter",
+        "CarePlan:care-team",
+        "CarePlan:goal",
+        "CarePlan:condition",
+        "CarePlan:activity-reference",
+    ),
 }
 """What is polled, and which of the resources that it refers to are asked for with it."""
 
-_ID = r"(?!\.+$)[A-Za-z0-9.-]{1,128}"  # longer than R4 allows, as servers in the field have longer ones
+STILL_GOING_ON = "draft,active,on-hold"
+"""CarePlan.status of those that are looked at as a whole from time to time."""
+
 _MOST_FAILURES = 10  # messages that a server lists but does not give, in one poll
 
 _PARSER = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
@@ -80,7 +100,7 @@ def _codes_in_json(body: bytes) -> set[str]:
         return set()
     if outcome.get("resourceType") != "OperationOutcome":
         return set()
-    codes = (issue.get("code") for issue in _dicts(outcome.get("issue")))
+    codes = (issue.get("code") for issue in dicts(outcome.get("issue")))
     return {code for code in codes if isinstance(code, str)}  # a list may nest deeper than str() goes
 
 
@@ -94,36 +114,6 @@ def _codes_in_xml(body: bytes) -> set[str]:
     if root.tag != f"{_FHIR}OperationOutcome":
         return set()
     return {code.get("value", "") for code in root.iterfind(f"{_FHIR}issue/{_FHIR}code")}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Found:
-    """One entry of a search; a message Bundle has no content yet, as its bytes are fetched by themselves."""
-
-    key: str
-    id: str
-    updated: datetime | None
-    content: bytes | None = field(default=None, repr=False)
-    fault: str | None = None  # why it cannot be handed on
-
-
-@dataclass(kw_only=True, slots=True)
-class _Listing:
-    """What a search brought, as far as it was read."""
-
-    found: dict[str, _Found] = field(default_factory=dict)  # by key
-    size: int = 0
-    complete: bool = False
-    sorted: bool = True
-    latest: datetime | None = None
-    faults: list[str] = field(default_factory=list)
-
-    def note(self, updated: datetime | None) -> None:
-        """Watch the order: a cursor may pass only what surely lies before everything not yet read."""
-        if updated is None:
-            return
-        self.sorted = self.sorted and (self.latest is None or self.latest <= updated)
-        self.latest = max(self.latest or updated, updated)
 
 
 class FhirMailbox:
@@ -144,6 +134,7 @@ class FhirMailbox:
         count: int = 50,
         max_pages: int = 20,
         largest: int = LARGEST,
+        whole_look: timedelta = timedelta(hours=1),
         sleep: Callable[[float], None] = wait_in_thread,
     ) -> None:
         self._endpoint = endpoint
@@ -155,6 +146,11 @@ class FhirMailbox:
         self._largest = largest
         self._base = endpoint.address.rstrip("/")
         self._wire = Wire()
+        self._whole_look = whole_look
+        self._looked: datetime | None = None  # at every plan that is still going on
+        self._touched: set[str] = set()  # ids of plans of which a Task has changed
+        self._includes = True  # until the server says that it takes none
+        self._graphs = GraphReader(self._base, self._part, largest=largest)
         self._retrying = Retrying(
             stop=stop_after_attempt(3),
             retry=retry_if_result(_transient),
@@ -168,11 +164,33 @@ class FhirMailbox:
         marks = _marks(memory.get(CURSOR))
         faults: list[str] = []
         for kind in self._types:
-            listing = self._list(kind, marks.get(kind), memory)
-            faults += listing.faults
-            yield from self._mails(kind, listing, marks, faults)
+            for listing in self._listings(kind, marks.get(kind), memory):
+                faults += listing.faults
+                yield from self._mails(kind, listing, marks, faults, memory)
         if faults:
             raise self._error("; ".join(dict.fromkeys(faults)))
+
+    def _listings(self, kind: str, mark: str | None, memory: Memory) -> Iterator[Listing]:
+        """What is new; of plans also those of which a Task has changed, and at times all that go on.
+
+        A Goal may change without its CarePlan, and no search by time finds the plan then.
+        """
+        found = self._list(kind, self._search(kind, mark), memory)
+        yield found
+        if kind != "CarePlan":
+            return
+        self._touched -= found.ids
+        touched = sorted(self._touched)[: self._count]
+        if touched:
+            listing = self._list(kind, self._search(kind, None, ("_id", ",".join(touched))), memory)
+            self._touched -= set(touched) if not listing.faults else set()
+            yield replace(listing, complete=False, sorted=False)
+        now = self._clock()
+        if self._looked is None or now - self._looked >= self._whole_look:
+            self._looked = now
+            if mark is not None:
+                going_on = self._search(kind, None, ("status", STILL_GOING_ON))
+                yield replace(self._list(kind, going_on, memory), complete=False, sorted=False)
 
     def done(self, mail: Mail) -> None:
         """Nothing: key and cursor were stored with the accept."""
@@ -181,14 +199,18 @@ class FhirMailbox:
         """Nothing: we do not write on a partner's server."""
 
     def _mails(
-        self, kind: str, listing: _Listing, marks: dict[str, str], faults: list[str]
+        self, kind: str, listing: Listing, marks: dict[str, str], faults: list[str], memory: Memory
     ) -> Iterator[Mail]:
         """The mail of one type; each carries the cursor, until something before it could not be read."""
         advance = listing.complete or listing.sorted
-        failures = 0
+        failures, moved = 0, False
         for item in sorted(
             listing.found.values(), key=lambda one: one.updated or datetime.min.replace(tzinfo=UTC)
         ):
+            if item.of_plans and "CarePlan" in self._types:
+                self._touched |= item.of_plans
+                moved = self._mark(kind, item, marks) if advance else moved
+                continue
             got = item.fault or self._mail(kind, item)
             if isinstance(got, str):
                 advance = False
@@ -197,11 +219,19 @@ class FhirMailbox:
                 if failures == _MOST_FAILURES:
                     return
             elif got is not None:
-                if advance and item.updated is not None:
-                    marks[kind] = max(marks.get(kind, ""), _instant(min(item.updated, self._clock())))
+                if advance:
+                    self._mark(kind, item, marks)
                 yield replace(got, cursor=_cursor(marks) if advance else None)
+        cursor = _cursor(marks)
+        if moved and not faults and cursor is not None:
+            memory.put(CURSOR, cursor)
 
-    def _mail(self, kind: str, item: _Found) -> Mail | str | None:
+    def _mark(self, kind: str, item: Found, marks: dict[str, str]) -> bool:
+        if item.updated is not None:
+            marks[kind] = max(marks.get(kind, ""), instant_text(min(item.updated, self._clock())))
+        return True
+
+    def _mail(self, kind: str, item: Found) -> Mail | str | None:
         """The mail, a sentence on why it cannot be had, or None where it is gone."""
         name = f"{kind}/{item.id}"
         if item.content is not None:
@@ -220,10 +250,10 @@ class FhirMailbox:
 
     # --- the search ---------------------------------------------------------------------------------------
 
-    def _list(self, kind: str, mark: str | None, memory: Memory) -> _Listing:
+    def _list(self, kind: str, search: str, memory: Memory) -> Listing:
         """What is new, read page by page before any of it is handed on, since servers may ignore `_sort`."""
-        listing = _Listing()
-        url: str | None = self._search(kind, mark)
+        listing = Listing()
+        url: str | None = search
         visited: set[str] = set()
         fresh = 0
         while url is not None and fresh < self._max_pages and listing.size < self._largest:
@@ -233,6 +263,11 @@ class FhirMailbox:
                 break
             visited.add(url)
             page = self._page(kind, url, listing)
+            if page is None and kind == "CarePlan" and self._includes and listing.refused:
+                self._includes = False  # its parts are read by themselves, then
+                listing, url = Listing(), without_includes(url)
+                visited.clear()
+                continue
             if page is None:
                 break
             fresh += self._take(kind, page, memory, listing)
@@ -242,21 +277,24 @@ class FhirMailbox:
             listing.faults.append(f"{kind} is not sorted by _lastUpdated and too long for one poll")
         return listing
 
-    def _search(self, kind: str, mark: str | None) -> str:
+    def _search(self, kind: str, mark: str | None, *more: tuple[str, str]) -> str:
         terms = [("_sort", "_lastUpdated"), ("_count", str(self._count))]
-        read_to = _parsed(mark)
+        read_to = parsed_instant(mark)
         if read_to is not None:
             since = read_to - self._overlap
-            terms.append(("_lastUpdated", f"ge{_instant(since)}"))
+            terms.append(("_lastUpdated", f"ge{instant_text(since)}"))
         if kind == "Bundle":
             terms += [("type", "message"), ("_elements", "id,meta")]
-        terms += [("_include", path) for path in INCLUDED[kind]]
+        if kind != "CarePlan" or self._includes:
+            terms += [("_include", path) for path in INCLUDED[kind]]
+        terms += more
         return f"{self._base}/{kind}?{urlencode(terms)}"
 
-    def _page(self, kind: str, url: str, listing: _Listing) -> Bundle | None:
+    def _page(self, kind: str, url: str, listing: Listing) -> Bundle | None:
         reply = self._get(url)
         if not reply.taken or reply.error:
             listing.faults.append(f"the search for {kind} fails: {reply.error or f'HTTP {reply.status}'}")
+            listing.refused = reply.status == 400
             return None
         try:
             page = wire.loads(reply.body)
@@ -267,25 +305,35 @@ class FhirMailbox:
             return None
         return page
 
-    def _take(self, kind: str, page: Bundle, memory: Memory, listing: _Listing) -> bool:
+    def _take(self, kind: str, page: Bundle, memory: Memory, listing: Listing) -> bool:
         """Add the page's new entries to the listing; whether there was any."""
         before = len(listing.found)
-        entries = [one for one in _dicts(page.get("entry")) if isinstance(one.get("resource"), dict)]
-        by_name = {name: one for one in entries for name in _names(one)}
+        entries = [one for one in dicts(page.get("entry")) if isinstance(one.get("resource"), dict)]
+        by_name = {name: one for one in entries for name in names_of(one)}
         for entry in entries:
             if entry["resource"].get("resourceType") != kind:
                 continue
-            item = _found(kind, entry, by_name)
+            item = found_in(kind, entry, self._collection(kind, entry, by_name))
             listing.note(item.updated)
+            listing.ids.add(item.id)
             if item.key not in listing.found and not memory.seen(item.key):
                 listing.found[item.key] = item
                 listing.size += len(item.content or b"")
         return len(listing.found) > before
 
-    def _next(self, kind: str, page: Bundle, url: str, listing: _Listing) -> str | None:
+    def _collection(self, kind: str, entry: Resource, by_name: dict[str, Resource]) -> list[Resource] | str:
+        """What goes with one found resource; of a plan its whole graph, or why it cannot be read."""
+        if kind == "CarePlan" and isinstance(entry["resource"].get("id"), str):
+            return self._graphs.whole(entry, by_name)
+        return [] if kind == "Bundle" else together_with(entry, by_name)
+
+    def _part(self, url: str, known: str | None) -> Reply:
+        return self._get(url, conditions=(("If-None-Match", known),) if known is not None else ())
+
+    def _next(self, kind: str, page: Bundle, url: str, listing: Listing) -> str | None:
         """The next page's URL. It must be on the same server: our token is not for anybody else."""
         link = next(
-            (one.get("url") for one in _dicts(page.get("link")) if one.get("relation") == "next"), None
+            (one.get("url") for one in dicts(page.get("link")) if one.get("relation") == "next"), None
         )
         if not isinstance(link, str):
             return None
@@ -299,10 +347,10 @@ class FhirMailbox:
             return None
         return following
 
-    def _get(self, url: str, *, keep: int = 0) -> Reply:
+    def _get(self, url: str, *, keep: int = 0, conditions: tuple[tuple[str, str], ...] = ()) -> Reply:
         """One GET with up to three tries; raises where the server is not to be had now."""
         try:
-            request = self._prepared(url)
+            request = self._prepared(url, conditions)
         except ValueError:
             raise self._error(UNUSABLE) from None
         reply: Reply = self._retrying(self._wire.call, request, self._endpoint, most=self._largest, keep=keep)
@@ -310,8 +358,8 @@ class FhirMailbox:
             raise self._error(reply.error or f"HTTP {reply.status}")
         return reply
 
-    def _prepared(self, url: str) -> Request:
-        return prepare("GET", url, self._endpoint.token, JSON)
+    def _prepared(self, url: str, conditions: tuple[tuple[str, str], ...] = ()) -> Request:
+        return prepare("GET", url, self._endpoint.token, JSON, None, conditions)
 
     def _error(self, what: str) -> MailboxError:
         return MailboxError(f"mailbox {self._endpoint.name}: {what}")
@@ -331,75 +379,6 @@ def _wait(state: RetryCallState) -> float:
 
 def _last(state: RetryCallState) -> Any:
     return state.outcome.result() if state.outcome else None
-
-
-def _found(kind: str, entry: Resource, by_name: dict[str, Resource]) -> _Found:
-    """The entry as far as it is needed later on."""
-    resource = entry["resource"]
-    meta = resource["meta"] if isinstance(resource.get("meta"), dict) else {}
-    updated = _parsed(meta.get("lastUpdated"))
-    identity = resource.get("id")
-    if not isinstance(identity, str) or not fullmatch(_ID, identity):
-        return _Found(key=f"{kind}//", id="", updated=updated, fault=f"a {kind} has no usable id")
-    try:
-        content = None if kind == "Bundle" else wire.to_json(_collection(entry, by_name))
-    except orjson.JSONEncodeError:
-        fault = f"{kind}/{identity} is nested too deeply"
-        return _Found(key=f"{kind}/{identity}/", id=identity, updated=updated, fault=fault)
-    version = meta.get("versionId") or meta.get("lastUpdated")
-    if not isinstance(version, str) or not fullmatch(r"[\w.:+-]{1,64}", version):
-        version = sha256(content or b"").hexdigest()
-    return _Found(key=f"{kind}/{identity}/{version}", id=identity, updated=updated, content=content)
-
-
-def _collection(entry: Resource, by_name: dict[str, Resource]) -> Bundle:
-    """The resource of `entry` first, then those of its page that it refers to."""
-    targets = (target.split("/_history/", 1)[0] for target in _references(entry["resource"]))
-    others = {id(one): one for target in targets if (one := by_name.get(target)) is not None}
-    others.pop(id(entry), None)
-    kept = [{k: one[k] for k in ("fullUrl", "resource") if k in one} for one in (entry, *others.values())]
-    return {"resourceType": "Bundle", "type": "collection", "entry": kept}
-
-
-def _names(entry: Resource) -> Iterator[str]:
-    """What a reference to it may say."""
-    kind, identity = entry["resource"].get("resourceType"), entry["resource"].get("id")
-    if isinstance(url := entry.get("fullUrl"), str):
-        yield url
-    if isinstance(kind, str) and isinstance(identity, str):
-        yield f"{kind}/{identity}"
-
-
-def _references(resource: Resource) -> Iterator[str]:
-    """Every literal reference in it; without recursion, as its depth is the partner's choice."""
-    waiting: list[Any] = [resource]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, dict):
-            target = value.get("reference")
-            if isinstance(target, str):
-                yield target
-            waiting.extend(reversed(value.values()))
-        elif isinstance(value, list):
-            waiting.extend(reversed(value))
-
-
-def _dicts(value: Any) -> list[Resource]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def _parsed(text: Any) -> datetime | None:
-    """An instant; None for what is none, or of a year in which no server stood: no cursor may go there."""
-    try:
-        found = datetime.fromisoformat(text)
-        return found.astimezone(UTC) if found.tzinfo and found.year in YEARS else None
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
-def _instant(moment: datetime) -> str:
-    """In UTC with milliseconds, so that order of text is order of time."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _marks(cursor: str | None) -> dict[str, str]:

@@ -178,6 +178,8 @@ class Wire:
             max_age=_max_age(answer.headers.get("cache-control")),
             error=error,
             ms=_since(started),
+            etag=answer.headers.get("etag"),
+            location=answer.headers.get("location") or answer.headers.get("content-location"),
         )
 
     def _lines(self) -> dict[object, socket.socket]:

@@ -352,6 +352,7 @@ TO_DO = {
     "deadline-near": "Do what is due, or tell who must.",
     "deadline-missed": "Do what was due, or say why not, and record it here.",
     "deadline-unknown": "It is tried again in an hour; if it stays, look at the case and its notices.",
+    "plan-conflict": "Compare the two versions, agree by telephone, then keep one: plan-conflicts keep.",
     "mailbox": "Look at the mailbox's address and credentials; nothing is lost, it is read again.",
     "subscription": "Tell the subscriber; it asks to be told again, and for the events that it missed.",
     "not-synthetic": "Feed only synthetic patients for evaluation; delete this store when you are done.",

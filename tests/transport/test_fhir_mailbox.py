@@ -153,7 +153,8 @@ def test_every_type_is_asked_for_and_each_mail_comes_oldest_first(server, memory
     server.sorts = False
     assert fetch(mailbox(server), memory) == ["Task/t1", "Task/t2", "CarePlan/c1"]
     includes = [r.args.getlist("_include") for r in server.asked if r.path.endswith("CarePlan")]
-    assert includes == [["CarePlan:subject", "CarePlan:encounter"]]
+    paths = ("subject", "encounter", "care-team", "goal", "condition", "activity-reference")
+    assert includes == [[f"CarePlan:{path}" for path in paths]]
 
 
 def test_all_pages_are_read(server, memory):
