@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# A process for each core, up to four; a file's tests stay together, as they share what they have started.
+TOGETHER := -n auto --maxprocesses 4 --dist loadfile
 
 .PHONY: run test fast lint soak bench clean
 
@@ -10,10 +12,10 @@ run: $(READY)  ## Start the adapter with a simulated region on the embedded stor
 	DISCHARGE_ADAPTER_REGION=fixtures/regions/indre-sogn.toml $(BIN)/discharge-adapter run --demo
 
 test: $(READY)  ## All tests but the long counts
-	$(BIN)/python -m pytest -m "not soak"
+	$(BIN)/python -m pytest -m "not soak" $(TOGETHER)
 
 fast: $(READY)  ## Without network servers of their own, browser or PostgreSQL
-	$(BIN)/python -m pytest -m "not soak and not browser and not postgres and not slow"
+	$(BIN)/python -m pytest -m "not soak and not browser and not postgres and not slow" $(TOGETHER)
 
 lint: $(READY)
 	$(BIN)/ruff check .
