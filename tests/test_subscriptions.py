@@ -777,7 +777,7 @@ def test_events_are_kept_as_long_as_retention_says(play, sogndal):
     month = timedelta(days=30)
     house = Housekeeping(
         store=play.built.store, outbox=play.outbox, clock=play.clock,
-        keep_payloads=10 * month, keep_attempts=10 * month, keep_seen=month,
+        keep_payloads=10 * month, keep_attempts=10 * month, keep_seen=month, keep_accesses=10 * month,
     )  # fmt: skip
     assert house.prune()["seen"] == 1
     parts = [p["part"] for p in events(play, name)["entry"][0]["resource"]["parameter"] if "part" in p]

@@ -154,7 +154,7 @@ def test_what_has_expired_is_forgotten(tmp_path, store_url, clock):
         built, year = place.stage.built, timedelta(days=365)
         house = Housekeeping(
             store=built.store, outbox=built.outbox, clock=clock,
-            keep_payloads=year, keep_attempts=year, keep_seen=year,
+            keep_payloads=year, keep_attempts=year, keep_seen=year, keep_accesses=year,
         )  # fmt: skip
         assert house.prune()["access"] == 0
         clock.forward(minutes=5, seconds=59)
