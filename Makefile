@@ -24,7 +24,7 @@ lint: $(READY)
 	$(BIN)/lint-imports
 
 soak: $(READY)  ## The full counts of kills, seeds and mutations
-	$(BIN)/python -m pytest -m soak --timeout 2400
+	$(BIN)/python -m pytest -m soak --timeout 2400 $(TOGETHER)
 
 bench: $(READY)  ## Figures, printed with the machine; ONLY=fhir and the like for a part
 	$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY))
