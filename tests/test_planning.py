@@ -392,6 +392,19 @@ def test_a_municipalitys_call_is_a_call_that_satisfies_nothing(play):
     assert play.deadlines("sip-call") == [(None, "met")]
 
 
+def test_a_call_that_was_moved_was_made_when_it_was_first_sent(play):
+    first = called(play)
+    head = parse(first)["entry"][0]["resource"]
+    moved = play.says(
+        K.SIP_CALL, VARDCENTRAL, f"{VANNAS} {LASARETT}", at(8, 14), standing=Standing.CORRECTION,
+        refers_to=head["id"], meeting=Meeting(starts=at(12, 13)),
+    )  # fmt: skip
+    play.take(*begun(play), first, moved)
+    made = play.planning
+    assert made.called is not None and made.called.at == at(7, 9)
+    assert made.meeting is not None and made.meeting.starts == at(12, 13)
+
+
 def test_only_primary_care_names_the_fixed_contact_and_says_whether_open_care_is_available(play):
     play.take(begun(play)[0])
     play.take(

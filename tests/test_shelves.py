@@ -231,3 +231,38 @@ def test_nothing_is_remembered_of_what_was_not_stored(play: Stage) -> None:
     assert find(play, "CarePlan") == []
     (patient,) = find(play, "Patient", "luster")
     assert patient["name"][0]["given"] == ["Torbjørn"]
+
+
+def test_a_case_is_told_to_each_as_it_was_told(play: Stage) -> None:
+    """The one that heard of the discharge knows that it is over; the other does not."""
+    tell(play, K.ADMITTED, encounter="LS-1", receivers=("sogndal", "luster"))
+    tell(play, K.DISCHARGED, encounter="LS-1", receivers=("sogndal",))
+    assert [e["status"] for e in find(play, "EpisodeOfCare", "sogndal")] == ["finished"]
+    assert [e["status"] for e in find(play, "EpisodeOfCare", "luster")] == ["active"]
+
+
+def test_an_earlier_version_is_for_those_who_were_told_it(play: Stage) -> None:
+    tell(play, K.ADMITTED, encounter="LS-1", receivers=("sogndal",))
+    tell(
+        play,
+        K.PLANNED_DISCHARGE,
+        encounter="LS-1",
+        receivers=("luster",),
+        planned_discharge=play.clock().date(),
+    )
+    (stay,) = find(play, "Encounter", "luster")
+    reader = Reader(shelves=play.built.shelves, eyes=Eyes(parties=("luster",)), partner=None)
+    with play.built.store.read() as tx:
+        assert reader.vread(tx, "Encounter", stay["id"], 2) is not None
+        assert reader.vread(tx, "Encounter", stay["id"], 1) is None
+        assert [row["number"] for _, row in reader.history(tx, "Encounter", stay["id"], 9)] == [2]
+
+
+def test_a_stay_is_as_the_hospital_tells_it(play: Stage) -> None:
+    """What a municipality writes of the stay in its own message does not take the place of it."""
+    tell(play, K.READY_FOR_DISCHARGE, encounter="LS-1", ready=play.clock(), admitted=play.clock())
+    tell(play, K.REPORT_OF_ADMISSION, sender="sogndal", receivers=("laerdal-sjukehus",), encounter="LS-1")
+    for party in ("sogndal", "laerdal-sjukehus"):
+        (stay,) = find(play, "Encounter", party)
+        assert "period" in stay
+        assert stay["meta"]["versionId"] == "1"

@@ -16,6 +16,7 @@ from adapter.mappings import own_fhir
 from adapter.messaging.acknowledgement import Status, Verdict
 from adapter.messaging.delivery import Reply
 from adapter.messaging.register import Endpoint, Partner
+from adapter.messaging.scopes import ALL, parse
 from adapter.runtime import Adapter, stations
 from adapter.transport import Outgoing
 from tests.conftest import OSLO, StandingClock
@@ -52,6 +53,7 @@ def site(
     *,
     evaluation: bool = False,
     of: Region | None = None,
+    scopes: str | None = None,
     **settings: object,
 ) -> Iterator[Site]:
     """An adapter on a free port with partners of Helse Førde and Luster; nothing in it moves by itself."""
@@ -59,7 +61,12 @@ def site(
     known = of or region()
     parties = {"helse-foerde": ("laerdal-sjukehus",), "luster-drift": ("luster",)}
     partners = tuple(
-        Partner(name=name, parties=parties[name], token_sha256=hashlib.sha256(token.encode()).hexdigest())
+        Partner(
+            name=name,
+            parties=parties[name],
+            token_sha256=hashlib.sha256(token.encode()).hexdigest(),
+            scopes=parse(scopes) if scopes is not None else ALL,
+        )
         for name, token in TOKENS.items()
     )
     known = known.model_copy(update={"register_": replace(known.register_, partners=partners)})

@@ -205,3 +205,29 @@ def test_the_cases_page_leads_to_its_plan(place: Site) -> None:
     planned(place)
     assert get(place, f"CarePlan/{PLAN}").status_code == 200
     assert f'href="/plans/{PLAN}"' in place.get("/cases/1").text
+
+
+def test_a_member_of_the_plan_does_not_answer_for_another(place: Site) -> None:
+    ready(place)
+    planned(place, receivers=("luster", "sogndal"), asked="sogndal")
+    task = get(place, f"Task/{TASK}").json()
+    refused = put(place, task | {"status": "accepted"})
+    assert refused.status_code == 403
+    assert get(place, f"Task/{TASK}").json()["status"] == "requested"
+
+
+def test_scopes_bound_what_is_read_included_searched_and_changed(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """A machine that may read Tasks and nothing else (SMART scopes, system/Task.rs)."""
+    clock = StandingClock(datetime(2014, 3, 3, 10, 0, tzinfo=OSLO))
+    with site(tmp_path_factory.mktemp("scopes"), clock, scopes="system/Task.rs") as narrow:
+        ready(narrow)
+        answer = get(narrow, "Task?_include=Task:patient")
+        assert [e["resource"]["resourceType"] for e in answer.json()["entry"]] == ["Task"]
+        for path in ("Patient", "Encounter", "EpisodeOfCare/case-1/$document"):
+            refused = get(narrow, path)
+            assert refused.status_code == 403, path
+            assert "insufficient_scope" in refused.headers["WWW-Authenticate"]
+        assert put(narrow, the_question(narrow) | {"status": "accepted"}).status_code == 403
+        assert the_question(narrow)["status"] == "requested"
