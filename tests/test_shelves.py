@@ -237,6 +237,7 @@ def test_a_case_is_told_to_each_as_it_was_told(play: Stage) -> None:
     """The one that heard of the discharge knows that it is over; the other does not."""
     tell(play, K.ADMITTED, encounter="LS-1", receivers=("sogndal", "luster"))
     tell(play, K.DISCHARGED, encounter="LS-1", receivers=("sogndal",))
+    tell(play, K.ENQUIRY, encounter="LS-1", receivers=("luster",))
     assert [e["status"] for e in find(play, "EpisodeOfCare", "sogndal")] == ["finished"]
     assert [e["status"] for e in find(play, "EpisodeOfCare", "luster")] == ["active"]
 
