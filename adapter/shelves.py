@@ -607,7 +607,8 @@ class Shelves:
             return None
         item = found.bundle["entry"][place]
         if eyes is not None and eyes.parties and version["by"] not in eyes.parties:
-            seen = self._allowed(self._as_of_now(tx, found), found.kind, eyes.parties[0])["entry"]
+            reader = self._reading_party(tx, version, eyes.parties)
+            seen = self._allowed(self._as_of_now(tx, found), found.kind, reader)["entry"]
             item = next((one for one in seen if one["fullUrl"] == item["fullUrl"]), None)
             if item is None:
                 return None
@@ -615,6 +616,14 @@ class Shelves:
         if made == ANSWERED:
             return self._with_question(tx, version["resource"], name, content)
         return content
+
+    def _reading_party(self, tx: Connection, version: Row, parties: Sequence[str]) -> str:
+        """As which of their parties they read a message: of several kinds, as the one that was addressed."""
+        known = (self.register.party(one) for one in parties)
+        if len({one.kind for one in known if one is not None}) < 2:
+            return parties[0]
+        addressed = (one.party for one in self.audience_of(tx, version["message_row"]))
+        return next((one for one in addressed if one in parties), parties[0])
 
     def _as_of_now(self, tx: Connection, found: _Named) -> Bundle:
         """The message, its Patient marked where the identity is protected by now, whatever it was then."""

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -17,12 +18,15 @@ import requests
 
 from adapter.discharge.notices import NoticeKind
 from adapter.fhir.bundles import Bundle, Resource
+from adapter.fhir.searching import read_query
 from adapter.fhir.wire import parse, to_json, to_xml
 from adapter.messaging.register import Partner
 from adapter.messaging.scopes import parse as scopes
+from adapter.readers import Reader
+from adapter.store.resources import Eyes
 from tests.conftest import OSLO, StandingClock
 from tests.plans import GOAL, PLAN, TASK, TEAM, plan_message
-from tests.stage import SYNNOVE, TORBJORN
+from tests.stage import SYNNOVE, TORBJORN, altered, region
 from tests.web.conftest import TOKENS, Site, site
 
 K = NoticeKind
@@ -49,7 +53,10 @@ def others(role: str) -> tuple[Partner, ...]:
 def place(store_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     clock = StandingClock(datetime(2014, 3, 3, 10, 0, tzinfo=OSLO))
     folder = tmp_path_factory.mktemp("hostile")
-    with site(folder, clock, store=store_url, others=others("nowhere")) as found:
+    municipality = region().register_.party("luster")
+    assert municipality is not None
+    role = municipality.services[1].role
+    with site(folder, clock, store=store_url, others=others(role)) as found:
         yield found
 
 
@@ -352,13 +359,54 @@ def test_a_document_of_a_case_of_others_is_not_there(place: Site) -> None:
         outcome(get(place, path, SOGNDAL), 404)
 
 
-def test_a_machine_of_another_service_learns_nothing_of_the_case(place: Site) -> None:
+def test_a_machine_of_one_service_is_not_told_what_another_was(place: Site) -> None:
+    """Nursing is told of the discharge; case-work, which is told of the needs after it, is not."""
+    party = place.stage.built.register.party("luster")
+    assert party is not None
+    nursing, case_work = (service.identifiers[0][1] for service in party.services[:2])
+
+    def tell(kind: NoticeKind, service: str) -> None:
+        told = place.stage.message(kind, receivers=("luster",), encounter="LS-1")
+        answer = send(place, parse(told.replace(nursing.encode(), service.encode())))
+        assert answer.status_code == 200, answer.text
+
+    tell(K.ADMITTED, nursing)
+    assert found(place, "EpisodeOfCare", ACUTE) == []
+    tell(K.DISCHARGED, nursing)
+    tell(K.CARE_NEEDS, case_work)
+    (everything,), (its_own,) = found(place, "EpisodeOfCare"), found(place, "EpisodeOfCare", ACUTE)
+    assert everything["status"] != its_own["status"]
+    assert "end" in everything["period"]
+    assert "end" not in its_own.get("period", {})
+    assert len(found(place, f"EpisodeOfCare/{its_own['id']}/_history", ACUTE)) == 1
+
+
+def test_a_subscription_sends_no_more_than_the_scopes_allow(place: Site) -> None:
     plan(place)
-    told = place.stage.message(K.READY_FOR_DISCHARGE, receivers=("luster",), encounter="LS-1")
-    assert place.stage.receive(told, channel="http").outcome == "accepted"
-    (episode,) = found(place, "EpisodeOfCare")
-    seen = get(place, f"EpisodeOfCare/{episode['id']}", ACUTE)
-    assert seen.status_code == 404 or "planned" in seen.json()["status"]
+    built = place.stage.built
+    shown = built.outbox.subscriptions.shown
+    assert shown is not None
+    for who, sent in ((LUSTER, True), (STAYS_ONLY, False)):
+        partner = built.register.partner(who)
+        told = built.store.write(lambda tx, partner=partner: shown(tx, partner, f"CarePlan/{PLAN}"))
+        assert (told is not None) == sent, who
+
+
+def test_who_acts_for_parties_of_two_kinds_reads_as_the_one_that_was_addressed(tmp_path: Path) -> None:
+    """What a general practitioner is not told of a stay is told to the municipality that it was sent to."""
+    clock = StandingClock(datetime(2014, 3, 3, 10, 0, tzinfo=OSLO))
+    with site(tmp_path, clock, of=altered(region(), "sogndal", kind="gp")) as place:
+        more = {"encounter": "LS-1", "psychiatric": True}
+        told = place.stage.message(K.READY_FOR_DISCHARGE, receivers=("luster",), **more)
+        assert send(place, parse(told)).status_code == 200
+        shelves = place.stage.built.shelves
+        assert shelves.catch_up(60)
+        seen = []
+        for parties in (("luster",), ("sogndal", "luster")):
+            reader = Reader(shelves=shelves, eyes=Eyes(parties=parties), partner=None)
+            with place.stage.built.store.read() as tx:
+                seen.append(reader.search(tx, read_query("Encounter", [], zone=OSLO)).matches)
+    assert seen[0] == seen[1] != ()
 
 
 def test_an_identity_number_is_not_turned_into_its_pseudonym_for_who_has_no_such_patient(place: Site) -> None:
