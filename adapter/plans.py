@@ -90,6 +90,7 @@ class Plans:
         if before is None:
             raise NotFound("the content is gone: retention has removed it")
         _well_formed(given)
+        self._leads_to_its_own(tx, reader, before, given, row["patient"])
         actor, roles = _actor(reader, before, row)
         if kind == "Task":
             check_task(_bare(before), _bare(given), roles, reason_needed=not is_asked(before))
@@ -105,6 +106,25 @@ class Plans:
         if changed is None:
             raise NotFound("the changed resource cannot be read back")
         return changed
+
+    def _leads_to_its_own(
+        self, tx: Connection, reader: Reader, before: Resource, given: Resource, patient: str
+    ) -> None:
+        """Refused where a change would lead to another patient's data, or to what the caller cannot read."""
+        for target in sorted(set(_targets(given)) - set(_targets(before))):
+            kind, _, fhir_id = target.partition("/_history/")[0].partition("/")
+            if target.startswith("#") or (kind == "Organization" and self._is_party(fhir_id)):
+                continue
+            row = resources.seen(tx, reader.eyes, kind, fhir_id) if fhir_id else None
+            if row is None or row["patient"] != patient:
+                raise Refused(
+                    f"{given['resourceType']}: refer only to what the caller can read of this patient, "
+                    "as Goal/<id>",
+                    code="business-rule",
+                )
+
+    def _is_party(self, party_id: str) -> bool:
+        return self.shelves.register.open or self.shelves.register.party(party_id) is not None
 
     def _found(self, tx: Connection, reader: Reader, kind: str, fhir_id: str) -> Row:
         missing = "there is no such resource, or it is not for this caller"

@@ -4,6 +4,7 @@ Every look at a patient's data is written down, with who looked and how much was
 own entries as AuditEvents.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,14 +17,15 @@ from adapter.fhir.bundles import Resource
 from adapter.fhir.searching import Query, Term
 from adapter.fhir.serving import includes, references
 from adapter.messaging.register import Party
-from adapter.shelves import Shelves
+from adapter.shelves import PLANS, Shelves
 from adapter.store import cases as case_rows
-from adapter.store import resources
+from adapter.store import messages, resources
 from adapter.store.resources import Eyes, Wanted
 from adapter.store.statements import Row
 from adapter.store.tables import instant, microseconds
 
 _MOST_INCLUDED = 500
+_ROW = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +56,8 @@ class Reader:
             if party is not None:
                 return organization(party)
         if kind == "AuditEvent":
-            rows = self._accesses(tx, number=int(fhir_id) if fhir_id.isdigit() else -1, limit=1)
+            number = int(fhir_id) if _ROW.fullmatch(fhir_id) else -1
+            rows = self._accesses(tx, number=number, limit=1)
             return audit_event(rows[0]) if rows else None
         row = resources.seen(tx, self.eyes, kind, fhir_id)
         return self._content(tx, row) if row is not None else None
@@ -81,12 +84,21 @@ class Reader:
         return told
 
     def _may_see(self, tx: Connection, row: Row, version: Row) -> bool:
-        if row["shared"] or self.eyes.parties is None or version["id"] == row["version"]:
+        """What came after the newest on their shelf is not theirs; of a plan they see all of its past."""
+        if self.eyes.parties is None or version["id"] == row["version"]:
             return True
-        return version["id"] <= row["version"] and any(
+        if version["id"] > row["version"]:
+            return False
+        if row["shared"] and self._is_of_a_plan(tx, version):
+            return True
+        return any(
             self.eyes.sees(one.party, one.role)
             for one in self.shelves.audience_of(tx, version["message_row"])
         )
+
+    def _is_of_a_plan(self, tx: Connection, version: Row) -> bool:
+        message = messages.get(tx, version["message_row"])
+        return message is not None and message["type"] in PLANS
 
     def _content(self, tx: Connection, row: Row) -> Resource | None:
         return self.shelves.content(tx, *_version_and_name(row), self.eyes)

@@ -34,6 +34,7 @@ from adapter.inbox import Acceptance, Inbox
 from adapter.ledger import Ledger
 from adapter.messaging.delivery import SPARE, Leased, Reply
 from adapter.messaging.register import PLANS, Endpoint, Partner, Register
+from adapter.messaging.scopes import permits
 from adapter.outbox import Outbox
 from adapter.parcels import WEBHOOK
 from adapter.plans import Plans
@@ -315,7 +316,9 @@ def _subscriptions(settings: Settings, register: Register, alarms: Alarms, shelv
 
 
 def _shown(shelves: Shelves, tx: "Connection", partner: Partner | None, name: str) -> "Resource | None":
-    """The resource of that name, as a subscriber may read it."""
+    """The resource of that name, as a subscriber may read it; None where its scopes do not allow that."""
+    if partner is not None and not permits(partner.scopes, name.partition("/")[0], "r"):
+        return None
     while shelves.shelve(tx):
         pass
     eyes = Eyes(parties=partner.parties if partner else None, roles=partner.roles if partner else ())

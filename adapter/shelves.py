@@ -37,6 +37,7 @@ from adapter.fhir.bundles import (
 )
 from adapter.fhir.notices import event_kind, receivers_in
 from adapter.fhir.polled import TYPES as POLLED
+from adapter.fhir.protecting import is_protected, protected
 from adapter.fhir.serving import NOT_SERVED, led, references, renamed, same_content, tokens, values, versioned
 from adapter.fhir.wire import parse_again
 from adapter.mappings.known import named as dialect_named
@@ -238,6 +239,8 @@ class Shelves:
             return
         kind, _, fhir_id = name.partition("/")
         row = resources.named(tx, kind, fhir_id)
+        if row is not None and row["patient"] != told.patient:
+            return  # whoever has made up such an id: one patient's is never another's
         newest = row["version"] if row is not None else None
         resource_id = (
             row["id"] if row is not None else resources.add_resource(tx, kind, fhir_id, told.patient)
@@ -265,6 +268,8 @@ class Shelves:
     def _searched(self, content: Resource) -> Iterator[tuple[str, str]]:
         """What it is found by; the number of a person only by a keyed hash."""
         personal = content["resourceType"] in _OF_PEOPLE
+        if content["resourceType"] == "Patient" and is_protected(content):
+            yield resources.PROTECTED, "true"
         for name, system, value in tokens(content):
             if name == "identifier" and (personal or system in PERSON_SYSTEMS):
                 yield name, self.hashed(f"{system}|{value}")
@@ -306,8 +311,9 @@ class Shelves:
         found = self._bundle(tx, version["message_row"])
         if found is None:
             raise NotFound("the message that it stands in is gone: retention has removed it")
+        entries = self._as_of_now(tx, found)["entry"]
         return {
-            name: renamed(found.bundle["entry"][place]["resource"], name, found.ways)
+            name: renamed(entries[place]["resource"], name, found.ways)
             for place, name in found.names.items()
             if parties or not self._is_party(name)
         }
@@ -339,7 +345,7 @@ class Shelves:
         for resource in of_every_type(bundle, "CarePlan"):
             given = str(resource.get("id", ""))
             row = self._held_by(tx, "CarePlan", given.lower(), sender) or resources.named(
-                tx, "CarePlan", derived_id(given, sender, "CarePlan")
+                tx, "CarePlan", derived_id(given, sender, "CarePlan", patient)
             )
             newest = resources.version(tx, row["version"]) if row is not None else None
             if row is None or newest is None or row["patient"] != patient or newest["by"] == sender:
@@ -353,11 +359,17 @@ class Shelves:
         return None
 
     def _held_by(self, tx: Connection, kind: str, fhir_id: str, party: str) -> Row | None:
-        """The resource of that id, where it is on that party's shelf."""
+        """The resource of that id, where its newest version is on that party's shelf.
+
+        Who has left a plan holds an older one, and has no say in what became of it.
+        """
         row = resources.named(tx, kind, fhir_id)
-        if row is None or all(h["party"] != party for h in resources.holders(tx, row["id"])):
+        if row is None:
             return None
-        return row
+        newest = [
+            one["party"] for one in resources.holders(tx, row["id"]) if one["version"] == row["version"]
+        ]
+        return row if party in newest else None
 
     def organization_in(self, bundle: Bundle, party_id: str) -> Resource | None:
         """The Organization by which a message means that party."""
@@ -454,16 +466,29 @@ class Shelves:
         return f"{kind}/{self._own_id(tx, told, kind, given)}"
 
     def _own_id(self, tx: Connection, told: _Told, kind: str, given: str) -> str:
-        """The id that the sender gave, where it is ours already or free; else one made of it.
+        """The id that the sender gave, where it is free or the sender's to change; else one made of it.
 
-        An id of a sender's own making may hold anything, so only a UUID is kept as it is.
+        An id of a sender's own making may hold anything, so only a UUID is kept as it is. What is made of it
+        is of this patient only: a sender may number the parts of every plan from one.
         """
-        derived = derived_id(given, told.notice.sender, kind)
-        row = resources.named(tx, kind, given)
+        free = given.lower() if _is_uuid(given.lower()) else given
+        derived = derived_id(given, told.notice.sender, kind, told.patient)
+        row = resources.named(tx, kind, free)
         if row is None:
-            return given.lower() if _is_uuid(given.lower()) else derived
-        theirs = self._held_by(tx, kind, given, told.notice.sender) is not None
-        return given if theirs and row["patient"] == told.patient else derived
+            return free if _is_uuid(free) else derived
+        return free if self._may_change(tx, told, row) else derived
+
+    def _may_change(self, tx: Connection, told: _Told, row: Row) -> bool:
+        """Whether a message may bring the next version: its sender's own, or a part of a plan in a plan."""
+        held = self._held_by(tx, row["type"], row["fhir_id"], told.notice.sender)
+        newest = resources.version(tx, row["version"])
+        if held is None or newest is None or row["patient"] != told.patient:
+            return False
+        if newest["by"] == told.notice.sender:
+            return True
+        shelves = resources.holders(tx, row["id"])
+        shared = any(one["shared"] for one in shelves if one["party"] == told.notice.sender)
+        return told.notice.kind in PLANS and shared
 
     # --- made of the notice ---
 
@@ -581,7 +606,8 @@ class Shelves:
             return None
         item = found.bundle["entry"][place]
         if eyes is not None and eyes.parties and version["by"] not in eyes.parties:
-            seen = self._allowed(found.bundle, found.kind, eyes.parties[0])["entry"]
+            reader = self._reading_party(tx, version, eyes.parties)
+            seen = self._allowed(self._as_of_now(tx, found), found.kind, reader)["entry"]
             item = next((one for one in seen if one["fullUrl"] == item["fullUrl"]), None)
             if item is None:
                 return None
@@ -589,6 +615,25 @@ class Shelves:
         if made == ANSWERED:
             return self._with_question(tx, version["resource"], name, content)
         return content
+
+    def _reading_party(self, tx: Connection, version: Row, parties: Sequence[str]) -> str:
+        """As which of their parties they read a message: of several kinds, as the one that was addressed."""
+        known = (self.register.party(one) for one in parties)
+        if len({one.kind for one in known if one is not None}) < 2:
+            return parties[0]
+        addressed = (one.party for one in self.audience_of(tx, version["message_row"]))
+        return next((one for one in addressed if one in parties), parties[0])
+
+    def _as_of_now(self, tx: Connection, found: _Named) -> Bundle:
+        """The message, its Patient marked where the identity is protected by now, whatever it was then."""
+        places = [place for place, name in found.names.items() if name.startswith("Patient/")]
+        patients = {found.names[place].partition("/")[2] for place in places}
+        if not any(resources.is_protected(tx, one) for one in patients):
+            return found.bundle
+        entries = list(found.bundle["entry"])
+        for place in places:
+            entries[place] = entries[place] | {"resource": protected(entries[place]["resource"])}
+        return found.bundle | {"entry": entries}
 
     def _with_question(self, tx: Connection, resource_id: int, name: str, answer: Resource) -> Resource:
         """What the notice of readiness has asked, answered; the answer alone where there was no question."""
@@ -641,6 +686,16 @@ class Shelves:
             for oldest in list(self._bundles)[: max(0, len(self._bundles) - _REMEMBERED)]:
                 del self._bundles[oldest]
 
+    def _was_told(self, tx: Connection, eyes: Eyes, notice: Notice, message_row: int | None) -> bool:
+        """Whether they sent a notice or were addressed in it; a machine of one service, as that service."""
+        if eyes.parties is None:
+            return True
+        if not set(eyes.parties) & {notice.sender, *notice.receivers}:
+            return False
+        if not eyes.roles or message_row is None:
+            return not eyes.roles
+        return any(eyes.sees(one.party, one.role) for one in self.audience_of(tx, message_row))
+
     def _episode(self, tx: Connection, version: Row, eyes: Eyes) -> Resource | None:
         """The case as far as its reader was told of it up to that message."""
         case = case_rows.get(tx, version["case_id"])
@@ -653,7 +708,7 @@ class Shelves:
             if isinstance(fact, Notice):
                 if message_row is not None and message_row > version["message_row"]:
                     continue
-                if eyes.parties is None or set(eyes.parties) & {fact.sender, *fact.receivers}:
+                if self._was_told(tx, eyes, fact, message_row):
                     told.append(fact)
                     ids[fact.sender, fact.message_id] = case_id
         told += [

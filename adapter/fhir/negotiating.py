@@ -42,6 +42,9 @@ _OVER = frozenset(("completed", "failed", "cancelled", "entered-in-error"))
 _BY_THE_OWNER = words("status statusReason businessStatus executionPeriod note output lastModified meta text")
 """What the owner may change; the rest says what has been asked."""
 
+_BY_THE_REQUESTER = words("status statusReason businessStatus note lastModified meta text")
+"""What the requester may change once the owner has spoken, unless all of it is asked anew."""
+
 _FIXED = frozenset(("for", "requester", "authoredOn", "intent", "code", "basedOn", "encounter"))
 """What nobody may change: it would be another Task."""
 
@@ -66,6 +69,8 @@ def check_task(
         raise Refused(f"Task.status: from {was} this caller may go to: {said}", code="business-rule")
     if allowed == [OWNER]:
         _only_what_the_owner_may(before, after)
+    elif allowed == [REQUESTER] and now != "requested" and was not in ("draft", "requested"):
+        _nothing_in_the_owners_name(before, after)
     if now == "rejected" and was != now and reason_needed and "statusReason" not in after:
         raise Refused("Task.statusReason is required where a Task is declined", code="required")
     _proposal(before, after, allowed)
@@ -76,6 +81,19 @@ def _only_what_the_owner_may(before: Resource, after: Resource) -> None:
         if before.get(name) != after.get(name) and name not in _BY_THE_OWNER:
             raise Refused(
                 f"Task.{name} is the requester's to change; propose it in a note", code="business-rule"
+            )
+
+
+def _nothing_in_the_owners_name(before: Resource, after: Resource) -> None:
+    """Refused where what the owner has answered to, or the answer itself, would become something else."""
+    kept = (
+        _BY_THE_REQUESTER if before["status"] != after["status"] else _BY_THE_REQUESTER - {"businessStatus"}
+    )
+    for name in sorted(before.keys() | after.keys()):
+        if before.get(name) != after.get(name) and name not in kept:
+            raise Refused(
+                f"Task.{name}: its owner has answered to it as it was; ask anew, with the status requested",
+                code="business-rule",
             )
 
 

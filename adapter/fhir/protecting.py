@@ -65,6 +65,15 @@ def _protects(system: Any, code: Any) -> bool:
     return bool(system == _SWEDEN or (system == _ACT_CODE and code == "DEMO"))
 
 
+def protected(patient: Resource) -> Resource:
+    """The Patient, marked where it was not: what was told before counts as told of a protected person."""
+    if is_protected(patient):
+        return patient
+    meta = patient.get("meta") or {}
+    label = {"system": _CONFIDENTIALITY[0], "code": "R"}
+    return patient | {"meta": meta | {"security": [*(meta.get("security") or ()), label]}}
+
+
 def without_protected(resource: Resource) -> Resource:
     """The resource without address, telephone, next of kin and receiving place; itself where it has none.
 

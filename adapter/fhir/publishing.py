@@ -52,6 +52,7 @@ from adapter.fhir.negotiating import NEGOTIATION_SYSTEM, OTHER_DAY
 from adapter.fhir.notices import message_bundle
 from adapter.fhir.parts import FOCUS
 from adapter.fhir.receipts import DETAIL_SYSTEM, TAKEN_OVER, TAKEN_OVER_TEXT, receipt_bundle
+from adapter.fhir.sections import LANGUAGES
 from adapter.messaging.acknowledgement import Status
 from adapter.messaging.envelope import HER, Address
 
@@ -133,6 +134,7 @@ def definitions() -> dict[str, Resource]:
         _negotiations(),
     ]
     made += [_plan_kinds(), _team_roles(), _decliners()]
+    made.append(_discharge_document())
     made += [_message(code, word) for code, word in words.items()]
     made += [_extension(name) for name in EXTENSIONS]
     return {f"{resource['resourceType']}-{resource['id']}.json": resource for resource in made}
@@ -264,6 +266,36 @@ def _negotiations() -> Resource:
         "What the owner of a Task says to it beside its status: Task.businessStatus.",
         (OTHER_DAY, "Other day", "The owner proposes the day in Task.executionPeriod.start instead."),
     )
+
+
+def _discharge_document() -> Resource:
+    made = _canonical(
+        "OperationDefinition",
+        "discharge-document",
+        "Discharge document",
+        "The stay in one document, put together of what the caller may read of the case. It is made anew "
+        "with every call, and nothing is changed by it.",
+    )
+    return made | {
+        "kind": "operation",
+        "affectsState": False,
+        "code": "document",
+        "resource": ["EpisodeOfCare"],
+        "system": False,
+        "type": False,
+        "instance": True,
+        "parameter": [
+            _operand("profile", "in", "code", "both (the usual), eu-hdr or pacio-toc: what it conforms to."),
+            _operand(
+                "language", "in", "code", f"Of titles: {', '.join(LANGUAGES)}; en where it is left out."
+            ),
+            _operand("return", "out", "Bundle", "The document.", least=1),
+        ],
+    }
+
+
+def _operand(name: str, use: str, kind: str, text: str, *, least: int = 0) -> Resource:
+    return {"name": name, "use": use, "min": least, "max": "1", "documentation": text, "type": kind}
 
 
 def _message(code: str, word: dict[str, str]) -> Resource:

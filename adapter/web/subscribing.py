@@ -119,6 +119,7 @@ class Subscribing:
                 reason = "a fault of the adapter; nothing is done: tell its operators"
                 return _refusal("exception", reason, request, status=500)
 
+        answered.__name__ = answering.__name__
         return answered
 
     async def _write(self, unit: Callable[[Connection], T]) -> T:
@@ -362,7 +363,10 @@ def _links(
 
 
 async def _not_so(request: Request, partner: Partner | None) -> Response:
-    return _refusal("not-supported", "there is no such interaction at this address", request, status=405)
+    answer = _refusal("not-supported", "there is no such interaction at this address", request, status=405)
+    of_one = "id" in request.path_params and "$" not in request.url.path
+    answer.headers["Allow"] = "DELETE, GET, PUT" if of_one else "GET, POST"
+    return answer
 
 
 def _refusal(code: str, reason: str, request: Request, *, status: int | None = None) -> Response:

@@ -54,10 +54,12 @@ def site(
     evaluation: bool = False,
     of: Region | None = None,
     scopes: str | None = None,
+    others: tuple[Partner, ...] = (),
     **settings: object,
 ) -> Iterator[Site]:
-    """An adapter on a free port with partners of Helse Førde and Luster; nothing in it moves by itself."""
-    chosen = Settings(store=f"sqlite:///{folder}/store.db", port=0, **settings)  # type: ignore[arg-type]
+    """An adapter on a free port with partners of Helse Førde, Luster and others; nothing moves by itself."""
+    usual: dict[str, object] = {"store": f"sqlite:///{folder}/store.db", "port": 0}
+    chosen = Settings(**(usual | settings))  # type: ignore[arg-type]
     known = of or region()
     parties = {"helse-foerde": ("laerdal-sjukehus",), "luster-drift": ("luster",)}
     partners = tuple(
@@ -69,7 +71,7 @@ def site(
         )
         for name, token in TOKENS.items()
     )
-    known = known.model_copy(update={"register_": replace(known.register_, partners=partners)})
+    known = known.model_copy(update={"register_": replace(known.register_, partners=(*partners, *others))})
     built = stations(chosen, region=None if evaluation else known, clock=clock)
     post = FakePost(answer=taken())
     transports = dict.fromkeys(("fhir", "directory", "webhook"), post)

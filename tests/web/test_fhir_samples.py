@@ -129,7 +129,9 @@ def the_name(place: Site, resource: Resource) -> str:
         (found,) = search(place, kind)
         return f"{kind}/{found['id']}"
     is_uuid = len(given) == 36 and given.count("-") == 4
-    return f"{kind}/{given if is_uuid else derived_id(given, 'laerdal-sjukehus', kind)}"
+    (patient,) = search(place, "Patient")
+    made = derived_id(given, "laerdal-sjukehus", kind, patient["id"])
+    return f"{kind}/{given if is_uuid else made}"
 
 
 def search(place: Site, kind: str) -> list[Resource]:

@@ -23,10 +23,14 @@ pytestmark = pytest.mark.slow
 
 K = NoticeKind
 AUTHORIZATION = {"Authorization": f"Bearer {TOKENS['luster-drift']}"}
-EVERYTHING = [
-    (method, path) for path, known in paths().items() for method in known if method in ("get", "post", "put")
+METHODS = ("get", "post", "put", "delete")
+EVERYTHING = [(method, path) for path, known in paths().items() for method in known if method in METHODS]
+BESIDE_TYPES = ("/Subscription", "/token", "/.well-known", "/EpisodeOfCare/{id}/$document")
+OF_ONE_TYPE = [
+    (method, path)
+    for method, path in EVERYTHING
+    if path[1:5] == "Task" or path[1:2] in "$mo" or path.startswith(BESIDE_TYPES)
 ]
-OF_ONE_TYPE = [(method, path) for method, path in EVERYTHING if path[1:5] == "Task" or path[1:2] in "$mo"]
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """`EpisodeOfCare/…/$document`: the stay in one document, made of what the caller may read of it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -20,16 +20,20 @@ def discharge_document_of(
     episode: Resource,
     *,
     asked: Mapping[str, str],
+    may_read: Callable[[str], bool],
     now: datetime,
     document_id: str,
 ) -> Bundle:
     """The document of a case; `asked` may name `profile` and `language`.
 
+    `may_read` says of a type whether the caller's scopes allow it: what they do not is left out.
+
     Raises Turned where they are not known, or where nothing of the stay can be read.
     """
     profile = _one_of(asked, "profile", PROFILES, "both")
     language = _one_of(asked, "language", LANGUAGES, "en")
-    found = reader.of_case(tx, int(episode["id"].removeprefix("case-")))
+    everything = reader.of_case(tx, int(episode["id"].removeprefix("case-")))
+    found = [one for one in everything if may_read(one["resourceType"])]
     patient = _last(found, "Patient")
     encounter = _last(found, "Encounter")
     hospital = _organization(reader, tx, episode)

@@ -6,7 +6,7 @@ so that nobody learns of a patient by asking.
 
 import re
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from time import monotonic
@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlencode
 import structlog
 from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -25,8 +25,10 @@ from adapter.fhir.bundles import Resource
 from adapter.fhir.searching import Query, cursor, read_query
 from adapter.fhir.serving import TYPES
 from adapter.fhir.shape import resource_class
+from adapter.fhir.subscriptions import resource_in
 from adapter.fhir.wire import JSON, XML, loads, parse, parse_resource, to_json
 from adapter.messaging.envelope import PERSON_SYSTEMS, masked
+from adapter.messaging.register import Partner
 from adapter.plans import Conflict, Plans
 from adapter.readers import Page, Reader, patient_of
 from adapter.shelves import Shelves
@@ -60,6 +62,8 @@ CATCH_UP_WITHIN = 5.0
 _TURNING_AWAY = ("_elsewhere", "_not_so")  # routes that only say what else can be done
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
+_OF_THE_CALLER = (b"authorization", b"host", b"prefer", b"origin", b"sec-fetch-site")
+"""Headers of a batch that hold for each of its requests; what is said of a version does not."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,8 +137,7 @@ class FhirEndpoint:
 
         async def told(request: Request) -> Response:
             try:
-                posted = request.method == "POST" and not request.url.path.endswith("$document")
-                form = await _form(request) if posted else ()
+                form = await _posted(request) if request.method == "POST" else ()
                 asked = Asked(pairs=(*request.query_params.multi_items(), *form))
                 media = wanted(request, asked.pairs)
                 return await run_in_threadpool(self._in_store, request, act, asked, media)
@@ -143,8 +146,7 @@ class FhirEndpoint:
             except MessageError as problem:
                 return refusal(request, turned(problem))
             except StoreError as error:
-                later = Turned(503, "transient", f"try again: {error}", headers={"Retry-After": "5"})
-                return refusal(request, later)
+                return refusal(request, _later(error))
 
         return self._timed(act.__name__.strip("_"), told)
 
@@ -157,14 +159,12 @@ class FhirEndpoint:
             started = monotonic()
             try:
                 response = await act(request)
+            except ClientDisconnect:
+                response = Response(status_code=400)
             except Exception as error:  # noqa: BLE001  # its text may hold a patient's data, and must not reach a log
-                place = traceback.extract_tb(error.__traceback__)[-1]
-                where = f"{place.filename}:{place.lineno}"
-                log.error("a request could not be answered", what=what, error=type(error).__name__, at=where)
-                reason = "a fault of the adapter; nothing is changed: tell the adapter's operators"
-                response = refusal(request, Turned(500, "exception", reason))
+                response = refusal(request, _fault(what, error))
             seconds = monotonic() - started
-            partner = self.doorkeeper.partner(request)
+            partner = self._partner(request)
             self.served(what, response.status_code, seconds)
             log.info(
                 "fhir",
@@ -176,6 +176,13 @@ class FhirEndpoint:
             return response
 
         return answer
+
+    def _partner(self, request: Request) -> Partner | None:
+        """Who has asked, for the log; nobody where the store cannot say."""
+        try:
+            return self.doorkeeper.partner(request)
+        except StoreError:
+            return None
 
     def _in_store(
         self, request: Request, act: Callable[[Reading, "Asked"], Response], asked: "Asked", media: str
@@ -272,7 +279,7 @@ class FhirEndpoint:
     def _document(self, at: Reading, asked: "Asked") -> Response:
         """The case as a discharge document: what the caller may read of it, put together now."""
         fhir_id = at.request.path_params["id"]
-        episode = at.reader.read(at.tx, "EpisodeOfCare", fhir_id)
+        episode = at.reader.read(at.tx, "EpisodeOfCare", fhir_id) if _ID.fullmatch(fhir_id) else None
         if episode is None:
             self._looked(at, "document", fhir_id, [], kind="EpisodeOfCare")
             raise _not_there()
@@ -281,6 +288,7 @@ class FhirEndpoint:
             at.tx,
             episode,
             asked=dict(asked.pairs),
+            may_read=lambda kind: at.caller.may(kind, "r"),
             now=self.clock(),
             document_id=self.plans.new_id(),
         )
@@ -313,8 +321,7 @@ class FhirEndpoint:
         except NotFound:
             return refusal(request, _not_there())
         except StoreError as error:
-            later = Turned(503, "transient", f"try again: {error}", headers={"Retry-After": "5"})
-            return refusal(request, later)
+            return refusal(request, _later(error))
         return written(changed, media, headers=versioned_headers(changed, self.base(request)))
 
     def _changed(self, caller: Caller, given: Resource, number: int) -> Resource:
@@ -345,7 +352,8 @@ class FhirEndpoint:
         return written(self._searchset(at, asked, query, page), at.media)
 
     def _searchset(self, at: Reading, asked: "Asked", query: Query, page: Page) -> Resource:
-        said = [self._sayable(n, v) for n, v in asked.pairs if n not in (*query.ignored, "_cursor")]
+        known = page.patients
+        said = [self._sayable(n, v, known) for n, v in asked.pairs if n not in (*query.ignored, "_cursor")]
         here = f"{at.base}/{query.kind}"
         link = [{"relation": "self", "url": _url(here, said)}]
         if page.after is not None:
@@ -361,12 +369,16 @@ class FhirEndpoint:
             entries.append(ignored(query.ignored))
         return bundle | ({"entry": entries} if entries else {})
 
-    def _sayable(self, name: str, value: str) -> tuple[str, str]:
-        """A parameter as it may stand in a link: a person's number only as its hash, or as the patient."""
+    def _sayable(self, name: str, value: str, known: Collection[str]) -> tuple[str, str]:
+        """A parameter as it may stand in a link: a person's number only as its hash, or as the patient.
+
+        Under which name somebody is `known` here is told to those only who have found something of theirs.
+        """
         parts = value.split(",")
         if name in ("patient.identifier", "subject.identifier"):
-            pairs = [part.rpartition("|")[::2] for part in parts]
-            return "patient", ",".join(self.shelves.patient_at(*pair) for pair in pairs)
+            patients = {part: self.shelves.patient_at(*part.rpartition("|")[::2]) for part in parts}
+            found = [one if one in known else self.shelves.hashed(part) for part, one in patients.items()]
+            return "patient", ",".join(found)
         if name == "identifier":
             return name, ",".join(self._without_number(part) for part in parts)
         return name, value
@@ -396,6 +408,8 @@ class FhirEndpoint:
             return refusal(request, found)
         except MessageError as problem:
             return refusal(request, turned(problem))
+        except StoreError as error:
+            return refusal(request, _later(error))
         made = {"resourceType": "Bundle", "type": "batch-response"}
         return written(made | ({"entry": answers} if answers else {}), media)
 
@@ -407,7 +421,9 @@ class FhirEndpoint:
         except MessageError as problem:
             return failed(turned(problem))
         except StoreError as error:
-            return failed(Turned(503, "transient", f"try again: {error}"))
+            return failed(_later(error))
+        except Exception as error:  # noqa: BLE001  # its text may hold a patient's data; the others are answered
+            return failed(_fault("batch", error))
         return response
 
     def _answer_to(self, request: Request, number: int, item: Any) -> Resource:
@@ -424,6 +440,7 @@ class FhirEndpoint:
             "path_params": names,
             "query_string": b"",
             "method": "GET",
+            "headers": [pair for pair in request.scope["headers"] if pair[0] in _OF_THE_CALLER],
         }
         inner = Request(scope)
         asking = Asked(pairs=tuple(parse_qsl(query, keep_blank_values=True)))
@@ -466,6 +483,22 @@ async def limited(request: Request) -> bytes:
             raise Turned(413, "too-long", f"more than {MOST_BYTES} bytes; send less at once")
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+async def _posted(request: Request) -> tuple[tuple[str, str], ...]:
+    """What is asked in the body: a form of a search, or the Parameters of an operation."""
+    if not request.url.path.endswith("$document"):
+        return await _form(request)
+    body = await limited(request)
+    if not body.strip():
+        return ()
+    given = resource_in(body, _resource_media(request), "Parameters")
+    pairs = ((one["name"], _first_value(one)) for one in given.get("parameter") or ())
+    return tuple((name, value) for name, value in pairs if value is not None)
+
+
+def _first_value(parameter: Resource) -> str | None:
+    return next((v for k, v in parameter.items() if k.startswith("value") and isinstance(v, str)), None)
 
 
 async def _form(request: Request) -> tuple[tuple[str, str], ...]:
@@ -513,6 +546,20 @@ def _name(request: Request) -> tuple[str, str]:
     if not _ID.fullmatch(fhir_id):
         raise _not_there()
     return request.path_params["kind"], fhir_id
+
+
+def _fault(what: str, error: Exception) -> Turned:
+    """What is answered where we have failed; the log has the place, and never what was asked."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{place.filename}:{place.lineno}"
+    log.error("a request could not be answered", what=what, error=type(error).__name__, at=where)
+    return Turned(
+        500, "exception", "a fault of the adapter; nothing is changed: tell the adapter's operators"
+    )
+
+
+def _later(error: StoreError) -> Turned:
+    return Turned(503, "transient", f"try again: {error}", headers={"Retry-After": "5"})
 
 
 def _not_there() -> Turned:

@@ -8,9 +8,13 @@ from typing import Any
 
 from adapter.fhir.publishing import VERSION
 from adapter.fhir.searching import MOST
+from adapter.fhir.sections import LANGUAGES
 from adapter.fhir.serving import TYPES, includes
 from adapter.fhir.wire import JSON, XML
+from adapter.messaging.subscribing import Content, State
 from adapter.web.fhir.capability import UNVERSIONED, UPDATED, search_params
+from adapter.web.fhir.documents import PROFILES
+from adapter.web.smart.endpoint import JWT_BEARER
 
 Node = dict[str, Any]
 
@@ -33,6 +37,8 @@ _PATTERNS = {"token": _TOKEN, "reference": _REFERENCE, "date": _DATE}
 
 _WHY = {
     200: "done",
+    201: "made; Location says where it is",
+    204: "gone",
     202: "kept, and held until our own data is right; the receipt follows",
     304: "it is still the version that If-None-Match names",
     400: "the request or its content is wrong; diagnostics say what, expression says where",
@@ -47,6 +53,7 @@ _WHY = {
     415: f"Content-Type is neither {JSON} nor {XML}",
     422: "understood, and not taken; diagnostics say why",
     428: "If-Match is missing",
+    429: "too many at once; try again",
     503: "not now; try again",
 }
 _DOOR = (400, 401, 403, 406, 503)
@@ -63,12 +70,13 @@ def openapi(base: str) -> Node:
             f"clients are told the same by {base}/metadata; docs/fhir-endpoint.md says it in words.",
         },
         "servers": [{"url": base}],
-        "security": [{"bearer": []}, {"certificate": []}],
+        "security": [{"bearer": []}, {"certificate": []}, {"smart": []}],
         "paths": paths(),
         "components": {
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "certificate": {"type": "mutualTLS"},
+                "smart": _smart(base),
             },
             "schemas": _schemas(),
         },
@@ -83,10 +91,15 @@ def paths() -> dict[str, Node]:
         "/openapi.json": {"get": _document()},
         "/$process-message": {"post": _process_message()},
         "/": {"post": _batch()},
+        "/EpisodeOfCare/{id}/$document": {
+            "parameters": [_id()],
+            "get": _discharge_document("get"),
+            "post": _discharge_document("post"),
+        },
     }
     for kind in kinds:
         made |= _of_type(kind)
-    return made
+    return made | signing_in() | subscriptions()
 
 
 def _of_type(kind: str) -> dict[str, Node]:
@@ -105,6 +118,148 @@ def _of_type(kind: str) -> dict[str, Node]:
         f"/{kind}/{{id}}/_history": {"parameters": [_id()], "get": _history(kind)},
         f"/{kind}/{{id}}/_history/{{version}}": {"parameters": [_id(), version], "get": _vread(kind)},
     }
+
+
+# --- signing in (SMART Backend Services) -------------------------------------------------------------------
+
+
+def _smart(base: str) -> Node:
+    scopes = {
+        "system/*.cruds": "everything that the partner may do",
+        "system/*.rs": "read and search",
+        "system/Bundle.c": "send messages",
+    }
+    return {
+        "type": "oauth2",
+        "description": "SMART Backend Services: the client signs an assertion with its registered key.",
+        "flows": {"clientCredentials": {"tokenUrl": f"{base}/token", "scopes": scopes}},
+    }
+
+
+def signing_in() -> dict[str, Node]:
+    """Where a client learns how to sign in, and where it does."""
+    return {
+        "/.well-known/smart-configuration": {
+            "get": {
+                "operationId": "smart-configuration",
+                "summary": "What a client must know to sign in",
+                "security": [],
+                "responses": {"200": _plain(200, _object("token_endpoint", "capabilities"))},
+            }
+        },
+        "/token": {"post": _token()},
+    }
+
+
+def _token() -> Node:
+    refusal = _object("error", "error_description")
+    form = _object("grant_type", "client_assertion_type", "client_assertion")
+    form["properties"] |= {
+        "grant_type": {"const": "client_credentials"},
+        "client_assertion_type": {"const": JWT_BEARER},
+        "client_id": {"type": "string"},
+        "scope": {"type": "string", "examples": ["system/Task.rs"]},
+    }
+    given = _object("access_token", "token_type", "scope")
+    given["properties"]["expires_in"] = {"type": "integer"}
+    refused = {str(status): _plain(status, refusal) for status in (400, 403, 405, 408, 413, 429, 503)}
+    return {
+        "operationId": "token",
+        "summary": "Ask for an access token; refusals are those of RFC 6749 section 5.2",
+        "security": [],
+        "requestBody": {"required": True, "content": {FORM: {"schema": form}}},
+        "responses": {"200": _plain(200, given), **refused},
+    }
+
+
+def _plain(status: int, schema: Node) -> Node:
+    return {"description": _WHY[status], "content": {"application/json": {"schema": schema}}}
+
+
+def _object(*required: str) -> Node:
+    properties = {name: {"type": "array" if name == "capabilities" else "string"} for name in required}
+    return {"type": "object", "properties": properties, "required": list(required)}
+
+
+# --- subscriptions ----------------------------------------------------------------------------------------
+
+
+def subscriptions() -> dict[str, Node]:
+    """What can be done with a Subscription (HL7 Subscriptions R5 Backport for R4)."""
+    one: Node = {"parameters": [_id()]}
+    states = [
+        _parameter("id", "query", {"type": "string", "pattern": _IDS}),
+        _parameter("status", "query", {"enum": [state.value for state in State]}),
+    ]
+    return {
+        "/Subscription": {"get": _subscribed(), "post": _subscribe()},
+        "/Subscription/$status": _asked("subscriptions-status", "Where subscriptions stand", states),
+        "/Subscription/{id}": one
+        | {
+            "get": _operation(
+                "read-Subscription", "Read Subscription", "Subscription", [_format()], _OF_SUBSCRIPTION
+            ),
+            "put": _resubscribe(),
+            "delete": _unsubscribe(),
+        },
+        "/Subscription/{id}/$status": one | _asked("subscription-status", "Where it stands", []),
+        "/Subscription/{id}/$events": one | _asked("subscription-events", "What it has told", _events()),
+    }
+
+
+_OF_SUBSCRIPTION = (400, 401, 403, 404, 503)
+
+
+def _subscribed() -> Node:
+    number = {"type": "integer", "minimum": 0, "maximum": 999_999_999}
+    known = [
+        _format(),
+        _parameter("_id", "query", {"type": "string", "pattern": _IDS}),
+        _parameter("status", "query", {"type": "string", "enum": [state.value for state in State]}),
+        _parameter("criteria", "query", {"type": "string"}),
+        _parameter("url", "query", {"type": "string", "format": "uri"}),
+        _parameter("_count", "query", number),
+        _parameter("_offset", "query", number),
+    ]
+    refused = (400, 401, 403, 422, 503)
+    return _operation("search-Subscription", "Search one's own subscriptions", "Bundle", known, refused)
+
+
+def _subscribe() -> Node:
+    refused = (400, 401, 403, 413, 415, 422, 503)
+    made = _operation("create-Subscription", "Subscribe", None, [_format()], refused)
+    made["responses"]["201"] = {"description": _WHY[201], "content": _contents(_ref("Subscription"))}
+    return made | {"requestBody": _body(_ref("Subscription"))}
+
+
+def _resubscribe() -> Node:
+    match = _parameter("If-Match", "header", {"type": "string", "pattern": _ETAG})
+    refused = (*_OF_SUBSCRIPTION, 412, 413, 415, 422)
+    made = _operation("update-Subscription", "Change", "Subscription", [_format(), match], refused)
+    return made | {"requestBody": _body(_ref("Subscription"))}
+
+
+def _unsubscribe() -> Node:
+    made = _operation("delete-Subscription", "Be told no more", None, [_format()], _OF_SUBSCRIPTION)
+    made["responses"]["204"] = {"description": _WHY[204]}
+    return made
+
+
+def _events() -> list[Node]:
+    number = {"type": "integer", "minimum": 1, "maximum": 999_999_999}
+    return [
+        _parameter("eventsSinceNumber", "query", number),
+        _parameter("eventsUntilNumber", "query", number),
+        _parameter("content", "query", {"enum": [content.value for content in Content]}),
+    ]
+
+
+def _asked(name: str, summary: str, known: list[Node]) -> Node:
+    """An operation that may be asked either way: with parameters in the address, or with Parameters."""
+    refused = (*_OF_SUBSCRIPTION, 422)
+    got = _operation(name, summary, "Bundle", [_format(), *known], refused)
+    posted = _operation(f"{name}-posted", summary, "Bundle", [_format(), *known], (*refused, 413, 415))
+    return {"get": got, "post": posted | {"requestBody": _body(_ref("Parameters")) | {"required": False}}}
 
 
 # --- operations -------------------------------------------------------------------------------------------
@@ -139,6 +294,19 @@ def _process_message() -> Node:
 def _batch() -> Node:
     made = _operation("batch", "Reads and searches, many at once", "Bundle", [_format()], (*_DOOR, 413, 422))
     return made | {"requestBody": _body({"allOf": [_ref("Bundle"), _of_bundle("batch")]})}
+
+
+def _discharge_document(method: str) -> Node:
+    known = [
+        _parameter("profile", "query", {"enum": list(PROFILES)}),
+        _parameter("language", "query", {"enum": sorted(LANGUAGES)}),
+    ]
+    summary = "The stay in one document, of what the caller may read of it"
+    refused = (*_DOOR, 404, *((408, 413, 415) if method == "post" else ()))
+    made = _operation(f"document-{method}", summary, "Bundle", [_format(), *known], refused)
+    if method == "post":
+        made["requestBody"] = _body(_ref("Parameters")) | {"required": False}
+    return made
 
 
 def _search(kind: str) -> Node:
@@ -261,12 +429,17 @@ def _of_bundle(kind: str) -> Node:
 
 
 def _schemas() -> Mapping[str, Node]:
-    kinds = sorted((*TYPES, *UNVERSIONED, "CapabilityStatement", "OperationOutcome", "Bundle"))
+    others = ("CapabilityStatement", "OperationOutcome", "Bundle", "Parameters", "Subscription")
+    kinds = sorted((*TYPES, *UNVERSIONED, *others))
     made = {kind: _shape(kind) for kind in kinds}
     for kind in UPDATED:
         made[kind] = _shape(kind, status={"type": "string"}, intent={"type": "string"})
     made["Bundle"] = _shape("Bundle", type={"type": "string"}, entry=_list(minimum=1))
     made["OperationOutcome"] = _shape("OperationOutcome", issue=_list(minimum=1))
+    made["Parameters"] = _shape("Parameters", parameter=_list(minimum=1))
+    made["Subscription"] = _shape(
+        "Subscription", status={"type": "string"}, criteria={"type": "string"}, channel={"type": "object"}
+    )
     return made | {"Answer": {"anyOf": [_ref("Bundle"), _ref("OperationOutcome")]}}
 
 
