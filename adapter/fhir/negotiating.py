@@ -5,7 +5,10 @@ requester asks, asks anew, takes a proposal and calls off. An accepted Task make
 plan's CareTeam.
 """
 
+import re
 from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
 
 from adapter.errors import Refused
 from adapter.fhir.bundles import CANONICAL, Resource
@@ -45,11 +48,17 @@ _BY_THE_OWNER = words("status statusReason businessStatus executionPeriod note o
 _FIXED = frozenset(("for", "requester", "authoredOn", "intent", "code", "basedOn", "encounter"))
 """What nobody may change: it would be another Task."""
 
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
+
 
 def check_task(
     before: Resource, after: Resource, roles: Iterable[str], *, reason_needed: bool = True
 ) -> None:
-    """Refused unless somebody in these roles (owner, requester) may make `before` into `after`."""
+    """Refused unless somebody in these roles (owner, requester) may make `before` into `after`.
+
+    An instant that is written in another way (`Z` for `+00:00`, as XML and many clients have it) is the same.
+    """
+    before, after = _as_meant(before), _as_meant(after)
     for name in sorted(_FIXED):
         if before.get(name) != after.get(name):
             raise Refused(
@@ -69,6 +78,20 @@ def check_task(
     if now == "rejected" and was != now and reason_needed and "statusReason" not in after:
         raise Refused("Task.statusReason is required where a Task is declined", code="required")
     _proposal(before, after, allowed)
+
+
+def _as_meant(value: Any) -> Any:
+    """The value with every instant in it as a point in time, for comparing only."""
+    if isinstance(value, dict):
+        return {name: _as_meant(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_as_meant(one) for one in value]
+    if isinstance(value, str) and _INSTANT.fullmatch(value):
+        try:
+            return datetime.fromisoformat(value).astimezone(UTC)
+        except (ValueError, OverflowError):  # a leap second, or the first and last day of all
+            return value
+    return value
 
 
 def _only_what_the_owner_may(before: Resource, after: Resource) -> None:
