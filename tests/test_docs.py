@@ -27,12 +27,14 @@ from starlette.routing import Route
 
 from adapter.cli import app
 from adapter.config import Settings, load, load_region
+from adapter.config.region import IDENTIFIER_SYSTEMS
 from adapter.discharge.agreement import agreement, countries, country, read_accord
 from adapter.discharge.law import told
 from adapter.discharge.ledger import EntryKind, EntryState
 from adapter.discharge.notices import NoticeKind
 from adapter.discharge.pathways import read_own
 from adapter.discharge.rulefile import Table
+from adapter.fhir.bundles import EXTENSIONS
 from adapter.messaging.delivery import DeliveryState
 from adapter.runtime import Adapter, stations
 from adapter.store import Store
@@ -135,6 +137,19 @@ def in_any_order(text: str) -> list[str]:
 def test_the_region_shown_to_a_newcomer_is_the_one_in_the_fixtures() -> None:
     (shown,) = blocks_after("region", page("onboarding-a-partner.md"))
     assert shown == (ROOT / "fixtures" / "regions" / "laerdal-alone.toml").read_text()
+
+
+def test_the_short_names_of_identifiers_are_written_out() -> None:
+    (table,) = re.findall(r"<!-- systems -->\n(.*?)\n\n", page("onboarding-a-partner.md"), re.DOTALL)
+    assert dict(re.findall(r"\| `(\w+)` \| `(\S+)` \|", table)) == IDENTIFIER_SYSTEMS
+
+
+def test_every_extension_is_told_with_the_type_of_its_value() -> None:
+    section = page("fhir-messages.md").split("\n## Extensions\n", 1)[1].split("\n## ", 1)[0]
+    told: dict[str, tuple[str, str]] = {}
+    for names, on, kind in re.findall(r"^\| (`.*?) \| (\S+) \| `value(\w+)` \|", section, re.MULTILINE):
+        told |= dict.fromkeys(re.findall(r"`([\w-]+)`", names), (kind, on))
+    assert told == EXTENSIONS
 
 
 COUNTRY = {"Samarbeidsavtale": "norway", "Överenskommelse": "sweden"}

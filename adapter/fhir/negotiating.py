@@ -5,7 +5,10 @@ requester asks, asks anew, takes a proposal and calls off. An accepted Task make
 plan's CareTeam.
 """
 
+import re
 from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
 
 from adapter.errors import Refused
 from adapter.fhir.bundles import CANONICAL, Resource
@@ -48,11 +51,17 @@ _BY_THE_REQUESTER = words("status statusReason businessStatus note lastModified 
 _FIXED = frozenset(("for", "requester", "authoredOn", "intent", "code", "basedOn", "encounter"))
 """What nobody may change: it would be another Task."""
 
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
+
 
 def check_task(
     before: Resource, after: Resource, roles: Iterable[str], *, reason_needed: bool = True
 ) -> None:
-    """Refused unless somebody in these roles (owner, requester) may make `before` into `after`."""
+    """Refused unless somebody in these roles (owner, requester) may make `before` into `after`.
+
+    An instant that is written in another way (`Z` for `+00:00`, as XML and many clients have it) is the same.
+    """
+    before, after = _as_meant(before), _as_meant(after)
     for name in sorted(_FIXED):
         if before.get(name) != after.get(name):
             raise Refused(
@@ -76,6 +85,20 @@ def check_task(
     _proposal(before, after, allowed)
 
 
+def _as_meant(value: Any) -> Any:
+    """The value with every instant in it as a point in time, for comparing only."""
+    if isinstance(value, dict):
+        return {name: _as_meant(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_as_meant(one) for one in value]
+    if isinstance(value, str) and _INSTANT.fullmatch(value):
+        try:
+            return datetime.fromisoformat(value).astimezone(UTC)
+        except (ValueError, OverflowError):  # a leap second, or the first and last day of all
+            return value
+    return value
+
+
 def _only_what_the_owner_may(before: Resource, after: Resource) -> None:
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) != after.get(name) and name not in _BY_THE_OWNER:
@@ -89,6 +112,8 @@ def _nothing_in_the_owners_name(before: Resource, after: Resource) -> None:
     kept = (
         _BY_THE_REQUESTER if before["status"] != after["status"] else _BY_THE_REQUESTER - {"businessStatus"}
     )
+    if after["status"] == "accepted" and proposes_other_day(before):
+        kept |= {"restriction"}  # by when it is wanted follows the day that was proposed
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) != after.get(name) and name not in kept:
             raise Refused(

@@ -319,9 +319,10 @@ def _extensions_as_published(extensions: list[Resource]) -> None:
         name = url[len(EXTENSION_BASE) :]
         if name not in EXTENSIONS:
             raise Refused("an extension of ours is not among those that are published", code="extension")
-        value = item.get(f"value{EXTENSIONS[name][0]}")
+        expected = f"value{EXTENSIONS[name][0]}"
+        value = item.get(expected)
         if value is None:
-            raise Refused(f"the extension `{name}` has no value of its type", code="extension")
+            raise Refused(f"the extension `{name}` has no {expected}, which is its type", code="extension")
         if name == "standing" and value not in _STANDINGS:
             raise _not_a_code("the extension `standing`")
 

@@ -53,6 +53,12 @@ _MEDIA = ("application/fhir+json", "application/fhir+xml", "application/json", "
 _FORMATS = {"json": JSON, "application/json": JSON, JSON: JSON, "xml": XML, "application/xml": XML}
 _FORMATS |= {"text/xml": XML, XML: XML}
 
+_ALWAYS = frozenset(("_format",))
+_SEARCHED = _ALWAYS | {"_count", "_id", "_offset", "criteria", "status", "url"}
+_OF_STATUSES = _ALWAYS | {"id", "status"}
+_OF_EVENTS = _ALWAYS | {"content", "eventsSinceNumber", "eventsUntilNumber"}
+"""What may be asked. The rest is refused: a filter dropped in silence shows more than was asked for."""
+
 T = TypeVar("T")
 Answering = Callable[[Request, Partner | None], Awaitable[Response]]
 
@@ -162,7 +168,7 @@ class Subscribing:
 
     async def _search(self, request: Request, partner: Partner | None) -> Response:
         rows = await self._look(lambda tx: self.subscribers.listed(tx, partner))
-        asked = _asked(request.query_params.multi_items())
+        asked = _known(_asked(request.query_params.multi_items()), _SEARCHED, "Subscription")
         found = [one for one in map(self.subscribers.read, rows) if _matches(one, asked)]
         count = min(_whole(asked, "_count", PAGE), LARGEST_PAGE)
         start = _whole(asked, "_offset", 0)
@@ -172,7 +178,7 @@ class Subscribing:
     # --- operations ---
 
     async def _statuses(self, request: Request, partner: Partner | None) -> Response:
-        asked = await _parameters(request)
+        asked = _known(await _parameters(request), _OF_STATUSES)
         rows = await self._look(lambda tx: self.subscribers.listed(tx, partner))
         ids, states = asked.get("id"), asked.get("status")
         if states is not None and not set(states) <= set(State):
@@ -191,7 +197,7 @@ class Subscribing:
         return self._bundle([self.subscribers.status(row)], request, total=1, links=links)
 
     async def _events(self, request: Request, partner: Partner | None) -> Response:
-        asked, name = await _parameters(request), request.path_params["id"]
+        asked, name = _known(await _parameters(request), _OF_EVENTS), request.path_params["id"]
         since = _whole(asked, "eventsSinceNumber", 1)
         until = _whole(asked, "eventsUntilNumber", LATEST)
         content = _content(asked)
@@ -218,7 +224,7 @@ class Subscribing:
             "Last-Modified": format_datetime(row["updated_at"].astimezone(UTC), usegmt=True),
         }
         if status == 201:
-            headers["Location"] = f"{here}/_history/{row['version']}"
+            headers["Location"] = here  # older versions are not kept
         if request.method != "GET" and "return=minimal" in request.headers.get("prefer", ""):
             return Response(status_code=status, headers=headers)
         return _answer(self.subscribers.read(row), request, status=status, headers=headers)
@@ -308,6 +314,17 @@ def _asked(items: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     for name, value in items:
         found.setdefault(name, []).extend([value] if name == "criteria" else value.split(","))
     return found
+
+
+def _known(
+    asked: dict[str, list[str]], names: frozenset[str], where: str = "Parameters.parameter"
+) -> dict[str, list[str]]:
+    """What is asked, where all of it can be; Refused otherwise, by place and never by what was sent."""
+    if asked.keys() <= names:
+        return asked
+    raise Refused(
+        f"{where}: a parameter is not known here; there are: {', '.join(sorted(names))}", code="not-supported"
+    )
 
 
 def _whole(asked: Mapping[str, list[str]], name: str, usual: int) -> int:

@@ -1,13 +1,16 @@
 """docs/sip.md tells the story as it is played: its steps, its requests, and what is sent."""
 
 import re
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 import requests
 
+from adapter.config import load_region
 from adapter.fhir.bundles import Resource
 from adapter.simulator.sip import (
     LEADER,
@@ -23,8 +26,8 @@ from adapter.simulator.sip import (
     Tell,
     tale,
 )
-from tests.planners import CENTRE, TOKENS, Theatre, swedish
-from tests.test_docs import page
+from tests.planners import CENTRE, TOKENS, VANNAS, WARD, Theatre, sha256, swedish
+from tests.test_docs import ROOT, page
 
 TEXT = page("sip.md")
 
@@ -93,3 +96,27 @@ def test_the_requests_find_something(played: Theatre) -> None:
         answer = requests.get(played.url + path, headers=headers, timeout=10)
         assert answer.status_code == 200, line
         assert answer.json()["resourceType"] != "Bundle" or answer.json()["entry"], line
+
+
+def test_the_tokens_that_it_names_are_those_of_the_region() -> None:
+    named = set(re.findall(r"`(synthetic-token-\w+)`", TEXT))
+    region = load_region(ROOT / "fixtures" / "regions" / "vasterbotten.toml")
+    known = {partner.token_sha256 for partner in region.register_.partners}
+    assert {sha256(token) for token in named} == known
+
+
+def test_the_example_that_is_readdressed_is_taken(tmp_path: Path) -> None:
+    (block,) = re.findall(r"<!-- try -->\n```sh\n(.*?)```", TEXT, re.DOTALL)
+    made = block.partition("printf")[0].replace("fixtures/", f"{ROOT}/fixtures/")
+    subprocess.run(["bash", "-ec", made], cwd=tmp_path, check=True)
+    with swedish(f"sqlite:///{tmp_path}/store.db") as place:
+        told = requests.post(
+            f"{place.url}/fhir/$process-message",
+            data=(tmp_path / "message.json").read_bytes(),
+            headers={"Authorization": f"Bearer {TOKENS[WARD]}", "Content-Type": "application/fhir+json"},
+            timeout=10,
+        )
+        assert told.status_code == 200, told.text
+        headers = {"Authorization": f"Bearer {TOKENS[VANNAS]}"}
+        asked = requests.get(f"{place.url}/fhir/Task?status=requested", headers=headers, timeout=10).json()
+    assert [entry["resource"]["owner"]["reference"] for entry in asked["entry"]] == ["Organization/vannas"]

@@ -128,6 +128,8 @@ def test_another_day_names_the_day() -> None:
 
 def test_the_requester_takes_a_proposal_only_as_it_stands() -> None:
     check_task(task(**PROPOSED), task(**PROPOSED | {"status": "accepted"}), [REQUESTER])
+    later = {"status": "accepted", "restriction": {"period": {"end": "2026-03-12"}}}
+    check_task(task(**PROPOSED), task(**PROPOSED | later), [REQUESTER])
     other = PROPOSED | {"status": "accepted", "executionPeriod": {"start": "2026-03-13"}}
     with pytest.raises(Refused, match="as it stands"):
         check_task(task(**PROPOSED), task(**other), [REQUESTER])

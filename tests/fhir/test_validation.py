@@ -362,6 +362,12 @@ def test_an_extension_of_ours_that_is_not_as_published(item):
     assert refusal(bundle).code in ("extension", "code-invalid")
 
 
+def test_an_extension_without_a_value_of_its_type_is_told_which_it_is():
+    bundle = message()
+    header(bundle)["extension"].append({"url": extension_url("reserved"), "valueString": "yes"})
+    assert "`reserved` has no valueBoolean" in refusal(bundle).reason
+
+
 def test_extensions_of_others_are_let_through():
     bundle = message()
     header(bundle)["extension"].append({"url": "urn:theirs", "valueString": "yes"})

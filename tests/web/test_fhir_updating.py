@@ -11,6 +11,8 @@ import pytest
 import requests
 
 from adapter.discharge.notices import NoticeKind
+from adapter.errors import Refused
+from adapter.fhir.negotiating import check_task
 from adapter.store import cases as case_rows
 from adapter.store import messages
 from tests.conftest import OSLO, StandingClock
@@ -74,6 +76,40 @@ def test_a_municipality_answers_by_accepting_the_task(place: Site) -> None:
     (case,) = place.look(case_rows.listed)  # type: ignore[misc]
     told = [row["type"] for row in place.look(messages.of_case, case["id"])]  # type: ignore[attr-defined]
     assert told == ["admitted", "ready-for-discharge", "answer"]
+
+
+@pytest.mark.parametrize("kind", ["a ready notice", "a plan"])
+def test_a_task_is_answered_in_xml_as_it_was_read(place: Site, kind: str) -> None:
+    """What is read in XML can be sent back in XML."""
+    ready(place)
+    name = the_question(place)["id"]
+    if kind == "a plan":
+        planned(place)
+        name = TASK
+    as_xml = {"Authorization": f"Bearer {TOKENS[LUSTER]}", "Accept": "application/fhir+xml"}
+    read = place.get(f"/fhir/Task/{name}", headers=as_xml).text
+    assert '<status value="requested"/>' in read
+    answer = requests.put(
+        f"{place.url}/fhir/Task/{name}",
+        data=read.replace('<status value="requested"/>', '<status value="accepted"/>').encode(),
+        headers=as_xml | {"Content-Type": "application/fhir+xml", "If-Match": 'W/"1"'},
+        timeout=10,
+    )
+    assert answer.status_code == 200, answer.text
+    assert '<status value="accepted"/>' in answer.text
+
+
+@pytest.mark.parametrize(
+    ("now", "code"), [("2014-03-04T13:00:00Z", None), ("2014-03-04T14:00:01+01:00", "business-rule")]
+)
+def test_only_another_instant_is_a_change(now: str, code: str | None) -> None:
+    before = {"resourceType": "Task", "status": "requested", "authoredOn": "2014-03-04T14:00:00+01:00"}
+    refused = None
+    try:
+        check_task(before, before | {"status": "accepted", "authoredOn": now}, ["owner"])
+    except Refused as found:
+        refused = found.code
+    assert refused == code
 
 
 def test_without_the_version_that_was_read_nothing_is_changed(place: Site) -> None:

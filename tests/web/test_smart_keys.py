@@ -228,7 +228,7 @@ def test_a_partner_that_does_as_the_page_shows_gets_a_token(tmp_path: Path, publ
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    published.keys = [eval(run(shown("smart-key")))]
+    published.keys = [json.loads(run(shown("smart-key")))]
     entry = shown("smart-partner").replace("https://omsorg.laerdal.example/jwks.json", published.url)
     with running(tmp_path, entry, now) as place:
         client = shown("smart-client").replace("https://adapter.example", place.url)

@@ -102,7 +102,7 @@ def test_a_subscription_is_made_and_read_again(door, told):
     made = create(door, told, filters=("EpisodeOfCare?hospital=Organization/laerdal-sjukehus",), heartbeat=60)
     found = made.json()
     here = f"https://adapter.example/fhir/Subscription/{found['id']}"
-    assert made.headers["Location"] == f"{here}/_history/1"
+    assert made.headers["Location"] == here  # which can be read
     assert made.headers["ETag"] == 'W/"1"'
     assert (found["status"], found["reason"]) == ("requested", "To be told")
     assert SubscriptionModel.model_validate(found)
@@ -121,7 +121,7 @@ def test_a_subscription_is_made_and_read_again(door, told):
 def test_one_that_only_wants_to_know_that_it_is_made_is_told_no_more(door, told):
     answer = ask(door, "POST", content=as_json(wanted(told)), Prefer="return=minimal")
     assert (answer.status_code, answer.content) == (201, b"")
-    assert ask(door, "GET", f"/{answer.headers['Location'].split('/')[-3]}").status_code == 200
+    assert ask(door, "GET", f"/{answer.headers['Location'].split('/')[-1]}").status_code == 200
 
 
 def test_it_is_made_and_read_in_xml(door, told):
@@ -440,6 +440,22 @@ def test_events_are_had_by_number(door, told):
     for wrong in ("eventsSinceNumber=first", "eventsUntilNumber=-1", "content=all"):
         answer = ask(door, "GET", f"/{name}/$events?{wrong}")
         assert issue(answer)["expression"] == ["Parameters.parameter"]
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        ("?colour=red", "Subscription"),
+        ("/$status?state=error", "Parameters.parameter"),
+        ("/{name}/$events?since=2", "Parameters.parameter"),
+    ],
+)
+def test_a_parameter_that_is_not_known_is_refused(door, told, path, place):
+    refused = ask(door, "GET", path.format(name=active(door, told)))
+    assert refused.status_code == 422
+    assert issue(refused)["code"] == "not-supported"
+    assert issue(refused)["expression"] == [place]
+    assert "there are: " in issue(refused)["diagnostics"]
 
 
 # --- elsewhere --------------------------------------------------------------------------------------------

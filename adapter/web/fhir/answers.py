@@ -172,7 +172,7 @@ def entry(base: str, content: Resource, mode: str) -> Resource:
 
 def ignored(names: Sequence[str]) -> Resource:
     """The entry that says that parameters were left out."""
-    reason = f"{len(names)} parameters are not known here and were left out"
+    reason = f"parameters that are not known here were left out: {len(names)}"
     issue = {"severity": "warning", "code": "not-supported", "diagnostics": reason}
     return {
         "resource": {"resourceType": "OperationOutcome", "issue": [issue]},
