@@ -324,7 +324,7 @@ class Shelves:
 
     def shelve_of(self, tx: Connection, patient: str) -> None:
         """Shelve everything that waits of that patient."""
-        ids = case_rows.ids_of(tx, patient)
+        ids = case_rows.numbers_of(tx, patient)
         while self.shelve(tx, case_ids=ids):
             pass
 
