@@ -81,9 +81,11 @@ class Reader:
         return told
 
     def _may_see(self, tx: Connection, row: Row, version: Row) -> bool:
-        if row["shared"] or self.eyes.parties is None or version["id"] == row["version"]:
+        if self.eyes.parties is None or version["id"] == row["version"]:
             return True
-        return version["id"] <= row["version"] and any(
+        if version["id"] > row["version"]:
+            return False  # told to others: the caller takes part no more
+        return bool(row["shared"]) or any(
             self.eyes.sees(one.party, one.role)
             for one in self.shelves.audience_of(tx, version["message_row"])
         )

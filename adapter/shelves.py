@@ -340,8 +340,12 @@ class Shelves:
         kind, _, fhir_id = name.partition("/")
         row = resources.named(tx, kind, fhir_id)
         newest = resources.version(tx, row["version"]) if row is not None else None
-        holders = [h for h in resources.holders(tx, row["id"]) if h["shared"]] if row is not None else []
-        if row is None or newest is None or not holders:
+        if row is None or newest is None:
+            return
+        holders = [
+            h for h in resources.holders(tx, row["id"]) if h["version"] == newest["id"] and h["shared"]
+        ]
+        if not holders:
             return
         made: dict[str, Any] = {**newest, "made": TAKEN_BACK}
         if stands is not None and place is not None:
@@ -395,8 +399,13 @@ class Shelves:
         for name in self.names_in(tx, message_row):
             row = resources.named(tx, *name.split("/")) if name.startswith("CarePlan/") else None
             if row is not None:
-                found[name] = [h["party"] for h in resources.holders(tx, row["id"]) if h["shared"]]
+                found[name] = self.taking_part(tx, row)
         return found
+
+    def taking_part(self, tx: Connection, row: Row) -> list[str]:
+        """The parties that have the newest version of a plan; who has only an older one has left it."""
+        holders = resources.holders(tx, row["id"])
+        return [h["party"] for h in holders if h["shared"] and h["version"] == row["version"]]
 
     def shelve_of(self, tx: Connection, patient: str) -> None:
         """Shelve everything that waits of that patient."""

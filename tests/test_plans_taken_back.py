@@ -129,3 +129,14 @@ def test_another_process_reads_the_same(play: Stage) -> None:
     here = seen(play, "CarePlan"), seen(play, "Goal")
     play.built = replace(play.built, shelves=replace(play.built.shelves, _bundles={}))
     assert (seen(play, "CarePlan"), seen(play, "Goal")) == here
+
+
+def test_who_had_left_the_plan_gets_nothing_of_what_stands_again(play: Stage) -> None:
+    taken(play, written(play, goal=FIRST, receivers=("luster", "sogndal")))
+    taken(play, written(play, goal=SECOND))
+    third = taken(play, written(play, goal="Gå til kyrkja"))
+    taken(play, cancelled(play, third))
+    assert (standing(play), goal(play)) == (("4", "active"), SECOND)
+    assert standing(play, "sogndal") == ("1", "active")
+    (left,) = seen(play, "Goal", "sogndal")
+    assert left["description"]["text"] == FIRST
