@@ -19,7 +19,7 @@ from adapter.discharge.case import Case, Fact
 from adapter.discharge.deadlines import Deadline, deadlines
 from adapter.discharge.explaining import explained, following
 from adapter.discharge.notices import YEARS, Notice, NoticeKind, Standing, local_date
-from adapter.discharge.planning import Planning, may_share_plan, planning
+from adapter.discharge.planning import Planning, kind_for_consent, may_share_plan, planning
 from adapter.discharge.readmission import COUNTED, courses, links
 from adapter.discharge.sentences import Sentence
 from adapter.errors import ConfigurationError, NotFound
@@ -141,7 +141,7 @@ class Cases:
                     notice.sender,
                     notice.message_id,
                 ) == told and notice.standing is not Standing.CANCELLATION:
-                    return may_share_plan(case, now, notice.plan.kind if notice.plan is not None else None)
+                    return may_share_plan(case, now, kind_for_consent(case, notice.plan))
         return None
 
     def explained(self, tx: Connection, case_id: int, now: datetime) -> dict[str, Any]:

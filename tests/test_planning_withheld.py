@@ -118,3 +118,14 @@ def test_a_plan_that_needs_no_consent_leaves_and_so_does_what_takes_one_back(
     assert later(play, clock) == ["care-plan", "consent-withdrawn", "care-plan"]
     states = [row["state"] for row in play.stage.rows(tables.delivery, kind="care-plan")]
     assert states == ["given-up", "sent", "sent"]
+
+
+def test_a_joint_plan_stays_one_whatever_a_later_version_calls_it(play: Play):
+    play.take(plan(play, at(8, 14)))
+    withdrawn(play)
+    renamed = play.plan(kind=PlanKind.DISCHARGE_PLAN)
+    (held,) = play.take(play.says(K.CARE_PLAN, VARDCENTRAL, VANNAS, at(11, 9), plan=renamed))
+    assert (held.outcome, held.code) == ("quarantined", "consent")
+    another = replace(renamed, id="discharge-1")
+    (free,) = play.take(play.says(K.CARE_PLAN, VARDCENTRAL, VANNAS, at(11, 9), plan=another))
+    assert free.outcome == "accepted"
