@@ -19,8 +19,9 @@ from adapter.discharge.case import Case, Fact
 from adapter.discharge.deadlines import Deadline, deadlines
 from adapter.discharge.explaining import explained, following
 from adapter.discharge.notices import YEARS, Notice, NoticeKind, Standing, local_date
-from adapter.discharge.planning import Planning, planning
+from adapter.discharge.planning import Planning, kind_for_consent, may_share_plan, planning
 from adapter.discharge.readmission import COUNTED, courses, links
+from adapter.discharge.sentences import Sentence
 from adapter.errors import ConfigurationError, NotFound
 from adapter.fhir.bundles import Subject
 from adapter.store import cases as rows
@@ -127,6 +128,21 @@ class Cases:
         if row is None:
             raise NotFound(f"there is no case {case_id}; `discharge-adapter cases` lists them")
         return planning(dict(self.folded(tx, row["patient"]))[row["id"]], self.roles)
+
+    def withheld(self, tx: Connection, case_id: int, told: tuple[str, str], now: datetime) -> Sentence | None:
+        """Why a plan that was taken may not be shared any more; None where it may, or is taken back.
+
+        `told` is the sender and the message id of its notice.
+        """
+        row = rows.get(tx, case_id)
+        for _, case in self.folded(tx, row["patient"]) if row is not None else ():
+            for notice in (entry.notice for entry in case.entries):
+                if (
+                    notice.sender,
+                    notice.message_id,
+                ) == told and notice.standing is not Standing.CANCELLATION:
+                    return may_share_plan(case, now, kind_for_consent(case, notice.plan))
+        return None
 
     def explained(self, tx: Connection, case_id: int, now: datetime) -> dict[str, Any]:
         """Each deadline and payment day of a case with the sentence why; NotFound where there is none."""

@@ -230,6 +230,7 @@ class Inbox:
             raise NotFound(f"delivery {delivery_id}: its bytes or its parties are no longer known")
         if sender.side is Side.THEIRS and party.side is Side.THEIRS:
             raise NotFound(f"delivery {delivery_id} is only relayed: its sender must send it anew")
+        self.outbox.check_consent(tx, delivery_id, now)
         reading = named(told["dialect"]).read(content, content_type=told["content_type"], zone=self.zone)
         of_plans = old["kind"] == NoticeKind.CARE_PLAN.value
         endpoint = (self.register.plans_endpoint_of if of_plans else self.register.endpoint_of)(party)

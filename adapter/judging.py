@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from adapter.cases import Cases, pseudonym
 from adapter.copies import Copy, copy_for, first_id
 from adapter.discharge.notices import Notice, NoticeKind, Plan, Standing
-from adapter.discharge.planning import may_share_plan, needs_consent
+from adapter.discharge.planning import kind_for_consent, may_share_plan
 from adapter.discharge.wording import said
 from adapter.errors import Quarantined, Refused
 from adapter.fhir.bundles import Subject
@@ -151,11 +151,11 @@ class Judge:
         notice, subject = prepared.notice, prepared.subject
         if notice is None or subject is None or notice.kind is not NoticeKind.CARE_PLAN:
             return
-        kind = notice.plan.kind if notice.plan is not None else None
-        if not needs_consent(kind) or notice.standing is Standing.CANCELLATION:
+        if notice.standing is Standing.CANCELLATION:
             return
         told = self.as_parties(tx, notice, sender, ways, now)
         case = self.cases.case_with(tx, pseudonym(self.pseudonym_key, subject), told)
+        kind = kind_for_consent(case, told.plan)
         why_not = may_share_plan(case, now, kind)
         if why_not is not None:
             unsaid = "it does not say which plan it is, so it is taken for one that needs consent; " * (

@@ -16,11 +16,12 @@ from adapter.alarming import Alarms
 from adapter.cases import Cases
 from adapter.discharge.case import Evidence, Fact, Step
 from adapter.discharge.notices import NoticeKind, spoken
+from adapter.discharge.wording import said as in_words
 from adapter.errors import NotFound
 from adapter.mappings.known import named
 from adapter.messaging.acknowledgement import Acknowledgement, Status
 from adapter.messaging.delivery import DeliveryState, Leased, Reply, Trigger
-from adapter.messaging.register import Endpoint, Party, Register
+from adapter.messaging.register import Endpoint, Party, Register, Side
 from adapter.messaging.retry import GiveUp, RetryAt, Schedule, Sent, decide, delay
 from adapter.parcels import ALARM, NOTICES, NOWHERE, SUBSCRIPTION, WEBHOOK
 from adapter.store import cases as case_rows
@@ -101,7 +102,37 @@ class Outbox:
         for name, most in wanted.items():
             if most > 0 and name not in paused:
                 taken += deliveries.claim(tx, name, most=most, now=now, lease_until=now + self.lease)
-        return taken
+        return [one for one in taken if self._may_leave(tx, one, now)]
+
+    def _may_leave(self, tx: Connection, leased: Leased, now: datetime) -> bool:
+        """A plan that waits when consent ends does not leave any more; what is of no plan always may."""
+        if leased.kind != NoticeKind.CARE_PLAN.value:
+            return True
+        why = self._withheld(tx, _found(deliveries.get(tx, leased.id), leased.id), now)
+        if why is None:
+            return True
+        if leased.trigger is Trigger.PERSON:
+            self._back_to_schedule(tx, leased, GiveUp(reason=why, permanent=False))
+        else:
+            self.close(tx, leased.id, why, now, by=None)
+        return False
+
+    def _withheld(self, tx: Connection, row: Row, now: datetime) -> str | None:
+        """Why the plan that a delivery carries may not be shared; what is only relayed is its sender's."""
+        told = messages.get(tx, row["message_row"]) if row["message_row"] is not None else None
+        if row["kind"] != NoticeKind.CARE_PLAN.value or told is None or row["case_id"] is None:
+            return None
+        ends = (self.register.party(told["sender"]), self.register.party(row["party"]))
+        if all(party is not None and party.side is Side.THEIRS for party in ends):
+            return None
+        why = self.cases.withheld(tx, row["case_id"], (told["sender"], told["message_id"]), now)
+        return f"{in_words(why)}; once there is consent again, resend it" if why is not None else None
+
+    def check_consent(self, tx: Connection, delivery_id: int, now: datetime) -> None:
+        """NotFound where a person would send a plan that may not be shared any more."""
+        why = self._withheld(tx, _found(deliveries.get(tx, delivery_id), delivery_id), now)
+        if why is not None:
+            raise NotFound(f"delivery {delivery_id}: {why}")
 
     def claim_notifications(
         self, tx: Connection, busy: Collection[str], most: int, now: datetime
@@ -493,6 +524,7 @@ class Outbox:
                 f"the bytes of delivery {delivery_id} are gone: retention has removed them; "
                 "ask the sender to send it anew"
             )
+        self.check_consent(tx, delivery_id, now)
         deliveries.change(
             tx,
             delivery_id,
@@ -518,6 +550,7 @@ class Outbox:
     def once_more(self, tx: Connection, delivery_id: int, now: datetime, *, by: str | None, why: str) -> None:
         """Put a delivery back on the schedule, because a person has decided what stood in its way."""
         row = _found(deliveries.get(tx, delivery_id), delivery_id)
+        self.check_consent(tx, delivery_id, now)
         deliveries.change(
             tx,
             delivery_id,

@@ -262,7 +262,7 @@ class Plans:
         self, tx: Connection, graph: Mapping[str, Resource], plan_row: Row, now: datetime
     ) -> list[str]:
         """Whoever has the plan, is in its CareTeam, or is asked or asks in it."""
-        found = [h["party"] for h in resources.holders(tx, plan_row["id"]) if h["shared"]]
+        found = self.shelves.taking_part(tx, plan_row)
         for resource in graph.values():
             if resource["resourceType"] == "CareTeam":
                 found += [t.partition("/")[2] for t in references(resource, "participant.member")]

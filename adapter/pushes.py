@@ -54,12 +54,20 @@ class Pushes:
             )
 
     def _plan_in(self, tx: Connection, message_row: int) -> dict[str, Any]:
-        """The version of the CarePlan that a message brought; its first, where it brought several."""
+        """The version of the CarePlan that a message brought; its first, where it brought several.
+
+        A cancellation brings none: what goes is the newest version of the plan that it takes back.
+        """
         found = [v for v in resources.of_message(tx, message_row) if v["type"] == "CarePlan"]
-        for one in sorted(found, key=lambda v: v["place"] or 0)[:1]:
+        for one in sorted(found, key=lambda v: (v["place"] or 0, v["id"]))[:1]:
             version = resources.version(tx, one["id"])
             if version is not None:
                 return {**version, "fhir_id": one["fhir_id"]}
+        for name in self.shelves.names_in(tx, message_row):
+            row = resources.named(tx, *name.split("/")) if name.startswith("CarePlan/") else None
+            version = resources.version(tx, row["version"]) if row is not None else None
+            if row is not None and version is not None:
+                return {**version, "fhir_id": row["fhir_id"]}
         raise NotFound("the message has no CarePlan that could be put on a server")
 
     def _graph(self, tx: Connection, version: Mapping[str, Any]) -> dict[str, Resource]:

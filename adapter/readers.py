@@ -108,7 +108,7 @@ class Reader:
         case = case_rows.get(tx, case_id)
         if case is None:
             return []
-        rows = resources.of_case(tx, self.eyes, case["patient"], {case_id, case["id"]})
+        rows = resources.of_case(tx, self.eyes, case["patient"], case_rows.with_aliases(tx, case))
         found = (self._content(tx, row) for row in rows if row["type"] != "EpisodeOfCare")
         return [content for content in found if content is not None]
 

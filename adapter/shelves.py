@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, tzinfo
 from threading import Lock
 from time import monotonic
+from typing import Any
 
 import orjson
 from sqlalchemy import Connection
@@ -24,7 +25,7 @@ from adapter.discharge.case import Evidence, Fact
 from adapter.discharge.notices import Notice, NoticeKind, Standing
 from adapter.errors import NotFound
 from adapter.fhir.allowing import allowed
-from adapter.fhir.asking import answered, asked, called_off, episode
+from adapter.fhir.asking import answered, asked, called_off, episode, taken_back
 from adapter.fhir.bundles import (
     Bundle,
     Resource,
@@ -51,6 +52,7 @@ from adapter.store.statements import Row
 K = NoticeKind
 
 EPISODE, ASKED, ANSWERED, CALLED_OFF = "episode", "asked", "answered", "called-off"
+TAKEN_BACK = "taken-back"
 """What is made of the case, or of a notice, and stands in no message as it is."""
 
 PLANS = (K.CARE_PLAN,)
@@ -155,6 +157,12 @@ class Shelves:
     def _put_all(self, tx: Connection, told: _Told) -> dict[str, str]:
         """Everything that one message brings; returns the names that are not a part's own, by place."""
         audience = self._audience(told)
+        if told.notice.kind in PLANS and told.notice.standing is Standing.CANCELLATION:
+            plans = self._undo(tx, told)
+            self._put_made(tx, told, audience)
+            kinds = [item["resource"]["resourceType"] for item in told.bundle["entry"]]
+            places = (str(place) for place, kind in enumerate(kinds) if kind == "CarePlan")
+            return dict(zip(places, plans, strict=False))
         names = self._names(tx, told)
         ways = led(told.bundle, names)
         theirs = {place: name for place, name in names.items() if not self._is_party(name)}
@@ -177,6 +185,8 @@ class Shelves:
             shared = told.notice.kind in PLANS and content["resourceType"] not in _OF_THE_STAY
             self._put(tx, told, name, content, readers, place=place, made=made, shared=shared)
         self._put_made(tx, told, audience)
+        if told.notice.kind in PLANS:
+            self._undo(tx, told)  # its cancellation may have come before it
         entries = told.bundle["entry"]
         return {
             str(place): name for place, name in names.items() if name != _own_name(entries[place]["resource"])
@@ -288,6 +298,74 @@ class Shelves:
         """The pseudonym of the person with that identifier."""
         return pseudonym(self.pseudonym_key, Subject(identifiers=((system, value),)))
 
+    # --- a plan that is taken back ---
+
+    def _undo(self, tx: Connection, told: _Told) -> list[str]:
+        """Of plans whose newest message has been cancelled, what the last that stands says; their names.
+
+        Whoever holds a part of such a plan gets its next version: as it was, or, where no message that
+        stands has it, entered in error.
+        """
+        brought = {row: self._brought(tx, row) for row in sorted(self._void(tx, told.patient))}
+        undone = []
+        for plan in sorted({n for names in brought.values() for n in names if n.startswith("CarePlan/")}):
+            row = resources.named(tx, *plan.split("/"))
+            newest, *_ = versions = resources.versions(tx, row["id"]) if row is not None else [None]
+            if newest is None or newest["message_row"] not in brought or newest["made"] == TAKEN_BACK:
+                continue
+            stands = next((v for v in versions if v is not None and v["message_row"] not in brought), None)
+            found = self._bundle(tx, stands["message_row"]) if stands is not None else None
+            places = {name: place for place, name in found.names.items()} if found is not None else {}
+            others = {n for names in brought.values() if plan in names for n in names}
+            for name in sorted({*places, *others}):
+                self._put_back(tx, told, name, stands, places.get(name))
+            undone.append(plan)
+        return undone
+
+    def _brought(self, tx: Connection, message_row: int) -> frozenset[str]:
+        return frozenset(f"{v['type']}/{v['fhir_id']}" for v in resources.of_message(tx, message_row))
+
+    def _void(self, tx: Connection, patient: str) -> frozenset[int]:
+        """The rows of messages with a plan that have been cancelled."""
+        plans = [
+            (row, fact)
+            for row, _, fact in case_rows.told(tx, patient)
+            if isinstance(fact, Notice) and fact.kind in PLANS and row is not None
+        ]
+        if all(fact.standing is not Standing.CANCELLATION for _, fact in plans):
+            return frozenset()
+        entries = (entry for _, case in self.cases.folded(tx, patient) for entry in case.entries)
+        void = {(entry.notice.sender, entry.notice.message_id) for entry in entries if entry.void}
+        return frozenset(row for row, fact in plans if (fact.sender, fact.message_id) in void)
+
+    def _put_back(
+        self, tx: Connection, told: _Told, name: str, stands: Row | None, place: int | None
+    ) -> None:
+        """The next version of one part: as it stands in that message, else entered in error."""
+        kind, _, fhir_id = name.partition("/")
+        row = resources.named(tx, kind, fhir_id)
+        newest = resources.version(tx, row["version"]) if row is not None else None
+        if row is None or newest is None:
+            return
+        holders = [
+            h for h in resources.holders(tx, row["id"]) if h["version"] == newest["id"] and h["shared"]
+        ]
+        if not holders:
+            return
+        made: dict[str, Any] = {**newest, "made": TAKEN_BACK}
+        if stands is not None and place is not None:
+            made |= {"made": None, "message_row": stands["message_row"], "place": place}
+        content = self._rendered(tx, made, name)
+        if content is None or (kind != "CarePlan" and self._says_the_same(tx, newest, name, content)):
+            return
+        at = told.row["received_at"]
+        values_ = {key: made[key] for key in ("message_row", "place", "made", "case_id")}
+        values_ |= {"at": at, "by": told.notice.sender}
+        version = resources.add_version(tx, row["id"], values_, self._searched(content))
+        for one in holders:
+            who = Audience(party=one["party"], role=one["role"])
+            resources.put(tx, who, kind, row["id"], told.patient, version, at, shared=True)
+
     # --- one message, for those who go on from it ---
 
     def notice_of(self, tx: Connection, message_row: int) -> tuple[Notice, Bundle]:
@@ -312,11 +390,13 @@ class Shelves:
         if found is None:
             raise NotFound("the message that it stands in is gone: retention has removed it")
         entries = self._as_of_now(tx, found)["entry"]
-        return {
+        graph = {
             name: renamed(entries[place]["resource"], name, found.ways)
             for place, name in found.names.items()
             if parties or not self._is_party(name)
         }
+        gone = version["made"] == TAKEN_BACK
+        return {n: taken_back(r) for n, r in graph.items()} if gone else graph
 
     def plans_in(self, tx: Connection, message_row: int, patient: str) -> dict[str, list[str]]:
         """The plans that a message has just brought, each with the parties that take part in it."""
@@ -325,12 +405,17 @@ class Shelves:
         for name in self.names_in(tx, message_row):
             row = resources.named(tx, *name.split("/")) if name.startswith("CarePlan/") else None
             if row is not None:
-                found[name] = [h["party"] for h in resources.holders(tx, row["id"]) if h["shared"]]
+                found[name] = self.taking_part(tx, row)
         return found
+
+    def taking_part(self, tx: Connection, row: Row) -> list[str]:
+        """The parties that have the newest version of a plan; who has only an older one has left it."""
+        holders = resources.holders(tx, row["id"])
+        return [h["party"] for h in holders if h["shared"] and h["version"] == row["version"]]
 
     def shelve_of(self, tx: Connection, patient: str) -> None:
         """Shelve everything that waits of that patient."""
-        ids = case_rows.ids_of(tx, patient)
+        ids = case_rows.numbers_of(tx, patient)
         while self.shelve(tx, case_ids=ids):
             pass
 
@@ -614,7 +699,7 @@ class Shelves:
         content = renamed(item["resource"], name, found.ways)
         if made == ANSWERED:
             return self._with_question(tx, version["resource"], name, content)
-        return content
+        return taken_back(content) if made == TAKEN_BACK else content
 
     def _reading_party(self, tx: Connection, version: Row, parties: Sequence[str]) -> str:
         """As which of their parties they read a message: of several kinds, as the one that was addressed."""

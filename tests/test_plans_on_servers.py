@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from adapter.discharge.notices import NoticeKind
+from adapter.discharge.notices import NoticeKind, Standing
 from adapter.errors import NotFound
 from adapter.fhir.pushing import RESOURCE_SYSTEM
 from adapter.pushes import conflicts, keep_ours, keep_theirs
@@ -490,3 +490,18 @@ def test_a_plan_without_end_is_not_put(luster: Place, monkeypatch: pytest.Monkey
     luster.told(goal="Gå " * 1000)
     assert luster.deliver() == ["gave-up"]
     assert "take attachments out" in luster.delivery()["error"]
+
+
+def test_a_plan_that_is_taken_back_stands_there_as_it_stands_here(luster: Place) -> None:
+    luster.put(goal="Gå til postkassen")
+    luster.put(goal="Gå til butikken")
+    (_, second) = luster.stage.rows(tables.message, type="care-plan")
+    luster.put(standing=Standing.CANCELLATION, refers_to=second["message_id"])
+    assert luster.server.one("Goal")["description"]["text"] == "Gå til postkassen"
+    assert luster.server.one("CarePlan")["status"] == "active"
+    assert luster.poll() == 0
+    (first, *_) = luster.stage.rows(tables.message, type="care-plan")
+    luster.put(standing=Standing.CANCELLATION, refers_to=first["message_id"])
+    assert luster.server.one("CarePlan")["status"] == "entered-in-error"
+    assert luster.server.one("Goal")["lifecycleStatus"] == "entered-in-error"
+    assert luster.alarms() == []

@@ -14,7 +14,7 @@ from adapter.fhir.wire import parse, to_json
 from adapter.incoming import Incoming
 from adapter.readers import Reader
 from adapter.scheduler.shelving import Shelving
-from adapter.store import tables
+from adapter.store import resources, tables
 from adapter.store.resources import Eyes
 from tests.conftest import OSLO, StandingClock
 from tests.plans import GOAL, PLAN, plan_bytes
@@ -141,6 +141,26 @@ def test_an_id_of_somebody_elses_is_never_taken_over(play: Stage) -> None:
     goals = find(play, "Goal", "laerdal-sjukehus")
     assert len({g["id"] for g in goals}) == len(goals) == 2
     assert len({g["subject"]["reference"] for g in goals}) == 2
+
+
+def test_who_takes_part_no_more_reads_the_past_and_nothing_later(play: Stage) -> None:
+    """Sogndal is left out of the second version: neither by number nor in the history is that one read."""
+    plan(play, receivers=("luster", "sogndal"))
+    plan(play, receivers=("luster",), goal="Gå til butikken")
+    (last,) = find(play, "CarePlan", "sogndal")
+    assert last["meta"]["versionId"] == "1"
+    shelves = play.built.shelves
+    for party, numbers in (("luster", ["2", "1"]), ("sogndal", ["1"])):
+        reader = Reader(shelves=shelves, eyes=Eyes(parties=(party,)), partner=None)
+        with play.built.store.read() as tx:
+            told = reader.history(tx, "CarePlan", PLAN, 9)
+            assert [one["meta"]["versionId"] for one, _ in told] == numbers
+            assert (reader.vread(tx, "CarePlan", PLAN, 2) is None) == (party == "sogndal")
+            assert (reader.vread(tx, "Goal", GOAL, 2) is None) == (party == "sogndal")
+    with play.built.store.read() as tx:
+        row = resources.named(tx, "CarePlan", PLAN)
+        assert row is not None
+        assert sorted(shelves.taking_part(tx, row)) == ["laerdal-sjukehus", "luster"]
 
 
 def test_a_later_member_reads_the_plans_past_but_not_other_messages(play: Stage) -> None:

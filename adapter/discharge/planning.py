@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from adapter.discharge.case import Case, Entry
-from adapter.discharge.notices import Decliner, Meeting, NoticeKind, PlanKind, PlanTask, instant
+from adapter.discharge.notices import Decliner, Meeting, NoticeKind, Plan, PlanKind, PlanTask, instant
 from adapter.discharge.sentences import Say, Sentence
 
 K = NoticeKind
@@ -197,6 +197,14 @@ def versions(case: Case) -> dict[str, tuple[Entry, ...]]:
         if e.notice.plan is not None:
             found[e.notice.plan.id] = (*found.get(e.notice.plan.id, ()), e)
     return found
+
+
+def kind_for_consent(case: Case, plan: Plan | None) -> PlanKind | None:
+    """As what a plan is shared: what has been a joint plan stays one, whatever a later version calls it."""
+    if plan is None:
+        return None
+    told = (e.notice.plan.kind for e in versions(case).get(plan.id, ()) if e.notice.plan is not None)
+    return next((kind for kind in told if kind is not None and needs_consent(kind)), plan.kind)
 
 
 def _standing(plan_id: str, told: tuple[Entry, ...]) -> PlanStanding:

@@ -17,6 +17,11 @@ CASE_SYSTEM = f"{CANONICAL}/case"
 _OF_THE_ANSWER = (
     "status", "statusReason", "businessStatus", "executionPeriod", "lastModified", "note", "output", "text"
 )  # fmt: skip
+_STATUS = (
+    "CarePlan", "CareTeam", "ServiceRequest", "Task", "Appointment", "QuestionnaireResponse", "Observation",
+    "MedicationStatement", "DocumentReference", "Communication", "NutritionOrder",
+)  # fmt: skip
+_SAYS_SO = dict.fromkeys(_STATUS, "status") | {"Goal": "lifecycleStatus"}
 _EPISODE_STATUS = {
     CaseState.DISCHARGED: "finished",
     CaseState.DECEASED: "finished",
@@ -55,6 +60,12 @@ def answered(task: Resource, answer: Resource) -> Resource:
 def called_off(task: Resource, at: datetime) -> Resource:
     """The question, no longer asked: the patient is not ready after all."""
     return task | {"status": "cancelled", "lastModified": instant_text(at)}
+
+
+def taken_back(part: Resource) -> Resource:
+    """A part of a plan that should never have been told: entered in error, where its kind can say so."""
+    said = _SAYS_SO.get(part["resourceType"])
+    return part | {said: "entered-in-error"} if said is not None else part
 
 
 def is_asked(task: Resource) -> bool:

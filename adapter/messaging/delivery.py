@@ -49,6 +49,7 @@ class Leased:
     created_at: datetime
     lease_until: datetime
     trigger: Trigger = Trigger.SCHEDULE
+    kind: str = ""  # what it carries: a notice kind, receipt, relayed, alarm or subscription
     next_attempt_at: datetime | None = None  # what the schedule had planned, kept when a person resends
     to: Endpoint | None = (
         None  # where it goes, of a notification: as its subscription said when it was leased

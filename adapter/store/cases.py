@@ -279,6 +279,17 @@ def ids_of(tx: Connection, patient: str) -> list[int]:
     return list(tx.execute(query).scalars())
 
 
+def numbers_of(tx: Connection, patient: str) -> list[int]:
+    """Every case id that a patient has ever had: messages keep the one under which they came."""
+    return list(tx.execute(select(case.c.id).where(case.c.patient == patient)).scalars())
+
+
+def with_aliases(tx: Connection, row: Row) -> set[int]:
+    """The id of a case, and those of the cases that were merged into it."""
+    found = ((number, get(tx, number)) for number in numbers_of(tx, row["patient"]))
+    return {number for number, known in found if known is not None and known["id"] == row["id"]}
+
+
 # --- deadlines --------------------------------------------------------------------------------------------
 
 

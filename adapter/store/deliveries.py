@@ -94,7 +94,7 @@ _skipping = _candidates.with_for_update(skip_locked=True, of=delivery)
 _content = select(
     delivery.c.id, delivery.c.lane, delivery.c.endpoint, delivery.c.party, delivery.c.dialect,
     delivery.c.message_id, delivery.c.content_type, delivery.c.attempts, delivery.c.created_at,
-    delivery.c.trigger, payload.c.content,
+    delivery.c.trigger, delivery.c.kind, payload.c.content,
 ).join(payload, payload.c.hash == delivery.c.payload).where(
     delivery.c.id.in_(bindparam("ids", expanding=True))
 ).order_by(delivery.c.id)  # fmt: skip

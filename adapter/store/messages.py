@@ -10,7 +10,16 @@ from sqlalchemy import Connection, and_, bindparam, delete, exists, or_, select,
 from adapter.store import statements
 from adapter.store.deliveries import UNFINISHED
 from adapter.store.statements import Row, add_unless_there, added, found
-from adapter.store.tables import delivery, message, payload, setting
+from adapter.store.tables import (
+    delivery,
+    message,
+    payload,
+    resource,
+    resource_token,
+    resource_version,
+    setting,
+    shelf,
+)
 
 LARGEST_SIZE = 2**63 - 1
 """Bytes; what both engines can hold."""
@@ -124,8 +133,40 @@ def set_value(tx: Connection, name: str, text: str) -> None:
     add_unless_there(tx, setting, {"name": name, "value": text})
 
 
+_LIVING = ("draft", "active", "on-hold", "unknown")
+"""CarePlan.status of a plan that is still followed, however long ago it was told."""
+
+
+def _lives() -> tuple[Any, ...]:
+    """Of a resource: it is a plan, and still followed."""
+    newest = (resource_token.c.version == resource.c.version, resource_token.c.name == "status")
+    return (resource.c.type == "CarePlan", *newest, resource_token.c.value.in_(_LIVING))
+
+
+def _shown(before: datetime) -> tuple[Any, Any]:
+    """The conditions of a payload in which something stands that is still read.
+
+    All versions of a plan that is still followed, with its patient; and what has been told anew since
+    `before`, though it stands, unchanged, in an older message.
+    """
+    here = (message.c.payload == payload.c.hash, resource_version.c.message_row == message.c.id)
+    of_plan = exists().where(*here, resource.c.id == resource_version.c.resource, *_lives())
+    planned = exists().where(resource.c.patient == shelf.c.patient, *_lives())
+    on_shelf = exists().where(
+        *here,
+        resource_version.c.place.is_not(None),
+        shelf.c.resource == resource_version.c.resource,
+        shelf.c.version == resource_version.c.id,
+        or_(shelf.c.at >= before, and_(shelf.c.type.in_(("Patient", "Encounter")), planned)),
+    )
+    return of_plan, on_shelf
+
+
 def _needless(before: datetime) -> Any:
-    """The condition of a payload that only finished messages and deliveries older than `before` hold."""
+    """The condition of a payload that only finished messages and deliveries older than `before` hold.
+
+    What is still read at /fhir and on the plan's page is not needless.
+    """
     in_message = exists().where(
         or_(message.c.payload == payload.c.hash, message.c.acknowledgement == payload.c.hash),
         message.c.received_at >= before,
@@ -138,7 +179,8 @@ def _needless(before: datetime) -> Any:
     held_back = exists().where(
         message.c.payload == payload.c.hash, or_(message.c.outcome == "quarantined", unfinished)
     )
-    return and_(~in_message, ~in_delivery, ~held_back)
+    of_plan, on_shelf = _shown(before)
+    return and_(~in_message, ~in_delivery, ~held_back, ~of_plan, ~on_shelf)
 
 
 def needless(tx: Connection, before: datetime, most: int) -> list[bytes]:

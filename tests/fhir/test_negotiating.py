@@ -131,9 +131,9 @@ def test_the_requester_takes_a_proposal_only_as_it_stands() -> None:
     later = {"status": "accepted", "restriction": {"period": {"end": "2026-03-12"}}}
     check_task(task(**PROPOSED), task(**PROPOSED | later), [REQUESTER])
     other = PROPOSED | {"status": "accepted", "executionPeriod": {"start": "2026-03-13"}}
-    with pytest.raises(Refused, match="as it (was|stands)"):
+    with pytest.raises(Refused, match=r"as it (was|stands)"):
         check_task(task(**PROPOSED), task(**other), [REQUESTER])
-    with pytest.raises(Refused, match="as it (was|stands)"):
+    with pytest.raises(Refused, match=r"as it (was|stands)"):
         check_task(task("on-hold"), task("accepted"), [REQUESTER])
 
 

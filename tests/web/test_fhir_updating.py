@@ -14,7 +14,7 @@ from adapter.discharge.notices import NoticeKind
 from adapter.errors import Refused
 from adapter.fhir.negotiating import check_task
 from adapter.store import cases as case_rows
-from adapter.store import messages
+from adapter.store import messages, resources, tables
 from tests.conftest import OSLO, StandingClock
 from tests.plans import PLAN, TASK, TEAM, plan_bytes
 from tests.web.conftest import TOKENS, Site, site
@@ -178,6 +178,21 @@ def test_another_day_is_proposed_and_taken(place: Site) -> None:
     taken = put(place, seen | {"status": "accepted"}, HOSPITAL)
     assert taken.status_code == 200, taken.text
     assert get(place, f"Task/{TASK}").json()["executionPeriod"] == {"start": "2014-03-12"}
+
+
+def test_a_change_goes_to_those_who_still_take_part(place: Site) -> None:
+    """Sogndal was left out of the last version; what the municipality changes does not reach it again."""
+    planned(place, receivers=("luster", "sogndal"))
+    planned(place, receivers=("luster",))
+    plan = get(place, f"CarePlan/{PLAN}").json()
+    assert put(place, plan | {"title": "Ny plan"}).status_code == 200
+    *_, changed = place.stage.rows(tables.message, type="care-plan")
+    told = [row["party"] for row in place.stage.rows(tables.delivery, message_row=changed["id"])]
+    assert "sogndal" not in told
+    with place.stage.built.store.read() as tx:
+        row = resources.named(tx, "CarePlan", PLAN)
+        assert row is not None
+        assert sorted(place.stage.built.shelves.taking_part(tx, row)) == ["laerdal-sjukehus", "luster"]
 
 
 def test_a_plan_is_changed_by_one_at_a_time(place: Site) -> None:
