@@ -4,7 +4,6 @@ Every look at a patient's data is written down, with who looked and how much was
 own entries as AuditEvents.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,7 +24,6 @@ from adapter.store.statements import Row
 from adapter.store.tables import instant, microseconds
 
 _MOST_INCLUDED = 500
-_ROW = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,8 +54,8 @@ class Reader:
             if party is not None:
                 return organization(party)
         if kind == "AuditEvent":
-            number = int(fhir_id) if _ROW.fullmatch(fhir_id) else -1
-            rows = self._accesses(tx, number=number, limit=1)
+            looks = resources.Looks(numbers=_numbers((fhir_id,)))
+            rows = resources.accesses(tx, self.partner, looks, limit=1)
             return audit_event(rows[0]) if rows else None
         row = resources.seen(tx, self.eyes, kind, fhir_id)
         return self._content(tx, row) if row is not None else None
@@ -225,32 +223,26 @@ class Reader:
             told = {*party.identifiers, *((None, value) for _, value in party.identifiers)}
             if (query.ids is None or party.id in query.ids) and (not wanted or told & wanted):
                 found.append(organization(party))
-        return Page(matches=tuple(found[: query.count]), total=len(found) if query.total else None)
-
-    def _accesses(self, tx: Connection, **terms: Any) -> list[Row]:
-        usual: dict[str, Any] = {
-            "patients": None,
-            "number": None,
-            "since": None,
-            "until": None,
-            "before": None,
-        }
-        return resources.accesses(tx, self.partner, **(usual | terms))
+        total = len(found) if query.total else None
+        return Page(matches=() if query.only_count else tuple(found[: query.count]), total=total)
 
     def _audit_page(self, tx: Connection, query: Query) -> Page:
-        before = query.after[-1] if query.after is not None and len(query.after) == 2 else None
-        rows = self._accesses(
-            tx,
+        looks = resources.Looks(
             patients=self._patients(query),
+            numbers=None if query.ids is None else _numbers(query.ids),
             since=query.since,
             until=query.until,
-            before=before,
-            limit=query.count + 1,
         )
-        wanted = query.ids
-        shown = [row for row in rows[: query.count] if wanted is None or str(row["id"]) in wanted]
-        after = (0, rows[query.count - 1]["id"]) if len(rows) > query.count else None
-        return Page(matches=tuple(audit_event(row) for row in shown), after=after)
+        total = resources.count_accesses(tx, self.partner, looks) if query.total else None
+        if query.only_count:
+            return Page(matches=(), total=total)
+        after = query.after[-1] if query.after is not None and len(query.after) == 2 else None
+        rows = resources.accesses(
+            tx, self.partner, looks, limit=query.count + 1, after=after, ascending=query.ascending
+        )
+        more, rows = len(rows) > query.count, rows[: query.count]
+        next_ = (0, rows[-1]["id"]) if more else None
+        return Page(matches=tuple(map(audit_event, rows)), after=next_, total=total)
 
     def looked(
         self, tx: Connection, what: str, kind: str, fhir_id: str | None, patients: Iterable[str], found: int,
@@ -267,6 +259,11 @@ class Reader:
         }
         shown: list[str | None] = [*sorted(set(patients))] or [None]
         resources.accessed(tx, [row | {"patient": one} for one in shown])
+
+
+def _numbers(ids: Iterable[str]) -> tuple[int, ...]:
+    """The ids that a look-up may have."""
+    return tuple(int(one) for one in ids if one.isascii() and one.isdigit() and len(one) < 19)
 
 
 def _version_and_name(row: Row) -> tuple[Row, str]:

@@ -15,7 +15,7 @@ from importlib.resources import files
 from typing import Any, cast
 
 from adapter.discharge.notices import NoticeKind
-from adapter.fhir.bundles import EXTENSION_BASE, PERSONNUMMER, Bundle, Resource, extension_url
+from adapter.fhir.bundles import EXTENSION_BASE, IN_SWEDEN, Bundle, Resource, extension_url
 from adapter.fhir.codes import words
 from adapter.fhir.parts import FOCUS
 from adapter.fhir.protecting import PROTECTION_EXTENSIONS, is_protected, without_protected_in
@@ -147,7 +147,7 @@ def _tree(text: str, less: str) -> Tree:
 
 
 def _has_personnummer(patient: Resource) -> bool:
-    return any(one.get("system") == PERSONNUMMER for one in patient.get("identifier") or ())
+    return any(one.get("system") in IN_SWEDEN for one in patient.get("identifier") or ())
 
 
 # --- cutting down -----------------------------------------------------------------------------------------

@@ -36,7 +36,10 @@ YEARS = notices.YEARS
 RECEIPT_EVENT = "receipt"
 """The event of a Bundle that answers another; never answered itself."""
 
-FNR, DNR, FHN, PERSONNUMMER, CPR = PERSON_SYSTEMS
+FNR, DNR, FHN, PERSONNUMMER, CPR, *_SWEDISH = PERSON_SYSTEMS
+IN_SWEDEN = frozenset((PERSONNUMMER, *_SWEDISH))
+"""Of those, Sweden's: personnummer and samordningsnummer, by address and by OID."""
+
 HPR = "urn:oid:2.16.578.1.12.4.1.4.4"
 NATIONAL_IDENTIFIERS = PERSON_SYSTEMS
 """Identifier systems of persons: their values never reach a log, a metric, a URL or an error message."""

@@ -29,6 +29,8 @@ _PREFIX = re.compile(r"(eq|ne|gt|ge|lt|le|sa|eb|ap)?(.+)", re.ASCII)
 _DAY = re.compile(r"\d{4}(-\d\d(-\d\d)?)?", re.ASCII)
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
 _NO_SUBJECT = ("Patient", "AuditEvent", "EpisodeOfCare", "Appointment")
+_NO_PATIENT = ("Patient", "Organization")
+_FEWER: dict[str, frozenset[str]] = {"AuditEvent": frozenset(), "Organization": frozenset(("identifier",))}
 _OF_ALL = (
     "_id",
     "_lastUpdated",
@@ -99,21 +101,31 @@ class _Unknown(Exception):
 
 
 def _unknown(kind: str, name: str) -> str:
-    known = ", ".join(sorted((*params(kind), *_OF_ALL[:6], *([] if kind == "Patient" else ["patient"]))))
+    general = _OF_ALL[:6] if kind != "Organization" else ("_count", "_format", "_id")
+    by_patient = () if kind in _NO_PATIENT else ("patient",)
+    known = ", ".join(sorted({*_params(kind), *general, *by_patient}))
     safe = name if re.fullmatch(r"[\w:.\-]{1,40}", name, re.ASCII) else "a parameter"
     return f"{safe} is no search parameter of {kind} here; there are: {known}"
+
+
+def _params(kind: str) -> dict[str, Param]:
+    """What a type is searched by beside what holds for all; of what is not told by messages there is less."""
+    known = params(kind)
+    return {name: known[name] for name in known if name in _FEWER.get(kind, known)}
 
 
 def _with(query: Query, name: str, text: str, zone: tzinfo) -> Query:
     if len(text) > _LONGEST * _MOST_VALUES:
         raise Refused(f"the value of {name[:40]} is too long", code="value")
+    if name == "_lastUpdated" and query.kind == "Organization":
+        raise _Unknown
     if name in _OF_ALL:
         return _general(query, name, text, zone)
     base, _, rest = name.partition(":")
     base, _, chained = base.partition(".")
     if base == "patient" or (base == "subject" and query.kind not in _NO_SUBJECT):
         return _patient(query, rest, chained, text)
-    known = params(query.kind).get(base)
+    known = _params(query.kind).get(base)
     if known is None or rest or chained:
         raise _Unknown
     values_ = tuple(_value(known, part, name) for part in _split(text, name))
@@ -152,7 +164,7 @@ def _general(query: Query, name: str, text: str, zone: tzinfo) -> Query:
 
 
 def _patient(query: Query, modifier: str, chained: str, text: str) -> Query:
-    if query.kind == "Patient":
+    if query.kind in _NO_PATIENT:
         raise _Unknown
     if chained == "identifier" and not modifier:
         told = tuple(_token(part) for part in _split(text, "patient.identifier"))

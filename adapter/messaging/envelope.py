@@ -19,8 +19,14 @@ PERSON_SYSTEMS = (
     "urn:oid:2.16.578.1.12.4.1.4.3",
     "http://electronichealth.se/identifier/personnummer",
     "urn:oid:1.2.208.176.1.2",
+    "http://electronichealth.se/identifier/samordningsnummer",
+    "urn:oid:1.2.752.129.2.1.3.1",
+    "urn:oid:1.2.752.129.2.1.3.3",
 )
-"""Identifier systems of persons: fødselsnummer, D-nummer, hjelpenummer, personnummer, CPR."""
+"""Identifier systems of persons: fødselsnummer, D-nummer, hjelpenummer, personnummer, CPR, samordningsnummer.
+
+The last two are Sweden's personnummer and samordningsnummer as OIDs.
+"""
 
 LONGEST_ID = 200
 """Characters of an identifier or a message id. None in use has half of it, and databases look them up."""

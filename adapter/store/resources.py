@@ -424,25 +424,47 @@ def accessed(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
     tx.execute(insert(fhir_access), list(rows))
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Looks:
+    """Which look-ups are asked for; None is all."""
+
+    patients: Collection[str] | None = None
+    numbers: Collection[int] | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def of(self, partner: str | None) -> list[ColumnElement[bool]]:
+        """The conditions: a partner's own, of everybody where nobody must sign in."""
+        conditions: list[ColumnElement[bool]] = []
+        if partner is not None:
+            conditions.append(fhir_access.c.partner == partner)
+        if self.patients is not None:
+            conditions.append(fhir_access.c.patient.in_(self.patients))
+        if self.numbers is not None:
+            conditions.append(fhir_access.c.id.in_(self.numbers))
+        if self.since is not None:
+            conditions.append(fhir_access.c.at >= self.since)
+        if self.until is not None:
+            conditions.append(fhir_access.c.at < self.until)
+        return conditions
+
+
 def accesses(
-    tx: Connection, partner: str | None, *, patients: Collection[str] | None, number: int | None,
-    since: datetime | None, until: datetime | None, before: int | None, limit: int,
+    tx: Connection, partner: str | None, looks: Looks, *, limit: int, after: int | None = None,
+    ascending: bool = False,
 ) -> list[Row]:  # fmt: skip
-    """A partner's own look-ups, newest first; of everybody where nobody must sign in."""
-    query = select(fhir_access)
-    if partner is not None:
-        query = query.where(fhir_access.c.partner == partner)
-    if patients is not None:
-        query = query.where(fhir_access.c.patient.in_(patients))
-    if number is not None:
-        query = query.where(fhir_access.c.id == number)
-    if since is not None:
-        query = query.where(fhir_access.c.at >= since)
-    if until is not None:
-        query = query.where(fhir_access.c.at < until)
-    if before is not None:
-        query = query.where(fhir_access.c.id < before)
-    return found(tx, query.order_by(fhir_access.c.id.desc()).limit(limit))
+    """Look-ups beyond the number `after`, newest first unless `ascending`."""
+    query = select(fhir_access).where(*looks.of(partner))
+    number = fhir_access.c.id
+    if after is not None:
+        query = query.where(number > after if ascending else number < after)
+    return found(tx, query.order_by(number.asc() if ascending else number.desc()).limit(limit))
+
+
+def count_accesses(tx: Connection, partner: str | None, looks: Looks) -> int:
+    """How many look-ups there are."""
+    query = select(func.count()).select_from(fhir_access).where(*looks.of(partner))
+    return int(tx.execute(query).scalar_one())
 
 
 def prune_accesses(tx: Connection, before: datetime, limit: int) -> int:

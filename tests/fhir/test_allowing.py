@@ -384,3 +384,23 @@ def test_the_page_tells_of_every_kind_in_the_row_of_its_list():
 def test_every_extension_of_the_stay_is_decided_upon():
     of_stay = {extension_url(name) for name, (_, where) in EXTENSIONS.items() if where == "Encounter"}
     assert rule_for(K.READY_FOR_DISCHARGE, "municipality").extensions == of_stay
+
+
+@pytest.mark.parametrize(
+    "system",
+    [
+        "http://electronichealth.se/identifier/personnummer",
+        "http://electronichealth.se/identifier/samordningsnummer",
+        "urn:oid:1.2.752.129.2.1.3.1",
+        "urn:oid:1.2.752.129.2.1.3.3",
+    ],
+)
+def test_whoever_is_known_in_sweden_is_told_of_by_four_contents(system: str) -> None:
+    """Lag 2017:612 2 kap. 2 §, for who has a samordningsnummer as for who has a personnummer."""
+    bundle = message(NoticeKind.ADMITTED)
+    patient = next(i["resource"] for i in bundle["entry"] if i["resource"]["resourceType"] == "Patient")
+    patient["identifier"] = [{"system": system, "value": "197001029999"}]
+    patient["telecom"] = [{"system": "phone", "value": "0950000000"}]
+    told = allowed(bundle, NoticeKind.ADMITTED, receiver_kind="municipality")
+    seen = next(i["resource"] for i in told["entry"] if i["resource"]["resourceType"] == "Patient")
+    assert set(seen) <= {"resourceType", "id", "identifier", "name", "address"}

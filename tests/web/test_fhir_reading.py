@@ -197,6 +197,38 @@ def test_who_has_looked_is_written_down(place: Site) -> None:
     assert all(e["agent"][0]["name"] == "luster-drift" for e in events)
 
 
+def test_those_who_have_looked_are_searched_as_anything_else(place: Site) -> None:
+    for _ in range(3):
+        get(place, "Patient")
+    newest = [int(e["id"]) for e in entries(get(place, "AuditEvent"))]
+    assert newest == sorted(newest, reverse=True)
+    assert [int(e["id"]) for e in entries(get(place, "AuditEvent?_sort=_lastUpdated"))] == sorted(newest)
+    oldest = get(place, "AuditEvent?_sort=_lastUpdated&_count=2&_total=accurate").json()
+    assert oldest["total"] == len(newest)
+    (link,) = [one["url"] for one in oldest["link"] if one["relation"] == "next"]
+    after = get(place, link.partition("/fhir/")[2])
+    assert int(entries(after)[0]["id"]) == sorted(newest)[2]
+    one = get(place, f"AuditEvent?_id={newest[1]}&_count=1").json()
+    assert [e["resource"]["id"] for e in one["entry"]] == [str(newest[1])]
+    assert [link["relation"] for link in one["link"]] == ["self"]
+    assert get(place, f"AuditEvent/{'9' * 30}").status_code == 404
+
+
+@pytest.mark.parametrize("kind", ["AuditEvent", "Organization", "Task"])
+def test_a_count_has_no_entries(place: Site, kind: str) -> None:
+    counted = get(place, f"{kind}?_summary=count").json()
+    assert counted["total"] > 0
+    assert "entry" not in counted
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["AuditEvent?status=x", "Organization?patient=x", "Organization?_lastUpdated=2020"],
+)
+def test_a_parameter_that_would_be_dropped_is_refused(place: Site, asked: str) -> None:
+    assert get(place, asked).status_code == 400
+
+
 def test_a_case_is_told_in_one_document(place: Site) -> None:
     (episode,) = entries(get(place, "EpisodeOfCare"))
     answer = get(place, f"EpisodeOfCare/{episode['id']}/$document?language=nn")

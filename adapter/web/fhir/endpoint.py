@@ -315,7 +315,7 @@ class FhirEndpoint:
         except Conflict as problem:
             return refusal(request, turned(problem, status=412, path="http.if-match"))
         except Quarantined as problem:
-            return refusal(request, turned(problem, status=422))
+            return refusal(request, turned(problem, status=422, path=request.path_params["kind"]))
         except MessageError as problem:
             return refusal(request, turned(problem))
         except NotFound:
@@ -578,7 +578,8 @@ def _if_match(request: Request) -> int:
     found = re.fullmatch(r'(?:W/)?"(\d{1,9})"', given, re.ASCII)
     if found is None:
         reason = 'send If-Match with the ETag of the version that you have changed, as W/"3"'
-        raise Turned(428 if not given else 400, "required", reason, path="http.if-match")
+        status, code = (400, "value") if given else (428, "required")
+        raise Turned(status, code, reason, path="http.if-match")
     return int(found[1])
 
 
