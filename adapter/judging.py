@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from adapter.cases import Cases, pseudonym
 from adapter.copies import Copy, copy_for, first_id
 from adapter.discharge.notices import Notice, NoticeKind, Plan, Standing
-from adapter.discharge.planning import kind_for_consent, may_share_plan
+from adapter.discharge.planning import kind_for_consent, may_share_plan, needs_consent
 from adapter.discharge.wording import said
 from adapter.errors import Quarantined, Refused
 from adapter.fhir.bundles import Subject
@@ -151,10 +151,12 @@ class Judge:
         notice, subject = prepared.notice, prepared.subject
         if notice is None or subject is None or notice.kind is not NoticeKind.CARE_PLAN:
             return
-        if notice.standing is Standing.CANCELLATION:
+        patient = pseudonym(self.pseudonym_key, subject)
+        free = not needs_consent(notice.plan.kind if notice.plan is not None else None)
+        if notice.standing is Standing.CANCELLATION or (free and not self._joint(tx, patient, notice.plan)):
             return
         told = self.as_parties(tx, notice, sender, ways, now)
-        case = self.cases.case_with(tx, pseudonym(self.pseudonym_key, subject), told)
+        case = self.cases.case_with(tx, patient, told)
         kind = kind_for_consent(case, told.plan)
         why_not = may_share_plan(case, now, kind)
         if why_not is not None:
@@ -166,6 +168,12 @@ class Judge:
                 "then release; without consent let it lie",
                 code="consent",
             )
+
+    def _joint(self, tx: Connection, patient: str, plan: Plan | None) -> bool:
+        """Whether that plan has been told before as one that needs consent."""
+        known = (f for _, _, f in case_rows.facts(tx, patient) if isinstance(f, Notice))
+        before = [f.plan for f in known if f.plan is not None and plan is not None and f.plan.id == plan.id]
+        return any(one.kind is not None and needs_consent(one.kind) for one in before)
 
     def as_parties(
         self, tx: Connection, notice: Notice, sender: Party, ways: Sequence[Route], now: datetime

@@ -268,7 +268,8 @@ class Pulls:
 
         It is the next version after the one that was put there: where somebody else has changed it here
         meanwhile, the inbox holds it. Masters, and what cannot be read there, are as they were put. None
-        where nobody else takes part, or something has been put there since it was looked at.
+        where nobody else takes part, something has been put there since it was looked at, or retention has
+        taken what was put.
         """
         self.pushes.shelves.catch_up()
         plan = seen.name
@@ -280,13 +281,13 @@ class Pulls:
             before = resources.numbered(tx, here["id"], row["version"]) if here is not None else None
             if here is None or before is None:
                 return None
-            put = self.pushes.shelves.graph(tx, before)
-            graph = _needed({**put, **theirs}, theirs)
             message_id = self._message_id(endpoint, f"{plan}/_history/{row['version']}", theirs)
             made = replace(self.plans, new_id=lambda: message_id)
             try:
+                put = self.pushes.shelves.graph(tx, before)
+                graph = _needed({**put, **theirs}, theirs)
                 message = made.next_version(tx, graph, here, before, row["party"], self.pushes.clock())
-            except MessageError:
+            except (MessageError, NotFound):
                 return None
         return to_json(message)
 

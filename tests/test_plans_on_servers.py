@@ -505,3 +505,13 @@ def test_a_plan_that_is_taken_back_stands_there_as_it_stands_here(luster: Place)
     assert luster.server.one("CarePlan")["status"] == "entered-in-error"
     assert luster.server.one("Goal")["lifecycleStatus"] == "entered-in-error"
     assert luster.alarms() == []
+
+
+def test_a_change_to_a_plan_whose_message_is_gone_holds_up_no_other(luster: Place) -> None:
+    """Retention has taken what was put there: there is nothing to go on from, and the look goes on."""
+    luster.put()
+    luster.stage.write(lambda tx: tx.execute(tables.payload.delete()))
+    luster.stage.built.shelves._bundles.clear()  # as after a restart
+    luster.edit("Goal", description={"text": "Gå til kyrkja"})
+    assert luster.poll() == 0
+    assert luster.versions() == ["laerdal-sjukehus"]

@@ -23,6 +23,7 @@ from adapter.store import messages, resources, tables
 from adapter.transport.fhir_rest import FhirMailbox
 from tests.conftest import StandingClock
 from tests.municipal_server import place
+from tests.plans import KINDS
 from tests.stage import SYNNOVE, Stage, address_of, region, stage
 
 
@@ -97,6 +98,7 @@ class Hospital:
         put({
             "resourceType": "CarePlan", "id": "plan", "status": "active", "intent": "plan", "subject": about,
             "author": author, "careTeam": [{"reference": "CareTeam/team"}],
+            "category": [{"coding": [{"system": KINDS, "code": "discharge-plan"}]}],  # needs no consent
             "goal": [{"reference": "Goal/goal"}],
             "supportingInfo": [{"reference": "Observation/walk"}, {"reference": "Observation/elsewhere"}],
             "activity": [
