@@ -27,7 +27,7 @@ from adapter.fhir.bundles import (
 from adapter.fhir.negotiating import OWNER, REQUESTER, check_plan, check_task, joins, new_team, with_member
 from adapter.fhir.notices import message_bundle, subject_in
 from adapter.fhir.parts import TASK_STATUS
-from adapter.fhir.serving import references
+from adapter.fhir.serving import references, same_content
 from adapter.fhir.validation import validate_collection
 from adapter.fhir.wire import JSON, to_json
 from adapter.inbox import Inbox
@@ -45,6 +45,7 @@ _ANSWERS = {status: answer for answer, status in TASK_STATUS.items()}
 _SAID_IN_AN_ANSWER = (
     "status", "statusReason", "businessStatus", "executionPeriod", "note", "output"
 )  # fmt: skip
+_ENDED = ("revoked", "entered-in-error")
 _BASE = f"{CANONICAL}/"
 
 
@@ -90,6 +91,8 @@ class Plans:
         if before is None:
             raise NotFound("the content is gone: retention has removed it")
         _well_formed(given)
+        if same_content(before, given):
+            return before  # nothing to tell anybody
         self._leads_to_its_own(tx, reader, before, given, row["patient"])
         actor, roles = _actor(reader, before, row)
         if kind == "Task":
@@ -216,6 +219,8 @@ class Plans:
         name = f"{given['resourceType']}/{given['id']}"
         if name not in graph:
             raise Refused(f"{given['resourceType']} is no part of the plan any more", code="business-rule")
+        if given["resourceType"] == "Task" and graph[plan_name]["status"] in _ENDED:
+            raise Refused("Task: its plan is revoked; ask anew in a plan that stands", code="business-rule")
         graph[name] = _bare(given)
         if given["resourceType"] == "Task" and joins(before, given):
             self._join(graph, plan_name, given)

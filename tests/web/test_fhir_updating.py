@@ -282,3 +282,23 @@ def test_scopes_bound_what_is_read_included_searched_and_changed(
             assert "insufficient_scope" in refused.headers["WWW-Authenticate"]
         assert put(narrow, the_question(narrow) | {"status": "accepted"}).status_code == 403
         assert the_question(narrow)["status"] == "requested"
+
+
+def test_what_says_the_same_is_no_new_version_and_nobody_is_told(place: Site) -> None:
+    ready(place)
+    planned(place)
+    task = get(place, f"Task/{TASK}").json()
+    again = put(place, task)
+    assert (again.status_code, again.headers["ETag"]) == (200, 'W/"1"')
+    assert get(place, f"CarePlan/{PLAN}").json()["meta"]["versionId"] == "1"
+
+
+def test_a_task_of_a_revoked_plan_is_not_taken_on(place: Site) -> None:
+    ready(place)
+    planned(place)
+    plan = get(place, f"CarePlan/{PLAN}", HOSPITAL).json()
+    assert put(place, plan | {"status": "revoked"}, HOSPITAL).status_code == 200
+    task = get(place, f"Task/{TASK}").json()
+    refused = put(place, task | {"status": "accepted"})
+    assert refused.status_code == 422
+    assert get(place, f"Task/{TASK}").json()["status"] == "requested"
