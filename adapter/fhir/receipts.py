@@ -24,6 +24,7 @@ from adapter.fhir.bundles import (
     same_id,
 )
 from adapter.fhir.codes import ISSUE
+from adapter.fhir.wire import place_in
 from adapter.messaging.acknowledgement import Acknowledgement, Issue, Status
 
 DETAIL_SYSTEM = f"{CANONICAL}/CodeSystem/receipt-details"
@@ -150,7 +151,10 @@ def _issue_of(issue: Issue, severity: str) -> Resource:
     if issue.text:
         details["text"] = issue.text
     made: Resource = {"severity": severity, "code": code}
-    return made | {"details": details} if details else made
+    if details:
+        made["details"] = details
+    place = place_in(issue.text) if issue.text else None
+    return made | ({"expression": [place]} if place is not None else {})
 
 
 def _issue(item: Resource) -> Issue:

@@ -103,9 +103,7 @@ def outcome(
 ) -> bytes:
     """An OperationOutcome; the element that the reason begins with is its expression."""
     issue: Resource = {"severity": severity, "code": code, "diagnostics": reason}
-    found = expression or element_of(reason)
-    if found is not None:
-        issue["expression"] = [found]
+    issue["expression"] = [expression or element_of(reason) or "Subscription"]
     return written({"resourceType": "OperationOutcome", "issue": [issue]}, media)
 
 

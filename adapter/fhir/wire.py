@@ -49,6 +49,7 @@ _AROUND_XML = (
     b'<Bundle xmlns="http://hl7.org/fhir"><type value="collection"/><entry><resource>',
     b"</resource></entry></Bundle>",
 )
+_PLACE = compile(r"\b[A-Z][A-Za-z]+(?:\.[a-z][A-Za-z]*|\[\d+\])+")
 _POSITION = compile(r"line \d+,? column \d+")
 
 
@@ -126,13 +127,31 @@ def write(bundle: Bundle, content_type: str) -> bytes:
     return to_xml(bundle) if "xml" in content_type else to_json(bundle)
 
 
-def operation_outcome(reason: str, code: str, *, severity: str = "error", content_type: str = JSON) -> bytes:
-    """An OperationOutcome, for an HTTP answer without a receipt; as XML where `content_type` says so."""
-    issue = {"severity": severity, "code": code if code in ISSUE else "processing"}
+def place_in(reason: str) -> str | None:
+    """The element that a refusal's sentence names, as `Bundle.entry[3].resource.status`; None if none."""
+    found = _PLACE.search(reason)
+    return found[0] if found is not None else None
+
+
+def operation_outcome(
+    reason: str,
+    code: str,
+    *,
+    severity: str = "error",
+    content_type: str = JSON,
+    path: str | None = None,
+) -> bytes:
+    """An OperationOutcome, for an HTTP answer without a receipt; as XML where `content_type` says so.
+
+    `path` is the place that it is about, an element or `http.` and the header; else it is that in `reason`.
+    """
+    issue: dict[str, str] = {"severity": severity, "code": code if code in ISSUE else "processing"}
     if reason:
         issue["diagnostics"] = _CONTROL.sub(" ", reason)
+    issue["expression"] = path or place_in(reason) or "Bundle"
     if "xml" not in content_type:
-        return orjson.dumps({"resourceType": "OperationOutcome", "issue": [issue]})
+        whole = issue | {"expression": [issue["expression"]]}
+        return orjson.dumps({"resourceType": "OperationOutcome", "issue": [whole]})
     root = etree.Element(f"{_FHIR}OperationOutcome", nsmap={None: _FHIR[1:-1]})  # type: ignore[dict-item]  # the default namespace
     only = etree.SubElement(root, f"{_FHIR}issue")
     for name, value in issue.items():

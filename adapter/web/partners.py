@@ -23,6 +23,7 @@ from adapter.fhir.wire import JSON, XML, operation_outcome
 from adapter.inbox import Acceptance, Inbox
 from adapter.incoming import HEAD_KEPT, Incoming, Prepared
 from adapter.messaging.scopes import PROCESS_MESSAGE
+from adapter.web.fhir.answers import HTTP_PLACES
 from adapter.web.signing_in import Caller, Doorkeeper, from_another_site, insufficient_scope
 
 log = structlog.get_logger("partners")
@@ -175,7 +176,8 @@ def _try_again(reason: str, request: Request) -> Response:
 def _outcome(status: int, code: str, reason: str, request: Request, *, severity: str = "error") -> Response:
     """An OperationOutcome: what is wrong and what to do."""
     media = _format(request)
-    body = operation_outcome(reason, code, severity=severity, content_type=media)
+    path = HTTP_PLACES.get(status)
+    body = operation_outcome(reason, code, severity=severity, content_type=media, path=path)
     return Response(body, status_code=status, media_type=media)
 
 

@@ -249,3 +249,25 @@ def test_a_document_is_only_of_what_its_reader_was_told(place: Site) -> None:
     (other,) = set(episodes) - {own}
     assert get(place, f"EpisodeOfCare/{other}/$document").status_code == 404
     assert get(place, f"EpisodeOfCare/{own}/$document?profile=mine").status_code == 400
+
+
+def test_every_error_is_an_outcome_with_a_place(place: Site) -> None:
+    """FHIR R4 operationoutcome.html: an element, or `http.` and the header that it is about."""
+    token = {"Authorization": f"Bearer {TOKENS['luster-drift']}"}
+    message = {**token, "Content-Type": "application/fhir+json"}
+    history = b'{"resourceType":"Bundle","type":"history"}'
+    answers = {
+        "http.authorization": place.get("/fhir/Patient"),
+        "http.path": place.get("/fhir/Patient/nobody", headers=token),
+        "http.method": place.post("/fhir/Patient/nobody", headers=token),
+        "http.accept": place.get("/fhir/Patient", headers={**token, "Accept": "text/csv"}),
+        "http.content-type": place.post("/fhir/$process-message", data=b"x", headers=token),
+        "Task.colour": place.get("/fhir/Task?colour=red", headers=token),
+        "Bundle.type": place.post("/fhir", data=history, headers=message),
+        "Bundle": place.post("/fhir/$process-message", data=b"{}", headers=message),
+        "Subscription": place.get("/fhir/Subscription/nobody", headers=token),
+    }
+    for path, answer in answers.items():
+        outcome = answer.json()
+        assert (answer.status_code >= 400, outcome["resourceType"]) == (True, "OperationOutcome"), path
+        assert outcome["issue"][0]["expression"] == [path]

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from adapter.errors import MessageError
 from adapter.fhir.bundles import Resource
-from adapter.fhir.wire import JSON, XML, to_json
+from adapter.fhir.wire import JSON, XML, place_in, to_json
 from adapter.fhir.xml_writing import resource_xml
 
 STATUS_OF = {
@@ -26,6 +26,17 @@ STATUS_OF = {
     "not-supported": 400,
 }
 """HTTP status by issue type; 400 for every other."""
+
+HTTP_PLACES = {
+    401: "http.authorization",
+    403: "http.authorization",
+    405: "http.method",
+    406: "http.accept",
+    408: "http.content-length",
+    413: "http.content-length",
+    415: "http.content-type",
+}
+"""What an answer of such a status is about, where it is about the request and not about what it holds."""
 
 _A_PATH = re.compile(r"(Task|CarePlan|Bundle|[A-Z][A-Za-z]+[.\[]\S+)", re.ASCII)
 _JSON_NAMES = ("json", "application/json", "application/fhir+json", "text/json")
@@ -103,8 +114,9 @@ def _weight(rest: str) -> float:
 def outcome(found: Turned) -> Resource:
     """The OperationOutcome that says what is wrong, where, and what to do."""
     issue: Resource = {"severity": "error", "code": found.code, "diagnostics": found.reason}
-    if found.path is not None:
-        issue["expression"] = [found.path]
+    issue["expression"] = [
+        found.path or HTTP_PLACES.get(found.status) or place_in(found.reason) or "http.path"
+    ]
     return {"resourceType": "OperationOutcome", "issue": [issue]}
 
 
