@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# A process for each core, up to four; a file's tests stay together, as they share what they have started.
-TOGETHER := -n auto --maxprocesses 4 --dist loadfile
+# A process for each core, up to four. A file's tests stay together, as they share what they have started; the
+# long ones are in the first files, and begin first.
+TOGETHER := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: run test fast lint soak bench clean
 
