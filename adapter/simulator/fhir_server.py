@@ -282,7 +282,7 @@ class FhirServer:
             for one in done:
                 if one.resource is not None:
                     self._lead(one.resource, ways)
-        except Exception:
+        except Exception:  # whatever it was, a transaction is all or nothing, and it goes on up
             self.holds, self._numbers = before, numbers
             raise
         return {
