@@ -102,7 +102,7 @@ class Plans:
         if kind == "Task" and is_asked(before):
             message = self._answer(tx, before, given, actor, version, now)
         else:
-            message = self._plan(tx, reader, before, given, actor, version, now)
+            message = self._plan(tx, before, given, actor, version, now)
         self._send(tx, message, partner, now)
         self.shelves.shelve_of(tx, row["patient"])
         changed = reader.read(tx, kind, fhir_id)
@@ -203,7 +203,6 @@ class Plans:
     def _plan(
         self,
         tx: Connection,
-        reader: Reader,
         before: Resource,
         given: Resource,
         actor: str,
