@@ -73,7 +73,10 @@ FOCUS: dict[NoticeKind, str] = {
     K.LEFT_AGAINST_ADVICE: "Encounter",
     K.ENQUIRY: "Communication",
     K.REPLY: "Communication",
+    K.NOTE: "Communication",
+    K.DEVIATION: "Communication",
     K.MISROUTED: "Communication",
+    K.HEALTH_INFORMATION: "Composition",
     K.MEDICATION_LIST: "List",
     K.SERVICES_GRANTED: "CarePlan",
     K.SEEN: "Communication",
@@ -97,6 +100,7 @@ _COMPOSITION_TYPE = {
     K.REPORT_OF_ADMISSION: ("18761-7", "Transfer summary note"),
     K.DISCHARGE_REPORT: ("34745-0", "Nurse Discharge summary"),
     K.DISCHARGE_SUMMARY: ("18842-5", "Discharge summary"),
+    K.HEALTH_INFORMATION: ("11503-0", "Medical records"),
 }
 
 

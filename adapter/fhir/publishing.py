@@ -360,6 +360,7 @@ FROM_MUNICIPALITY = frozenset(
         K.CARE_PLAN,
         K.COORDINATOR_NAMED,
         K.REPLY,
+        K.DEVIATION,
         K.MISROUTED,
         K.SERVICES_GRANTED,
         K.SEEN,
@@ -393,6 +394,8 @@ _TEXT = {
     K.DISCHARGE_REPORT: "Sårstell annankvar dag.",
     K.ENQUIRY: "Har pasienten heimesjukepleie?",
     K.REPLY: "Ja, to gonger om dagen.",
+    K.NOTE: "Sonen hennar hentar henne klokka tolv.",
+    K.DEVIATION: "Utskrivingsrapporten gjeld ein annan pasient.",
 }
 
 

@@ -4,19 +4,31 @@ The decisions, and what is lost on the way, are in docs/norwegian-messages.md.
 """
 
 import re
+from collections.abc import Callable
 from datetime import tzinfo
 
+from adapter.discharge.notices import NoticeKind
 from adapter.errors import CannotWrite, Quarantined, Refused
-from adapter.fhir.notices import message_bundle, subject_in
+from adapter.fhir.bundles import header
+from adapter.fhir.notices import event_kind, message_bundle, subject_in
 from adapter.mappings import Addressing, Bundle, Head, Reading, Written
 from adapter.mappings.kith import apprec, epikrise, logistics, msghead, xml
+from adapter.mappings.kith.told import Payload, Told
 from adapter.messaging.acknowledgement import Status, Verdict
 from adapter.messaging.envelope import Envelope
 
 NAMES = ("plo-1.5", "plo-1.6")
 
 _HEAD = 2048
-_PAYLOAD = "MsgHead/Document/RefDoc/Content/Pasientlogistikk/"
+_PAYLOAD = re.compile(r"MsgHead/Document/RefDoc/Content/[^/]+/")
+_READERS: dict[str, Callable[..., Told]] = dict.fromkeys(logistics.TYPES, logistics.read)
+"""By message type: `(payload, *, envelope, zone)`; raises Refused T02 where the two do not go together."""
+
+_WRITERS: dict[NoticeKind, Callable[..., Payload]] = dict.fromkeys(
+    (NoticeKind(entry["kind"]) for entry in logistics.TYPES.values()), logistics.write
+)
+"""By kind of notice: `(bundle, *, dialect, sender)`."""
+
 _ROOTS = ("MsgHead", "AppRec")
 _ROOT = re.compile(rb"<(?:[\w.-]+:)?(?:MsgHead|AppRec)[\s/>]")
 _NAMESPACE = re.compile(rb"""["']http://www\.kith\.no/xmlstds/(?:msghead|apprec|epikrise)\b""")
@@ -67,7 +79,12 @@ def envelope(content: bytes, *, content_type: str | None, zone: tzinfo) -> Envel
 
 
 def _not_read(envelope: Envelope) -> Reading:
-    return Reading(envelope=envelope, problem=logistics.unread(envelope.type))
+    return Reading(envelope=envelope, problem=_unread(envelope.type))
+
+
+def _unread(message_type: str) -> Refused:
+    named = msghead.type_named(message_type)
+    return Refused(f"{named} is not read here; this address reads {', '.join(_READERS)}", code="T10")
 
 
 def _bundle(
@@ -79,7 +96,9 @@ def _bundle(
     """
     envelope = head.envelope
     msghead.check(head)
-    told = logistics.read(head.payload, envelope=envelope, zone=zone)
+    if envelope.type not in _READERS:
+        raise _unread(envelope.type)
+    told = _READERS[envelope.type](head.payload, envelope=envelope, zone=zone)
     info = root.one(msghead.MH + "MsgInfo")
     assert info is not None
     subject = msghead.read_subject(info)
@@ -99,20 +118,27 @@ def _bundle(
         unit=told.unit,
         discharged_to=told.discharged_to,
     )
+    losses = [*head.losses, *told.losses, *(told.dress(bundle) if told.dress is not None else ())]
     for tags in (("MsgInfo", "Ack"), ("Document", "RefDoc", "MsgType"), ("Document", "RefDoc", "IssueDate")):
         root.ignore(*(msghead.MH + tag for tag in tags))
     left = (
-        f"{path.removeprefix(_PAYLOAD)} has no place in FHIR; it stays in the original"
+        f"{_PAYLOAD.sub('', path)} has no place in FHIR; it stays in the original"
         for path in root.left_over()
     )
-    return bundle, (*head.losses, *told.losses, *left), logistics.foretold(told.notice, zone)
+    return bundle, (*losses, *left), logistics.foretold(told.notice, zone)
 
 
 def write(bundle: Bundle, *, dialect: str, addressing: Addressing) -> Written:
-    """The notice as a LOG_ message. Raises CannotWrite where PLO has no form for it, or its receiver none."""
+    """The notice as a PLO message. Raises CannotWrite where PLO has no form for it, or its receiver none."""
     if dialect not in NAMES:
         raise CannotWrite(f"{dialect} is not a dialect of PLO; the endpoint must name one of {NAMES}")
-    payload = logistics.write(bundle, dialect=dialect, sender=addressing.sender)
+    kind = event_kind(header(bundle) or {})
+    if kind not in _WRITERS:
+        raise CannotWrite(
+            f"PLO has no message for {kind}; give it to this receiver as a dialogue message, by telephone or"
+            " on paper, and record that"
+        )
+    payload = _WRITERS[kind](bundle, dialect=dialect, sender=addressing.sender)
     losses = list(payload.losses)
     if payload.notice.refers_to and not addressing.refers_to:
         losses.append("the earlier message: the receiver knows it under no id of ours")

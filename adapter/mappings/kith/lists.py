@@ -9,6 +9,9 @@ def _table(name: str) -> dict[str, Any]:
     return tomllib.loads(files(__package__).joinpath("codes", f"{name}.toml").read_text(encoding="utf-8"))
 
 
+MESSAGES: dict[str, str] = _table("messages")["name"]
+"""Message types of list 8279 with their names."""
+
 LOGISTICS = _table("logistics")
 RECEIPTS = _table("receipts")
 FORMATS = _table("formats")

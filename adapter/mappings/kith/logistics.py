@@ -12,7 +12,7 @@ from typing import Any
 from lxml import etree
 
 from adapter.discharge.notices import Moment, Notice, NoticeKind, Standing, instant, local_date
-from adapter.errors import CannotWrite, Quarantined, Refused
+from adapter.errors import Quarantined, Refused
 from adapter.fhir.bundles import (
     Bundle,
     Clinician,
@@ -26,6 +26,7 @@ from adapter.fhir.notices import clinician_in, notice_in
 from adapter.fhir.validation import MAY_LIE_AHEAD
 from adapter.mappings.kith.lists import FORMATS, LOGISTICS, OID, PEOPLE
 from adapter.mappings.kith.msghead import read_idents, type_named, write_ident
+from adapter.mappings.kith.told import Payload, Told
 from adapter.mappings.kith.xml import OSLO, Node, add, local_text, moment, new
 from adapter.messaging.envelope import HER, Address, Envelope
 
@@ -40,19 +41,8 @@ _SLACK = timedelta(days=1)  # a clock, a zone or a date without time of day may 
 _DEAD = re.compile(r"\b(død|døde|avdød)\b", re.IGNORECASE)
 _NOT_DEAD = re.compile(r"\b(ikke|levende)\b", re.IGNORECASE)
 _FORMATS: dict[str, dict[str, str]] = FORMATS["pasientlogistikk"]
-_TYPES: dict[str, dict[str, str]] = LOGISTICS["messages"]
+TYPES: dict[str, dict[str, str]] = LOGISTICS["messages"]
 _OWN_RESOURCES = {"MessageHeader", "Patient", "Encounter", "Organization", "Practitioner"}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Told:
-    """What a payload says: the notice, and what stands beside it in the Bundle."""
-
-    notice: Notice
-    responsible: Clinician | None
-    unit: Unit | None
-    discharged_to: tuple[str, str, str] | None
-    losses: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,19 +59,17 @@ class Event:
 
 
 def read(payload: Node | None, *, envelope: Envelope, zone: tzinfo) -> Told:
-    """The notice in a payload. Raises Refused T10 for a type we do not read, T02 for a payload that is wrong.
+    """The notice in a payload. Raises Refused T02 for a payload that is wrong.
 
     Unknown code values are never a reason to refuse (N-06): they are read as far as possible and listed.
     """
-    if envelope.type not in _TYPES:
-        raise unread(envelope.type)
     losses: list[str] = []
     told, po = _message_element(payload, envelope.type)
     assert payload is not None
     events = _events(told, po, envelope.type, zone)
     main = _main_event(events, envelope.type, losses)
     state_dead, discharged_to = _discharged_to(told.one(po + "UtskrevetTil"), po, losses)
-    kind = K.DECEASED if state_dead else K(_TYPES[envelope.type]["kind"])
+    kind = K.DECEASED if state_dead else K(TYPES[envelope.type]["kind"])
     standing, reserved = _sending(payload.one(po + "InformasjonOmForsendelsen"), po, losses)
     ready = _first(events, READY)
     if ready and kind in (K.READY_FOR_DISCHARGE, K.READINESS_WITHDRAWN):
@@ -114,13 +102,6 @@ def read(payload: Node | None, *, envelope: Envelope, zone: tzinfo) -> Told:
         unit=_unit(payload.one(po + "TilknyttetEnhet"), po, losses),
         discharged_to=discharged_to,
         losses=tuple(losses),
-    )
-
-
-def unread(message_type: str) -> Refused:
-    """The refusal of a message type that is not ours to read."""
-    return Refused(
-        f"{type_named(message_type)} is not read here; this address reads {', '.join(_TYPES)}", code="T10"
     )
 
 
@@ -157,7 +138,7 @@ def foretold(notice: Notice, zone: tzinfo) -> Quarantined | None:
 
 def _message_element(payload: Node | None, message_type: str) -> tuple[Node, str]:
     """The element that tells the event, and the namespace prefix of its components."""
-    expected = _TYPES[message_type]["element"]
+    expected = TYPES[message_type]["element"]
     named = type_named(message_type)
     if payload is None:
         raise Refused(f"{named} has no payload; {expected} is expected in Pasientlogistikk", code="T02")
@@ -170,7 +151,7 @@ def _message_element(payload: Node | None, message_type: str) -> tuple[Node, str
         )
     found = payload.one(f"{{{entry['payload']}}}{expected}")
     if found is None:
-        others = [t["element"] for t in _TYPES.values()]
+        others = [t["element"] for t in TYPES.values()]
         there = next((n.name for n in payload.children() if n.name in others), "none of the five messages")
         raise Refused(f"{named} goes with {expected}, but the payload holds {there}", code="T02")
     return found, f"{{{entry['components']}}}"
@@ -180,7 +161,7 @@ def _events(told: Node, po: str, message_type: str, zone: tzinfo) -> list[Event]
     nodes = told.all(po + "TidsfestetHendelse")
     if not nodes:
         raise Refused(
-            f"{_TYPES[message_type]['element']} has no TidsfestetHendelse of its own version of PLO",
+            f"{TYPES[message_type]['element']} has no TidsfestetHendelse of its own version of PLO",
             code="T02",
         )
     return [_event(node, po, zone) for node in nodes]
@@ -206,7 +187,7 @@ def _first(events: list[Event], code: str) -> Event | None:
 
 def _main_event(events: list[Event], message_type: str, losses: list[str]) -> Event | None:
     """The event that the message is about; a single one without a known code can be no other."""
-    wanted = _TYPES[message_type]["event"]
+    wanted = TYPES[message_type]["event"]
     codes = [event.code for event in events]
     where = "TidsfestetHendelse/Hendelsekode (list 9121)"
     if any(code is not None and code not in LOGISTICS["events"] for code in codes):
@@ -306,16 +287,6 @@ def _unit(node: Node | None, po: str, losses: list[str]) -> Unit | None:
 # --- writing ----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Payload:
-    """A payload ready for its envelope."""
-
-    message_type: str
-    notice: Notice
-    element: etree._Element
-    losses: tuple[str, ...]
-
-
 def write(bundle: Bundle, *, dialect: str, sender: Address) -> Payload:
     """The payload that tells the notice. Raises CannotWrite where Pasientlogistikk has no form for it."""
     notice = notice_in(bundle, zone=OSLO)
@@ -326,7 +297,7 @@ def write(bundle: Bundle, *, dialect: str, sender: Address) -> Payload:
     _write_sending(root, po, notice)
     _write_unit(root, po, bundle, sender, losses)
     _write_responsible(root, po, clinician_in(bundle), message_type, losses)
-    told = add(root, p1 + _TYPES[message_type]["element"])
+    told = add(root, p1 + TYPES[message_type]["element"])
     if message_type == "LOG_UTSKREVET":
         _write_discharged_to(told, po, bundle, notice, losses)
     for code, at, estimate in _events_of(notice, message_type, dialect, losses):
@@ -341,20 +312,14 @@ def _type_of(notice: Notice) -> str:
     """The message type of a notice; a death in hospital is a discharge (process.md 9)."""
     if notice.kind is K.DECEASED:
         return "LOG_UTSKREVET" if notice.hospital else "LOG_DOD"
-    for message_type, entry in _TYPES.items():
-        if entry["kind"] == notice.kind.value:
-            return message_type
-    raise CannotWrite(
-        f"Pasientlogistikk has no message for {notice.kind.value}; give it to this receiver as a dialogue"
-        " message, by telephone or on paper, and record that"
-    )
+    return next(name for name, entry in TYPES.items() if entry["kind"] == notice.kind.value)
 
 
 def _events_of(
     notice: Notice, message_type: str, dialect: str, losses: list[str]
 ) -> list[tuple[str, Moment, bool]]:
     """The events that HIS 1149 asks for: code, time, whether it is an estimate."""
-    main = _TYPES[message_type]["event"]
+    main = TYPES[message_type]["event"]
     events: list[tuple[str, Moment, bool]] = []
     several = main in (READY, WITHDRAWN)
     if several and notice.admitted is not None:

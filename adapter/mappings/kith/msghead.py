@@ -15,7 +15,7 @@ from lxml import etree
 from adapter.errors import CannotWrite, Refused
 from adapter.fhir.bundles import Subject
 from adapter.mappings import Addressing
-from adapter.mappings.kith.lists import FORMATS, LOGISTICS, OID, PEOPLE, RECEIPTS
+from adapter.mappings.kith.lists import FORMATS, MESSAGES, OID, PEOPLE, RECEIPTS
 from adapter.mappings.kith.xml import Node, add, day, local_text, moment, new
 from adapter.messaging.envelope import HER, LONGEST_ID, Address, Envelope
 
@@ -180,9 +180,8 @@ def apprec_version(payload_namespace: str) -> str:
 
 def type_named(code: str) -> str:
     """A message type for an error text: with its name, and nothing that is no code."""
-    name = LOGISTICS["messages"].get(code, {}).get("name") or LOGISTICS["other-messages"].get(code)
-    if name:
-        return f"{code} ({name})"
+    if code in MESSAGES:
+        return f"{code} ({MESSAGES[code]})"
     return code if _WORD.fullmatch(code) else "an unknown type"
 
 
@@ -307,7 +306,7 @@ def write(
         raise CannotWrite("a KITH message needs a GUID as its message id; give it a new one")
     root = new(MH + "MsgHead", {None: NAMESPACE})
     info = add(root, MH + "MsgInfo")
-    add(info, MH + "Type", V=message_type, DN=LOGISTICS["messages"][message_type]["name"])
+    add(info, MH + "Type", V=message_type, DN=MESSAGES[message_type])
     add(info, MH + "MIGversion", MIG_VERSION)
     add(info, MH + "GenDate", local_text(sent_at))
     add(info, MH + "MsgId", addressing.message_id)

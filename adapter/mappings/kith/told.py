@@ -1,0 +1,46 @@
+"""What passes between a payload and its envelope: what was read of it, and what was written for it."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from lxml import etree
+
+from adapter.discharge.notices import Notice
+from adapter.fhir.bundles import Bundle, Clinician, Unit
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attachment:
+    """A file that travels beside the payload, in a Document of its own (MsgHead 1.2, base64container)."""
+
+    content: bytes = field(repr=False)
+    media_type: str
+    title: str | None = None
+    issued: str | None = None  # as written
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Told:
+    """What a payload says: the notice, and what stands beside it in the Bundle.
+
+    `dress` adds to the finished Bundle what no notice holds (the record, the words of a dialogue), and
+    returns sentences: what has no place in FHIR.
+    """
+
+    notice: Notice
+    responsible: Clinician | None = None
+    unit: Unit | None = None
+    discharged_to: tuple[str, str, str] | None = None
+    losses: tuple[str, ...] = ()
+    dress: Callable[[Bundle], Iterable[str]] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Payload:
+    """A payload ready for its envelope."""
+
+    message_type: str
+    notice: Notice
+    element: etree._Element
+    losses: tuple[str, ...]
+    attachments: tuple[Attachment, ...] = ()
