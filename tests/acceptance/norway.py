@@ -297,7 +297,7 @@ class Receipt:
         root = etree.fromstring(content)
         (version,) = [v for v, ns in APPREC.items() if root.tag == f"{{{ns}}}AppRec"]
         if SCHEMAS is not None:
-            _schema(version).assertValid(root)
+            official().assertValid(root)
         return cls(
             version=version,
             id=root.findtext("{*}Id") or "",
@@ -316,10 +316,23 @@ class Receipt:
 
 
 @cache
-def _schema(version: str) -> etree.XMLSchema:
+def official() -> etree.XMLSchema:
+    """The official schemas of all that we read and write, in one; only where there are samples."""
     assert SCHEMAS is not None
-    name = {"1.0": "AppRec-v1-2004-11-21.xsd", "1.1": "AppRec-v1.1.xsd"}[version]
-    return etree.XMLSchema(etree.parse(SCHEMAS / name))
+    names = sorted((*SCHEMAS.glob("*-v1.[56].xsd"), *(SCHEMAS / name for name in _OTHER_SCHEMAS)))
+    spaces = [etree.parse(path).getroot().get("targetNamespace") for path in names]
+    imports = "".join(
+        f'<import namespace="{space}" schemaLocation="{path.name}"/>'
+        for space, path in zip(spaces, names, strict=True)
+    )
+    text = f'<schema xmlns="http://www.w3.org/2001/XMLSchema">{imports}</schema>'
+    return etree.XMLSchema(etree.fromstring(text, base_url=str(SCHEMAS / "all.xsd")))
+
+
+_OTHER_SCHEMAS = (
+    "MsgHead-v1_2.xsd", "kith-base64.xsd", "AppRec-v1-2004-11-21.xsd", "AppRec-v1.1.xsd",
+    "dialogmelding.xsd", "dialogmelding-v1.1.xsd", "Epikrise-v1.1.xsd", "Epikrise-v1.2.xsd",
+)  # fmt: skip
 
 
 def _told(hcp: etree._Element) -> Levels:
