@@ -16,6 +16,7 @@ LOGISTICS = _table("logistics")
 RECEIPTS = _table("receipts")
 FORMATS = _table("formats")
 PEOPLE = _table("people")
+DIALOGUE = _table("dialogue")
 
 OID = "2.16.578.1.12.4.1.1."
 """Prefix of the object identifiers of the code lists: the list's number follows."""
