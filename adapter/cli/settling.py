@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from adapter.cli.frame import By, Id, Json, app, did, opened, show
+from adapter.cli.frame import LARGEST_ID, By, Id, Json, app, did, opened, show
 from adapter.errors import ConfigurationError
 
 PANEL = "Act"
@@ -72,7 +72,9 @@ class Said(StrEnum):
 
 @app.command(rich_help_panel=PANEL)
 def classify(
-    message: Annotated[int, typer.Argument(help="The message, by its number.", min=1, metavar="MESSAGE")],
+    message: Annotated[
+        int, typer.Argument(metavar="MESSAGE", min=0, max=LARGEST_ID, help="As the lists show it.")
+    ],
     answer: Annotated[Said, typer.Argument(help="What it says.")],
     by: Annotated[str, typer.Option("--by", help="Who has read it.")],
     receive_from: Annotated[

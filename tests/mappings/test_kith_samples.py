@@ -38,6 +38,8 @@ if SAMPLES:
             "http://www.kith.no/xmlstds/msghead/2006-05-24": "MsgHead-v1_2.xsd",
             "http://www.kith.no/xmlstds/po/Pasientlogistikk/2009-06-30": "Pasientlogistikk-v1.5.xsd",
             "http://www.kith.no/xmlstds/po/Pasientlogistikk/2012-04-01": "Pasientlogistikk-v1.6.xsd",
+            "http://www.kith.no/xmlstds/dialog/2006-10-11": "dialogmelding.xsd",
+            "http://www.kith.no/xmlstds/dialog/2013-01-23": "dialogmelding-v1.1.xsd",
             "http://www.kith.no/xmlstds/apprec/2004-11-21": "AppRec-v1-2004-11-21.xsd",
             "http://www.kith.no/xmlstds/apprec/2012-02-15": "AppRec-v1.1.xsd",
         }

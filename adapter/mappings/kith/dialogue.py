@@ -531,7 +531,7 @@ def _says_kind(category: Resource) -> bool:
 
 
 def _squeezed(text: str | None) -> str:
-    return " ".join((text or "").split())
+    return "".join((text or "").split())
 
 
 def _without_place(notice: Notice, bundle: Bundle) -> list[str]:
