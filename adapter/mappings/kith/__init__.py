@@ -1,4 +1,5 @@
-"""The Norwegian KITH dialect: Pasientlogistikk 1.5 and 1.6 in MsgHead 1.2, and the AppRec for each.
+"""The Norwegian KITH dialect: Pasientlogistikk 1.5 and 1.6 and Dialogmelding 1.0 and 1.1 in MsgHead 1.2, and
+the AppRec for each.
 
 The decisions, and what is lost on the way, are in docs/norwegian-messages.md.
 """
@@ -12,7 +13,17 @@ from adapter.errors import CannotWrite, Quarantined, Refused
 from adapter.fhir.bundles import header
 from adapter.fhir.notices import event_kind, message_bundle, subject_in
 from adapter.mappings import Addressing, Bundle, Head, Reading, Written
-from adapter.mappings.kith import apprec, attachments, epikrise, logistics, msghead, reports, xml
+from adapter.mappings.kith import (
+    apprec,
+    attachments,
+    dialogue,
+    epikrise,
+    feedback,
+    logistics,
+    msghead,
+    reports,
+    xml,
+)
 from adapter.mappings.kith.told import Payload, Told
 from adapter.messaging.acknowledgement import Status, Verdict
 from adapter.messaging.envelope import Envelope
@@ -24,12 +35,15 @@ _PAYLOAD = re.compile(r"MsgHead/Document/RefDoc/Content/[^/]+/")
 _READERS: dict[str, Callable[..., Told]] = {
     **dict.fromkeys(logistics.TYPES, logistics.read),
     **dict.fromkeys(reports.TYPES, reports.read),
+    **dict.fromkeys(dialogue.TYPES, dialogue.read),
+    feedback.TYPE: feedback.read,
 }
 """By message type: `(payload, *, envelope, zone)`; raises Refused T02 where the two do not go together."""
 
 _WRITERS: dict[NoticeKind, Callable[..., Payload]] = {
     **dict.fromkeys((NoticeKind(entry["kind"]) for entry in logistics.TYPES.values()), logistics.write),
     **dict.fromkeys(reports.KINDS, reports.write),
+    **dict.fromkeys(dialogue.KINDS, dialogue.write),
 }
 """By kind of notice: `(bundle, *, dialect, sender)`."""
 

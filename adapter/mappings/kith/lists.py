@@ -19,6 +19,7 @@ LOGISTICS = table("logistics")
 RECEIPTS = table("receipts")
 FORMATS = table("formats")
 PEOPLE = table("people")
+DIALOGUE = table("dialogue")
 
 OID = "2.16.578.1.12.4.1.1."
 """Prefix of the object identifiers of the code lists: the list's number follows."""
