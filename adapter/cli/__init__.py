@@ -5,15 +5,26 @@ standard error. Exit status: 0 done, 1 something was refused, quarantined or fou
 or the configuration is wrong.
 """
 
-from adapter.cli import running, messages, looking, readmitting, acting, settling, paying, keeping  # noqa: I001  # the order of the help
 import sys
 from collections.abc import Sequence
 
+from adapter.cli import (
+    acting,
+    keeping,
+    looking,
+    messages,
+    paying,
+    readmitting,
+    registering,
+    running,
+    settling,
+)  # the order of the help
 from adapter.cli.frame import app, flush, say
 from adapter.errors import AdapterError, ConfigurationError, NotFound
 
 __all__ = [
-    "acting", "app", "keeping", "looking", "main", "messages", "paying", "readmitting", "running", "settling",
+    "acting", "app", "keeping", "looking", "main", "messages", "paying", "readmitting", "registering",
+    "running", "settling",
 ]  # fmt: skip
 
 
