@@ -5,20 +5,11 @@ standard error. Exit status: 0 done, 1 something was refused, quarantined or fou
 or the configuration is wrong.
 """
 
+from adapter.cli import running, messages, looking, registering, readmitting, acting, settling  # noqa: I001  # the order of the help
+from adapter.cli import paying, keeping
 import sys
 from collections.abc import Sequence
 
-from adapter.cli import (
-    acting,
-    keeping,
-    looking,
-    messages,
-    paying,
-    readmitting,
-    registering,
-    running,
-    settling,
-)  # the order of the help
 from adapter.cli.frame import app, flush, say
 from adapter.errors import AdapterError, ConfigurationError, NotFound
 

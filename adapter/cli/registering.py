@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PANEL = "Look"
 COLUMNS = (
-    "her_id", "outcome", "kind", "name", "parent", "active", "valid_to", "municipality", "edi", "fetched_at",
+    "her_id", "outcome", "kind", "name", "parent", "active", "valid_to", "edi", "fetched_at",
 )  # fmt: skip
 NO_REGISTER = (
     "no address register is configured; set address_register in [norway] of adapter.toml to its https address"
