@@ -1,6 +1,6 @@
 """Looking a HER-id up in the Norwegian address register, and remembering the answer.
 
-The register being down must stop nothing: what it has said before is used on, marked as stale. "Unknown" is
+The register being down must stop nothing: its earlier answers are used meanwhile, marked as stale. "Unknown" is
 an answer too, remembered for a shorter time, as a new party is registered shortly before it is first used.
 """
 
@@ -88,7 +88,7 @@ class AddressRegister:
 
     def _told(self, reply: Reply, her_id: str) -> CommunicationParty | None:
         if reply.error is not None and reply.error != TOO_LONG:
-            _fail(f"cannot be asked: {reply.error}; what it has said before is used on")
+            _fail(f"cannot be asked: {reply.error}; its earlier answers are used meanwhile")
         if reply.status not in (200, 400, 500):  # a Fault comes with one of the last two
             _fail(_refusal(reply.status))
         if reply.error is not None:
@@ -126,7 +126,7 @@ def _refusal(status: int | None) -> str:
         )
     if status is not None and (status < 400 or status in (404, 410)):
         return f"is not at its address (HTTP {status}); correct address_register in [norway]"
-    return f"has a fault of its own (HTTP {status}); what it has said before is used on"
+    return f"has a fault of its own (HTTP {status}); its earlier answers are used meanwhile"
 
 
 def _complaint(fault: Fault, her_id: str) -> str:

@@ -1,6 +1,7 @@
 """Looking HER-ids up in the address register: over HTTP, from memory, and while it is down."""
 
 import os
+import ssl
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -38,6 +39,7 @@ from adapter.transport.address_register import (
 from adapter.transport.communication_party import Fault, Soap, Unreadable, answer
 from tests.conftest import StandingClock
 from tests.registers import LAERDAL, MARTA, NURSING, ended, register
+from tests.transport.conftest import CERTIFICATE
 
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 
@@ -161,7 +163,7 @@ def test_what_goes_wrong_is_said_with_what_to_do(
     error = fault(asking(server.url))
     assert words in str(error)
     assert error.whole is whole
-    assert any(word in str(error) for word in ("used on", "[norway]", "ask those who run it"))
+    assert any(word in str(error) for word in ("used meanwhile", "[norway]", "ask those who run it"))
 
 
 def test_a_register_that_answers_too_late_is_left() -> None:
@@ -220,6 +222,19 @@ def test_the_question_has_the_action_where_each_version_has_it(peer: Any) -> Non
     assert f'Content-Type: application/soap+xml; charset=utf-8; action="{action}"' in second
     assert f">{action}</a:Action>" in second and f">{there.url}</a:To>" in second
     assert all("<herId>8143510</herId>" in request for request in (first, second))
+
+
+def test_a_register_is_asked_over_tls_only_where_its_certificate_is_trusted(peer: Any) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+    there = peer(answered(BASE.format("<HerId>5</HerId>").encode()), context)
+    assert asking(there.url, trust=str(CERTIFICATE)).look_up("5") is not None
+    assert "certificate is not trusted" in str(fault(asking(there.url), "5"))
+    assert len(there.requests) == 1
+
+
+def answered(body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
 
 
 # --- reading ----------------------------------------------------------------------------------------------
