@@ -1,7 +1,7 @@
 """Looking a HER-id up in the Norwegian address register, and remembering the answer.
 
-The register being down must stop nothing: its earlier answers are used meanwhile, marked as stale. "Unknown" is
-an answer too, remembered for a shorter time, as a new party is registered shortly before it is first used.
+The register being down must stop nothing: its earlier answers are used meanwhile, marked as stale. "Unknown"
+is an answer too, remembered for a shorter time, as a party is registered shortly before it is first used.
 """
 
 from collections.abc import Callable
