@@ -37,15 +37,20 @@ def check(
 ) -> None:
     """Check the configuration and the store."""
     from adapter.runtime import findings as of_configuration
+    from adapter.runtime import schema_coverage
 
     settings = load(Chosen.config)
     region = load_region(settings.region) if settings.region is not None else None
     warnings = list(region.warnings) if region is not None else []
     findings = [*of_configuration(settings, region), *_about_the_store(settings.store, journal=journal)]
+    schemas = schema_coverage(settings)
     for warning in warnings:
         say(f"warning: {warning}")
     if as_json:
-        print_json({"findings": findings, "warnings": warnings})
+        print_json({"findings": findings, "warnings": warnings, "schemas": schemas})
+    elif schemas is not None:
+        missing = f"; not those of {', '.join(schemas['missing'])}" if schemas["missing"] else ""
+        put(f"official schemas: all of {', '.join(schemas['covered'])}{missing}")
     for finding in () if as_json else findings:
         put(f"- {finding}")
     if findings:
