@@ -9,7 +9,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from lxml import etree
 
@@ -113,7 +113,7 @@ def _compiled(file: Path) -> etree.XMLSchema:
 
 def _document(file: Path, parser: etree.XMLParser) -> etree._Element:
     try:
-        root = etree.fromstring(file.read_bytes(), parser, base_url=_BASE + file.name)
+        root = etree.fromstring(file.read_bytes(), parser, base_url=_BASE + quote(file.name))
     except OSError as error:
         raise _cannot(file, str(error.strerror)) from error
     except etree.XMLSyntaxError as error:

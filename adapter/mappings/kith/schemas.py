@@ -8,6 +8,7 @@ line, element names and kind, never by what an element holds: that may be health
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from lxml import etree
 
@@ -27,6 +28,9 @@ HEAD = STANDARDS["MsgHead 1.2"][0]
 MOST_TOLD = 20
 """Faults of one message that are told: the message's author chooses how many there are."""
 
+MOST_ELEMENTS = 10_000
+"""Of a message that is held against a schema; one has some hundred. A fault costs a walk past its siblings."""
+
 Held = Callable[[str, etree._Element], "Sequence[etree._LogEntry] | None"]
 """Holds an element against the schema of a namespace: the errors, or None where there is no such schema."""
 
@@ -38,6 +42,8 @@ _ATTRIBUTE = re.compile(r"Element '[^']*', attribute '([^']*)'")
 _REQUIRED = re.compile(r"The attribute '([^']*)' is required but missing")
 _TYPE = re.compile(r"type '([^']*)'\.\s*$")  # the last one: what stands before may be the message's own text
 _EXPECTED = re.compile(r"Expected is (?:one of )?\( (.*?) \)\.\s*$")
+
+_NOT_LISTED = "SCHEMAV_CVC_ENUMERATION_VALID"
 
 _WORDS = {
     "SCHEMAV_CVC_ELT_1": "the schema knows no such element here",
@@ -60,7 +66,7 @@ _WORDS = {
     "SCHEMAV_CVC_MAXEXCLUSIVE_VALID": "is too large",
     "SCHEMAV_CVC_TOTALDIGITS_VALID": "has too many digits",
     "SCHEMAV_CVC_FRACTIONDIGITS_VALID": "has too many decimals",
-    "SCHEMAV_CVC_ENUMERATION_VALID": "is none of the values that the schema lists",
+    _NOT_LISTED: "is none of the values that the schema lists",
 }
 
 
@@ -81,17 +87,23 @@ class Schemas:
             root = parse(content).element
         except Refused:
             return ()
+        if sum(1 for _ in islice(root.iter(), MOST_ELEMENTS + 1)) > MOST_ELEMENTS:
+            what = f"has more than {MOST_ELEMENTS} elements, too many to be held against a schema"
+            return (Fault(line=1, path=_local(str(root.tag)), what=what),)
         found = [fault for part in _parts(root) for fault in self._of(part)]
-        return _told(sorted(found, key=lambda fault: fault.line))
+        grave = [fault for fault in found if not fault.only_a_code]
+        return tuple(sorted((grave or found)[:MOST_TOLD], key=lambda fault: fault.line))
 
-    def _of(self, part: etree._Element) -> Iterator[Fault]:
+    def _of(self, part: etree._Element) -> list[Fault]:
+        """The first faults of a part that a message may be refused for, and the first of the others."""
         namespace = etree.QName(part).namespace or ""
         entries = self.held(namespace, part) if namespace in NAMESPACES else None
-        said: set[str] = set()
+        once: dict[tuple[str | None, str], etree._LogEntry] = {}  # one fault has two errors, often
         for entry in entries or ():
-            if (entry.path or "") + _about(entry.message) not in said:  # one fault has two errors, often
-                said.add((entry.path or "") + _about(entry.message))
-                yield _fault(entry, part)
+            once.setdefault((entry.path, _about(entry.message)), entry)
+        grave = [entry for entry in once.values() if entry.type_name != _NOT_LISTED]
+        others = [entry for entry in once.values() if entry.type_name == _NOT_LISTED]
+        return [_fault(entry, part) for some in (grave, others) for entry in some[:MOST_TOLD]]
 
 
 def _parts(root: etree._Element) -> Iterator[etree._Element]:
@@ -111,14 +123,6 @@ def _parts(root: etree._Element) -> Iterator[etree._Element]:
     yield root
 
 
-def _told(faults: list[Fault]) -> tuple[Fault, ...]:
-    """No more of them than people read; those for which a message may be refused stay among them."""
-    if len(faults) <= MOST_TOLD:
-        return tuple(faults)
-    grave = [fault for fault in faults if not fault.only_a_code]
-    return tuple((grave or faults)[:MOST_TOLD])
-
-
 def _fault(entry: etree._LogEntry, part: etree._Element) -> Fault:
     attribute = _about(entry.message)
     path = _path(entry.path or "", part) + (f"/@{attribute}" if attribute else "")
@@ -126,7 +130,7 @@ def _fault(entry: etree._LogEntry, part: etree._Element) -> Fault:
         line=entry.line,
         path=path,
         what=_what(entry.type_name, entry.message),
-        only_a_code=entry.type_name == "SCHEMAV_CVC_ENUMERATION_VALID",
+        only_a_code=entry.type_name == _NOT_LISTED,
     )
 
 
