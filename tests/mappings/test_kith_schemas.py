@@ -1,4 +1,4 @@
-"""What is wrong with a KITH message is told by line, element and kind, and never in the message's own text."""
+"""What is wrong with a KITH message is told by line, element and kind, never in the message's own text."""
 
 import os
 import random
@@ -100,11 +100,7 @@ def test_what_is_no_kith_message_has_no_fault(schemas: Schemas, content: bytes) 
 
 def test_of_very_many_faults_no_more_are_told_than_people_read(schemas: Schemas) -> None:
     many = altered(b"<Document>", b"<Document><Noe/></Document>" * 2000 + b"<Document>")
-    found = schemas.faults(many)
-    assert len(found) == MOST_TOLD
-    assert (
-        len({str(fault) for fault in found}) == 1
-    )  # all on one line, under one path; they are not sought out
+    assert len(schemas.faults(many)) == MOST_TOLD
 
 
 def test_a_message_with_more_elements_than_any_has_is_not_held_against_a_schema(schemas: Schemas) -> None:

@@ -29,7 +29,7 @@ MOST_TOLD = 20
 """Faults of one message that are told: the message's author chooses how many there are."""
 
 MOST_ELEMENTS = 10_000
-"""Of a message that is held against a schema; one has some hundred. A fault costs a walk past its siblings."""
+"""Of a message that is held against a schema; one has some hundred. A fault costs a walk past siblings."""
 
 Held = Callable[[str, etree._Element], "Sequence[etree._LogEntry] | None"]
 """Holds an element against the schema of a namespace: the errors, or None where there is no such schema."""
