@@ -82,17 +82,18 @@ class Answers:
             direct = made if first else direct
         return direct
 
-    def refusal(self, envelope: Envelope, issue: Issue, now: datetime) -> tuple[bytes | None, str | None]:
-        """The negative receipt in the name of the first receiver that is ours; None where all are theirs.
+    def refusals(self, envelope: Envelope, issue: Issue, now: datetime) -> tuple[bytes, ...]:
+        """The negative receipts of all receivers that are ours, one each (N-01); none where all are theirs.
 
-        Raises CannotWrite where it would not be valid.
+        Where no receiver is known, the first one's. Raises CannotWrite where one would not be valid.
         """
         day = now.astimezone(self.zone).date()
         known = [self.register.resolve(address, day) for address in envelope.receivers]
         ours = [index for index, party in enumerate(known) if party is not None and party.side is Side.OURS]
         if not ours and any(party is not None for party in known):
-            return None, None
-        return self.acknowledge(envelope, Status.REFUSED, ours[0] if ours else 0, now, issue)
+            return ()
+        made = (self.acknowledge(envelope, Status.REFUSED, index, now, issue) for index in ours or (0,))
+        return tuple(content for content, _ in made if content is not None)
 
     def acknowledge(
         self, envelope: Envelope, status: Status, receiver: int, now: datetime, *issues: Issue

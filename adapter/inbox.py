@@ -617,16 +617,17 @@ class Inbox:
         refused = isinstance(problem, Refused)
         outcome = "refused" if refused else "quarantined"
         values = _message_row(tx, prepared, sender, now)
-        answer: bytes | None = None
-        answer_type: str | None = None
+        answers: tuple[bytes, ...] = ()
         envelope = prepared.reading.envelope if prepared.reading else None
         if refused and envelope is not None and problem.code != "forbidden":
             issue = Issue(code=problem.code, text=problem.reason)
             try:
-                answer, answer_type = self._answers.refusal(envelope, issue, now)
+                answers = self._answers.refusals(envelope, issue, now)
             except CannotWrite as error:
                 why = f"{problem.reason}; tell the sender by telephone, for {error}"
                 problem = Refused(why, code=problem.code)
+        answer = answers[0] if answers else None
+        answer_type = envelope.content_type if envelope is not None and answers else None
         row = messages.add(
             tx,
             values
@@ -640,9 +641,11 @@ class Inbox:
         )
         if not refused:
             self._tell_of_quarantine(tx, row, problem.reason, now)
-        elif answer is not None and sender is not None and not prepared.incoming.awaited:
-            assert envelope is not None
-            self._answers.send(tx, answer, envelope, sender, row, "refusal", now)
+        elif sender is not None and envelope is not None:
+            for place, one in enumerate(answers):
+                if place or not prepared.incoming.awaited:  # only the first can be the direct answer
+                    giver = f"refusal/{place}" if place else "refusal"
+                    self._answers.send(tx, one, envelope, sender, row, giver, now)
         held = _outcome(outcome, problem, row, envelope, sender.id if sender else None)
         return replace(held, acknowledgement=answer, acknowledgement_type=answer_type)
 

@@ -19,6 +19,7 @@ from tests.conftest import StandingClock
 from tests.schemas import folder
 from tests.shell import FIXTURES, Shell
 from tests.stage import SYNNOVE, Stage, altered, receipt, region, stage
+from tests.web.conftest import site
 
 READY = NoticeKind.READY_FOR_DISCHARGE
 MESSAGE = (FIXTURES / "plo" / "home-with-help" / "ready.plo-1.6.xml").read_bytes()
@@ -57,6 +58,13 @@ def test_a_message_that_is_not_valid_is_taken_and_the_fault_stands_with_it(play:
     assert "not valid against its schema: line" in row["reason"]
     assert "stands where DateOfBirth is expected" in row["reason"]
     assert "21843012345" not in row["reason"]
+
+
+def test_the_message_s_page_shows_it(tmp_path: Path, clock: StandingClock) -> None:
+    norway = NorwaySettings(schemas=folder(tmp_path / "schemas"))
+    with site(tmp_path, clock, norway=norway) as living:
+        living.stage.receive(living.stage.plo(READY, receivers=("laerdal",)))
+        assert "stands where DateOfBirth is expected" in living.get("/messages/1").text
 
 
 def test_a_valid_message_has_no_warning(play: Stage) -> None:

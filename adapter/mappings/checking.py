@@ -46,15 +46,15 @@ class Checks:
     def incoming(self, reading: Reading, content: bytes) -> Reading:
         """The reading with what is wrong with its bytes, refused with T02 where that was chosen.
 
-        A receipt is never refused: nobody could answer it, and its word would be lost.
+        Only what was read whole: the typed reading's own refusal tells more, and a receipt is never refused,
+        for nobody could answer it, and its word would be lost.
         """
         found = self.faults(content)
         if not found:
             return reading
         told = tuple(str(fault) for fault in found)
         grave = [str(fault) for fault in found if not fault.only_a_code]
-        already = isinstance(reading.problem, Refused)
-        if not self.refuse or not grave or reading.bundle is None or already:
+        if not self.refuse or not grave or reading.bundle is None:
             return replace(reading, faults=told)
         reason = f"the message is not valid against its schema: {few(grave)}; correct it and send it anew"
         return replace(reading, faults=told, problem=Refused(reason, code="T02"))
