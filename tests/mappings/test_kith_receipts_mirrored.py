@@ -1,4 +1,4 @@
-"""The receipts for the standard's own examples, where DISCHARGE_ADAPTER_SAMPLES says where they lie.
+"""Receipts, also for the standard's own examples where DISCHARGE_ADAPTER_SAMPLES says where they lie.
 
 They mirror every level and identifier of both addresses, in the version that the message's format expects
 (N-03, N-04), and those that come in tell the receiver's own words (N-10).
@@ -15,6 +15,7 @@ from adapter.mappings import kith
 from adapter.messaging.acknowledgement import Status, Verdict
 from tests.conftest import OSLO
 
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "plo"
 SAMPLES = os.environ.get("DISCHARGE_ADAPTER_SAMPLES")
 VERSIONS = {"2004-11-21": "1.0 2004-11-21", "2012-02-15": "v1.1 2012-02-15"}
 
@@ -71,6 +72,39 @@ def in_the_receipt(party: etree._Element) -> Levels:
             more = told(kind, node, None, children(node, "AdditionalId"), "Type")
             levels.append((kind, whole[1], whole[2] + more[2]))
     return levels
+
+
+def ident(number: int, kind: str) -> str:
+    return f'<Ident><Id>{number}</Id><TypeId V="{kind}" DN="{kind} sitt namn"/></Ident>'
+
+
+def deep(party: str, number: int) -> bytes:
+    """An address of three organisations and a person, each with two identifiers."""
+    levels = [f"<OrganisationName>Ledd {n}</OrganisationName>" for n in range(3)]
+    first, second, third = (
+        f"{name}{ident(number + n, 'HER')}{ident(999999900 + n, 'ENH')}" for n, name in enumerate(levels)
+    )
+    person = f"<GivenName>Ragnhild</GivenName>{ident(9999901, 'HPR')}{ident(number + 9, 'HER')}"
+    within = f"{third}<HealthcareProfessional>{person}</HealthcareProfessional>"
+    return (
+        f"<{party}><Organisation>{first}<Organisation>{second}<Organisation>{within}"
+        f"</Organisation></Organisation></Organisation></{party}>"
+    ).encode()
+
+
+def test_an_address_of_many_levels_and_identifiers_is_mirrored_whole() -> None:
+    content = (FIXTURES / "home-with-help" / "ready.plo-1.6.xml").read_bytes()
+    before, after = content.index(b"<Sender>"), content.index(b"<Patient>")
+    content = content[:before] + deep("Sender", 8143500) + deep("Receiver", 8143510) + content[after:]
+    envelope = kith.read(content, content_type=None, zone=OSLO).envelope
+    said = Verdict(status=Status.ACCEPTED, at=datetime(2026, 1, 2, tzinfo=UTC), id="r")
+    root = etree.fromstring(kith.acknowledge(envelope, said) or b"")
+    info = etree.fromstring(content).find("{*}MsgInfo")
+    for theirs, ours in (("Sender", "Receiver"), ("Receiver", "Sender")):
+        mirrored = in_the_receipt(children(root, ours)[0])
+        assert mirrored == in_the_head(children(info, theirs)[0])
+        assert [kind for kind, _, _ in mirrored] == ["Inst", "Dept", "Dept", "HCPerson"]
+        assert all(len(pairs) == 2 for _, _, pairs in mirrored)
 
 
 if SAMPLES:

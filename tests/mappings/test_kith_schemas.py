@@ -83,6 +83,18 @@ def test_both_a_payload_and_its_envelope_are_held_in_the_order_of_their_lines(sc
     ]
 
 
+def test_a_long_comment_before_the_root_hides_nothing(schemas: Schemas) -> None:
+    content = altered(BORN, b"", altered(b"<MsgHead", b"<!--" + b" " * 5000 + b"-->\n<MsgHead"))
+    assert len(said(schemas, content)) == 1
+
+
+def test_a_fault_of_which_the_library_speaks_twice_is_told_once(tmp_path: Path) -> None:
+    """Older versions of libxml2 speak of a value twice: first of the facet, then of its type."""
+    once = SchemaFolder(folder(tmp_path))
+    twice = Schemas(held=lambda namespace, part: [e for e in once.held(namespace, part) or () for _ in "12"])
+    assert len(said(twice, altered(BORN, b""))) == 1
+
+
 def test_iso_8859_1_is_read_as_it_says(schemas: Schemas) -> None:
     latin = READY.decode().replace('encoding="UTF-8"', 'encoding="ISO-8859-1"').encode("iso-8859-1")
     assert said(schemas, latin) == []

@@ -36,7 +36,6 @@ Held = Callable[[str, etree._Element], "Sequence[etree._LogEntry] | None"]
 
 _ROOTS = ("MsgHead", "AppRec", "Message")
 _LONGEST_NAME = 60
-_HEAD = 2048
 _STEP = re.compile(r"([^\[]+)(?:\[(\d+)\])?")
 _ATTRIBUTE = re.compile(r"Element '[^']*', attribute '([^']*)'")
 _REQUIRED = re.compile(r"The attribute '([^']*)' is required but missing")
@@ -81,7 +80,7 @@ class Schemas:
 
         Bytes that are not well-formed have no faults here: they are refused before (T01).
         """
-        if root_name(content[:_HEAD]) not in _ROOTS:
+        if root_name(content) not in _ROOTS:
             return ()
         try:
             root = parse(content).element
