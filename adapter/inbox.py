@@ -346,7 +346,9 @@ class Inbox:
         envelope = reading.envelope
         assert prepared.notice is not None and prepared.subject is not None
         routes = [copy.route for copy in copies]
-        notice = self._judge.as_parties(tx, prepared.notice, sender, routes, now)
+        notice = self._judge.as_parties(
+            tx, prepared.notice, sender, routes, now, conversation=envelope.conversation
+        )
         values = _message_row(tx, prepared, sender, now)
         if row is None:
             row = messages.add(tx, values | {"outcome": "accepted"})

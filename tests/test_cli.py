@@ -266,7 +266,7 @@ def test_a_receipt_is_not_converted(shell: Shell) -> None:
 
 
 def test_a_message_that_has_no_form_there_says_so(shell: Shell) -> None:
-    done = shell("convert", FIXTURES / "fhir" / "care-needs" / "message.json", "--to", "plo-1.6")
+    done = shell("convert", FIXTURES / "fhir" / "sip-call" / "message.json", "--to", "plo-1.6")
     assert (done.status, done.out) == (1, b"")
     assert done.said.startswith("discharge-adapter: ")
     assert "Traceback" not in done.said
