@@ -13,11 +13,13 @@ import threading
 import traceback
 import uuid
 import warnings
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from time import sleep
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -42,11 +44,14 @@ from adapter.pushes import Pulls, Pushes
 from adapter.readers import Reader
 from adapter.shelves import Shelves
 from adapter.store import MADE_BY, Store, messages, must_exist
+from adapter.store import address_register as address_answers
 from adapter.store.migrations import current, migrate
 from adapter.store.resources import Eyes
 from adapter.subscribers import Subscribers
 from adapter.subscriptions import Subscriptions
 from adapter.transport import Transport
+from adapter.transport.address_register import AddressRegister, Kept, RememberedRegister
+from adapter.transport.communication_party import Soap
 from adapter.transport.directory import Directory, DirectoryMailbox
 from adapter.transport.fhir_plans import FhirPlans
 from adapter.transport.fhir_plans_mailbox import PlansMailbox
@@ -271,6 +276,63 @@ def findings(settings: Settings, region: Region | None) -> list[str]:
         *unreadable_files(settings, register),
         *missing_folders(settings, register),
     ]
+
+
+class _StoredAnswers:
+    """What the store remembers of one address register's answers."""
+
+    def __init__(self, store: Store, register: str) -> None:
+        self._store, self._register = store, register
+
+    def get(self, her_id: str) -> Kept | None:
+        """The answer put last."""
+        with self._store.read() as connection:
+            found = address_answers.answer(connection, self._register, her_id)
+        return None if found is None else Kept(fetched_at=found[0], document=found[1])
+
+    def put(self, her_id: str, kept: Kept) -> None:
+        """Remember an answer, also after a restart."""
+        self._store.write(
+            lambda tx: address_answers.keep(
+                tx, self._register, her_id, fetched_at=kept.fetched_at, document=kept.document
+            )
+        )
+
+
+class _PassingAnswers(dict[str, Kept]):
+    """What is remembered where there is no store yet: as long as the process lives."""
+
+    put = dict.__setitem__
+
+
+def address_register(
+    settings: Settings, store: Store | None, *, clock: Callable[[], datetime] = now
+) -> RememberedRegister | None:
+    """The address register of the settings, None where they name none; without a store it forgets."""
+    norway = settings.norway
+    address = norway.address_register
+    if address is None:
+        return None
+    user, password = norway.address_register_user, norway.address_register_password
+    shown = b64encode(f"{user}:{password}".encode()).decode() if user is not None else None
+    endpoint = Endpoint(
+        name="address register",
+        transport="soap",
+        address=address,
+        dialect="soap",
+        timeout=norway.address_register_timeout,
+        token=norway.address_register_token,
+        trust=norway.address_register_trust,
+        headers=(("Authorization", f"Basic {shown}"),) if shown is not None else (),
+    )
+    soap = Soap(norway.address_register_soap)
+    return RememberedRegister(
+        register=AddressRegister(endpoint=endpoint, soap=soap, new_id=new_id, sleep=sleep),
+        answers=_StoredAnswers(store, address) if store is not None else _PassingAnswers(),
+        clock=clock,
+        age=norway.address_register_age,
+        unknown_age=norway.address_register_unknown_age,
+    )
 
 
 def _agreement(settings: Settings, region: Region | None) -> Agreement:

@@ -933,6 +933,7 @@ def test_the_demo_prints_its_address_and_shows_the_region(shell: Shell) -> None:
     assert status == 0
     assert "Indre Sogn" in page
     assert "Sogndal kommune" in page
+    assert "A pretend address register answers at http://127.0.0.1:" in said
     assert "Traceback" not in said
     assert not list(shell.folder.glob("*.db"))
 

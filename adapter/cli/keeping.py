@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from adapter.cli.frame import Chosen, Json, app, did, opened, print_json, put, say, table
+from adapter.cli.registering import about_the_region
 from adapter.config import load, load_region
 from adapter.errors import StoreError
 
@@ -42,6 +43,8 @@ def check(
     region = load_region(settings.region) if settings.region is not None else None
     warnings = list(region.warnings) if region is not None else []
     findings = [*of_configuration(settings, region), *_about_the_store(settings.store, journal=journal)]
+    unlike, doubtful = about_the_region(settings, region)
+    findings, warnings = [*findings, *unlike], [*warnings, *doubtful]
     for warning in warnings:
         say(f"warning: {warning}")
     if as_json:
@@ -97,6 +100,8 @@ def config(
     document["store"] = _without_password(settings.store)
     for mailbox in document["fhir_mailboxes"]:
         mailbox.pop("token", None)
+    for secret in ("address_register_password", "address_register_token"):
+        document["norway"].pop(secret)
     if settings.region is not None:
         region = load_region(settings.region)
         register = region.register_

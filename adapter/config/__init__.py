@@ -21,6 +21,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from adapter.config.norway import NorwaySettings
 from adapter.config.region import NOT_UTF8, Region, load_region
 from adapter.config.values import (
     LOOPBACK,
@@ -143,6 +144,7 @@ class Settings(BaseSettings):
     fhir_mailboxes: tuple[FhirMailboxSettings, ...] = ()
     retry: RetrySettings = RetrySettings()
     retention: Retention = Retention()
+    norway: NorwaySettings = NorwaySettings()
 
     @field_validator("store")
     @classmethod

@@ -84,6 +84,7 @@ def _files(settings: Settings, register: Register) -> Iterable[tuple[str, str | 
         yield from _of_connection(f"endpoint {e.name}", e.client_certificate, e.trust)
     for m in settings.fhir_mailboxes:
         yield from _of_connection(f"mailbox {m.name}", m.certificate, m.trust)
+    yield "[norway] address_register_trust", settings.norway.address_register_trust
 
 
 def _of_connection(

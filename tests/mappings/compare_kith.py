@@ -20,6 +20,8 @@ _SAYS_NOTHING = ("komponentID", "schemaLocation", "type", "id")
 
 _WRAPPERS = tuple(f"{{http://www.w3.org/1999/xhtml}}{name}" for name in ("html", "body", "div"))
 
+_LISTS = "2.16.578.1.12.4.1.1."
+
 UNORDERED = frozenset(("RollerRelatertNotat", "Ident", "TeleCom"))
 """Elements whose order among their like says nothing."""
 
@@ -41,6 +43,19 @@ ACCEPTED: dict[str, Callable[[Difference], bool]] = {
         d.path.endswith("/Id") and (d.before or "").replace(".", "") == d.after
     ),
     "a code of a known list gets its name": lambda d: d.path.endswith("@DN") and d.before is None,
+    "a part of the record says what kind of information it is": lambda d: (
+        d.path.endswith("@informasjonskategori") and d.before is None
+    ),
+    "a no that may be left out is": lambda d: (
+        d.before == "false"
+        and d.after is None
+        and d.path.endswith(
+            ("/SkalIkkeTasSammenMedAnnetLegemiddel", "/SvarPaaForesporsel", "/ForbeholdOmVideresending")
+        )
+    ),
+    "a person's HER-id is of the list of persons": lambda d: (
+        d.path.endswith("/TypeId@S") and (d.before, d.after) == (f"{_LISTS}9051", f"{_LISTS}8116")
+    ),
 }
 """By name, what a round trip through FHIR may change without changing the meaning."""
 

@@ -37,6 +37,10 @@ _SUBJECT = {
 }
 _SUBJECT |= {"PractitionerRole": "", "Patient": ""}
 _UNTOLD = ("Observation", "Flag", "AllergyIntolerance", "Goal", "ServiceRequest", "Condition")
+QUIET = ("SkalIkkeTasSammenMedAnnetLegemiddel", "SvarPaaForesporsel")
+"""What is not told where it is false: systems write it everywhere, and people would read of nothing else."""
+
+YES_NO = {"true": "ja", "1": "ja", "false": "nei", "0": "nei"}
 _MOST_LEFT = 200  # leaves that are kept in words; a message of people has some dozens
 
 
@@ -207,6 +211,7 @@ def _rest(left: Iterable[tuple[str, etree._Element]]) -> Resource:
         )
         if element.get("U"):
             value = f"{value} {element.get('U')}"
+        value = YES_NO.get(value, value) if not attributes else value
         label = re.sub(r"\[\d+\]", "", path.rsplit("/", 1)[-1])
         paragraphs.append((f"{path}{coded}", f"{label}: {' '.join(value.split())}"))
     code = {"coding": [{"system": PLO_ELEMENTS, "code": REST}]}
@@ -218,7 +223,7 @@ def bare(path: str) -> str:
 
 
 def _left_over(payload: Node) -> Iterator[tuple[str, etree._Element]]:
-    """Leaves that say something and have not been read, with their paths; a bare no says nothing."""
+    """Leaves that say something and have not been read, with their paths."""
     number = 0
     for element in payload.element.iter(etree.Element):
         if len(element) or element in payload.read or not _says(element):
@@ -233,7 +238,9 @@ def _left_over(payload: Node) -> Iterator[tuple[str, etree._Element]]:
 
 def _says(element: etree._Element) -> bool:
     text = (element.text or "").strip()
-    return bool(text or any(element.get(name) for name in ("V", "DN", "OT"))) and text != "false"
+    if text == "false" and str(etree.QName(element).localname) in QUIET:
+        return False
+    return bool(text or any(element.get(name) for name in ("V", "DN", "OT")))
 
 
 def _path(element: etree._Element, root: etree._Element) -> str:

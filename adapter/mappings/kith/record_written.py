@@ -16,17 +16,18 @@ from adapter.fhir.bundles import Bundle, Resource, follow, header, moment, resou
 from adapter.fhir.notices import plain_text
 from adapter.fhir.telling import told
 from adapter.mappings.kith import values
+from adapter.mappings.kith.attachments import holds_file
 from adapter.mappings.kith.dictionary import CATEGORIES, HOLDERS, NOTE, REST, Entry, entries, entry_of
 from adapter.mappings.kith.grammar import Path
 from adapter.mappings.kith.record import bare, told_by
 from adapter.mappings.kith.values import PLO_ELEMENTS
-from adapter.mappings.kith.words import PART, WAYS, Scene, nodes
+from adapter.mappings.kith.words import PART, WAYS, Scene, kind_at, nodes
 from adapter.mappings.kith.xml import OSLO, Node
 
 _MARKED = re.compile(r"(?:\w+(?:\[\d+\])?)(?:/\w+(?:\[\d+\])?)*")
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT")
 _NOT_SAID = frozenset(
-    ("resourceType", "id", "meta", "text", "reference", "system", "participant", "subject", "patient",
+    ("resourceType", "id", "meta", "reference", "system", "participant", "subject", "patient",
      "encounter", "context", "end", "clinicalStatus", "verificationStatus", "use", "type")
 )  # fmt: skip
 _WORDS = frozenset(("text", "valueString", "comment", "description", "patientInstruction"))
@@ -40,9 +41,13 @@ def write(root: etree._Element, scene: Scene) -> None:
         _write_section(root, section, scene, written)
     for resource in resources(scene.bundle):
         _write_untagged(root, resource, scene, written)
-    for section in _sections(composition.get("section")):
+
+
+def write_rest(root: etree._Element, scene: Scene) -> None:
+    """Write what has no place in FHIR, after everything else, which it belongs to."""
+    for section in _sections(scene.composition.get("section")):
         if _code(section) == REST:
-            _write_rest(root, section, scene)
+            _write_paragraphs(root, section, scene)
 
 
 def _sections(found: Any) -> Iterator[Resource]:
@@ -194,9 +199,9 @@ def _write_untagged(root: etree._Element, resource: Resource, scene: Scene, writ
         if kind == "Patient":
             _write_entry(root, resource, entries()[("TilleggsopplysningPasient",)], scene, written)
         return
-    if is_part(resource) or (
-        entry_of(resource) is None and kind in ("Organization", "PractitionerRole", "Provenance")
-    ):
+    if is_part(resource) or holds_file(scene.bundle, resource):
+        return
+    if entry_of(resource) is None and kind in ("Organization", "PractitionerRole", "Provenance"):
         return  # parties and people, who are named in the envelope and by what leads to them
     if kind == "ServiceRequest" and _write_check_up(root, resource, scene):
         return
@@ -255,7 +260,8 @@ def _leaves(found: Any, key: str = "") -> Iterator[tuple[str, Any]]:
     """Every value with the name it stands under, but for what only leads elsewhere or says what it is."""
     if isinstance(found, dict):
         for name, below_it in found.items():
-            if name not in _NOT_SAID:
+            narrative = name == "text" and isinstance(below_it, dict)
+            if name not in _NOT_SAID and not narrative:
                 yield from _leaves(below_it, name)
     elif isinstance(found, list):
         for one in found:
@@ -265,7 +271,7 @@ def _leaves(found: Any, key: str = "") -> Iterator[tuple[str, Any]]:
         yield key, instant.astimezone(OSLO).isoformat() if isinstance(instant, datetime) else str(instant)
 
 
-def _write_rest(root: etree._Element, section: Resource, scene: Scene) -> None:
+def _write_paragraphs(root: etree._Element, section: Resource, scene: Scene) -> None:
     for title, text in _titled(section):
         path, *attributes = (title or "").split("|")
         if not _MARKED.fullmatch(path):
@@ -296,5 +302,7 @@ def _write_back(root: etree._Element, path: str, attributes: dict[str, str], tex
         for key, value in attributes.items():
             at.set(key, value)
     else:
-        at.text = text.partition(": ")[2]
+        said = text.partition(": ")[2]
+        boolean = kind_at(g, _root(root), tuple(bare(path).split("/"))) == "boolean"
+        at.text = {"ja": "true", "nei": "false"}.get(said, said) if boolean else said
     return True

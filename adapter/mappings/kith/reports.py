@@ -271,6 +271,7 @@ def _written(
     _write_content(root, scene, notice, message_type)
     _write_stay(root, scene, notice, losses)
     _write_words(root, scene, notice)
+    record_written.write_rest(root, scene)
     _write_what_is_due(root, g, notice)
     missing = g.finished(root, notice.message_id)
     if missing:
@@ -327,6 +328,10 @@ def _write_stay(root: etree._Element, scene: Scene, notice: Notice, losses: list
         _write_expected_in_words(root, scene, notice)
         return
     events = list(_stay_of(scene.composition, notice))
+    due = g.child(name, "OpplysningOpphold")
+    if not events and due is not None and due.required:
+        losses.append("the schema wants an event of the stay, and none is told; one that says so was written")
+        events = [(None, table("reports")["expected"]["unknown"], notice.sent_at.isoformat(), True)]
     for code, text, when, estimate in events:
         made = g.place(root, ("OpplysningOpphold", "TidsfestetHendelse"))
         if code:
