@@ -417,8 +417,11 @@ def gist(receipt: Receipt) -> dict[str, object]:
 _FREE = ("id", "reasons")
 
 
-def is_logged(play: Stage, done: Acceptance, content: bytes) -> None:
-    """It has a row, its bytes can be had back exactly as they came (N-17), and people are shown it (N-10)."""
+def is_logged(play: Stage, done: Acceptance, content: bytes, *, told_before: bool = False) -> None:
+    """It has a row, its bytes can be had back exactly as they came (N-17), and people are shown it (N-10).
+
+    What another message has told before has its page, and need not stand in the case a second time.
+    """
     with play.built.store.read() as connection:
         row = messages.get(connection, done.message_row)
         assert row is not None
@@ -427,7 +430,8 @@ def is_logged(play: Stage, done: Acceptance, content: bytes) -> None:
         if done.outcome == "accepted":
             case = case_rows.get(connection, done.case_id)
             told = [n["message"] for n in shown.case(connection, case)["notices"]]
-            assert done.message_row in told
+            assert told_before or done.message_row in told
+            assert shown.message_of(connection, done.message_row) is not None
         else:
             (held,) = [shown.held(one) for one in messages.held(connection) if one["id"] == done.message_row]
             assert held["reason"]
