@@ -15,6 +15,7 @@ from adapter.mappings.kith import values
 from adapter.mappings.kith.grammar import Grammar
 from adapter.mappings.kith.lists import OID, PEOPLE
 from adapter.mappings.kith.xml import Node, add, say
+from adapter.messaging.envelope import LONGEST_ID
 
 _USES = {"HP": "home", "MC": "mobile", "WP": "work", "HV": "temp"}
 """List 9061, kinds of telephone; those that FHIR's ContactPoint.use has a word for."""
@@ -81,9 +82,11 @@ def _person(node: Node, ns: str, zone: tzinfo) -> Resource:
 
 
 def _ident(node: Node, ns: str) -> Resource | None:
-    value, kind = node.text(ns + "Id"), node.one(ns + "TypeId")
-    if value is None:
+    there, kind = node.one(ns + "Id"), node.one(ns + "TypeId")
+    value = (there.element.text or "").strip() if there is not None else ""
+    if there is None or not value or len(value) > LONGEST_ID:
         return None
+    there.value()
     code = (kind.element.get("V") or "").strip() if kind is not None else ""
     if kind is not None:
         kind.code()
@@ -95,9 +98,11 @@ def _ident(node: Node, ns: str) -> Resource | None:
 
 
 def _telecom(node: Node, ns: str) -> Resource | None:
-    address, kind = node.code(ns + "TeleAddress"), node.one(ns + "TypeTelecom")
-    if address is None:
+    there, kind = node.one(ns + "TeleAddress"), node.one(ns + "TypeTelecom")
+    address = (there.element.get("V") or "").strip() if there is not None else ""
+    if there is None or not values.is_address(address):
         return None
+    there.code()
     code = (kind.element.get("V") or "").strip() if kind is not None else ""
     scheme, _, rest = address.partition(":")
     system = {"tel": "phone", "mailto": "email", "fax": "fax"}.get(scheme)

@@ -75,6 +75,12 @@ class Grammar:
         child = self.child(self.typed.get(above[-1], above[-1]) if above else root, last)
         return child is not None and child.many
 
+    def required(self, element: str, path: Path) -> bool:
+        """Whether what stands at `path` must stand there, if its parents do."""
+        *above, last = path
+        child = self.child(self.typed.get(above[-1], above[-1]) if above else element, last)
+        return child is not None and child.required
+
     def place(self, parent: etree._Element, path: Path) -> etree._Element:
         """A new element at the end of `path`, in the last parent that can hold one more, or in a new one.
 

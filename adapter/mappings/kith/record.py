@@ -127,6 +127,11 @@ def _complete(made: Resource, found: Entry, scene: Scene) -> None:
         made["description"]["text"] = (
             next((c.get("display") for c in made["description"]["coding"]), None) or "mål"
         )
+    if found.resource.startswith("Medication") and "medicationReference" not in made:
+        unsaid = {"coding": [{"system": PLO_ELEMENTS, "code": "Forskrivningsinfo"}]}
+        made["medicationCodeableConcept"] = unsaid
+    if found.resource == "DeviceUseStatement" and "device" not in made:
+        made["device"] = {"display": "ukjent hjelpemiddel"}
     if found.resource == "Appointment":
         _complete_appointment(made, scene)
     if found.resource == "MedicationAdministration" and "end" not in made.get("effectivePeriod", {}):

@@ -22,9 +22,10 @@ from adapter.mappings.kith.grammar import Path
 from adapter.mappings.kith.record import bare, told_by
 from adapter.mappings.kith.values import PLO_ELEMENTS
 from adapter.mappings.kith.words import PART, WAYS, Scene, kind_at, nodes
-from adapter.mappings.kith.xml import OSLO, Node
+from adapter.mappings.kith.xml import OSLO, Node, new, say
 
 _MARKED = re.compile(r"(?:\w+(?:\[\d+\])?)(?:/\w+(?:\[\d+\])?)*")
+_MOST_ALIKE = 50  # elements made only so that one stands behind them
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT")
 _NOT_SAID = frozenset(
     ("resourceType", "id", "meta", "reference", "system", "participant", "subject", "patient",
@@ -284,9 +285,12 @@ def _write_paragraphs(root: etree._Element, section: Resource, scene: Scene) -> 
 
 
 def _write_back(root: etree._Element, path: str, attributes: dict[str, str], text: str, scene: Scene) -> bool:
-    """One leaf where it stood; False where this version or message has no such place."""
+    """One leaf where it stood; False where there is no such place, or it cannot stand there."""
     g, at = scene.grammar, root
-    if not g.has(_root(root), tuple(bare(path).split("/"))):
+    kind = kind_at(g, _root(root), tuple(bare(path).split("/")))
+    said = text.partition(": ")[2]
+    said = {"ja": "true", "nei": "false"}.get(said, said) if kind == "boolean" else said
+    if kind is None or not _fits(kind, attributes, said):
         return False
     for step in path.split("/"):
         name, _, number = step.rstrip("]").partition("[")
@@ -295,14 +299,29 @@ def _write_back(root: etree._Element, path: str, attributes: dict[str, str], tex
         child = g.child(g.class_of(at), name)
         if len(standing) < wanted and standing and child is not None and not child.many:
             return False
-        while len(standing) < min(wanted, 50):
+        while len(standing) < min(wanted, _MOST_ALIKE):
             standing.append(g.add(at, name))
         at = standing[wanted - 1] if wanted <= len(standing) else standing[-1]
-    if attributes:
-        for key, value in attributes.items():
-            at.set(key, value)
-    else:
-        said = text.partition(": ")[2]
-        boolean = kind_at(g, _root(root), tuple(bare(path).split("/"))) == "boolean"
-        at.text = {"ja": "true", "nei": "false"}.get(said, said) if boolean else said
-    return True
+    return say(at, None if attributes else said, **attributes)
+
+
+_ATTRIBUTES = {
+    "CS": {"V", "DN"},
+    "CV": {"V", "S", "DN", "OT"},
+    "PQ": {"V", "U"},
+    "TS": {"V"},
+    "URL": {"V"},
+}
+
+
+def _fits(kind: str, attributes: dict[str, str], said: str) -> bool:
+    """Whether a leaf of that type can say it: it has those attributes, and what it says can be read."""
+    if attributes.keys() - _ATTRIBUTES.get(kind, set()):
+        return False
+    if kind == "URL":
+        return values.is_address(attributes.get("V", ""))
+    if kind in ("CS", "CV"):
+        return bool(attributes)
+    leaf = new("leaf", {})
+    say(leaf, None if attributes else said, **attributes)
+    return values.read(Node(element=leaf), kind, OSLO) is not None

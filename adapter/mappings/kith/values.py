@@ -23,6 +23,7 @@ PLO_ELEMENTS = f"{CANONICAL}/CodeSystem/plo-elements"
 
 _PARTIAL = re.compile(r"\d{4}(-\d\d)?")
 _NUMBER = re.compile(r"-?\d{1,12}(\.\d{1,9})?")
+_URI = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?[^\s:<>\"{}|\\^`%#]+")
 _MOST_OF_A_TEXT = 100_000  # characters
 
 
@@ -76,6 +77,11 @@ def _coding(node: Node, zone: tzinfo) -> Resource | None:
     named = re.sub(r"[^0-9.]", "", element.get("S") or "")
     made = {"system": f"urn:oid:{named}" if named else system_of(node.name), "code": code, "display": display}
     return {key: value for key, value in made.items() if value}
+
+
+def is_address(text: str) -> bool:
+    """Whether it is a URI, as a telephone number is in these messages, or a bare one without scheme."""
+    return _URI.fullmatch(text) is not None
 
 
 def system_of(element: str) -> str:

@@ -414,6 +414,10 @@ def _medicine_read(scene: Scene, node: Node, resource: Resource, word: Word) -> 
 
 def _medicine_write(scene: Scene, resource: Resource, element: etree._Element, word: Word) -> None:
     found = _medication(scene, resource)
+    codings = list(got(found, "code.coding[+]"))
+    unsaid = bool(codings) and all(one.get("system") == PLO_ELEMENTS for one in codings)
+    if unsaid and not scene.grammar.required(scene.grammar.class_of(element), word.element):
+        return
     name = next(got(found, "code.text"), None) or next(got(found, "code.coding[0].display"), None)
     generic = next(got(found, "ingredient[0].itemCodeableConcept.text"), None)
     atc = [one for one in got(found, "code.coding[+]") if one.get("system") == "http://www.whocc.no/atc"]
