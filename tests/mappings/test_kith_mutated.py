@@ -345,3 +345,19 @@ def test_a_clinician_with_an_endless_number_is_known_by_name() -> None:
     )
     assert "identifier" not in clinician
     assert clinician["name"][0]["family"] == "Bjelde"
+
+
+@pytest.mark.parametrize("dose", ["Legemiddelinfo", "AdmAvHelsepersonell"])
+def test_a_medicine_that_is_not_named_is_an_unknown_one(dose: str) -> None:
+    """The schema lets what was given today stand without any description of it."""
+    root = etree.fromstring((PLO / "home-after-a-stroke" / "discharge-report.plo-1.6.xml").read_bytes())
+    for told in root.findall(f".//{{*}}{dose}"):
+        for description in told.findall(".//{*}Forskrivningsinfo"):
+            description.getparent().remove(description)
+    reading = kith.read(etree.tostring(root), content_type=None, zone=OSLO)
+    assert reading.bundle is not None
+    validate(reading.bundle)
+    kind = "MedicationStatement" if dose == "Legemiddelinfo" else "MedicationAdministration"
+    resources = [entry["resource"] for entry in reading.bundle["entry"]]
+    told_of = [one for one in resources if one["resourceType"] == kind]
+    assert {one["medicationCodeableConcept"]["text"] for one in told_of} == {"ukjent legemiddel"}

@@ -14,6 +14,7 @@ from adapter.fhir.bundles import Resource
 from adapter.mappings.kith import values
 from adapter.mappings.kith.grammar import Grammar
 from adapter.mappings.kith.lists import OID, PEOPLE
+from adapter.mappings.kith.msghead import id_fits
 from adapter.mappings.kith.xml import Node, add, say
 
 _USES = {"HP": "home", "MC": "mobile", "WP": "work", "HV": "temp"}
@@ -81,7 +82,10 @@ def _person(node: Node, ns: str, zone: tzinfo) -> Resource:
 
 
 def _ident(node: Node, ns: str) -> Resource | None:
-    value, kind = node.text(ns + "Id"), node.one(ns + "TypeId")
+    written, kind = node.one(ns + "Id"), node.one(ns + "TypeId")
+    if written is None or not id_fits(written.element.text):
+        return None  # unread, so that it is listed
+    value = written.value()
     if value is None:
         return None
     code = (kind.element.get("V") or "").strip() if kind is not None else ""

@@ -36,6 +36,7 @@ _SUBJECT = {
     "Organization": "",
 }
 _SUBJECT |= {"PractitionerRole": "", "Patient": ""}
+_OF_A_MEDICINE = ("MedicationStatement", "MedicationAdministration")
 _UNTOLD = ("Observation", "Flag", "AllergyIntolerance", "Goal", "ServiceRequest", "Condition")
 QUIET = ("SkalIkkeTasSammenMedAnnetLegemiddel", "SvarPaaForesporsel")
 """What is not told where it is false: systems write it everywhere, and people would read of nothing else."""
@@ -129,6 +130,8 @@ def _complete(made: Resource, found: Entry, scene: Scene) -> None:
         )
     if found.resource == "Appointment":
         _complete_appointment(made, scene)
+    if found.resource in _OF_A_MEDICINE and "medicationReference" not in made:
+        made["medicationCodeableConcept"] = {"text": "ukjent legemiddel"}
     if found.resource == "MedicationAdministration" and "end" not in made.get("effectivePeriod", {}):
         made["effectiveDateTime"] = made.pop("effectivePeriod", {}).get("start") or scene.bundle["timestamp"]
 
