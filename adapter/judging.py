@@ -20,6 +20,7 @@ from adapter.fhir.bundles import Subject
 from adapter.fhir.polled import TYPES as POLLED
 from adapter.incoming import Incoming, Prepared
 from adapter.mappings import Reading
+from adapter.mappings.checking import Checks
 from adapter.messaging.envelope import Address, Envelope
 from adapter.messaging.register import Party, Register
 from adapter.messaging.routing import Route, routes
@@ -67,6 +68,7 @@ class Judge:
     pseudonym_key: bytes = field(repr=False)
     clock_tolerance: timedelta
     cases: Cases
+    checks: Checks
 
     def sender(self, envelope: Envelope, incoming: Incoming, now: datetime) -> Party:
         """The sending party, which must be one for whom the partner may speak."""
@@ -136,7 +138,7 @@ class Judge:
         ways = routes(self.register, envelope, sender, day=day, reserved=reserved, plan=plan, found=found)
         content, notice = prepared.incoming.content, prepared.notice
         self._consented(tx, prepared, sender, ways, now)
-        return [copy_for(tx, way, content, reading, notice, sender) for way in ways]
+        return [copy_for(tx, way, content, reading, notice, sender, self.checks) for way in ways]
 
     def _its_own_stay(self, notice: Notice | None, sender: Party, now: datetime) -> None:
         """What happens in a stay is told by the institution where the patient lies, and by nobody else."""

@@ -34,6 +34,7 @@ from adapter.discharge.pathways import NOTHING
 from adapter.errors import ConfigurationError
 from adapter.inbox import Acceptance, Inbox
 from adapter.ledger import Ledger
+from adapter.mappings.checking import NO_CHECKS, Checks
 from adapter.messaging.delivery import SPARE, Leased, Reply
 from adapter.messaging.register import PLANS, Endpoint, Partner, Register
 from adapter.messaging.scopes import permits
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
     from starlette.applications import Starlette
 
+    from adapter.config.schemas import SchemaFolder
     from adapter.fhir.bundles import Resource
     from adapter.scheduler.clockwork import Clockwork
     from adapter.scheduler.delivering import Deliverer
@@ -175,6 +177,7 @@ class Stations:
     shelves: Shelves
     pushes: Pushes
     clock: Callable[[], datetime]
+    schemas: "SchemaFolder | None"
 
 
 def stations(
@@ -198,6 +201,7 @@ def stations(
     law = _agreement(settings, region)
     register = region.register_ if region is not None else Register(open=True)
     _refuse(contradictions(settings, register))
+    schemas = schema_folder(settings)
     store = _store(settings.store, create=create)
     key = _pseudonym_key(settings, store)
     cases = Cases(agreement=law, roles={p.id: p.kind for p in register.parties})
@@ -224,6 +228,7 @@ def stations(
         pseudonym_key=key,
         new_id=new_id,
         clock_tolerance=settings.clock_tolerance,
+        checks=checks_by(settings, schemas),
     )
     return Stations(
         settings=settings,
@@ -238,7 +243,27 @@ def stations(
         shelves=shelves,
         pushes=pushes,
         clock=clock,
+        schemas=schemas,
     )
+
+
+def schema_folder(settings: Settings) -> "SchemaFolder | None":
+    """The operator's official schemas; nothing of them is read before a KITH message needs it."""
+    if settings.norway.schemas is None:
+        return None
+    from adapter.config.schemas import SchemaFolder
+
+    return SchemaFolder(settings.norway.schemas)
+
+
+def checks_by(settings: Settings, schemas: "SchemaFolder | None") -> Checks:
+    """What every message in and out is held against beside the typed reading."""
+    if schemas is None:
+        return NO_CHECKS
+    from adapter.mappings.kith.schemas import Schemas
+
+    refuse = settings.norway.schema_errors == "refuse"
+    return Checks(faults=Schemas(held=schemas.held).faults, refuse=refuse)
 
 
 def _store(url: str, *, create: bool) -> Store:
@@ -265,6 +290,7 @@ def findings(settings: Settings, region: Region | None) -> list[str]:
         lambda: _agreement(settings, region),
         lambda: check_exposure(settings, register),
         lambda: check_tls(settings),
+        lambda: _compile(schema_folder(settings)),
     ):
         try:
             ask()
@@ -333,6 +359,24 @@ def address_register(
         age=norway.address_register_age,
         unknown_age=norway.address_register_unknown_age,
     )
+
+
+def schema_coverage(settings: Settings) -> dict[str, list[str]] | None:
+    """The standards whose official schemas the operator has, and those of which some or all are missing.
+
+    None where there is no folder, or it cannot be used, which `findings` tells.
+    """
+    try:
+        schemas = schema_folder(settings)
+        covered, missing = schemas.coverage() if schemas is not None else ([], [])
+    except ConfigurationError:
+        return None
+    return {"covered": covered, "missing": missing} if schemas is not None else None
+
+
+def _compile(schemas: "SchemaFolder | None") -> None:
+    if schemas is not None:
+        schemas.compile()
 
 
 def _agreement(settings: Settings, region: Region | None) -> Agreement:
@@ -637,6 +681,7 @@ class Adapter:
         check_exposure(self.built.settings, self.built.register)
         check_tls(self.built.settings)
         _refuse(unreadable_files(self.built.settings, self.built.register))
+        _compile(self.built.schemas)
         if self.deliverer is not None and self.clockwork is not None:
             self.built.store.write(lambda tx: self.built.outbox.find_endpoints(tx, self.built.clock()))
             self.deliverer.start()

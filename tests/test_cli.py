@@ -729,7 +729,7 @@ def test_a_backup_is_restored_to_where_no_store_is(shell: Shell) -> None:
         file.unlink()
     assert shell("restore", "today.db", "--json").json == {"restored": "discharge-adapter.db"}
     assert shell("cases", "--json").json == cases
-    assert shell("check", "--journal", "--json").json == {"findings": [], "warnings": []}
+    assert shell("check", "--journal", "--json").json == {"findings": [], "warnings": [], "schemas": None}
 
 
 def test_what_is_no_store_is_neither_backed_up_nor_restored(shell: Shell) -> None:
@@ -793,7 +793,7 @@ def test_check_finds_everything_that_would_stop_a_start_or_a_delivery(shell: She
 def test_check_warns_of_a_party_whose_messages_nobody_is_said_to_read(shell: Shell) -> None:
     shell.with_region()
     region = shell.folder / "region.toml"
-    assert shell("check", "--json").json == {"findings": [], "warnings": []}
+    assert shell("check", "--json").json == {"findings": [], "warnings": [], "schemas": None}
     text = region.read_text()
     region.write_text(text.replace('receipt = "stored" # people', "# people", 1))
     done = shell("check", "--json")

@@ -38,6 +38,7 @@ def check(
 ) -> None:
     """Check the configuration and the store."""
     from adapter.runtime import findings as of_configuration
+    from adapter.runtime import schema_coverage
 
     settings = load(Chosen.config)
     region = load_region(settings.region) if settings.region is not None else None
@@ -45,10 +46,14 @@ def check(
     findings = [*of_configuration(settings, region), *_about_the_store(settings.store, journal=journal)]
     unlike, doubtful = about_the_region(settings, region)
     findings, warnings = [*findings, *unlike], [*warnings, *doubtful]
+    schemas = schema_coverage(settings)
     for warning in warnings:
         say(f"warning: {warning}")
     if as_json:
-        print_json({"findings": findings, "warnings": warnings})
+        print_json({"findings": findings, "warnings": warnings, "schemas": schemas})
+    elif schemas is not None:
+        missing = f"; not those of {', '.join(schemas['missing'])}" if schemas["missing"] else ""
+        put(f"official schemas: all of {', '.join(schemas['covered'])}{missing}")
     for finding in () if as_json else findings:
         put(f"- {finding}")
     if findings:

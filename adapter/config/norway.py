@@ -1,6 +1,7 @@
 """The settings of `[norway]`: what only Norwegian messages need."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -11,6 +12,8 @@ from adapter.config.values import Frozen, SafeAddress, Seconds, Wait
 class NorwaySettings(Frozen):
     """See docs/settings.md; the address register in docs/address-register.md."""
 
+    schemas: Path | None = None  # a folder with the official XSD files; none = the typed reading alone
+    schema_errors: Literal["warn", "refuse"] = "warn"  # what becomes of a message that is not valid (N-05)
     address_register: SafeAddress | None = None  # the register's SOAP address; none asks nobody
     address_register_soap: Literal["1.2", "1.1"] = "1.2"  # the version that this address speaks
     address_register_user: str | None = None
