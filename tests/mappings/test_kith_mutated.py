@@ -27,7 +27,7 @@ from adapter.mappings import Addressing, Reading, kith
 from adapter.mappings.kith.lists import RECEIPTS
 from adapter.messaging.acknowledgement import Status, Verdict
 from adapter.store import messages
-from tests.acceptance.norway import PLO
+from tests.acceptance.norway import PLO, TYPES
 from tests.conftest import StandingClock
 from tests.mappings.official import SAMPLES, schema, valid
 from tests.stage import stage
@@ -332,19 +332,36 @@ def test_an_endless_number_identifies_nobody() -> None:
     assert problem.code == "E36"
 
 
-def test_a_clinician_with_an_endless_number_is_known_by_name() -> None:
-    content = (PLO / "home-with-help" / "ready.plo-1.6.xml").read_bytes()
-    endless = content.replace(b"<fk1:Id>9999901</fk1:Id>", b"<fk1:Id>" + b"1" * 6000 + b"</fk1:Id>")
-    reading = kith.read(endless, content_type=None, zone=OSLO)
+@pytest.mark.parametrize(
+    ("file", "number", "family"),
+    [
+        ("home-with-help/ready.plo-1.6.xml", b"9999901", "Bjelde"),
+        ("home-after-a-stroke/discharge-report.plo-1.6.xml", b"9999902", "Hauge"),
+    ],
+)
+def test_a_clinician_with_an_endless_number_is_known_by_name(file: str, number: bytes, family: str) -> None:
+    content = (PLO / file).read_bytes()
+    endless = content.replace(b"<fk1:Id>" + number, b"<fk1:Id>" + b"1" * 6000)
+    assert endless != content
+    _named_only(kith.read(endless, content_type=None, zone=OSLO), family)
+
+
+def test_so_is_one_in_a_dialogue() -> None:
+    asking = next(one for one in TYPES if one.type == "DIALOG_FORESPORSEL").message()
+    asking.text(".//fk1:Id", "1" * 6000)
+    reading = kith.read(asking.content(), content_type=None, zone=OSLO)
+    _named_only(reading, "Molde")
+    assert any("longer than any in use" in loss for loss in reading.losses)
+
+
+def _named_only(reading: Reading, family: str) -> None:
     assert reading.bundle is not None
     validate(reading.bundle)
-    (clinician,) = (
-        entry["resource"]
-        for entry in reading.bundle["entry"]
-        if entry["resource"]["resourceType"] == "Practitioner"
-    )
-    assert "identifier" not in clinician
-    assert clinician["name"][0]["family"] == "Bjelde"
+    resources = [entry["resource"] for entry in reading.bundle["entry"]]
+    clinicians = [one for one in resources if one["resourceType"] == "Practitioner"]
+    meant = [one for one in clinicians if one["name"][0]["family"] == family]
+    assert meant
+    assert not any("identifier" in one for one in meant)
 
 
 @pytest.mark.parametrize("dose", ["Legemiddelinfo", "AdmAvHelsepersonell"])

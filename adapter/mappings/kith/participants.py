@@ -13,7 +13,7 @@ from lxml import etree
 
 from adapter.fhir.bundles import Bundle, Resource, entry, follow, identifiers, pairs, reference
 from adapter.mappings.kith.lists import DIALOGUE, OID, PEOPLE
-from adapter.mappings.kith.msghead import write_ident
+from adapter.mappings.kith.msghead import id_fits, write_ident
 from adapter.mappings.kith.xml import Node, add, day
 from adapter.messaging.envelope import HER
 
@@ -170,7 +170,9 @@ def _identifiers(node: Node, kind: str, losses: list[str]) -> tuple[tuple[str, s
     for ident in node.all(FK + "Ident") or node.all(_ns(node) + "Ident"):
         number, code = ident.text(FK + "Id"), ident.code(FK + "TypeId")
         known = PEOPLE[kind].get(code or "")
-        if known is None and number:
+        if not id_fits(number):
+            losses.append("RollerRelatertNotat: an Ident that is longer than any in use")
+        elif known is None and number:
             losses.append("RollerRelatertNotat: an Ident that is of no type with an identifier system")
         elif number:
             system = known["system"]
