@@ -207,7 +207,8 @@ def read_subject(info: Node) -> Subject:
     for node in patient.all(MH + "Ident"):
         kind = node.one(MH + "TypeId")
         key = (kind.element.get("V") or "").strip() if kind is not None else ""
-        if key in ("FNR", "DNR", "FHN") and (number := node.text(MH + "Id")):
+        number = node.text(MH + "Id")
+        if key in ("FNR", "DNR", "FHN") and number and id_fits(number):  # an endless one identifies nobody
             node.code(MH + "TypeId")
             numbers.append(_pair(table[key]["system"], number))
     given = [patient.text(MH + "GivenName"), patient.text(MH + "MiddleName")]

@@ -129,7 +129,7 @@ def _complete(made: Resource, found: Entry, scene: Scene) -> None:
         )
     if found.resource.startswith("Medication") and "medicationReference" not in made:
         unsaid = {"coding": [{"system": PLO_ELEMENTS, "code": "Forskrivningsinfo"}]}
-        made["medicationCodeableConcept"] = unsaid
+        made["medicationCodeableConcept"] = unsaid | {"text": "ukjent legemiddel"}
     if found.resource == "DeviceUseStatement" and "device" not in made:
         made["device"] = {"display": "ukjent hjelpemiddel"}
     if found.resource == "Appointment":

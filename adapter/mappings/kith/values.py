@@ -28,8 +28,8 @@ _MOST_OF_A_TEXT = 100_000  # characters
 
 
 def read(node: Node, kind: str, zone: tzinfo) -> Any:
-    """The leaf's value, which is read then; None where it is empty or is not what its type says."""
-    found = _READ[kind](node, zone)
+    """The leaf's value, which is read then; None where it is empty, no leaf, or not what its type says."""
+    found = _READ[kind](node, zone) if kind in _READ else None
     if found is not None:
         node.read.add(node.element)
     return found
