@@ -89,6 +89,13 @@ def test_an_answer_says_it_in_bokmaal_under_its_own_theme() -> None:
     assert found["Dialogmelding/Notat/TemaKodet@V"] == "7"
 
 
+def test_the_reason_of_an_answer_travels_as_a_remark() -> None:
+    bundle = bundle_of(told_by(K.ANSWER, answer=A.CANNOT_RECEIVE))
+    focus(bundle)["statusReason"] = {"text": "Fullt på sjukeheimen"}
+    focus(bundle)["note"] = [{"text": "Ring oss"}]
+    assert fields(bundle)["Dialogmelding/Notat/Merknad"] == "Fullt på sjukeheimen Ring oss"
+
+
 def test_an_unclassified_answer_is_sent_as_the_words_that_it_is() -> None:
     notice = told_by(K.ANSWER, answer=A.UNCLASSIFIED, text="Kanskje på fredag", refers_to=EARLIER)
     back = read_back(written(bundle_of(notice), refers_to=EARLIER))
@@ -153,7 +160,18 @@ def test_what_a_dialogue_cannot_say_is_listed() -> None:
     bundle["entry"].append(entry(observed))
     focus(bundle)["medium"] = [{"text": "brev"}]
     losses = "\n".join(written(bundle).losses)
-    for said in ("stay", "corrects", "reservation", "when it happened", "Observation", "medium"):
+    other: Resource = {"resourceType": "Communication", "id": "c", "status": "completed"}
+    bundle["entry"].append(entry(other))
+    losses = "\n".join(written(bundle).losses)
+    for said in (
+        "not part of",
+        "stay",
+        "corrects",
+        "reservation",
+        "when it happened",
+        "Observation",
+        "medium",
+    ):
         assert said in losses
 
 

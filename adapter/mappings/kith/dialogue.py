@@ -158,7 +158,7 @@ def _lines(element: etree._Element) -> Iterator[str]:
 def _xhtml(element: etree._Element) -> str | None:
     """What a text element holds as the div of a Narrative; None where FHIR would not have it."""
     held = element
-    while len(held) == 1 and etree.QName(held[0]).localname in _WRAPPERS and not (held.text or "").strip():
+    while _wraps(held):
         held = held[0]
     div = deepcopy(held)
     div.tail = None
@@ -172,6 +172,13 @@ def _xhtml(element: etree._Element) -> str | None:
     except Refused:
         return None
     return made
+
+
+def _wraps(element: etree._Element) -> bool:
+    """Whether an element holds a wrapper and not a word beside it."""
+    beside = [element.text, *(child.tail for child in element)]
+    alone = len(element) == 1 and not any((text or "").strip() for text in beside)
+    return alone and etree.QName(element[0]).localname in _WRAPPERS
 
 
 def _clean(div: etree._Element) -> etree._Element:
@@ -329,8 +336,10 @@ def write(bundle: Bundle, *, dialect: str, sender: Address) -> Payload:
     losses = _without_place(notice, bundle)
     root = new(ns + "Dialogmelding", {None: ns[1:-1], "fk1": participants.FK[1:-1]})
     writer = _Writer(bundle=bundle, ns=ns, dialect=dialect, notice=notice, losses=losses, attachments=[])
-    for number, communication in enumerate(_communications(bundle) or [{}]):
+    said = _communications(bundle)
+    for number, communication in enumerate(said or [_without_communication(bundle, losses)]):
         writer.part(root, communication, first=number == 0)
+    losses += _unsaid(bundle, said)
     return Payload(
         message_type=DIALOGUE["write"][dialect][notice.kind.value],
         notice=notice,
@@ -349,6 +358,29 @@ def _communications(bundle: Bundle) -> list[Resource]:
         if one.get("resourceType") == "Communication"
         and (one is focus or any(follow(bundle, ref) is focus for ref in one.get("partOf") or () if focus))
     ]
+
+
+def _without_communication(bundle: Bundle, losses: list[str]) -> Resource:
+    """What an answer says beside its value: the remarks of its Task."""
+    task = follow(bundle, ((header(bundle) or {}).get("focus") or [{}])[0]) or {}
+    if task.get("resourceType") != "Task":
+        return {}
+    reason = (task.get("statusReason") or {}).get("text")
+    losses.extend(
+        f"Task.{name}: a dialogue message has no place for it"
+        for name in sorted(task.keys() & {"description", "output", "input", "restriction", "reasonCode"})
+    )
+    remarks = [reason, *(note.get("text") for note in task.get("note") or ())]
+    return {"note": [{"text": text} for text in remarks if text]}
+
+
+def _unsaid(bundle: Bundle, said: list[Resource]) -> list[str]:
+    """A Communication that is neither part of what is in focus nor its question is not written."""
+    quoted = [follow(bundle, ref) for one in said for ref in one.get("inResponseTo") or ()]
+    written = [id(one) for one in (*said, *quoted)]
+    others = (one for one in resources(bundle) if one.get("resourceType") == "Communication")
+    beside = any(id(one) not in written for one in others)
+    return ["a Communication that is not part of the one in focus"] if beside else []
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -412,9 +444,8 @@ class _Writer:
                 add(made, ns + tag, period[name][:10])
         self._records(made, told, most=None if newer else 1)
         self._document(made, "DokIdForesp", told)
-        for name in ("note",):
-            if told.get(name):
-                self.losses.append(f"Communication.{name}: a question has no place for it")
+        if told.get("note"):
+            self.losses.append("Communication.note: a question has no place for it")
         self._people(made, told, first=first)
 
     def _theme(self, made: etree._Element, tag: str, told: Resource, usual: list[str] | None) -> None:
@@ -453,6 +484,8 @@ class _Writer:
         text = "\n".join(part for part in (before, said) if part)
         if text:
             add(made, self.ns + tag, text)
+        else:
+            self.losses.append(f"{tag}: the message says nothing in words")
 
     def _said(self, told: Resource, *, first: bool) -> str | None:
         """The answer in its fixed sentence and what was written after it; else the words of the part."""
