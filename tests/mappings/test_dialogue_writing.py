@@ -14,7 +14,7 @@ from adapter.errors import CannotWrite
 from adapter.fhir.bundles import Resource, entry, follow, header, reference
 from adapter.fhir.notices import notice_in
 from adapter.mappings import Bundle, kith
-from adapter.mappings.kith import dialogue
+from adapter.mappings.kith import dialogue_writing
 from tests.mappings.compare_kith import flat, payload
 from tests.mappings.test_kith_writing import EARLIER, OSLO, bundle_of, read_back, told, written
 
@@ -134,7 +134,7 @@ def test_an_attachment_travels_beside_the_text_and_one_elsewhere_is_listed() -> 
         {"contentAttachment": inside},
         {"contentAttachment": {"url": "https://example.org/x"}},
     ]
-    made = dialogue.write(bundle, dialect="plo-1.6", sender=dialogue_sender(bundle))
+    made = dialogue_writing.write(bundle, dialect="plo-1.6", sender=dialogue_sender(bundle))
     (attachment,) = made.attachments
     assert (attachment.content, attachment.media_type, attachment.title) == (
         b"%PDF",

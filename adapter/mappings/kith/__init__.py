@@ -13,7 +13,16 @@ from adapter.errors import CannotWrite, Quarantined, Refused
 from adapter.fhir.bundles import header
 from adapter.fhir.notices import event_kind, message_bundle, subject_in
 from adapter.mappings import Addressing, Bundle, Head, Reading, Written
-from adapter.mappings.kith import apprec, dialogue, epikrise, feedback, logistics, msghead, xml
+from adapter.mappings.kith import (
+    apprec,
+    dialogue,
+    dialogue_writing,
+    epikrise,
+    feedback,
+    logistics,
+    msghead,
+    xml,
+)
 from adapter.mappings.kith.told import Payload, Told
 from adapter.messaging.acknowledgement import Status, Verdict
 from adapter.messaging.envelope import Envelope
@@ -31,7 +40,7 @@ _READERS: dict[str, Callable[..., Told]] = {
 
 _WRITERS: dict[NoticeKind, Callable[..., Payload]] = {
     **dict.fromkeys((NoticeKind(entry["kind"]) for entry in logistics.TYPES.values()), logistics.write),
-    **dict.fromkeys(dialogue.KINDS, dialogue.write),
+    **dict.fromkeys(dialogue_writing.KINDS, dialogue_writing.write),
 }
 """By kind of notice: `(bundle, *, dialect, sender)`."""
 
