@@ -30,11 +30,11 @@ from adapter.fhir.bundles import (
 )
 from adapter.mappings.kith import participants, sentences
 from adapter.mappings.kith.lists import DIALOGUE
-from adapter.mappings.kith.msghead import type_named
+from adapter.mappings.kith.msghead import id_fits, type_named
 from adapter.mappings.kith.participants import coding_of
 from adapter.mappings.kith.told import Told
 from adapter.mappings.kith.xml import Node, day, new
-from adapter.messaging.envelope import Envelope
+from adapter.messaging.envelope import LONGEST_ID, Envelope
 
 K = NoticeKind
 TYPES: dict[str, dict[str, str]] = DIALOGUE["read"]
@@ -229,7 +229,9 @@ def _fill(made: Resource, part: Node, room: _Room, role: str) -> None:
     if topic:
         made["topic"] = topic
     document = part.text(ns + ("DokIdForesp" if question else "DokIdNotat"))
-    if document:
+    if not id_fits(document):
+        room.losses.append(f"the document's id is longer than {LONGEST_ID} characters")
+    elif document:
         made["identifier"] = [{"value": document}]
     if question:
         _fill_question(made, part, ns)
