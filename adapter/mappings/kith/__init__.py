@@ -17,6 +17,7 @@ from adapter.mappings.kith import (
     apprec,
     attachments,
     dialogue,
+    dialogue_writing,
     epikrise,
     feedback,
     logistics,
@@ -43,7 +44,7 @@ _READERS: dict[str, Callable[..., Told]] = {
 _WRITERS: dict[NoticeKind, Callable[..., Payload]] = {
     **dict.fromkeys((NoticeKind(entry["kind"]) for entry in logistics.TYPES.values()), logistics.write),
     **dict.fromkeys(reports.KINDS, reports.write),
-    **dict.fromkeys(dialogue.KINDS, dialogue.write),
+    **dict.fromkeys(dialogue_writing.KINDS, dialogue_writing.write),
 }
 """By kind of notice: `(bundle, *, dialect, sender)`."""
 

@@ -16,7 +16,7 @@ from adapter.mappings.kith.lists import DIALOGUE, OID, PEOPLE
 from adapter.mappings.kith.msghead import id_fits, write_ident
 from adapter.mappings.kith.values import is_address
 from adapter.mappings.kith.xml import Node, add, day
-from adapter.messaging.envelope import HER
+from adapter.messaging.envelope import HER, LONGEST_ID
 
 FK = "{http://www.kith.no/xmlstds/felleskomponent1}"
 ROLE = f"urn:oid:{OID}{DIALOGUE['role']['list']}"
@@ -36,7 +36,7 @@ def coding_of(node: Node | None) -> Resource | None:
     if node is None:
         return None
     node.read.add(node.element)
-    told = {name: (node.element.get(name) or "").strip() for name in ("V", "S", "DN", "OT")}
+    told = {name: " ".join((node.element.get(name) or "").split()) for name in ("V", "S", "DN", "OT")}
     made: Resource = {"system": f"urn:oid:{told['S']}"} if told["S"] and told["V"] else {}
     if told["V"]:
         made["code"] = told["V"]
@@ -171,8 +171,8 @@ def _identifiers(node: Node, kind: str, losses: list[str]) -> tuple[tuple[str, s
     for ident in node.all(FK + "Ident") or node.all(_ns(node) + "Ident"):
         number, code = ident.text(FK + "Id"), ident.code(FK + "TypeId")
         known = PEOPLE[kind].get(code or "")
-        if not id_fits(number):
-            losses.append("RollerRelatertNotat: an Ident that is longer than any in use")
+        if number and not id_fits(number):
+            losses.append(f"RollerRelatertNotat: an Ident of more than {LONGEST_ID} characters")
         elif known is None and number:
             losses.append("RollerRelatertNotat: an Ident that is of no type with an identifier system")
         elif number:
