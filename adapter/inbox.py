@@ -7,7 +7,7 @@ go out, and say what the sender is told. A message is *refused* for good in the 
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
@@ -40,6 +40,7 @@ from adapter.store import Store, deliveries, mailboxes, messages
 from adapter.store import cases as case_rows
 from adapter.store.savepoint import savepoint
 from adapter.store.statements import Row
+from adapter.twins import first_of, likeness_of, settled
 
 STORED_HERE = "stored for its board"
 """Where we know it from that a party whose board is its system has received: we have stored it."""
@@ -143,6 +144,9 @@ class Inbox:
             self._undoes_nothing(tx, prepared, reading, sender)
         except MessageError as problem:
             return self._relayed_or_held(tx, prepared, reading, sender, problem, now)
+        first = self._first(tx, prepared, sender, now)
+        if first is not None:
+            return self._same_for_another(tx, prepared, reading, sender, copies, first, now)
         return self._accepted(tx, prepared, reading, sender, copies, now)
 
     def release(self, tx: Connection, row: int, now: datetime, *, by: str | None) -> Acceptance:
@@ -187,6 +191,9 @@ class Inbox:
         case_rows.note(
             tx, at=now, subject=f"message {row}", what="released from quarantine", case_id=None, by=by
         )
+        first = self._first(tx, prepared, sender, now)
+        if first is not None:
+            return self._same_for_another(tx, prepared, reading, sender, copies, first, now, row=row)
         return self._accepted(tx, prepared, reading, sender, copies, now, row=row)
 
     def _came_meanwhile(
@@ -318,6 +325,73 @@ class Inbox:
             dialect=envelope.dialect,
         )
 
+    # --- said already, to another receiver of the same organisation? ---
+
+    def _first(self, tx: Connection, prepared: Prepared, sender: Party, now: datetime) -> Row | None:
+        return first_of(tx, prepared, sender, register=self.register, zone=self.zone, now=now)
+
+    def _same_for_another(
+        self,
+        tx: Connection,
+        prepared: Prepared,
+        reading: Reading,
+        sender: Party,
+        copies: list[Copy],
+        first: Row,
+        now: datetime,
+        *,
+        row: int | None = None,
+    ) -> Acceptance:
+        """It is acknowledged for its own receivers, and changes nothing: no notice, no task, no deadline."""
+        why = f"the same as message {first['id']}, for another receiver of the same organisation"
+        said = {"case_id": first["case_id"], "same_as": first["id"], "reason": why}
+        if row is None:
+            row = messages.add(tx, _message_row(tx, prepared, sender, now) | said | {"outcome": "accepted"})
+        else:
+            messages.change(tx, row, outcome="released", sender=sender.id, **said)
+        case_rows.note(tx, at=now, subject=f"message {row}", what=why, case_id=first["case_id"])
+        answer, answer_type = self._answers.receipts(
+            tx,
+            reading.envelope,
+            [copy.route for copy in copies],
+            sender,
+            row,
+            now,
+            awaited=prepared.incoming.awaited,
+            settled=settled(tx, first),
+        )
+        if answer is not None:
+            kept = messages.keep(tx, answer)
+            messages.change(tx, row, acknowledgement=kept, acknowledgement_type=answer_type)
+        self._relay_twin(tx, prepared, reading, copies, first, row, now)
+        return Acceptance(
+            outcome="accepted",
+            reason=why,
+            case_id=first["case_id"],
+            acknowledgement=answer,
+            acknowledgement_type=answer_type,
+            message_row=row,
+            sender=sender.id,
+            type=reading.envelope.type,
+            dialect=reading.envelope.dialect,
+        )
+
+    def _relay_twin(
+        self,
+        tx: Connection,
+        prepared: Prepared,
+        reading: Reading,
+        copies: list[Copy],
+        first: Row,
+        row: int,
+        now: datetime,
+    ) -> None:
+        """What is only relayed goes on all the same: between two of theirs nothing is dropped by us."""
+        assert prepared.notice is not None
+        for copy in _one_a_party([copy for copy in copies if copy.route.relayed]):
+            kept = messages.keep(tx, copy.content)
+            self._forward(tx, reading.envelope, prepared.notice, copy, row, first["case_id"], kept, now)
+
     # --- accepting ---
 
     def _undoes_nothing(self, tx: Connection, prepared: Prepared, reading: Reading, sender: Party) -> None:
@@ -352,15 +426,20 @@ class Inbox:
             row = messages.add(tx, values | {"outcome": "accepted"})
         else:
             messages.change(
-                tx, row, outcome="released", sender=sender.id, standing=prepared.notice.standing.value
+                tx,
+                row,
+                outcome="released",
+                sender=sender.id,
+                standing=prepared.notice.standing.value,
+                likeness=values["likeness"],
             )
         learned: list[tuple[Fact, int | None]] = [(notice, row)]
-        for route in routes:
-            if route.receipted_on_storing:
-                learned += [(e, None) for e in _on_storing(notice, route.party, now)]
+        for copy in _one_a_party(copies):
+            if copy.route.receipted_on_storing:
+                learned += [(e, None) for e in _on_storing(notice, copy.route.party, now)]
         patient = pseudonym(self.pseudonym_key, prepared.subject)
         case_id = self.cases.learn(tx, patient, learned, now)[(notice.sender, notice.message_id)]
-        for copy in copies:
+        for copy in _one_a_party(copies):
             kept = values["payload"] if copy.content is prepared.incoming.content else None
             self._forward(tx, envelope, notice, copy, row, case_id, kept, now)
         answer, answer_type = self._answers.receipts(
@@ -637,6 +716,11 @@ class Inbox:
         )
 
 
+def _one_a_party(copies: Sequence[Copy]) -> list[Copy]:
+    """The first copy of each party: an organisation gets a message once, however many of it are addressed."""
+    return list({copy.route.party.id: copy for copy in reversed(copies)}.values())[::-1]
+
+
 def _note_left_out(
     tx: Connection,
     left_out: tuple[str, ...],
@@ -709,6 +793,7 @@ def _message_row(tx: Connection, prepared: Prepared, sender: Party | None, now: 
     if prepared.reading is not None:
         envelope = prepared.reading.envelope
         values |= {
+            "likeness": likeness_of(prepared),
             "sender": sender.id if sender else None,
             "message_id": envelope.message_id,
             "transmission_id": envelope.transmission_id,

@@ -25,6 +25,7 @@ from adapter.messaging.register import Party, Register
 from adapter.messaging.routing import Route, routes
 from adapter.store import cases as case_rows
 from adapter.store import messages
+from adapter.twins import said_as
 
 MOST_A_DAY = 200
 """Notices of one sender about one patient that are taken within 24 hours; a real stay has a few dozen."""
@@ -197,9 +198,10 @@ class Judge:
         return replace(
             notice,
             sender=sender.id,
-            receivers=tuple(way.party.id for way in ways),
+            receivers=tuple(dict.fromkeys(way.party.id for way in ways)),
             hospital=hospital,
-            refers_to=first_id(tx, notice.refers_to, sender) or notice.refers_to,
+            refers_to=first_id(tx, notice.refers_to, sender) or said_as(tx, sender.id, notice.refers_to),
+            refers_to_held=_is_held(tx, notice, sender),
             sent_at=min(notice.sent_at, now),
             contact=party(notice.contact) if notice.contact is not None else None,
             plan=_of_parties(notice.plan, party) if notice.plan is not None else None,
@@ -226,6 +228,14 @@ class Judge:
         address = Address(identifiers=((system, value),))
         party = self.register.resolve(address, now.astimezone(self.zone).date())
         return party.id if party is not None else address.party_id
+
+
+def _is_held(tx: Connection, notice: Notice, sender: Party) -> bool:
+    """Whether what it corrects or cancels lies here without having been taken."""
+    if notice.standing is Standing.NEW or notice.refers_to is None:
+        return False
+    known = messages.known(tx, sender.id, notice.refers_to)
+    return known is not None and known["outcome"] in ("quarantined", "refused")
 
 
 def _of_parties(plan: Plan, party: Callable[[str], str]) -> Plan:

@@ -52,8 +52,8 @@ def pass_on(
     row: int,
     now: datetime,
 ) -> None:
-    """Enqueue the bytes as they came; `kept` is their hash in the store."""
-    for way in ways:
+    """Enqueue the bytes as they came, once for each party; `kept` is their hash in the store."""
+    for way in {way.party.id: way for way in reversed(ways)}.values():
         enqueue(
             tx,
             Parcel(

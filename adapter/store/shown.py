@@ -82,6 +82,11 @@ def _notices(tx: Connection, row: Row, facts: Sequence[Fact]) -> list[Document]:
                 {"step": fact.step.value, "party": fact.party, "at": when(fact.at), "source": fact.source}
             )
     rows = {m["message_id"]: m["id"] for m in message_rows.of_case(tx, row["id"])}
+    stands = {
+        (e.notice.sender, e.notice.message_id): e
+        for known_case in fold(facts, UTC)
+        for e in known_case.entries
+    }
     return [
         {
             "kind": fact.kind.value,
@@ -91,6 +96,8 @@ def _notices(tx: Connection, row: Row, facts: Sequence[Fact]) -> list[Document]:
             "receivers": list(fact.receivers),
             "standing": fact.standing.value,
             "refers_to": fact.refers_to,
+            "cancelled": stands[fact.sender, fact.message_id].void,
+            "replaced_by": stands[fact.sender, fact.message_id].replaced_by,
             "message_id": fact.message_id,
             "message": rows.get(fact.message_id),
             "ready": when(fact.ready),
