@@ -43,7 +43,7 @@ class Answers:
         now: datetime,
         *,
         awaited: bool,
-        settled: Mapping[str, Status] = MappingProxyType({}),
+        settled: Mapping[str, tuple[Status, tuple[Issue, ...]]] = MappingProxyType({}),
     ) -> tuple[bytes | None, str | None]:
         """The receipt of every receiver that is ours and has stored it; the first is the direct answer.
 
@@ -56,15 +56,14 @@ class Answers:
             if route.party.side is Side.THEIRS:
                 continue
             on_storing = Status.ACCEPTED if route.receipted_on_storing else Status.TAKEN_OVER
-            status = settled.get(route.party.id, on_storing)
-            made = self.acknowledge(envelope, status, route.index, now)
+            status, issues = settled.get(route.party.id, (on_storing, ()))
+            made = self.acknowledge(envelope, status, route.index, now, *issues)
             if made[0] is None:
                 continue
             first = direct[0] is None
             if status is not Status.TAKEN_OVER and not (first and awaited):
-                giver = _giver(
-                    route.party.id, route.index, [r.index for r in routes if r.party == route.party]
-                )
+                places = [other.index for other in routes if other.party == route.party]
+                giver = _giver(route.party.id, route.index, places)
                 self.send(tx, made[0], envelope, sender, row, giver, now)
             direct = made if first else direct
         return direct
@@ -145,6 +144,12 @@ class Answers:
             return
         for message in (told, *messages.twins(tx, told["id"])):
             self._in_its_name(tx, message, sender, giver, found.status, issues, now)
+
+    def relayed(self, found: Receipted) -> bool:
+        """Whether the receipt is for what we only passed on, so that every receiver's own goes back."""
+        sender = self.register.party(found.told["sender"]) if found.told and found.told["sender"] else None
+        giver = self.register.party(found.delivery["party"])
+        return all(party is not None and party.side is Side.THEIRS for party in (sender, giver))
 
     def _in_its_name(
         self,

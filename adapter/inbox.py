@@ -570,7 +570,8 @@ class Inbox:
             self._tell_of_quarantine(tx, row, problem.reason, now)
             return _outcome("quarantined", problem, row, envelope, giver.id)
         messages.change(tx, row, case_id=found.delivery["case_id"])
-        if found.news and found.status in (Status.ACCEPTED, Status.REFUSED):
+        of_one_more = not found.news and self._answers.relayed(found)
+        if (found.news or of_one_more) and found.status in (Status.ACCEPTED, Status.REFUSED):
             self._answers.pass_back(
                 tx, found, said.issues, prepared.incoming.content, envelope.content_type, now
             )

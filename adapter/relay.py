@@ -53,7 +53,8 @@ def pass_on(
     now: datetime,
 ) -> None:
     """Enqueue the bytes as they came, once for each party; `kept` is their hash in the store."""
-    for way in {way.party.id: way for way in reversed(ways)}.values():
+    first = {way.party.id: way for way in reversed(ways)}
+    for way in reversed(first.values()):
         enqueue(
             tx,
             Parcel(

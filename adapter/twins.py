@@ -1,8 +1,7 @@
 """The same message twice: to a receiver and to a copy receiver of one organisation, under two ids.
 
 Some systems do that, so that a test of the message id does not find it. The second one is known by what it
-says, its sender and its sending time within a day; it is acknowledged for its own receiver, and changes nothing
-else.
+says, its sender and its sending time within a day; it is acknowledged for its receiver and changes nothing.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,10 +9,9 @@ from datetime import date, datetime, timedelta, tzinfo
 
 from sqlalchemy import Connection
 
-from adapter.discharge.notices import NoticeKind
+from adapter.discharge.notices import Notice, NoticeKind
 from adapter.fhir.likeness import likeness
-from adapter.incoming import Prepared
-from adapter.mappings.known import named
+from adapter.incoming import Incoming, Prepared, understand
 from adapter.messaging.acknowledgement import Issue, Status
 from adapter.messaging.delivery import DeliveryState
 from adapter.messaging.envelope import Address
@@ -59,9 +57,11 @@ def first_of(
         content = messages.content(tx, row["payload"])
         if content is None:
             continue
-        before = named(row["dialect"]).envelope(content, content_type=row["content_type"], zone=zone)
-        same = said_as(tx, sender.id, before.refers_to) == said_as(tx, sender.id, notice.refers_to)
-        if same and _of_one_organisation(mine, _places(register, before.receivers, day)):
+        before = understand(Incoming(content=content, content_type=row["content_type"]), zone)
+        if before.reading is None or before.notice is None or not _at_once(before.notice, notice):
+            continue
+        same = said_as(tx, sender.id, before.notice.refers_to) == said_as(tx, sender.id, notice.refers_to)
+        if same and _of_one_organisation(mine, _places(register, before.reading.envelope.receivers, day)):
             return row
     return None
 
@@ -78,6 +78,12 @@ def settled(tx: Connection, first: Row) -> Mapping[str, tuple[Status, tuple[Issu
     sent = [row for row in deliveries.listed(tx, message_row=first["id"]) if row["state"] in _SETTLED]
     reasons = {row["id"]: (Issue(code="X99", text=row["error"]),) if row["error"] else () for row in sent}
     return {row["party"]: (_SETTLED[row["state"]], reasons[row["id"]]) for row in sent}
+
+
+def _at_once(one: Notice, other: Notice) -> bool:
+    """Whether both tell of the same time, or of none: then each has its own sending time instead."""
+    untimed = one.occurred == one.sent_at and other.occurred == other.sent_at
+    return one.occurred == other.occurred or untimed
 
 
 def _places(register: Register, receivers: Iterable[Address], day: date) -> dict[str, str | None]:

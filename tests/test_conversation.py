@@ -1,4 +1,4 @@
-"""Follow-ups find what they are about (N-11, N-12): by reference, else by patient, sender and type, in any order."""
+"""Follow-ups find what they are about (N-11, N-12): by reference, else by sender and type, in any order."""
 
 import itertools
 import uuid

@@ -1,14 +1,15 @@
 """What a message says, whoever it is addressed to: one digest for a message and its copy under another id.
 
 Some systems send the same content to a receiver and to a copy receiver under two message ids. What differs
-between the two is left out: ids, receivers, the reference, and the sending time wherever it is repeated.
+between the two is left out: ids, receivers, the reference, and the time of the event, which is the sending time
+where none was told, so that the caller must compare it.
 """
 
 import hashlib
 import json
 from typing import Any
 
-from adapter.fhir.bundles import EXTENSION_BASE, Bundle, Resource, follow, header
+from adapter.fhir.bundles import EXTENSION_BASE, Bundle, Resource, extension, follow, header
 
 _OUTSIDE = ("id", "destination")
 _REFERENCE = f"{EXTENSION_BASE}refers-to"
@@ -18,7 +19,8 @@ def likeness(bundle: Bundle) -> bytes:
     """32 bytes, the same for two messages that say the same."""
     head = header(bundle) or {}
     receiving = {id(follow(bundle, d.get("receiver"))) for d in head.get("destination") or ()}
-    names = {str(bundle.get("timestamp")): "sent", str(head.get("id")): "message"}
+    names = {str(bundle.get("timestamp")): "then", str(head.get("id")): "message"}
+    names |= {str(extension(head, "occurred")): "then"}
     counted: dict[str, int] = {}
     kept: list[Resource] = []
     for one in bundle.get("entry") or ():
