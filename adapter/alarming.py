@@ -44,6 +44,10 @@ class Alarms:
         if started is not None and post:
             self._post(tx, started, "started", {"kind": kind, "subject": subject, "text": text}, now)
 
+    def on(self, tx: Connection, kind: str, subject: str) -> bool:
+        """Whether such an alarm is on."""
+        return rows.is_open(tx, kind, subject)
+
     def end(self, tx: Connection, kind: str, subject: str, now: datetime) -> None:
         """End an alarm, if it was on."""
         ended = rows.end(tx, kind=kind, subject=subject, now=now)

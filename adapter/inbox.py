@@ -78,7 +78,6 @@ class Inbox:
     pseudonym_key: bytes = field(repr=False)
     new_id: Callable[[], str]
     clock_tolerance: timedelta = timedelta(minutes=10)
-    lead_time: timedelta = timedelta(hours=4)  # how long before a deadline its notice may overtake its lane
 
     def accept(self, incoming: Incoming, now: datetime) -> Acceptance:
         """Read and take a message; returns after the commit."""
@@ -537,16 +536,8 @@ class Inbox:
         """
         if notice.standing is not Standing.NEW or notice.kind is NoticeKind.READINESS_WITHDRAWN:
             return None
-        rules = self.cases.agreement.rules
-        meets = {r.kind for r in rules if any(notice.kind in telling.notices for telling in r.satisfied_by)}
-        if not meets:
-            return None
-        open_then = [
-            d["due_at"]
-            for d in case_rows.deadlines(tx, case_id)
-            if d["state"] == "open" and d["kind"] in meets and d["party"] in (None, notice.sender, receiver)
-        ]
-        return max(now, min(open_then) - self.lead_time) if open_then else None
+        due_at = self.cases.due_for(tx, case_id, notice.kind, (notice.sender, receiver))
+        return max(now, due_at - self.outbox.lead_time) if due_at is not None else None
 
     # --- receipts that come back ---
 

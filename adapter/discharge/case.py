@@ -21,6 +21,7 @@ class Step(StrEnum):
     DELIVERED = "delivered"
     ACCEPTED = "accepted"
     REFUSED = "refused"
+    NOT_RECEIVED = "not-received"  # no receipt within the standard's time, which counts as a refusal (N-02)
     SEEN = "seen"
 
     __hash__ = str.__hash__  # the enum's own is not C, and these are looked up for every message

@@ -1,8 +1,8 @@
 """What a message says, whoever it is addressed to: one digest for a message and its copy under another id.
 
 Some systems send the same content to a receiver and to a copy receiver under two message ids. What differs
-between the two is left out: ids, receivers, the reference, and the time of the event, which is the sending time
-where none was told, so that the caller must compare it.
+between the two is left out: ids, receivers, the reference, and the time of the event. It is the sending time
+where none was told, so the caller must compare it.
 """
 
 import hashlib

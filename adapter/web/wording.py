@@ -119,6 +119,7 @@ STEPS = {
     "delivered": Mark(words="Delivered to", level="plain"),
     "accepted": Mark(words="Accepted by", level="good"),
     "refused": Mark(words="Refused by", level="bad"),
+    "not-received": Mark(words="Not received by", level="bad"),
     "seen": Mark(words="Seen by", level="good"),
 }
 STORED = Mark(words="Stored here for", level="plain")
@@ -348,6 +349,8 @@ TO_DO = {
     "refused": "The receiver will not have it. Read its reason, correct, and reissue it.",
     "given-up": "Tell the receiver by telephone, set right what is wrong, then resend it.",
     "receipt-missing": "Telephone the receiver; then resend it or give it up.",
+    "receipt-urgent": "Telephone the receiver now, while there is time; record its answer.",
+    "not-received": "It counts as not received. Telephone the receiver, then reissue it.",
     "contradicting-receipt": "Ask the receiver which of the two holds; the first stands here.",
     "deadline-near": "Do what is due, or tell who must.",
     "deadline-missed": "Do what was due, or say why not, and record it here.",
