@@ -55,6 +55,11 @@ class Answers:
         for route in routes:
             if route.party.side is Side.THEIRS:
                 continue
+            if route.refusal is not None:
+                said_no = self.acknowledge(envelope, Status.REFUSED, route.index, now, route.refusal)[0]
+                if said_no is not None:
+                    self.send(tx, said_no, envelope, sender, row, _giver_of(route, routes), now)
+                continue
             on_storing = Status.ACCEPTED if route.receipted_on_storing else Status.TAKEN_OVER
             status, issues = settled.get(route.party.id, (on_storing, ()))
             made = self.acknowledge(envelope, status, route.index, now, *issues)
@@ -62,20 +67,28 @@ class Answers:
                 continue
             first = direct[0] is None
             if status is not Status.TAKEN_OVER and not (first and awaited):
-                places = [other.index for other in routes if other.party == route.party]
-                giver = _giver(route.party.id, route.index, places)
-                self.send(tx, made[0], envelope, sender, row, giver, now)
+                self.send(tx, made[0], envelope, sender, row, _giver_of(route, routes), now)
             direct = made if first else direct
         return direct
 
-    def refusal(self, envelope: Envelope, issue: Issue, now: datetime) -> tuple[bytes | None, str | None]:
-        """The negative receipt in the name of the first receiver that is ours; None where all are theirs."""
+    def refusals(self, envelope: Envelope, issue: Issue, now: datetime) -> list[tuple[str, bytes]]:
+        """The negative receipt of each receiver that is ours, with the name under which it is sent (N-01).
+
+        None for what is addressed to somebody else (N-07). Whoever posts FHIR awaits an answer all the same,
+        unless its message is for theirs alone.
+        """
         day = now.astimezone(self.zone).date()
         known = [self.register.resolve(address, day) for address in envelope.receivers]
-        ours = [index for index, party in enumerate(known) if party is not None and party.side is Side.OURS]
-        if not ours and any(party is not None for party in known):
-            return None, None
-        return self.acknowledge(envelope, Status.REFUSED, ours[0] if ours else 0, now, issue)
+        ours = [(index, p) for index, p in enumerate(known) if p is not None and p.side is Side.OURS]
+        if not ours and envelope.dialect == "fhir" and not any(known):
+            made, _ = self.acknowledge(envelope, Status.REFUSED, 0, now, issue)
+            return [("refusal", made)] if made is not None else []
+        found = []
+        for number, (index, _) in enumerate(ours):
+            made, _ = self.acknowledge(envelope, Status.REFUSED, index, now, issue)
+            if made is not None:
+                found.append((f"refusal/{index}" if number else "refusal", made))
+        return found
 
     def acknowledge(
         self, envelope: Envelope, status: Status, receiver: int, now: datetime, *issues: Issue
@@ -207,6 +220,11 @@ class Answers:
         parties = [self.register.resolve(address, day) for address in envelope.receivers]
         places = [index for index, party in enumerate(parties) if party == giver] or [0]
         return [(index, _giver(giver.id, index, places)) for index in places]
+
+
+def _giver_of(route: Route, routes: Sequence[Route]) -> str:
+    places = [other.index for other in routes if other.party == route.party]
+    return _giver(route.party.id, route.index, places)
 
 
 def _giver(party: str, index: int, places: Sequence[int]) -> str:

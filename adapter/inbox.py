@@ -29,9 +29,11 @@ from adapter.judging import Judge
 from adapter.mappings import Addressing, Reading
 from adapter.mappings.known import named
 from adapter.messaging.acknowledgement import Acknowledgement, Issue, Status
+from adapter.messaging.addressing import addressed, unknown_service
 from adapter.messaging.delivery import Leased
 from adapter.messaging.envelope import Address, Envelope
 from adapter.messaging.register import Partner, Party, Register, Side
+from adapter.messaging.routing import Route
 from adapter.outbox import Outbox
 from adapter.parcels import RECEIPT, Parcel, enqueue
 from adapter.relay import pass_on, relays
@@ -237,9 +239,11 @@ class Inbox:
         if sender.side is Side.THEIRS and party.side is Side.THEIRS:
             raise NotFound(f"delivery {delivery_id} is only relayed: its sender must send it anew")
         self.outbox.check_consent(tx, delivery_id, now)
-        reading = named(told["dialect"]).read(content, content_type=told["content_type"], zone=self.zone)
-        of_plans = old["kind"] == NoticeKind.CARE_PLAN.value
-        endpoint = (self.register.plans_endpoint_of if of_plans else self.register.endpoint_of)(party)
+        known = self.read(Incoming(content=content, content_type=told["content_type"]))
+        reading = known.reading
+        assert reading is not None and known.notice is not None
+        self._not_passed_on(delivery_id, known.notice, party, old["party"])
+        endpoint = self.outbox.endpoint_for(party, old["kind"])
         assert reading.bundle is not None
         dialect = endpoint.dialect if endpoint is not None else old["dialect"]
         kind = NoticeKind(old["kind"])
@@ -255,7 +259,15 @@ class Inbox:
             message_id=self.new_id(),
             transmission_id=self.new_id(),
             sender=reading.envelope.sender,
-            receiver=address,
+            receiver=addressed(
+                party,
+                address,
+                kind.value,
+                psychiatric=known.notice.psychiatric,
+                explicit=told["dialect"] != "fhir" and party.id == old["party"],
+            )
+            if dialect != "fhir"
+            else address,
             refers_to=old["refers_to"] if old["party"] == party.id else None,
             production=bool(reading.envelope.production),
         )
@@ -281,6 +293,16 @@ class Inbox:
             _note_left_out(tx, may_see.left_out, kind, party, told["id"], old["case_id"], now)
         self.outbox.close(tx, delivery_id, f"reissued as delivery {new}", now, by=by)
         return new
+
+    def _not_passed_on(self, delivery_id: int, notice: Notice, party: Party, addressed_to: str) -> None:
+        """What the patient has reserved against passing on goes to nobody but its addressed receiver."""
+        plan = notice.kind is NoticeKind.CARE_PLAN
+        if not notice.reserved or (party.id == addressed_to and self.register.own_system(party, plan=plan)):
+            return
+        raise NotFound(
+            f"delivery {delivery_id}: the patient has reserved against passing on, so only {addressed_to} "
+            "may have it, at an endpoint of its own; telephone"
+        )
 
     # --- known already? ---
 
@@ -451,8 +473,9 @@ class Inbox:
             acknowledgement=messages.keep(tx, answer) if answer is not None else None,
             acknowledgement_type=answer_type,
         )
-        self.outbox.subscriptions.told(tx, notice, case_id=case_id, patient=patient, now=now)
-        if notice.kind is NoticeKind.CARE_PLAN:
+        if not notice.reserved:  # only the addressed receiver may have it, and it has been sent to that one
+            self.outbox.subscriptions.told(tx, notice, case_id=case_id, patient=patient, now=now)
+        if notice.kind is NoticeKind.CARE_PLAN and not notice.reserved:
             self._plan_changed(tx, row, case_id, patient, now)
         return Acceptance(
             outcome="accepted",
@@ -463,7 +486,8 @@ class Inbox:
             sender=sender.id,
             type=envelope.type,
             dialect=envelope.dialect,
-            warning=self._warning(tx, prepared.subject, row, now),
+            warning=self._warning(tx, prepared.subject, row, now)
+            or self._unknown_services(tx, envelope, routes, row, case_id, now),
         )
 
     def _plan_changed(self, tx: Connection, row: int, case_id: int, patient: str, now: datetime) -> None:
@@ -490,6 +514,31 @@ class Inbox:
         self.outbox.alarms.start(tx, kind="not-synthetic", subject=f"message {row}", text=warning, now=now)
         return warning
 
+    def _unknown_services(
+        self,
+        tx: Connection,
+        envelope: Envelope,
+        routes: Sequence[Route],
+        row: int,
+        case_id: int,
+        now: datetime,
+    ) -> str | None:
+        """A message to a service that nobody knows is its organisation's; somebody must be told (N-05)."""
+        warnings = []
+        for route in routes:
+            stranger = unknown_service(route.party, envelope.receivers[route.index])
+            if stranger is None or route.relayed or route.refusal is not None:
+                continue
+            text = (
+                f"{route.party.id} has no service {stranger} in the region file, so the message was taken at "
+                "the organisation; add the service, or tell the sender the right address"
+            )
+            subject = f"service {stranger} of {route.party.id}"
+            self.outbox.alarms.start(tx, kind="unknown-service", subject=subject, text=text, now=now)
+            case_rows.note(tx, at=now, subject=f"message {row}", what=text, case_id=case_id)
+            warnings.append(text)
+        return "; ".join(warnings) or None
+
     def _forward(
         self,
         tx: Connection,
@@ -503,6 +552,10 @@ class Inbox:
     ) -> None:
         """Enqueue one receiver's copy; `kept` is its hash where it is the bytes as they came."""
         route = copy.route
+        if route.refusal is not None:
+            what = f"not passed on to {route.party.id}: {route.refusal.text}"
+            case_rows.note(tx, at=now, subject=f"message {row}", what=what, case_id=case_id)
+            return
         if route.endpoint is None and route.receipted_on_storing and not self.register.open:
             return  # its board is its system: there is nowhere to send it on to
         enqueue(
@@ -673,12 +726,13 @@ class Inbox:
         refused = isinstance(problem, Refused)
         outcome = "refused" if refused else "quarantined"
         values = _message_row(tx, prepared, sender, now)
-        answer: bytes | None = None
-        answer_type: str | None = None
+        answers: list[tuple[str, bytes]] = []
         envelope = prepared.reading.envelope if prepared.reading else None
         if refused and envelope is not None and problem.code != "forbidden":
             issue = Issue(code=problem.code, text=problem.reason)
-            answer, answer_type = self._answers.refusal(envelope, issue, now)
+            answers = self._answers.refusals(envelope, issue, now)
+        answer = answers[0][1] if answers else None
+        answer_type = envelope.content_type if envelope is not None and answers else None
         row = messages.add(
             tx,
             values
@@ -692,9 +746,9 @@ class Inbox:
         )
         if not refused:
             self._tell_of_quarantine(tx, row, problem.reason, now)
-        elif answer is not None and sender is not None and not prepared.incoming.awaited:
-            assert envelope is not None
-            self._answers.send(tx, answer, envelope, sender, row, "refusal", now)
+        elif sender is not None and envelope is not None:
+            for name, made in answers[1:] if prepared.incoming.awaited else answers:
+                self._answers.send(tx, made, envelope, sender, row, name, now)
         held = _outcome(outcome, problem, row, envelope, sender.id if sender else None)
         return replace(held, acknowledgement=answer, acknowledgement_type=answer_type)
 

@@ -45,7 +45,8 @@ _OF_THE_STAY = frozenset(
 )
 """What only the institution where the patient lies can tell."""
 
-_INSTITUTIONS = ("hospital", "municipal-acute-bed", "unknown")
+ACUTE_BED = "municipal-acute-bed"
+_INSTITUTIONS = ("hospital", ACUTE_BED, "unknown")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,8 +126,24 @@ class Judge:
         found = plan and envelope.type in POLLED
         ways = routes(self.register, envelope, sender, day=day, reserved=reserved, plan=plan, found=found)
         content, notice = prepared.incoming.content, prepared.notice
+        if ways and all(way.refusal is not None for way in ways):
+            assert ways[0].refusal is not None
+            raise Refused(ways[0].refusal.text, code=ways[0].refusal.code)
+        self._no_early_notice_to_acute_beds(notice, ways)
         self._consented(tx, prepared, sender, ways, now)
         return [copy_for(tx, way, content, reading, notice, sender) for way in ways]
+
+    def _no_early_notice_to_acute_beds(self, notice: Notice | None, ways: Sequence[Route]) -> None:
+        """Municipal acute beds send for themselves and get admission reports, but no early notices."""
+        if notice is None or notice.kind is not NoticeKind.CARE_NEEDS:
+            return
+        beds = [way.party.id for way in ways if way.party.kind == ACUTE_BED and not way.relayed]
+        if beds:
+            raise Quarantined(
+                f"care needs are addressed to {', '.join(beds)}, a municipal acute bed, which gets no early "
+                "notices; ask the sender to address the municipality's case-work service",
+                code="not-for-acute-bed",
+            )
 
     def _its_own_stay(self, notice: Notice | None, sender: Party, now: datetime) -> None:
         """What happens in a stay is told by the institution where the patient lies, and by nobody else."""
@@ -198,7 +215,7 @@ class Judge:
         return replace(
             notice,
             sender=sender.id,
-            receivers=tuple(dict.fromkeys(way.party.id for way in ways)),
+            receivers=tuple(dict.fromkeys(way.party.id for way in ways if way.refusal is None)),
             hospital=hospital,
             refers_to=first_id(tx, notice.refers_to, sender) or said_as(tx, sender.id, notice.refers_to),
             refers_to_held=_is_held(tx, notice, sender),

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from adapter.alarming import Alarms
 from adapter.cases import Cases
 from adapter.discharge.case import Evidence, Fact, Step
-from adapter.discharge.notices import NoticeKind, Standing, spoken
+from adapter.discharge.notices import Notice, NoticeKind, Standing, spoken
 from adapter.discharge.wording import said as in_words
 from adapter.errors import NotFound
 from adapter.mappings.known import named
@@ -92,7 +92,9 @@ class Outbox:
         found = 0
         for row in deliveries.astray(tx, [e.name for e in self.register.endpoints]):
             party = self.register.party(row["party"])
-            endpoint = self._endpoint_for(party, row["kind"]) if party is not None else None
+            endpoint = self.endpoint_for(party, row["kind"]) if party is not None else None
+            if party is not None and not self.register.own_system(party) and self._reserved(tx, row):
+                continue  # the patient has reserved against passing on: not by way of its host
             if endpoint is None and row["endpoint"] is not None:
                 deliveries.change(tx, row["id"], endpoint=None, next_attempt_at=None, error=NOWHERE)
             elif endpoint is not None and endpoint.dialect == row["dialect"]:
@@ -100,7 +102,16 @@ class Outbox:
                 found += 1
         return found
 
-    def _endpoint_for(self, party: Party, kind: str) -> Endpoint | None:
+    def _reserved(self, tx: Connection, row: Row) -> bool:
+        """Whether only the addressed receiver may have the notice that a delivery carries."""
+        full = _found(deliveries.get(tx, row["id"]), row["id"])
+        case = case_rows.get(tx, full["case_id"]) if full["case_id"] is not None else None
+        known = case_rows.told(tx, case["patient"]) if case is not None else []
+        told = (fact for told_by, _, fact in known if told_by == full["message_row"])
+        return any(isinstance(fact, Notice) and fact.reserved for fact in told)
+
+    def endpoint_for(self, party: Party, kind: str) -> Endpoint | None:
+        """Where what is of that kind goes: care plans may have an endpoint of their own."""
         of_plans = kind == NoticeKind.CARE_PLAN.value
         return (self.register.plans_endpoint_of if of_plans else self.register.endpoint_of)(party)
 

@@ -3,24 +3,22 @@
 It may come once for both, twice under one id, or under two ids (T11).
 """
 
-import re
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from lxml import etree
 
 from adapter.discharge.notices import NoticeKind, Standing
 from adapter.mappings.known import named
 from adapter.messaging.acknowledgement import Status, Verdict
 from adapter.messaging.register import ReceiptWhen
-from adapter.store import messages, tables
+from adapter.store import tables
+from tests.apprecs import CASE_WORK, NURSING, receipts, to_service, with_copy
 from tests.conftest import StandingClock
 from tests.stage import TORBJORN, Stage, altered, answering, region, stage
 
 ADMITTED, READY = NoticeKind.ADMITTED, NoticeKind.READY_FOR_DISCHARGE
-NURSING, CASE_WORK = "8143551", "8143552"
 
 
 def on_board(party: str = "sogndal"):
@@ -41,43 +39,6 @@ def delivering(store_url: str, clock: StandingClock) -> Iterator[Stage]:
     made = stage(store_url, clock)
     yield made
     made.close()
-
-
-def to_service(content: bytes, service: str, *, was: str = NURSING) -> bytes:
-    return content.replace(was.encode(), service.encode())
-
-
-def with_copy(content: bytes, *, service: str = CASE_WORK, was: str = NURSING) -> bytes:
-    """The same message with a copy receiver: another service of the same organisation."""
-    text = content.decode()
-    found = re.search(r"<Receiver>.*?</Receiver>", text, re.S)
-    assert found is not None
-    copy = found.group().replace(was, service)
-    copy = copy.replace("<Receiver>", '<OtherReceiver><RoleReceiver V="COP" DN="Kopimottaker"/>')
-    copy = copy.replace("</Receiver>", "</OtherReceiver>")
-    return text.replace(found.group(), found.group() + copy).encode()
-
-
-def receipts(play: Stage) -> list[tuple[str, str, str, str]]:
-    """(message receipted, role, service that gives it, status) of every AppRec on its way to the hospital."""
-    rows = play.rows(tables.delivery, kind="receipt")
-    with play.built.store.read() as connection:
-        found = [messages.content(connection, row["payload"]) for row in rows]
-    return [_receipt(one) for one in found if one is not None]
-
-
-def _receipt(content: bytes) -> tuple[str, str, str, str]:
-    root = etree.fromstring(content)
-
-    def at(*path: str) -> etree._Element:
-        found = root
-        for name in path:
-            found = next(child for child in found if etree.QName(child).localname == name)
-        return found
-
-    service = at("Sender", "HCP", "Inst", "Dept", "Id")
-    original = at("OriginalMsgId", "Id").text
-    return str(original), at("Sender", "Role").get("V"), str(service.text), at("Status").get("V")
 
 
 def the_notices(play: Stage) -> list[str]:

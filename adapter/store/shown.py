@@ -56,6 +56,7 @@ def case(tx: Connection, row: Row) -> Document:
             {"case": one["id"], "readmission": one["readmission"], "admitted_at": when(one["admitted_at"])}
             for one in case_rows.readmissions_of(tx, row["id"])
         ],
+        "reserved": any(isinstance(fact, Notice) and fact.reserved for fact in facts),
         "notices": _notices(tx, row, facts),
         "deadlines": [deadline(d) for d in case_rows.deadlines(tx, row["id"])],
         "deliveries": deliveries(tx, delivery_rows.listed(tx, case_ids=[row["id"]])),

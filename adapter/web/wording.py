@@ -351,6 +351,7 @@ TO_DO = {
     "receipt-missing": "Telephone the receiver; then resend it or give it up.",
     "receipt-urgent": "Telephone the receiver now, while there is time; record its answer.",
     "not-received": "It counts as not received. Telephone the receiver, then reissue it.",
+    "unknown-service": "Add the service to the region file, or tell the sender the right address.",
     "contradicting-receipt": "Ask the receiver which of the two holds; the first stands here.",
     "deadline-near": "Do what is due, or tell who must.",
     "deadline-missed": "Do what was due, or say why not, and record it here.",
