@@ -554,7 +554,7 @@ class Outbox:
     def _missing(self, tx: Connection, row: Row, now: datetime, *, resend: bool) -> bool:
         what_now = "sent again" if resend else "telephone the receiver, then resend or give up"
         text = f"{self._about(row)}; {what_now}"
-        return self._raise(tx, "receipt-missing", row, text, now)
+        return self._tell(tx, row, "receipt-missing", text, now)
 
     def _telephone(self, tx: Connection, row: Row, wait: Wait, now: datetime) -> bool:
         """The law does not wait as long as the standard: a person asks, while there is time."""
@@ -566,7 +566,7 @@ class Outbox:
         how = (
             f"telephone {receiver} about {spoken(row['kind'])} (delivery {row['id']}), and record the answer"
         )
-        return self._raise(tx, "receipt-urgent", row, f"{self._about(row)}; {what}: {how}", now)
+        return self._tell(tx, row, "receipt-urgent", f"{self._about(row)}; {what}: {how}", now)
 
     def _not_received(self, tx: Connection, row: Row, told: Row | None, at: datetime, now: datetime) -> None:
         """None within the standard's time counts as a refusal; one that comes later still counts (N-02)."""
@@ -580,13 +580,13 @@ class Outbox:
         )
         self._end_waiting(tx, row, now)
         deliveries.park_behind(tx, row["message_id"], row["party"], row["id"])
-        self._raise(tx, "not-received", row, f"{self._about(row)}: {NOT_RECEIVED}", now)
+        self._tell(tx, row, "not-received", f"{self._about(row)}: {NOT_RECEIVED}", now)
         self._learn(tx, row, told, {Step.NOT_RECEIVED: at}, f"delivery {row['id']}", now)
 
     def _about(self, row: Row) -> str:
         return f"{self.register.name(row['party'])} has given no receipt for {spoken(row['kind'])}"
 
-    def _raise(self, tx: Connection, kind: str, row: Row, text: str, now: datetime) -> bool:
+    def _tell(self, tx: Connection, row: Row, kind: str, text: str, now: datetime) -> bool:
         """An alarm about a delivery; False where it was on already."""
         subject = f"delivery {row['id']}"
         new = not self.alarms.on(tx, kind, subject)

@@ -67,12 +67,13 @@ def service_at(party: Party, address: Address) -> Service | None:
 def unknown_service(party: Party, address: Address) -> str | None:
     """The identifier of a service that the party does not have, as people write it; None where all is known.
 
-    A more specific identifier of the same system than the one by which the party was found names its service.
+    A more specific identifier of the same system than the one by which the party was found names its service;
+    a health professional at the organisation is none.
     """
     known = {*party.identifiers, *(pair for service in party.services for pair in service.identifiers)}
     found = next((pair for pair in address.identifiers if pair in known), None)
     if found is None:
         return None
-    before = address.identifiers[: address.identifiers.index(found)]
+    before = address.identifiers[address.persons : address.identifiers.index(found)]
     stranger = next((pair for pair in before if pair[0] == found[0]), None)
     return Address(identifiers=(stranger,)).said if stranger is not None else None
