@@ -363,3 +363,10 @@ def test_the_region_file_says_who_gets_what_and_what_becomes_of_unknown_services
 def test_what_the_region_file_says_wrongly_is_told(tmp_path: Path, top: str, party: str, says: str):
     with pytest.raises(ConfigurationError, match=says):
         load_region(written(tmp_path, top=top, party=party))
+
+
+def test_the_table_in_the_docs_is_the_one_that_is_followed():
+    page = (REGION.parent.parent.parent / "docs" / "norwegian-messages.md").read_text(encoding="utf-8")
+    section = page.split("<!-- services -->")[1].split("\n\n")[0]
+    rows = [line.split("|")[1:3] for line in section.strip().splitlines()[2:]]
+    assert {kind.strip(" `"): role.strip(" `") for kind, role in rows} == dict(SERVICES)

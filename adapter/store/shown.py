@@ -271,5 +271,6 @@ def message_of(tx: Connection, row_id: int) -> Document | None:
     return held(row) | {
         "case": row["case_id"],
         "duplicates": row["duplicates"],
+        "same_as": row["same_as"],
         "sent_at": when(row["sent_at"]),
     }
