@@ -188,13 +188,15 @@ def type_named(code: str) -> str:
 def address(station: Station, *, copy: bool = False) -> Address:
     """An address in shared terms: identifiers from the most specific level up, the organisation's name."""
     found: list[tuple[str, str]] = []
+    persons = 0
     for level in reversed(station):
         table = PEOPLE["person" if level.person else "organisation"]
         told = (i for i in level.idents if i.id)  # an empty one says nothing, and is no identifier in FHIR
         pairs = [_pair(table[i.type]["system"], i.id) for i in told if i.type in table]
         found += sorted(pairs, key=lambda pair: pair[0] != HER)
+        persons += len(pairs) if level.person else 0
     name = next((level.name for level in station if level.name), None)
-    return Address(identifiers=tuple(dict.fromkeys(found)), name=name, copy=copy)
+    return Address(identifiers=tuple(dict.fromkeys(found)), name=name, copy=copy, persons=persons)
 
 
 def read_subject(info: Node) -> Subject:
