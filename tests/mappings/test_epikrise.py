@@ -79,16 +79,15 @@ def _one_comment() -> bytes:
     return etree.tostring(root)
 
 
-def described(xhtml: str, kind: str = "ANAM") -> str:
+def described(xhtml: str) -> str:
     """The narrative that a description becomes."""
     item = f"<Observation><Description>{xhtml}</Description></Observation>"
-    found = section(bundle(with_item(kind, item, "Beskrive")), "Beskrive", "Sykehistorie")
-    return str((found.get("section") or [found])[-1]["text"]["div"])
+    return str(section(bundle(with_item("ANAM", item, "Beskrive")), "Beskrive")["text"]["div"])
 
 
-def section(found: Bundle, *titles: str) -> dict[str, Any]:
+def section(found: Bundle, title: str) -> dict[str, Any]:
     composition = of_type(found, "Composition") or {}
-    return next(one for one in composition["section"] if one["title"] in titles)
+    return next(one for one in composition["section"] if one["title"] == title)
 
 
 def one_of(found: Bundle, kind: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from adapter.errors import Refused
 from adapter.fhir.bundles import Bundle, Subject, header, of_type
 from adapter.mappings.kith import epikrise_record
 from adapter.mappings.kith.apprec import read_station
-from adapter.mappings.kith.epikrise_page import Page, code_of, many, one, said
+from adapter.mappings.kith.epikrise_page import Page, code_of, many, number, one, said
 from adapter.mappings.kith.lists import LOGISTICS, PEOPLE, RECEIPTS, table
 from adapter.mappings.kith.msghead import (
     MEDIA_TYPE,
@@ -50,7 +50,7 @@ def read(root: Node, *, content: bytes, zone: tzinfo) -> Head:
         raise Refused("the epikrise has no GenDate with date and time; send it with one", code="T02")
     report = one(root, "ServRprt") or root
     losses: list[str] = []
-    sender = _station(one(report, "ServProvider"))
+    sender = _station(one(report, "ServProvider"), losses)
     receivers = _receivers(report, losses)
     written_id = one(root, "MsgId")
     letter = (written_id.element.text or "") if written_id is not None else ""
@@ -81,23 +81,30 @@ def read(root: Node, *, content: bytes, zone: tzinfo) -> Head:
     return Head(envelope=envelope, payload=report, losses=tuple(losses), endless=False)
 
 
-def _station(party: Node | None) -> Station:
+def _station(party: Node | None, losses: list[str]) -> Station:
     """The address; how it is reached (ComMethod) says nothing to whom it has reached."""
     if party is None:
         return ()
     party.ignore(f"{{{party.namespace}}}ComMethod")
-    return read_station(party, f"{{{party.namespace}}}")
+    found = read_station(party, f"{{{party.namespace}}}")
+    for level in found:
+        known = PEOPLE["person" if level.person else "organisation"]
+        if any(ident.type not in known for ident in level.idents):
+            losses.append(f"ServRprt/{party.name}: an identifier of a kind that has no system here")
+    return found
 
 
 def _receivers(report: Node, losses: list[str]) -> list[tuple[Station, bool]]:
-    """The requester, and every copy receiver with an address; the others had it on paper, from the sender."""
-    found = [(_station(node), False) for node in many(report, "Requester")[:1]]
-    for node in many(report, "CopyDest"):
-        if address(_station(Node(element=node.element))).identifiers:
-            found.append((_station(node), True))
-        else:
-            losses.append("ServRprt/CopyDest has no HER-id or organisation number and is left to the sender")
-    return found
+    """The requester and the copy receivers with an address; the others had it on paper, from the sender."""
+    named = [(node, False) for node in many(report, "Requester")[:1]]
+    named += [(node, True) for node in many(report, "CopyDest")]
+    reached = [pair for pair in named if address(_station(Node(element=pair[0].element), [])).identifiers]
+    for node, _ in named if reached else ():
+        if all(node is not other for other, _ in reached):
+            losses.append(
+                f"ServRprt/{node.name} has no HER-id or organisation number and is left to the sender"
+            )
+    return [(_station(node, losses), copy) for node, copy in reached or named[:1]]
 
 
 def _production(root: Node, losses: list[str]) -> bool | None:
@@ -136,9 +143,9 @@ def _numbers(patient: Node) -> list[tuple[str, str]]:
     for value, type_ in pairs:
         if value is None or type_ is None or code_of(type_) not in _NATIONAL:
             continue
-        type_.code()
-        if number := value.value():
-            found.append((PEOPLE["person"][code_of(type_)]["system"], re.sub(r"\s", "", number)))
+        if text := number(value):
+            type_.code()
+            found.append((PEOPLE["person"][code_of(type_)]["system"], re.sub(r"\s", "", text)))
     return list(dict.fromkeys(found))
 
 

@@ -38,11 +38,7 @@ def read_item(item: Node, page: Page) -> None:
     type_ = one(item, "Type")
     found = coding_of(type_) or {}
     code = found.get("code", "")
-    section = page.section(
-        f"item/{code or found.get('display') or ''}",
-        title_of(found, "Klinisk opplysning"),
-        *codings_of(found),
-    )
+    section = page.section(key_of("item", found), title_of(found, "Klinisk opplysning"), *codings_of(found))
     for child in item.children():
         if child.name == "Observation":
             _read_observation(child, item, code, section, page)
@@ -50,6 +46,18 @@ def read_item(item: Node, page: Page) -> None:
             _read_medication(child, item, section, page)
         elif child.name == "ResultItem":
             _read_result(child, item, section, page)
+    if type_ is not None and not filled(section):
+        item.read.discard(type_.element)  # nobody would see it
+
+
+def filled(section: Resource) -> bool:
+    """Whether a section holds anything, as R4 wants of each (cmp-1)."""
+    return any(section.get(key) for key in ("text", "entry", "section"))
+
+
+def key_of(kind: str, found: Resource) -> str:
+    """What sets a section apart: the code, and the words beside it."""
+    return f"{kind}/{found.get('code')}/{found.get('display')}"
 
 
 def _read_observation(node: Node, item: Node, code: str, section: Resource, page: Page) -> None:

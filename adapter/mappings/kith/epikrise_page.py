@@ -12,6 +12,7 @@ from typing import Any
 from adapter.fhir.bundles import Bundle, Resource, entry, reference
 from adapter.mappings.kith import values, xhtml
 from adapter.mappings.kith.lists import OID, PEOPLE, table
+from adapter.mappings.kith.msghead import id_fits
 from adapter.mappings.kith.xml import Node
 
 ATC = "http://www.whocc.no/atc"
@@ -79,8 +80,14 @@ def many(node: Node | None, name: str) -> list[Node]:
 
 def said(node: Node | None, *path: str) -> str | None:
     """The text at the end of a path; an element that holds none is left unread."""
-    found = one(node, *path)
+    found = one(node, *path) if path else node
     return values.read(found, "string", None) if found is not None else None  # type: ignore[arg-type]  # no time
+
+
+def number(node: Node | None, *path: str) -> str | None:
+    """The same of an identifier, where it is no longer than any in use."""
+    found = one(node, *path) if path else node
+    return said(found) if found is not None and id_fits((found.element.text or "").strip()) else None
 
 
 def code_of(node: Node | None) -> str:
@@ -205,7 +212,7 @@ def identifiers(node: Node, kind: str) -> list[Resource]:
 
 def identifier(value: Node | None, type_: Node | None, kind: str) -> Resource | None:
     """An identifier, in its own system where that is known, else with the type that the message gives it."""
-    text = values.read(value, "string", None) if value is not None else None  # type: ignore[arg-type]  # no time
+    text = number(value)
     if text is None:
         return None
     found = PEOPLE[kind].get(code_of(type_))

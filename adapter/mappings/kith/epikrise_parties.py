@@ -13,6 +13,7 @@ from adapter.mappings.kith.epikrise_page import (
     identifier,
     identifiers,
     many,
+    number,
     one,
     period,
     said,
@@ -46,7 +47,7 @@ def read_patient(node: Node, page: Page) -> None:
         _read_relative(relative, page)
     for other in many(node, "PatRelHCP"):
         roles = read_provider(other, page)
-        if code_of(one(other, "Relation")) == table("epikrise")["said-by"]["gp"]:
+        if roles and code_of(one(other, "Relation")) == table("epikrise")["said-by"]["gp"]:
             patient.setdefault("generalPractitioner", []).extend(reference(role) for role in roles)
 
 
@@ -66,7 +67,7 @@ def _numbers_of_others(node: Node, page: Page) -> list[Resource]:
     receiver = next((one_of.get("receiver") for one_of in head.get("destination") or ()), None)
     found = []
     for name, assigner in (("IdByServProvider", head.get("sender")), ("IdByRequester", receiver)):
-        if (value := said(node, name)) and assigner is not None:
+        if (value := number(node, name)) and assigner is not None:
             found.append({"value": value, "assigner": assigner})
     return found
 
@@ -139,8 +140,8 @@ def _read_relative(node: Node, page: Page) -> None:
         made["relationship"] = [relation]
     if name := said(node, "Name"):
         made["name"] = [{"text": name}]
-    if number := said(node, "RelPartyOffId"):
-        made["identifier"] = [{"value": number}]
+    if official := number(node, "RelPartyOffId"):
+        made["identifier"] = [{"value": official}]
     place = one(node, "Address")
     if place is not None:
         address(place, made)

@@ -6,7 +6,7 @@ The document, the stay with its texts, and the referral; clinical information is
 
 from adapter.fhir.bundles import Resource, header, reference
 from adapter.mappings.kith import attachments
-from adapter.mappings.kith.epikrise_items import about, codings_of, read_item, title_of
+from adapter.mappings.kith.epikrise_items import about, codings_of, filled, key_of, read_item, title_of
 from adapter.mappings.kith.epikrise_page import (
     Page,
     code_of,
@@ -16,6 +16,7 @@ from adapter.mappings.kith.epikrise_page import (
     formatted,
     in_order,
     many,
+    number,
     one,
     period,
     said,
@@ -39,8 +40,8 @@ def read(report: Node, page: Page) -> list[str]:
     """Put the record into the Bundle's Composition and beside it; returns what has no place in FHIR."""
     losses: list[str] = []
     _read_document(report, page)
-    for number, event in enumerate(many(report, "Event")):
-        _read_event(event, page, stay=number == 0)
+    for place, event in enumerate(many(report, "Event")):
+        _read_event(event, page, stay=place == 0)
     for request in many(report, "ServReq"):
         _read_request(request, page)
     _read_providers(report, page)
@@ -48,7 +49,7 @@ def read(report: Node, page: Page) -> list[str]:
     if patient is not None:
         read_patient(patient, page)
     files = list(_files(report, losses))
-    told = [section for section in page.sections.values() if _filled(section)]
+    told = [section for section in page.sections.values() if filled(section)]
     if told:
         page.composition["section"] = told
     if files:
@@ -57,10 +58,6 @@ def read(report: Node, page: Page) -> list[str]:
     if left:
         page.composition.setdefault("section", []).append(section_of(left))
     return [*losses, *listed(left)]
-
-
-def _filled(section: Resource) -> bool:
-    return any(section.get(key) for key in ("text", "entry", "section"))
 
 
 # --- the document -----------------------------------------------------------------------------------------
@@ -73,10 +70,10 @@ def _read_document(report: Node, page: Page) -> None:
         {"coding": [{"system": f"urn:oid:{OID}8279", "code": TYPE, "display": MESSAGES[TYPE]}]}
     ]
     composition["title"] = said(report, "MsgDescr") or MESSAGES[TYPE]
-    if number := said(report, "ServProvId"):
-        composition["identifier"] = {"value": number}
-        if len(number) == 36 and number.count("-") == 4:
-            composition["identifier"] = {"system": _URI, "value": f"urn:uuid:{number.lower()}"}
+    if own := number(report, "ServProvId"):
+        composition["identifier"] = {"value": own}
+        if len(own) == 36 and own.count("-") == 4:
+            composition["identifier"] = {"system": _URI, "value": f"urn:uuid:{own.lower()}"}
     issued = whole(one(report, "IssueDate"), page)
     if issued is not None:
         composition["date"] = issued
@@ -169,14 +166,14 @@ def _read_text(node: Node, page: Page, key: str, title: str) -> None:
     """A heading with formatted text and codes, as a section."""
     heading = one(node, "Heading")
     found = coding_of(heading) or {}
-    section = page.section(
-        f"{key}/{found.get('code') or found.get('display') or ''}", title_of(found, title), *codings_of(found)
-    )
+    section = page.section(key_of(key, found), title_of(found, title), *codings_of(found))
     divs = [div] if (div := formatted(one(node, "TextResultValue"))) else []
     lines = [_coded_line(code) for code in many(node, "TextCode")]
     if any(lines):
         divs.append(paragraphs([line for line in lines if line]))
     write_down(section, joined(divs) if divs else None)
+    if heading is not None and not divs:
+        node.read.discard(heading.element)  # nobody would see it
 
 
 def _coded_line(node: Node) -> str | None:
@@ -198,8 +195,8 @@ def _read_request(node: Node, page: Page) -> None:
         "intent": "order",
         "subject": reference(page.patient),
     }
-    if number := said(node, "Id"):
-        made["identifier"] = [{"value": number}]
+    if own := number(node, "Id"):
+        made["identifier"] = [{"value": own}]
     if what := concept(one(node, "MsgDescr")):
         made["code"] = what
     if issued := whole(one(node, "IssueDate"), page):
