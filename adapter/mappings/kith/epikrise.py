@@ -78,7 +78,7 @@ def read(root: Node, *, content: bytes, zone: tzinfo) -> Head:
         ),
     )
     root.ignore(ns + "MIGversion")
-    return Head(envelope=envelope, payload=report, losses=tuple(losses), endless=False)
+    return Head(envelope=envelope, payload=report, losses=tuple(dict.fromkeys(losses)), endless=False)
 
 
 def _station(party: Node | None, losses: list[str]) -> Station:
@@ -98,9 +98,11 @@ def _receivers(report: Node, losses: list[str]) -> list[tuple[Station, bool]]:
     """The requester and the copy receivers with an address; the others had it on paper, from the sender."""
     named = [(node, False) for node in many(report, "Requester")[:1]]
     named += [(node, True) for node in many(report, "CopyDest")]
-    reached = [pair for pair in named if address(_station(Node(element=pair[0].element), [])).identifiers]
-    for node, _ in named if reached else ():
-        if all(node is not other for other, _ in reached):
+    reached = []
+    for node, copy in named:
+        if address(_station(Node(element=node.element), [])).identifiers:
+            reached.append((node, copy))
+        else:
             losses.append(
                 f"ServRprt/{node.name} has no HER-id or organisation number and is left to the sender"
             )
