@@ -26,6 +26,9 @@ from adapter.messaging.register import Party, Side
 from adapter.messaging.routing import Route
 from adapter.store import deliveries, messages
 
+_ALIKE_FOR_ALL = ("EPIKRISE",)
+"""Message types that name all receivers to each of them, and are never written here."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Copy:
@@ -61,7 +64,7 @@ def copy_for(
     as_it_came = (
         reads == envelope.dialect
         and not withheld
-        and len(envelope.receivers) == 1
+        and (len(envelope.receivers) == 1 or envelope.type in _ALIKE_FOR_ALL)
         and known in (None, envelope.refers_to)
         and envelope.type not in POLLED
         and not _taken_by_another(tx, envelope, sender, route)

@@ -105,12 +105,11 @@ def read(root: Node, *, content: bytes, zone: tzinfo) -> Head:
         sender=sender,
         receivers=tuple(station for station, _ in receivers),
     )
-    message_id = normal_id(letter) or ""
     refers_to = normal_id(info.text(MH + "ConversationRef", MH + "RefToParent"))
     conversation = normal_id(info.text(MH + "ConversationRef", MH + "RefToConversation"))
     envelope = Envelope(
         dialect=RECEIPTS["version"][original.apprec]["dialect"],
-        message_id=message_id if _GUID.fullmatch(message_id) else _digest(content),
+        message_id=identity(letter, content),
         type=original.type if _WORD.fullmatch(original.type) else "UNKNOWN",
         sent_at=sent_at,
         sender=address(sender),
@@ -131,9 +130,10 @@ def read(root: Node, *, content: bytes, zone: tzinfo) -> Head:
     )
 
 
-def _digest(content: bytes) -> str:
-    """The identity of a message that has no usable id of its own: its content."""
-    return f"sha256-{hashlib.sha256(content).hexdigest()[:32]}"
+def identity(written: str, content: bytes) -> str:
+    """A message's identity: its MsgId; its content where that is no GUID."""
+    found = normal_id(written) or ""
+    return found if _GUID.fullmatch(found) else f"sha256-{hashlib.sha256(content).hexdigest()[:32]}"
 
 
 def check(head: Head) -> None:
@@ -142,15 +142,15 @@ def check(head: Head) -> None:
     if not _GUID.fullmatch(envelope.message_id):
         raise Refused("MsgId is missing or is no GUID; send it anew with one (N-05)", code="E10")
     if not envelope.sender.identifiers:
-        raise Refused("Sender has no HER-id or organisation number; send it with one", code="T02")
+        raise Refused("the sender has no HER-id or organisation number; send it with one", code="T02")
     if not envelope.receivers:
-        raise Refused("MsgInfo has no Receiver; send it with one", code="T02")
+        raise Refused("the message has no receiver; send it with one", code="T02")
     if len(envelope.receivers) > MOST_RECEIVERS:
-        raise Refused(f"MsgInfo has more than {MOST_RECEIVERS} receivers; send it in parts", code="T02")
+        raise Refused(f"the message has more than {MOST_RECEIVERS} receivers; send it in parts", code="T02")
     if head.endless:
         raise too_long("an id in ConversationRef")
     if not all(address.fits for address in (envelope.sender, *envelope.receivers)):
-        raise too_long("an Ident of Sender or Receiver")
+        raise too_long("an identifier of sender or receiver")
 
 
 def id_fits(text: str | None) -> bool:

@@ -19,7 +19,8 @@ from adapter.mappings.kith import values
 from adapter.mappings.kith.attachments import holds_file
 from adapter.mappings.kith.dictionary import CATEGORIES, HOLDERS, NOTE, REST, Entry, entries, entry_of
 from adapter.mappings.kith.grammar import Path
-from adapter.mappings.kith.record import bare, told_by
+from adapter.mappings.kith.leftovers import bare
+from adapter.mappings.kith.record import told_by
 from adapter.mappings.kith.values import PLO_ELEMENTS
 from adapter.mappings.kith.words import PART, WAYS, Scene, kind_at, nodes
 from adapter.mappings.kith.xml import OSLO, Node, new, say
