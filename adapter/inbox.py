@@ -43,7 +43,7 @@ from adapter.store import Store, deliveries, mailboxes, messages
 from adapter.store import cases as case_rows
 from adapter.store.savepoint import savepoint
 from adapter.store.statements import Row
-from adapter.twins import first_of, likeness_of, settled
+from adapter.twins import first_of, settled
 
 STORED_HERE = "stored for its board"
 """Where we know it from that a party whose board is its system has received: we have stored it."""
@@ -887,7 +887,7 @@ def _message_row(tx: Connection, prepared: Prepared, sender: Party | None, now: 
     if prepared.reading is not None:
         envelope = prepared.reading.envelope
         values |= {
-            "likeness": likeness_of(prepared),
+            "likeness": prepared.likeness,
             "sender": sender.id if sender else None,
             "message_id": envelope.message_id,
             "transmission_id": envelope.transmission_id,
