@@ -7,7 +7,6 @@ first one is in focus, what else the message holds is part of that (docs/norwegi
 import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 
@@ -15,7 +14,6 @@ from lxml import etree
 
 from adapter.discharge.notices import Notice, NoticeKind
 from adapter.errors import Refused
-from adapter.fhir import narratives
 from adapter.fhir.bundles import (
     EVENT_SYSTEM,
     Bundle,
@@ -28,12 +26,12 @@ from adapter.fhir.bundles import (
     reference,
     with_extension,
 )
-from adapter.mappings.kith import participants, sentences
+from adapter.mappings.kith import participants, sentences, xhtml
 from adapter.mappings.kith.lists import DIALOGUE
 from adapter.mappings.kith.msghead import id_fits, type_named
 from adapter.mappings.kith.participants import coding_of
 from adapter.mappings.kith.told import Told
-from adapter.mappings.kith.xml import Node, day, new
+from adapter.mappings.kith.xml import Node, day
 from adapter.messaging.envelope import LONGEST_ID, Envelope
 
 K = NoticeKind
@@ -42,7 +40,6 @@ TYPES: dict[str, dict[str, str]] = DIALOGUE["read"]
 _NAMESPACES = {entry["payload"]: dialect for dialect, entry in DIALOGUE["version"].items()}
 _IDS = uuid.UUID("9a4f5a0e-3c1b-5d52-8f0e-5b1a2c6d7e90")
 _BLOCKS = frozenset(("p", "div", "br", "li", "tr", "h1", "h2", "h3", "h4", "h5", "h6"))
-_WRAPPERS = ("html", "body", "div")
 
 
 # --- reading ----------------------------------------------------------------------------------------------
@@ -116,7 +113,7 @@ def _words(part: Node, ns: str) -> tuple[str | None, str | None]:
     if not len(node.element):
         return (node.element.text or "").strip() or None, None
     text = re.sub(r"[ \t]*\n\s*", "\n", "".join(_lines(node.element))).strip() or None
-    return text, _xhtml(node.element)
+    return text, xhtml.marked_up(node.element)
 
 
 def _lines(element: etree._Element) -> Iterator[str]:
@@ -127,41 +124,6 @@ def _lines(element: etree._Element) -> Iterator[str]:
         yield "\n" if block else ""
         yield from _lines(child)
         yield ("\n" if block else "") + (child.tail or "")
-
-
-def _xhtml(element: etree._Element) -> str | None:
-    """What a text element holds as the div of a Narrative; None where FHIR would not have it."""
-    held = element
-    while _wraps(held):
-        held = held[0]
-    div = deepcopy(held)
-    div.tail = None
-    div.attrib.clear()
-    for one in div.iter():
-        one.tag = narratives.XHTML + etree.QName(one).localname
-    div.tag = f"{narratives.XHTML}div"
-    made = etree.tostring(_clean(div), encoding="unicode")
-    try:
-        narratives.check(made)
-    except Refused:
-        return None
-    return made
-
-
-def _wraps(element: etree._Element) -> bool:
-    """Whether an element holds a wrapper and not a word beside it."""
-    beside = [element.text, *(child.tail for child in element)]
-    alone = len(element) == 1 and not any((text or "").strip() for text in beside)
-    return alone and etree.QName(element[0]).localname in _WRAPPERS
-
-
-def _clean(div: etree._Element) -> etree._Element:
-    """The same without the prefixes that the message declared around it."""
-    root = new(str(div.tag), {None: narratives.XHTML[1:-1]})
-    root.text = div.text
-    root.extend(list(div))
-    etree.cleanup_namespaces(root)
-    return root
 
 
 # --- reading: into the Bundle -----------------------------------------------------------------------------

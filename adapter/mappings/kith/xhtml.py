@@ -15,6 +15,7 @@ from adapter.fhir.narratives import XHTML, check
 from adapter.mappings.kith.xml import Node
 
 _BLOCKS = words_in("address blockquote br div dd dl dt h1 h2 h3 h4 h5 h6 hr li ol p pre table tr ul")
+_WRAPPERS = ("html", "body", "div")
 _FORM = ("{http://www.w3.org/XML/1998/namespace}space", "{http://www.w3.org/2001/XMLSchema-instance}type")
 
 
@@ -23,11 +24,16 @@ def read(node: Node) -> str | None:
     if not "".join(str(text) for text in node.element.itertext()).strip():
         return None
     node.read.update(node.element.iter())
-    div = etree.tostring(_div(node), encoding="unicode")
+    return marked_up(node.element) or paragraphs(words(node.element))
+
+
+def marked_up(element: etree._Element) -> str | None:
+    """What an element holds as the `div` of a narrative; None where FHIR would not have it."""
+    div = etree.tostring(_div(element), encoding="unicode")
     try:
         check(div)
     except Refused:
-        return paragraphs(words(node.element))
+        return None
     return div
 
 
@@ -62,17 +68,21 @@ def _pieces(element: etree._Element) -> Iterator[str]:
         yield child.tail or ""
 
 
-def _div(node: Node) -> etree._Element:
-    """A div in XHTML, whatever namespace the sender forgot to name."""
-    element = node.element
-    only = list(element.iterchildren(etree.Element))
-    bare = (element.text or "").strip() or any((child.tail or "").strip() for child in only)
+def _div(element: etree._Element) -> etree._Element:
+    """A div in XHTML, whatever namespace the sender forgot to name, without what only wraps it."""
+    held = element
+    while _wraps(held):
+        held = held[0]
     div = etree.Element(f"{XHTML}div", nsmap={None: XHTML[1:-1]})  # type: ignore[dict-item]  # as in xml.new
-    source = only[0] if len(only) == 1 and not bare and _local(only[0]) == "div" else element
-    if source is not element:
-        _copy_attributes(source, div)
-    _copy(source, div, (XHTML[1:-1], node.namespace, ""))
+    _copy(held, div, (XHTML[1:-1], etree.QName(element).namespace or "", ""))
     return div
+
+
+def _wraps(element: etree._Element) -> bool:
+    """Whether an element holds a wrapper and not a word beside it."""
+    beside = [element.text, *(child.tail for child in element)]
+    alone = len(element) == 1 and not any((text or "").strip() for text in beside)
+    return alone and _local(element[0]) in _WRAPPERS
 
 
 def _copy(source: etree._Element, target: etree._Element, known: tuple[str, ...]) -> None:
@@ -81,15 +91,11 @@ def _copy(source: etree._Element, target: etree._Element, known: tuple[str, ...]
         namespace = etree.QName(child).namespace or ""
         tag = f"{XHTML}{_local(child)}" if namespace in known else str(child.tag)
         made = etree.SubElement(target, tag)
-        _copy_attributes(child, made)
+        for name, value in child.attrib.items():
+            if name not in _FORM:
+                made.set(name, value)
         _copy(child, made, known)
         made.tail = child.tail
-
-
-def _copy_attributes(source: etree._Element, target: etree._Element) -> None:
-    for name, value in source.attrib.items():
-        if name not in _FORM:
-            target.set(name, value)
 
 
 def _local(element: etree._Element) -> str:
