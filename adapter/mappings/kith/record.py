@@ -7,7 +7,9 @@ own. What has no place travels in the last section, in words that can be written
 
 from datetime import datetime, timedelta
 
+from adapter.errors import Refused
 from adapter.fhir.bundles import Resource, entry, reference
+from adapter.fhir.validation import MAX_ENTRIES
 from adapter.mappings.kith import values
 from adapter.mappings.kith.dictionary import HOLDERS, NOTE, Entry, entries
 from adapter.mappings.kith.grammar import Path
@@ -74,6 +76,8 @@ def _read_below(node: Node, path: Path, section: Resource, scene: Scene) -> None
 
 
 def _read_entry(node: Node, found: Entry, section: Resource, scene: Scene) -> None:
+    if len(scene.bundle["entry"]) >= MAX_ENTRIES:
+        raise Refused(f"the report tells more than {MAX_ENTRIES} things; send it in parts", code="T02")
     made = told_by(node, found, scene)
     if made is None or found.resource == "Patient":
         return

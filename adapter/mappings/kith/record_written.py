@@ -303,6 +303,8 @@ def _write_back(root: etree._Element, path: str, attributes: dict[str, str], tex
         while len(standing) < min(wanted, _MOST_ALIKE):
             standing.append(g.add(at, name))
         at = standing[wanted - 1] if wanted <= len(standing) else standing[-1]
+    if at.attrib or at.text:
+        return False  # nothing that stands is written over
     return say(at, None if attributes else said, **attributes)
 
 
