@@ -35,6 +35,7 @@ from adapter.transport.fhir_rest import is_duplicate
 
 _SETTLED: dict[str, Any] = {
     "receipt_due_at": None,
+    "look_at": None,
     "lease_until": None,
     "trigger": Trigger.SCHEDULE.value,
     "resume_state": None,
@@ -309,7 +310,8 @@ class Outbox:
             error=None,
             sent_at=row["sent_at"] or now,
             delivered_at=row["delivered_at"] or (now if delivered else None),
-            receipt_due_at=waiting.next_look(now) if waiting else None,
+            receipt_due_at=waiting.missing_from if waiting else None,
+            look_at=waiting.next_look(now) if waiting else None,
         )
         if not ours_still:
             return  # the lease has passed on, or a receipt was quicker: the attempt stands in the log
@@ -425,7 +427,7 @@ class Outbox:
             case Status.TAKEN_OVER:
                 endpoint = self.endpoint(row["endpoint"] or "")
                 due = now + endpoint.receipt_within if endpoint else None
-                deliveries.change(tx, delivery_id, receipt_due_at=due)
+                deliveries.change(tx, delivery_id, receipt_due_at=due, look_at=due)
                 self._unpark(tx, row, now)
         return Receipted(delivery=row, told=told, status=said.status, news=True)
 
@@ -524,7 +526,9 @@ class Outbox:
             )
             resend = again < RESENDS.get(row["dialect"], 0) and row["state"] == DeliveryState.SENT.value
             told = self._missing(tx, row, now, resend=resend) or told
-        values: dict[str, Any] = {"receipt_due_at": wait.next_look(now)}
+        values: dict[str, Any] = {"look_at": wait.next_look(now)}
+        if wait.missing_from <= now:
+            values["receipt_due_at"] = None
         if resend:
             values |= {
                 "state": DeliveryState.WAITING.value,

@@ -74,6 +74,14 @@ def test_without_a_receipt_within_96_hours_it_counts_as_not_received(play: Stage
     assert steps(play) == ["delivered", "not-received"]
 
 
+def test_a_missing_receipt_is_shown_as_missing_and_not_as_awaited(play: Stage, clock: StandingClock):
+    tell(play)
+    play.deliver()
+    assert play.delivery()["receipt_due_at"] == clock() + timedelta(hours=1)  # as Årdal's endpoint has it
+    wait(play, clock, 3)
+    assert (play.delivery()["state"], play.delivery()["receipt_due_at"]) == ("sent", None)
+
+
 def test_the_hours_count_from_when_the_message_was_made(play: Stage, clock: StandingClock):
     """GenDate, not when we sent it."""
     at = clock()

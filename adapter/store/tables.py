@@ -284,7 +284,8 @@ delivery = Table(
     Column("sent_at", Instant),
     Column("delivered_at", Instant),
     Column("accepted_at", Instant),
-    Column("receipt_due_at", Instant),
+    Column("receipt_due_at", Instant),  # until when it is only awaited; NULL when it is missing
+    Column("look_at", Instant),  # when the clock must look again for the receipt; NULL when it never need
     Column("error", Text),
     Column("original", _Id),  # the delivery that this one was reissued for
     Index(
@@ -312,6 +313,12 @@ delivery = Table(
         "receipt_due_at",
         sqlite_where=text("receipt_due_at IS NOT NULL"),
         postgresql_where=text("receipt_due_at IS NOT NULL"),
+    ),
+    Index(
+        "delivery_look",
+        "look_at",
+        sqlite_where=text("look_at IS NOT NULL"),
+        postgresql_where=text("look_at IS NOT NULL"),
     ),
     Index("delivery_message_id", "message_id"),
     Index(
