@@ -24,6 +24,7 @@ BY_HAND = frozenset(
         "contradicting-receipt",
         "receipt-not-passed-back",
         "not-synthetic",
+        "identity-number",
         "unknown-service",
     )
 )

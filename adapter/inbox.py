@@ -22,11 +22,11 @@ from adapter.discharge.case import Evidence, Fact, Step
 from adapter.discharge.notices import Notice, NoticeKind, Standing
 from adapter.errors import AdapterError, CannotWrite, MessageError, NotFound, Quarantined, Refused
 from adapter.fhir.allowing import shown
-from adapter.fhir.bundles import Subject, synthetic
+from adapter.fhir.bundles import Subject, checks, synthetic
 from adapter.fhir.subscriptions import CARE_PLAN_CHANGED
 from adapter.incoming import Incoming, Prepared, fault_of_ours, meaning, understand
 from adapter.judging import Judge
-from adapter.mappings import Addressing, Reading
+from adapter.mappings import Addressing, Reading, kith
 from adapter.mappings.checking import NO_CHECKS, Checks, few
 from adapter.mappings.known import named
 from adapter.messaging.acknowledgement import Acknowledgement, Issue, Status
@@ -43,7 +43,7 @@ from adapter.store import Store, deliveries, mailboxes, messages
 from adapter.store import cases as case_rows
 from adapter.store.savepoint import savepoint
 from adapter.store.statements import Row
-from adapter.twins import first_of, likeness_of, settled
+from adapter.twins import first_of, settled
 
 STORED_HERE = "stored for its board"
 """Where we know it from that a party whose board is its system has received: we have stored it."""
@@ -502,8 +502,10 @@ class Inbox:
             dialect=envelope.dialect,
             warning=_both(
                 _not_valid(reading),
-                self._warning(tx, prepared.subject, row, now)
-                or self._unknown_services(tx, envelope, routes, row, case_id, now),
+                _both(
+                    self._warning(tx, envelope, prepared.subject, row, now),
+                    self._unknown_services(tx, envelope, routes, row, case_id, now),
+                ),
             ),
         )
 
@@ -520,8 +522,19 @@ class Inbox:
                 now=now,
             )
 
-    def _warning(self, tx: Connection, subject: Subject, row: int, now: datetime) -> str | None:
-        """In evaluation mode no real person belongs in a message; the number itself is never repeated."""
+    def _warning(
+        self, tx: Connection, envelope: Envelope, subject: Subject, row: int, now: datetime
+    ) -> str | None:
+        """A number that is nobody's, or in evaluation mode a real person's; it is never repeated itself."""
+        norwegian = envelope.dialect in kith.NAMES  # whose receipt has no word for it (N-05)
+        if norwegian and not all(checks(system, value) for system, value in subject.identifiers):
+            warning = (
+                "the patient's identity number fails its check digits; the message was taken, ask its sender "
+                "by telephone whom it is about"
+            )
+            alarms = self.outbox.alarms
+            alarms.start(tx, kind="identity-number", subject=f"message {row}", text=warning, now=now)
+            return warning
         if not self.register.open or all(synthetic(s, v) is not False for s, v in subject.identifiers):
             return None
         warning = (
@@ -874,7 +887,7 @@ def _message_row(tx: Connection, prepared: Prepared, sender: Party | None, now: 
     if prepared.reading is not None:
         envelope = prepared.reading.envelope
         values |= {
-            "likeness": likeness_of(prepared),
+            "likeness": prepared.likeness,
             "sender": sender.id if sender else None,
             "message_id": envelope.message_id,
             "transmission_id": envelope.transmission_id,

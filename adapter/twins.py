@@ -9,8 +9,7 @@ from datetime import date, datetime, timedelta, tzinfo
 
 from sqlalchemy import Connection
 
-from adapter.discharge.notices import Notice, NoticeKind
-from adapter.fhir.likeness import likeness
+from adapter.discharge.notices import Notice
 from adapter.incoming import Incoming, Prepared, understand
 from adapter.messaging.acknowledgement import Issue, Status
 from adapter.messaging.delivery import DeliveryState
@@ -28,14 +27,6 @@ _SETTLED = {
 }
 
 
-def likeness_of(prepared: Prepared) -> bytes | None:
-    """By what it says; None of a plan, which says what it is a version of by itself, and of a receipt."""
-    reading, notice = prepared.reading, prepared.notice
-    if reading is None or reading.bundle is None or notice is None or notice.kind is NoticeKind.CARE_PLAN:
-        return None
-    return likeness(reading.bundle)
-
-
 def first_of(
     tx: Connection,
     prepared: Prepared,
@@ -46,7 +37,7 @@ def first_of(
     now: datetime,
 ) -> Row | None:
     """The message that said the same to another receiver of the same organisation, if there is one."""
-    digest, reading, notice = likeness_of(prepared), prepared.reading, prepared.notice
+    digest, reading, notice = prepared.likeness, prepared.reading, prepared.notice
     if digest is None or reading is None or notice is None:
         return None
     day = now.astimezone(zone).date()

@@ -49,6 +49,7 @@ def routes(
     `reserved` is the patient's reservation against passing on: then only the addressed receiver may have it.
     `plan` says that it is a care plan, which may have an endpoint of its own. `found` says that its sender
     addressed nobody: the receivers are those who stand in it, and only known ones are meant, each once.
+    What a party of theirs sends to one of ours and to strangers goes to ours alone.
     Raises Quarantined where our own data must be corrected first.
     """
     if not envelope.receivers:
@@ -56,6 +57,8 @@ def routes(
     indices: list[int] = list(range(len(envelope.receivers)))
     if found:
         indices = _known(register, envelope, sender, day)
+    elif sender.side is Side.THEIRS:
+        indices = _ours_among_strangers(register, envelope, day) or indices
     made = [
         _route(register, envelope, sender, index, day=day, reserved=reserved, plan=plan) for index in indices
     ]
@@ -81,6 +84,17 @@ def _without_copies(envelope: Envelope, route: Route, made: Sequence[Route]) -> 
         return route
     text = "the patient has reserved against passing on: only the addressed receiver may have it, no copies"
     return replace(route, refusal=Issue(code=RESERVED, text=text))
+
+
+def _ours_among_strangers(register: Register, envelope: Envelope, day: date) -> list[int]:
+    """The places of all whom the register knows, where one of them is ours and others are strangers.
+
+    The sender's own system sends strangers their copy, and they give their own receipt (N-01, N-07).
+    """
+    known = {i: register.resolve(address, day) for i, address in enumerate(envelope.receivers)}
+    there = [index for index, party in known.items() if party is not None]
+    ours = any(party.side is Side.OURS for party in known.values() if party is not None)
+    return there if ours and len(there) < len(known) else []
 
 
 def _known(register: Register, envelope: Envelope, sender: Party, day: date) -> list[int]:
