@@ -721,3 +721,15 @@ def test_an_old_version_for_a_reader_of_the_new_one_is_held(play: Stage) -> None
     done = play.receive(content(version="1.1"))
     assert (done.outcome, done.code) == ("quarantined", "mapping")
     assert "never written" in (done.reason or "")
+
+
+@pytest.mark.parametrize("place", ["Event", "Patient", "TextResultValue"])
+def test_a_summary_made_to_be_endless_is_told_within_bounds(place: str) -> None:
+    deep = (
+        b"<Z>" + b"<%s>" % (b"n" * 60) * 150 + b"<a V='x'/>" * 5000 + b"</%s>" % (b"n" * 60) * 150 + b"</Z>"
+    )
+    end = b"</%s>" % place.encode()
+    reading = read(content().replace(end, deep + end, 1))
+    validate(reading.bundle)
+    assert len(reading.losses) < 60
+    assert max((len(loss) for loss in reading.losses), default=0) < 300

@@ -19,6 +19,8 @@ QUIET = ("SkalIkkeTasSammenMedAnnetLegemiddel", "SvarPaaForesporsel")
 """What is not told where it is false: systems write it everywhere, and people would read of nothing else."""
 
 YES_NO = {"true": "ja", "1": "ja", "false": "nei", "0": "nei"}
+_LONGEST_PATH = 1000  # characters
+_LONGEST_LISTED = 200
 _MOST_LEFT = 200  # leaves that are kept in words; a message of people has some dozens
 
 
@@ -53,7 +55,7 @@ def section_of(left: Iterable[tuple[str, etree._Element]]) -> Resource:
 
 def listed(left: Iterable[tuple[str, etree._Element]]) -> list[str]:
     """The sentences that name what is kept in words, each path once."""
-    paths = dict.fromkeys(bare(path) for path, _ in left)
+    paths = dict.fromkeys(bare(path)[:_LONGEST_LISTED] for path, _ in left)
     return [f"{path} has no place in FHIR; it travels in words" for path in paths]
 
 
@@ -65,10 +67,11 @@ def bare(path: str) -> str:
 def left_over(payload: Node) -> Iterator[tuple[str, etree._Element]]:
     """Leaves that say something and have not been read, with their paths."""
     number = 0
+    steps: dict[etree._Element, dict[etree._Element, str]] = {}
     for element in payload.element.iter(etree.Element):
         if len(element) or element in payload.read or not _says(element):
             continue
-        path = _path(element, payload.element)
+        path = _path(element, payload.element, steps)
         number += 1
         if number > _MOST_LEFT:
             return
@@ -83,13 +86,29 @@ def _says(element: etree._Element) -> bool:
     return bool(text or any(element.get(name) for name in ("V", "DN", "OT")))
 
 
-def _path(element: etree._Element, root: etree._Element) -> str:
+def _path(
+    element: etree._Element, root: etree._Element, known: dict[etree._Element, dict[etree._Element, str]]
+) -> str:
+    """Where an element stands below the root; `known` keeps the steps below every parent once met."""
     steps = []
     while element is not root:
         parent = element.getparent()
         assert parent is not None
-        alike = [one for one in parent if one.tag == element.tag]
-        name = etree.QName(element).localname
-        steps.append(f"{name}[{alike.index(element) + 1}]" if len(alike) > 1 else name)
+        if parent not in known:
+            known[parent] = _steps(parent)
+        steps.append(known[parent][element])
         element = parent
-    return "/".join(reversed(steps))
+    return "/".join(reversed(steps))[:_LONGEST_PATH]
+
+
+def _steps(parent: etree._Element) -> dict[etree._Element, str]:
+    """The name of every child, numbered where several have it."""
+    alike: dict[str, list[etree._Element]] = {}
+    for child in parent.iterchildren(etree.Element):
+        alike.setdefault(str(child.tag), []).append(child)
+    return {
+        child: f"{name}[{place}]" if len(children) > 1 else name
+        for tag, children in alike.items()
+        for name in (tag.rpartition("}")[2],)
+        for place, child in enumerate(children, 1)
+    }
