@@ -43,6 +43,12 @@ def at(*numbers: str) -> Address:
 
 
 @pytest.fixture
+def store_url(tmp_path: Path) -> str:
+    """Of one kind only: an address is found in the region file, whatever the store."""
+    return f"sqlite:///{tmp_path}/store.db"
+
+
+@pytest.fixture
 def play(store_url: str, clock: StandingClock) -> Iterator[Stage]:
     made = stage(store_url, clock)
     yield made

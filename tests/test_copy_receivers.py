@@ -125,7 +125,7 @@ def written(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.mark.parametrize("kind", [ADMITTED, READY, NoticeKind.READINESS_WITHDRAWN, NoticeKind.DISCHARGED])
+@pytest.mark.parametrize("kind", [ADMITTED, NoticeKind.DISCHARGED])
 def test_the_same_under_another_id_for_the_other_service_is_no_second_notice(
     play: Stage, clock: StandingClock, written: str, kind: NoticeKind
 ):

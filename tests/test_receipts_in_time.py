@@ -291,13 +291,13 @@ def test_no_person_s_number_gets_from_a_receipt_into_an_alarm(play: Stage, clock
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "state"),
+    ("first", "second", "state", "after"),
     [
-        (Status.ACCEPTED, Status.REFUSED, "acknowledged"),
-        (Status.REFUSED, Status.ACCEPTED, "refused"),
+        (Status.ACCEPTED, Status.REFUSED, "acknowledged", 0),
+        (Status.REFUSED, Status.ACCEPTED, "refused", 0),
+        (Status.ACCEPTED, Status.REFUSED, "acknowledged", 100),
     ],
 )
-@pytest.mark.parametrize("after", [0, 100])
 def test_the_first_receipt_is_final_also_one_that_came_after_the_96_hours(
     play: Stage, clock: StandingClock, first: Status, second: Status, state: str, after: int
 ):

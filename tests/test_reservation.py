@@ -4,6 +4,7 @@ import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,12 @@ from tests.subscriber import subscriber
 from tests.test_subscriptions import send, staged, subscribed
 
 READY = NoticeKind.READY_FOR_DISCHARGE
+
+
+@pytest.fixture
+def store_url(tmp_path: Path) -> str:
+    """Of one kind only: who may have a message does not depend on the store."""
+    return f"sqlite:///{tmp_path}/store.db"
 
 
 @pytest.fixture
