@@ -9,7 +9,16 @@ import structlog
 from sqlalchemy import Connection
 
 from adapter.outbox import Outbox
-from adapter.store import Store, access, deliveries, mailboxes, messages, resources, subscriptions
+from adapter.store import (
+    Store,
+    access,
+    deliveries,
+    mailboxes,
+    messages,
+    remembered,
+    resources,
+    subscriptions,
+)
 
 PRUNED_AT_ONCE = 500
 
@@ -81,5 +90,6 @@ class Housekeeping:
 
 
 def _prune_seen(tx: Connection, before: datetime) -> int:
-    """What mailboxes remember, and the events that subscribers may ask for."""
-    return mailboxes.prune(tx, before) + subscriptions.prune(tx, before)
+    """What mailboxes and transports remember, and the events that subscribers may ask for."""
+    gone = mailboxes.prune(tx, before) + remembered.prune(tx, before)
+    return gone + subscriptions.prune(tx, before)
