@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from adapter.config import MessageServerSettings, Region, Settings
@@ -25,7 +25,7 @@ from adapter.transport.edi_client import MessageServer
 from tests.stage import FakePost, Stage, altered, region, taken
 
 OURS = ec.generate_private_key(ec.SECP256R1())
-THEIRS = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+THEIRS = ec.generate_private_key(ec.SECP384R1())
 HOSPITAL, WARD = 8143500, 8143501
 AARDAL, NURSING, CASE_WORK = 8143520, 8143521, 8143522
 
