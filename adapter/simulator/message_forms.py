@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
+from zoneinfo import ZoneInfo
 
 import orjson
 from lxml import etree
@@ -18,6 +19,7 @@ from lxml import etree
 from adapter.simulator.http import Request
 
 LARGEST = 35 * 1024 * 1024
+_OSLO = ZoneInfo("Europe/Oslo")
 _MH = "{http://www.kith.no/xmlstds/msghead/2006-05-24}"
 _APPREC = "http://www.kith.no/xmlstds/apprec/2012-02-15"
 _STATUS = {
@@ -133,6 +135,15 @@ def whole_number(text: str, name: str, *, least: int = 1) -> int:
     if not (bare.isascii() and bare.isdigit() and len(bare) < 12 and least <= int(text) < 2**31):
         raise Invalid(f"{name} must be a whole number of at least {least}")
     return int(text)
+
+
+def with_offset(issued: str) -> str:
+    """A GenDate as a date-time of RFC 3339, which must say its offset; documents give Norwegian time."""
+    try:
+        found = datetime.fromisoformat(issued)
+    except ValueError:
+        return "1970-01-01T00:00:00+00:00"
+    return (found if found.tzinfo is not None else found.replace(tzinfo=_OSLO)).isoformat()
 
 
 # --- bodies -----------------------------------------------------------------------------------------------

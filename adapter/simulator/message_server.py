@@ -27,6 +27,7 @@ from adapter.simulator.message_forms import (
     receipt,
     receipt_document,
     whole_number,
+    with_offset,
 )
 
 JSON = "application/json"
@@ -361,7 +362,7 @@ class PretendServer:
                 "contentType": "application/xml",
                 "senderHerId": held.business.sender,
                 "businessDocumentId": held.business.message_id,
-                "businessDocumentGenDate": held.business.issued,
+                "businessDocumentGenDate": with_offset(held.business.issued),
                 "isAppRec": held.business.of is not None,
             }
         return told
