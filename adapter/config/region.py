@@ -352,7 +352,7 @@ def _of_endpoint(e: _EndpointEntry) -> Iterable[str]:
         yield 'a server for plans reads FHIR; write dialect = "fhir"'
     if e.transport == EDI and not (is_safe_address(e.address) and "?" not in e.address):
         yield "address must be that of a message server of the settings: https://, without ? and what follows"
-    if e.transport == EDI and e.dialect not in ("plo-1.5", "plo-1.6"):
+    if e.transport == EDI and e.dialect == "fhir":
         yield 'a message server takes KITH messages; write dialect = "plo-1.6" or "plo-1.5"'
     if e.transport == EDI and (e.token or e.client_certificate):
         yield "the settings say how we sign in at the message server; leave token and client_certificate out"

@@ -11,6 +11,7 @@ from adapter.config import DirectoryMailboxSettings, FhirMailboxSettings, Settin
 from adapter.config.values import written
 from adapter.messaging.delivery import SPARE
 from adapter.messaging.register import EDI, PLANS, Endpoint, Register
+from adapter.messaging.signing import UnusableSigningKey, read_signing_key
 
 _WHAT = {PLANS: "a plan", EDI: "a message"}
 
@@ -98,12 +99,29 @@ def _nameless(settings: Settings, register: Register) -> Iterable[str]:
 
 
 def unreadable_files(settings: Settings, register: Register) -> list[str]:
-    """Certificates, keys and CA bundles of our connections that cannot be read."""
-    return [
+    """Certificates, keys and CA bundles of our connections that cannot be read, or not be used."""
+    unreadable = [
         f"{where}: the file {file} cannot be read"
         for where, file in _files(settings, register)
-        if file is not None and not (Path(file).is_file() and os.access(file, os.R_OK))
+        if file is not None and not _readable(file)
     ]
+    return [*unreadable, *_unusable_keys(settings)]
+
+
+def _readable(file: str | Path) -> bool:
+    return Path(file).is_file() and os.access(file, os.R_OK)
+
+
+def _unusable_keys(settings: Settings) -> Iterable[str]:
+    """Keys that no token would be given for: found before anything waits for one."""
+    for one in settings.message_servers:
+        for what, file, algorithm in (("key", one.key, one.algorithm), ("dpop_key", one.dpop_key, None)):
+            if file is None or not _readable(file):
+                continue
+            try:
+                read_signing_key(file.read_bytes(), algorithm=algorithm)
+            except UnusableSigningKey as error:
+                yield f"message server {one.name}: {what}: the file {file} {error}"
 
 
 def _files(settings: Settings, register: Register) -> Iterable[tuple[str, str | None]]:

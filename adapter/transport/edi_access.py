@@ -10,12 +10,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from time import monotonic
 from time import sleep as wait_in_thread
 from typing import Any
 from urllib.parse import urlencode
 
 import orjson
-from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attempt, wait_exponential
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_result,
+    stop_after_attempt,
+    stop_after_delay,
+    wait_exponential,
+)
 
 from adapter.messaging.delivery import Reply
 from adapter.messaging.register import Endpoint
@@ -93,10 +101,11 @@ class Access:
         self._wire = Wire()
         self._lock = threading.Lock()
         self._token: _Token | None = None
+        self._failed: tuple[float, Reply] | None = None  # the last time that there was none, and why
         self._proving: SigningKey | None = None
         self._nonces: dict[str, str] = {}  # by server: "token" or "messages"
         self._retrying = Retrying(
-            stop=stop_after_attempt(3),
+            stop=stop_after_attempt(3) | stop_after_delay(account.timeout),
             retry=retry_if_result(_passes),
             wait=wait_exponential(multiplier=0.25, max=2),
             sleep=sleep,
@@ -133,11 +142,19 @@ class Access:
     # --- the token ---
 
     def _current(self) -> _Token:
-        """The token at hand, or a new one; one thread asks, the others wait for it."""
+        """The token at hand, or a new one; one thread asks, and the others wait for what comes of it."""
+        began = monotonic()
         with self._lock:
-            if self._token is None or self._token.until <= self._clock():
-                self._token = None
+            if self._token is not None and self._token.until > self._clock():
+                return self._token
+            if self._failed is not None and self._failed[0] >= began:
+                raise NoAccess(self._failed[1])  # asked for while we waited; asking again would wait anew
+            self._token = None
+            try:
                 self._token = self._fetch()
+            except NoAccess as failure:
+                self._failed = (monotonic(), failure.reply)
+                raise
             return self._token
 
     def _fetch(self) -> _Token:
