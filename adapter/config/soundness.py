@@ -56,10 +56,10 @@ def _mailboxes(settings: Settings, register: Register) -> Iterable[str]:
     ]
     partners = {p.name for p in register.partners}
     taken = {e.name for e in register.endpoints if e.transport in ("directory", PLANS)}
-    for server in settings.message_servers:
-        if server.name in taken:
-            yield f"message server {server.name!r}: an endpoint that is read has that name; choose another"
-        taken.add(server.name)
+    servers = {server.name for server in settings.message_servers}
+    for name in sorted(servers & taken):
+        yield f"message server {name!r}: an endpoint that is read has that name; choose another"
+    taken |= servers
     for box in boxes:
         if box.partner is not None and box.partner not in partners:
             yield f"mailbox {box.name!r}: the region file has no [[partner]] called {box.partner!r}"

@@ -19,6 +19,7 @@ from adapter.messaging.acknowledgement import Issue, Status
 from adapter.messaging.register import Side
 from adapter.simulator.message_server import Ordered, PretendServer
 from adapter.store import tables
+from adapter.transport import HEAD
 from adapter.transport.edi_mailbox import EdiMailbox
 from tests.conftest import StandingClock
 from tests.message_servers import (
@@ -31,6 +32,7 @@ from tests.message_servers import (
 )
 from tests.stage import SYNNOVE, receipt
 from tests.test_inbox import forbid
+from tests.transport.conftest import Notebook
 
 K = NoticeKind
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -387,3 +389,18 @@ def test_both_sides_agree_on_what_a_receipt_is(place: Exchange, clock: StandingC
     assert said is not None and (said.status, said.issues[0].code) == (Status.REFUSED, "E36")
     assert said.issues[0].text.endswith("Namnet manglar")
     assert base64.b64encode(back)
+
+
+@pytest.mark.parametrize("padding", [0, 100_000])
+def test_a_document_over_the_limit_is_refused_by_its_head(place: Exchange, padding: int) -> None:
+    content = from_aardal(place) + b"<!--" + b"x" * padding + b"-->"
+    place.post(content)
+    box = EdiMailbox(place.stage.built.message_servers[0], (WARD,), Notebook(), largest=100)
+    mail = only(box.poll(Notebook()))
+    assert mail.oversize is not None
+    assert mail.oversize.size == (None if padding else len(content))  # no more is read than is kept
+    assert len(mail.content) <= HEAD
+    assert replace(place.round(), mailbox=box)() == 1
+    row = only(place.stage.rows(tables.message))
+    assert (row["outcome"], row["code"]) == ("refused", "too-long")
+    assert place.server.unread(WARD) == []
