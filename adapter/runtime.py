@@ -558,6 +558,7 @@ class Adapter:
             inbox=built.inbox,
             numbers=partial(her_ids, built.register),
             clock=built.clock,
+            fetches=bool(chosen.her_ids),
         )
         jobs: dict[str, tuple[timedelta, Callable[[], object]]] = {
             f"confirm {server.name}": (chosen.status_every, asking)

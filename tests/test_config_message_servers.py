@@ -94,7 +94,7 @@ def test_an_endpoint_that_could_not_be_is_refused(
     ("before", "after", "words"),
     [
         ("https://api", "http://api", "name = 'nhn': address: must be an https:// URL"),
-        ("https://sts", "http://sts", "name = 'nhn': token_url: must be an https:// URL"),
+        ('token_url = "https', 'token_url = "http', "name = 'nhn': token_url: must be an https:// URL"),
         ('client_id = "7a3f0f3e-helse-foerde"', "", "client_id: is missing"),
         ("8143501]", "0]", "her_ids"),
         ("her_ids", 'algorithm = "none"\nher_ids', "algorithm: must be one of RS256"),

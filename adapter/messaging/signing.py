@@ -16,8 +16,11 @@ import orjson
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
 """With which an assertion or a proof may be signed (RFC 7518 section 3)."""
 
-LIFE = timedelta(seconds=60)
-"""Of an assertion: it is made for one request."""
+LIFE = timedelta(seconds=50)
+"""Of an assertion: it is made for one request, and HelseID takes none that ends more than 60 s ahead."""
+
+ASSERTION = "client-authentication+jwt"
+"""`typ` of an assertion, by which it can be taken for nothing else (draft-ietf-oauth-rfc7523bis)."""
 
 _BY_CURVE = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 _LEAST_BITS = 2048
@@ -73,7 +76,7 @@ def assertion(key: SigningKey, *, client_id: str, audience: str, now: datetime, 
         "exp": at + int(LIFE.total_seconds()),
         "jti": jti,
     }
-    headers = {"kid": key.id} if key.id is not None else {}
+    headers = {"typ": ASSERTION} | ({"kid": key.id} if key.id is not None else {})
     return jwt.encode(claims, key.private, algorithm=key.algorithm, headers=headers)
 
 

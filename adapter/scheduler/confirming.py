@@ -6,7 +6,7 @@ posted anew before; what it could not get through then, or has rejected, a perso
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -22,14 +22,13 @@ from adapter.mappings.kith.message_server import (
     told,
 )
 from adapter.messaging.acknowledgement import Acknowledgement, Issue, Status
-from adapter.messaging.delivery import DeliveryState, Reply
+from adapter.messaging.delivery import DeliveryState
 from adapter.messaging.envelope import Address
 from adapter.messaging.register import Side
-from adapter.messaging.retry import TRANSIENT_4XX
 from adapter.store import Store, deliveries, messages, remembered
 from adapter.store.statements import Row
 from adapter.transport.edi import MESSAGES, WENT, Numbers
-from adapter.transport.edi_client import MessageServer, parsed
+from adapter.transport.edi_client import MessageServer, may_pass, parsed
 
 AT_ONCE = 50
 """Deliveries that are asked about in one look; the next goes on with the next ones."""
@@ -39,6 +38,9 @@ LONGEST = timedelta(hours=72)
 
 ASKED_FOR = timedelta(days=10)
 """How long after it was first sent a message is asked about: its receipt may be late (N-02)."""
+
+PATIENCE = timedelta(minutes=5)
+"""For which a receipt's own document is waited for, where the mail is fetched: it says when it was given."""
 
 SENT = DeliveryState.SENT.value
 
@@ -56,8 +58,12 @@ class Confirming:
     inbox: Inbox
     numbers: Numbers
     clock: Callable[[], datetime]
+    fetches: bool  # whether receipts may come as documents in the mail
     most: int = AT_ONCE
     _after: str = field(default="", init=False)  # the note of the delivery that was asked about last
+    _told: dict[int, datetime] = field(
+        default_factory=dict, init=False
+    )  # receipts, since when they are known
     _alarmed: bool = field(default=True, init=False)  # perhaps by the process before this one
 
     def __call__(self) -> int:
@@ -86,6 +92,8 @@ class Confirming:
             rows = [(key, id, deliveries.get(tx, int(key.removeprefix(WENT)))) for key, id in found]
         following = found[-1][0] if len(found) == self.most else ""  # from the beginning again
         settled = [key for key, _, row in rows if row is None or self._settled(row)]
+        for key in settled:
+            self._told.pop(int(key.removeprefix(WENT)), None)
         if settled:
             self.store.write(lambda tx: remembered.forget(tx, place, settled))
         awaited = [
@@ -110,16 +118,22 @@ class Confirming:
         if not reply.taken or reply.error is not None:
             return f"delivery {row['id']} cannot be asked about: {reply.error}"
         found = self._mine(row, statuses(parsed(reply)))
+        if found is not None and found.receipt is not None and self._document_may_come(row):
+            found = replace(found, carried=Carried.ACKNOWLEDGED, receipt=None)  # it has been there
         if found is None or not self._news(row, found):
             return None
         issues: tuple[Issue, ...] = ()
         if found.receipt is not None:
             said = self.server.call("GET", f"{path}/apprec", place)
-            if _may_pass(said):
+            if may_pass(said):
                 return f"the receipt for delivery {row['id']} cannot be read: {said.error}"
             issues = self._issues(row, told(parsed(said)))
         self.store.write(lambda tx: self._record(tx, row["id"], found, issues))
         return None
+
+    def _document_may_come(self, row: Row) -> bool:
+        first = self._told.setdefault(row["id"], self.clock())
+        return self.fetches and self.clock() - first < PATIENCE
 
     def _news(self, row: Row, found: ForReceiver) -> bool:
         """Whether anything may follow from it; most looks find what the one before has found."""
@@ -199,10 +213,3 @@ def _posted_at(tx: Connection, row: Row) -> datetime:
     sent = [one["at"] for one in deliveries.attempts(tx, [row["id"]]) if one["outcome"] == "sent"]
     found: datetime = max(sent, default=row["sent_at"])
     return found
-
-
-def _may_pass(reply: Reply) -> bool:
-    """Whether another look may get an answer; what is refused for good is told without its reasons."""
-    if reply.taken and reply.error is None:
-        return False
-    return reply.status is None or reply.status >= 500 or reply.status in TRANSIENT_4XX

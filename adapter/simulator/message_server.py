@@ -142,10 +142,6 @@ class PretendServer:
         """Let the next such request go wrong."""
         self.faults.append(Fault(kind=kind, method=method, part=part))
 
-    def put(self, content: bytes) -> str:
-        """Somebody elsewhere has sent this; the server's id of it."""
-        return self._keep(opened(content), ()).id
-
     def settle(self, id: str, her_id: int, state: str) -> None:
         """The receiver's system has confirmed, or it has turned out that it never will."""
         self.holds[id].receivers[her_id].state = state

@@ -22,7 +22,7 @@ from adapter.mappings.kith.message_server import (
 from adapter.messaging.delivery import Reply
 from adapter.messaging.register import Endpoint
 from adapter.transport import Notes, Outgoing
-from adapter.transport.edi_client import MessageServer, parsed
+from adapter.transport.edi_client import MessageServer, may_pass, parsed
 
 MESSAGES = "/Messages"
 
@@ -118,22 +118,23 @@ class Edi:
                 "long ago; tell its sender by telephone",
             )
         until = server.deadline(endpoint)
-        if self._given_before(server, original, made, endpoint, until):
-            return Reply(taken=True, status=200)
+        before = server.call("GET", f"{MESSAGES}/{original}/apprec", endpoint, until=until)
+        if may_pass(before):
+            return _posted(before)
+        if _has_it(made, before):
+            return Reply(taken=True, status=200, ms=before.ms)
         if server.expired(until):
             return Reply(error="the message server is too slow for one attempt; it goes on with the next")
         path = f"{MESSAGES}/{original}/apprec/{made.sender}"
         return _posted(server.call("POST", path, endpoint, body=made.content, until=until))
 
-    def _given_before(
-        self, server: MessageServer, original: str, made: Given, endpoint: Endpoint, until: float
-    ) -> bool:
-        """Whether the server has this receipt of ours: an earlier attempt's answer may have been lost.
 
-        There is one receipt of each receiver, ever (HITS 1168 5.1), so it is asked each time.
-        """
-        reply = server.call("GET", f"{MESSAGES}/{original}/apprec", endpoint, until=until)
-        return any(one.her_id == made.sender and one.status is not None for one in told(parsed(reply)))
+def _has_it(made: Given, reply: Reply) -> bool:
+    """Whether the server has this receipt of ours: an earlier attempt's answer may have been lost.
+
+    There is one receipt of each receiver, ever (HITS 1168 5.1), so it is asked each time.
+    """
+    return any(one.her_id == made.sender and one.status is not None for one in told(parsed(reply)))
 
 
 def _posted(reply: Reply) -> Reply:

@@ -15,6 +15,7 @@ import orjson
 from adapter.mappings.kith.message_server import fault
 from adapter.messaging.delivery import Reply
 from adapter.messaging.register import PLAN_ATTEMPT, Endpoint
+from adapter.messaging.retry import TRANSIENT_4XX
 from adapter.transport.edi_access import Access, NoAccess
 from adapter.transport.wire import UNUSABLE, Wire, prepare
 
@@ -109,6 +110,14 @@ def parsed(reply: Reply) -> Any:
         return orjson.loads(reply.body)
     except orjson.JSONDecodeError:
         return None
+
+
+def may_pass(reply: Reply) -> bool:
+    """Whether there is no answer now, but another time there may be one."""
+    if reply.taken and reply.error is None:
+        return False
+    lost = reply.status is None or reply.status < 300  # or cut short
+    return lost or reply.status == 401 or (reply.status or 0) >= 500 or reply.status in TRANSIENT_4XX
 
 
 def _told(reply: Reply, what: str) -> Reply:

@@ -51,36 +51,43 @@ def away(place: Exchange) -> str:
     return str(only(place.server.holds))
 
 
+def without_mail(place: Exchange) -> Any:
+    """The look of an adapter that fetches no mail there, to which no document comes."""
+    return replace(place.job("confirm nhn"), fetches=False)
+
+
 def test_five_times_are_kept_apart(on_either_store: Exchange, clock: StandingClock) -> None:
     place = on_either_store
-    number = away(place)
+    number, look = away(place), place.job("confirm nhn")
     sent_at = place.stage.delivery()["sent_at"]
     clock.forward(minutes=2)
-    assert place.confirm() == 1
+    assert look() == 1
     row = place.stage.delivery()
     assert (row["state"], row["delivered_at"], evidence(place)) == ("sent", None, [])
 
     place.server.settle(number, NURSING, "Acknowledged")
     delivered = clock.forward(minutes=3)
-    place.confirm()
+    look()
     row = place.stage.delivery()
     assert (row["state"], row["delivered_at"], row["accepted_at"]) == ("sent", delivered, None)
     assert evidence(place) == ["delivered"]
 
     place.server.holds[number].receivers[NURSING].receipt = "Ok"
-    accepted = clock.forward(minutes=4)
-    place.confirm()
+    look()  # its document may still come
+    assert place.stage.delivery()["state"] == "sent"
+    accepted = clock.forward(minutes=5)
+    look()
     row = place.stage.delivery()
     assert (row["state"], row["accepted_at"]) == ("acknowledged", accepted)
     assert (row["sent_at"], row["delivered_at"]) == (sent_at, delivered)
     assert evidence(place) == ["delivered", "accepted"]
-    assert place.confirm() == 0  # nothing is awaited any more
+    assert look() == 0  # nothing is awaited any more
 
 
 def test_taken_with_errors_is_taken(place: Exchange) -> None:
     number = away(place)
     place.server.holds[number].receivers[NURSING].receipt = "OkErrorInMessagePart"
-    place.confirm()
+    without_mail(place)()
     assert place.stage.delivery()["state"] == "acknowledged"
 
 
@@ -89,7 +96,7 @@ def test_a_refusal_is_told_with_the_receiver_s_reasons(place: Exchange) -> None:
     there = place.server.holds[number].receivers[NURSING]
     there.state, there.receipt = "Acknowledged", "Rejected"
     there.errors = [{"errorCode": "E35", "details": "Ukjend hos oss"}]
-    place.confirm()
+    without_mail(place)()
     row = place.stage.delivery()
     assert (row["state"], evidence(place)) == ("refused", ["delivered", "refused"])
     assert "E35 Pasienten finnes ikke i mottakersystemet: Ukjend hos oss" in only(alarms(place, "refused"))
@@ -100,16 +107,30 @@ def test_a_refusal_whose_reasons_cannot_be_read_now_is_told_with_them_later(plac
     there = place.server.holds[number].receivers[NURSING]
     there.receipt, there.errors = "Rejected", [{"errorCode": "E21", "details": "Nedlagd"}]
     place.server.order(Ordered.ERROR, "GET", "/apprec")
-    place.confirm()
+    job = without_mail(place)
+    job()
     assert place.stage.delivery()["state"] == "sent"
-    place.confirm()
+    job()
     assert "Nedlagd" in only(alarms(place, "refused"))
+
+
+def test_the_document_of_a_receipt_says_when_it_was_given(place: Exchange, clock: StandingClock) -> None:
+    place.send(K.ADMITTED)
+    given = clock.forward(minutes=1)
+    place.server.give(only(place.server.holds), NURSING, "Ok")
+    clock.forward(minutes=4)
+    place.confirm()
+    clock.forward(minutes=1)
+    assert place.poll() == 1
+    assert place.stage.delivery()["accepted_at"] == given
+    assert place.confirm() == 0
+    assert evidence(place) == ["delivered", "accepted"]
 
 
 def test_the_document_of_a_receipt_that_is_known_already_is_no_news(place: Exchange) -> None:
     place.send(K.ADMITTED)
     place.server.give(only(place.server.holds), NURSING, "Ok")
-    place.confirm()
+    without_mail(place)()
     assert place.poll() == 1
     assert evidence(place) == ["delivered", "accepted"]
     assert place.stage.rows(tables.alarm) == []
@@ -216,7 +237,7 @@ def test_between_two_of_theirs_only_the_receipt_s_own_document_goes_back(
         place.stage.deliver()
         number = only(place.server.holds)
         document = place.server.give(number, NURSING, "Ok")
-        place.confirm()
+        without_mail(place)()
         row = place.stage.delivery()
         assert (row["state"], row["delivered_at"] is not None) == ("sent", True)
         assert place.poll() == 1

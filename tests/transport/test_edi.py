@@ -221,6 +221,29 @@ def test_a_receipt_for_what_did_not_come_from_there_is_a_person_s_affair(place: 
     assert "did not come from the message server" in only(alarms(place, "given-up"))
 
 
+def test_nothing_is_given_while_it_cannot_be_known_whether_it_was(
+    place: Exchange, clock: StandingClock
+) -> None:
+    place.post(from_aardal(place))
+    place.poll()
+    place.server.order(Ordered.ERROR, "GET", "/apprec")
+    assert place.stage.deliver() == ["retry"]
+    assert place.server.requests("POST", "/apprec/") == []
+    clock.forward(minutes=1)
+    assert place.stage.deliver() == ["sent"]
+
+
+@pytest.mark.parametrize("written", ["{%s}", "%s "])
+def test_a_receipt_finds_its_message_however_the_id_is_written(place: Exchange, written: str) -> None:
+    content = from_aardal(place)
+    number = re.search(rb"<MsgId>(.*?)</MsgId>", content)
+    assert number is not None
+    place.post(content.replace(number[1], (written % number[1].decode().upper()).encode()))
+    assert place.poll() == 1
+    assert place.stage.deliver() == ["sent"]
+    assert len(place.server.unread(NURSING)) == 1
+
+
 @pytest.mark.parametrize(
     ("status", "state"),
     [("Ok", "acknowledged"), ("OkErrorInMessagePart", "acknowledged"), ("Rejected", "refused")],

@@ -154,9 +154,13 @@ def test_an_assertion_says_who_to_whom_and_for_how_long(clock: StandingClock) ->
     at = int(clock().timestamp())
     assert claims == {
         "iss": "indre-sogn", "sub": "indre-sogn", "aud": "https://sts.example/token",
-        "iat": at, "nbf": at, "exp": at + 60, "jti": "1",
+        "iat": at, "nbf": at, "exp": at + 50, "jti": "1",
     }  # fmt: skip
-    assert jwt.get_unverified_header(said) == {"alg": "PS256", "typ": "JWT", "kid": "2026"}
+    assert jwt.get_unverified_header(said) == {
+        "alg": "PS256",
+        "typ": "client-authentication+jwt",
+        "kid": "2026",
+    }
 
 
 def test_the_proof_and_thumbprint_are_those_of_the_standards(clock: StandingClock) -> None:

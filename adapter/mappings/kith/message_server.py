@@ -133,6 +133,8 @@ def given(content: bytes) -> Given:
             "the receipt names no HER-id of its giver, no original or no status of list 8258", code="T02"
         )
     errors = [_error(node) for node in root.all(ns + "Error")]
+    if status == "Rejected" and not errors:  # the server takes no rejection without a reason
+        errors = [{"errorCode": "X99", "details": RECEIPTS["error"]["X99"]}]
     return Given(
         original_id=original,
         sender=sender[0],
