@@ -18,7 +18,7 @@ STAFF = "staff"
 SOMEBODY = "operator"
 """Who does something where nobody gives a name."""
 
-BY_HAND = frozenset(("deadline-missed", "contradicting-receipt", "not-synthetic"))
+BY_HAND = frozenset(("deadline-missed", "contradicting-receipt", "receipt-not-passed-back", "not-synthetic"))
 """Alarms that nothing ends but a person who tells what was done."""
 
 

@@ -11,7 +11,9 @@ from datetime import datetime, tzinfo
 from sqlalchemy import Connection
 
 from adapter.copies import derived_id
+from adapter.errors import CannotWrite, Quarantined
 from adapter.fhir.polled import TYPES as POLLED
+from adapter.mappings.checking import Checks
 from adapter.mappings.known import named
 from adapter.messaging.acknowledgement import Issue, Status, Verdict
 from adapter.messaging.envelope import Envelope
@@ -30,6 +32,25 @@ class Answers:
     register: Register
     zone: tzinfo
     new_id: Callable[[], str]
+    checks: Checks
+
+    def possible(self, envelope: Envelope, routes: Sequence[Route], now: datetime) -> None:
+        """Whether what we will have to say can be said: a receipt mirrors what the sender wrote of itself.
+
+        Raises Quarantined where it would not be valid: no promise without a receipt, and none that is wrong.
+        """
+        if not self.checks.active:
+            return
+        ours = (route for route in routes if route.party.side is not Side.THEIRS)
+        try:
+            for route in ours:
+                self.acknowledge(envelope, Status.ACCEPTED, route.index, now)
+        except CannotWrite as error:
+            raise Quarantined(
+                f"its receipt cannot be given: {error}; ask the sender to correct what it writes about itself"
+                " and about us, and send anew",
+                code="mapping",
+            ) from error
 
     def receipts(
         self,
@@ -61,21 +82,30 @@ class Answers:
             direct = made if first else direct
         return direct
 
-    def refusal(self, envelope: Envelope, issue: Issue, now: datetime) -> tuple[bytes | None, str | None]:
-        """The negative receipt in the name of the first receiver that is ours; None where all are theirs."""
+    def refusals(self, envelope: Envelope, issue: Issue, now: datetime) -> tuple[bytes, ...]:
+        """The negative receipts of all receivers that are ours, one each (N-01); none where all are theirs.
+
+        Where no receiver is known, the first one's. Raises CannotWrite where one would not be valid.
+        """
         day = now.astimezone(self.zone).date()
         known = [self.register.resolve(address, day) for address in envelope.receivers]
         ours = [index for index, party in enumerate(known) if party is not None and party.side is Side.OURS]
         if not ours and any(party is not None for party in known):
-            return None, None
-        return self.acknowledge(envelope, Status.REFUSED, ours[0] if ours else 0, now, issue)
+            return ()
+        made = (self.acknowledge(envelope, Status.REFUSED, index, now, issue) for index in ours or (0,))
+        return tuple(content for content, _ in made if content is not None)
 
     def acknowledge(
         self, envelope: Envelope, status: Status, receiver: int, now: datetime, *issues: Issue
     ) -> tuple[bytes | None, str | None]:
-        """The receipt in the dialect of the message, and its content type; None where none is wanted."""
+        """The receipt in the dialect of the message, and its content type; None where none is wanted.
+
+        Raises CannotWrite where it would not be valid.
+        """
         verdict = Verdict(status=status, at=now, id=self.new_id(), receiver=receiver, issues=issues)
         made = named(envelope.dialect).acknowledge(envelope, verdict)
+        if made is not None:
+            self.checks.outgoing(made)
         return made, envelope.content_type if made is not None else None
 
     def send(
@@ -144,8 +174,24 @@ class Answers:
             day = told["received_at"].astimezone(self.zone).date()
             parties = [self.register.resolve(address, day) for address in envelope.receivers]
             index = parties.index(giver) if giver in parties else 0
-            made, _ = self.acknowledge(envelope, found.status, index, now, *issues)
+            try:
+                made, _ = self.acknowledge(envelope, found.status, index, now, *issues)
+            except CannotWrite as error:
+                self._not_passed_back(tx, told["id"], giver, error, now)
+                return
         else:
             envelope = replace(envelope, content_type=content_type)
         if made is not None:
             self.send(tx, made, envelope, sender, told["id"], giver.id, now)
+
+    def _not_passed_back(
+        self, tx: Connection, row: int, giver: Party, why: CannotWrite, now: datetime
+    ) -> None:
+        """The final receiver's word is kept; that its sender does not get it is for a person to mend."""
+        self.outbox.alarms.start(
+            tx,
+            kind="receipt-not-passed-back",
+            subject=f"message {row}",
+            text=f"the receipt of {giver.id} was not passed back to the sender, tell it by telephone: {why}",
+            now=now,
+        )

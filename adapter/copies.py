@@ -17,6 +17,7 @@ from adapter.errors import CannotWrite, Quarantined
 from adapter.fhir.allowing import Shown, shown
 from adapter.fhir.polled import TYPES as POLLED
 from adapter.mappings import Addressing, Reading
+from adapter.mappings.checking import Checks
 from adapter.mappings.known import named
 from adapter.messaging.envelope import Envelope
 from adapter.messaging.register import Party, Side
@@ -38,11 +39,17 @@ class Copy:
 
 
 def copy_for(
-    tx: Connection, route: Route, content: bytes, reading: Reading, notice: Notice | None, sender: Party
+    tx: Connection,
+    route: Route,
+    content: bytes,
+    reading: Reading,
+    notice: Notice | None,
+    sender: Party,
+    checks: Checks,
 ) -> Copy:
     """The bytes as they came where the receiver reads, understands and may see them, else rewritten for it.
 
-    Raises Quarantined where there is no such form in its dialect.
+    Raises Quarantined where there is no such form in its dialect, or what we write of it is not valid.
     """
     envelope, endpoint = reading.envelope, route.endpoint
     reads = endpoint.dialect if endpoint is not None else envelope.dialect
@@ -72,6 +79,7 @@ def copy_for(
     addressing = _addressing(envelope, sender, route, known)
     try:
         written = named(reads).write(may_see.bundle, dialect=reads, addressing=addressing)
+        checks.outgoing(written.content)
     except CannotWrite as error:
         raise Quarantined(
             f"{error} ({route.party.id} reads {reads}); correct the endpoint's dialect, then release, "

@@ -8,6 +8,7 @@
     ├── CannotWrite              a notice has no form in the dialect that its receiver reads
     ├── StoreError               the store said no: busy for too long, full, or of another version
     ├── MailboxError             a mailbox could not be read to its end; the rest waits for the next poll
+    ├── RegisterError            the address register could not be asked, or its answer not be understood
     ├── OutputError              standard output does not take what a command has to print
     └── NotFound                 a case, delivery or message that a person named does not exist
 
@@ -55,6 +56,17 @@ class StoreError(AdapterError):
 
 class MailboxError(AdapterError):
     """A mailbox could not be read to its end; no cursor has passed what was not read."""
+
+
+class RegisterError(AdapterError):
+    """The address register gave no answer that can be used; what is known of it from before still holds.
+
+    `whole`: so it is for every HER-id just now, not only for the one that was asked about.
+    """
+
+    def __init__(self, text: str, *, whole: bool) -> None:
+        super().__init__(text)
+        self.whole = whole
 
 
 class OutputError(AdapterError):

@@ -20,13 +20,14 @@ from adapter.cases import Cases, pseudonym
 from adapter.copies import Copy
 from adapter.discharge.case import Evidence, Fact, Step
 from adapter.discharge.notices import Notice, NoticeKind, Standing
-from adapter.errors import AdapterError, MessageError, NotFound, Quarantined, Refused
+from adapter.errors import AdapterError, CannotWrite, MessageError, NotFound, Quarantined, Refused
 from adapter.fhir.allowing import shown
 from adapter.fhir.bundles import Subject, synthetic
 from adapter.fhir.subscriptions import CARE_PLAN_CHANGED
 from adapter.incoming import Incoming, Prepared, fault_of_ours, meaning, understand
 from adapter.judging import Judge
 from adapter.mappings import Addressing, Reading
+from adapter.mappings.checking import NO_CHECKS, Checks, few
 from adapter.mappings.known import named
 from adapter.messaging.acknowledgement import Acknowledgement, Issue, Status
 from adapter.messaging.delivery import Leased
@@ -77,6 +78,7 @@ class Inbox:
     pseudonym_key: bytes = field(repr=False)
     new_id: Callable[[], str]
     clock_tolerance: timedelta = timedelta(minutes=10)
+    checks: Checks = NO_CHECKS
     lead_time: timedelta = timedelta(hours=4)  # how long before a deadline its notice may overtake its lane
 
     def accept(self, incoming: Incoming, now: datetime) -> Acceptance:
@@ -92,15 +94,22 @@ class Inbox:
             pseudonym_key=self.pseudonym_key,
             clock_tolerance=self.clock_tolerance,
             cases=self.cases,
+            checks=self.checks,
         )
 
     @property
     def _answers(self) -> Answers:
-        return Answers(outbox=self.outbox, register=self.register, zone=self.zone, new_id=self.new_id)
+        return Answers(
+            outbox=self.outbox,
+            register=self.register,
+            zone=self.zone,
+            new_id=self.new_id,
+            checks=self.checks,
+        )
 
     def read(self, incoming: Incoming) -> Prepared:
         """Recognise, read, validate. Never raises for anything that a message can contain."""
-        return understand(incoming, self.zone)
+        return understand(incoming, self.zone, self.checks)
 
     # --- taking: one transaction ---
 
@@ -140,6 +149,7 @@ class Inbox:
             return self._receipt(tx, prepared, reading, sender, now)
         try:
             copies = self._judge.copies(tx, prepared, reading, sender, now)
+            self._answers.possible(reading.envelope, [copy.route for copy in copies], now)
             self._undoes_nothing(tx, prepared, reading, sender)
         except MessageError as problem:
             return self._relayed_or_held(tx, prepared, reading, sender, problem, now)
@@ -180,6 +190,7 @@ class Inbox:
                     raise _reused(before)
                 return self._came_meanwhile(tx, row, before, reading.envelope, now, by=by)
             copies = self._judge.copies(tx, prepared, reading, sender, now)
+            self._answers.possible(reading.envelope, [copy.route for copy in copies], now)
             self._undoes_nothing(tx, prepared, reading, sender)
         except MessageError as problem:
             return _still_held(held, problem)
@@ -254,6 +265,7 @@ class Inbox:
             production=bool(reading.envelope.production),
         )
         written = named(dialect).write(may_see.bundle, dialect=dialect, addressing=addressing)
+        self.checks.outgoing(written.content)
         new = enqueue(
             tx,
             Parcel(
@@ -346,10 +358,12 @@ class Inbox:
         envelope = reading.envelope
         assert prepared.notice is not None and prepared.subject is not None
         routes = [copy.route for copy in copies]
-        notice = self._judge.as_parties(tx, prepared.notice, sender, routes, now)
+        notice = self._judge.as_parties(
+            tx, prepared.notice, sender, routes, now, conversation=envelope.conversation
+        )
         values = _message_row(tx, prepared, sender, now)
         if row is None:
-            row = messages.add(tx, values | {"outcome": "accepted"})
+            row = messages.add(tx, values | {"outcome": "accepted", "reason": _not_valid(reading)})
         else:
             messages.change(
                 tx, row, outcome="released", sender=sender.id, standing=prepared.notice.standing.value
@@ -385,7 +399,7 @@ class Inbox:
             sender=sender.id,
             type=envelope.type,
             dialect=envelope.dialect,
-            warning=self._warning(tx, prepared.subject, row, now),
+            warning=_both(_not_valid(reading), self._warning(tx, prepared.subject, row, now)),
         )
 
     def _plan_changed(self, tx: Connection, row: int, case_id: int, patient: str, now: datetime) -> None:
@@ -477,7 +491,8 @@ class Inbox:
         """Somebody's receipt for what we sent: never acknowledged itself, passed back to who waits for it."""
         said, envelope = reading.acknowledgement, reading.envelope
         assert said is not None
-        values = _message_row(tx, prepared, giver, now) | {"outcome": "accepted"}
+        values = _message_row(tx, prepared, giver, now)
+        values |= {"outcome": "accepted", "reason": _not_valid(reading)}
         row = messages.add(tx, values)
         givers = self.register.spoken_for(giver)
         claims = (self.outbox.receipt(tx, said, party, now, source=f"message {row}") for party in givers)
@@ -502,6 +517,7 @@ class Inbox:
             sender=giver.id,
             type=envelope.type,
             dialect=envelope.dialect,
+            warning=_not_valid(reading),
             receipt=True,
         )
 
@@ -532,7 +548,8 @@ class Inbox:
         row = known["id"] if known is not None else None
         if row is None:
             values = _message_row(tx, prepared, None, now)
-            row = messages.add(tx, values | {"outcome": "accepted", "sender": leased.party})
+            values |= {"outcome": "accepted", "sender": leased.party, "reason": _not_valid(reading)}
+            row = messages.add(tx, values)
         found = self.outbox.receipt(tx, said, leased.party, now, source=f"message {row}")
         if found is not None and found.news and found.status in (Status.ACCEPTED, Status.REFUSED):
             self._answers.pass_back(
@@ -610,12 +627,17 @@ class Inbox:
         refused = isinstance(problem, Refused)
         outcome = "refused" if refused else "quarantined"
         values = _message_row(tx, prepared, sender, now)
-        answer: bytes | None = None
-        answer_type: str | None = None
+        answers: tuple[bytes, ...] = ()
         envelope = prepared.reading.envelope if prepared.reading else None
         if refused and envelope is not None and problem.code != "forbidden":
             issue = Issue(code=problem.code, text=problem.reason)
-            answer, answer_type = self._answers.refusal(envelope, issue, now)
+            try:
+                answers = self._answers.refusals(envelope, issue, now)
+            except CannotWrite as error:
+                why = f"{problem.reason}; tell the sender by telephone, for {error}"
+                problem = Refused(why, code=problem.code)
+        answer = answers[0] if answers else None
+        answer_type = envelope.content_type if envelope is not None and answers else None
         row = messages.add(
             tx,
             values
@@ -629,9 +651,11 @@ class Inbox:
         )
         if not refused:
             self._tell_of_quarantine(tx, row, problem.reason, now)
-        elif answer is not None and sender is not None and not prepared.incoming.awaited:
-            assert envelope is not None
-            self._answers.send(tx, answer, envelope, sender, row, "refusal", now)
+        elif sender is not None and envelope is not None:
+            for place, one in enumerate(answers):
+                if place or not prepared.incoming.awaited:  # only the first can be the direct answer
+                    giver = f"refusal/{place}" if place else "refusal"
+                    self._answers.send(tx, one, envelope, sender, row, giver, now)
         held = _outcome(outcome, problem, row, envelope, sender.id if sender else None)
         return replace(held, acknowledgement=answer, acknowledgement_type=answer_type)
 
@@ -657,6 +681,17 @@ def _note_left_out(
     """A message that its receiver gets in part says so in the case's history."""
     what = f"sent to {party.id} without {', '.join(left_out)}: not allowed in {kind} to a {party.kind}"
     case_rows.note(tx, at=now, subject=f"message {row}", what=what, case_id=case_id)
+
+
+def _not_valid(reading: Reading) -> str | None:
+    """What a schema has against a message that was taken all the same."""
+    return (
+        f"taken, though it is not valid against its schema: {few(reading.faults)}" if reading.faults else None
+    )
+
+
+def _both(*sentences: str | None) -> str | None:
+    return "; ".join(filter(None, sentences)) or None
 
 
 def _is_operation_outcome(content: bytes) -> bool:

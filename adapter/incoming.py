@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 
 from adapter.discharge.notices import Notice
-from adapter.errors import MessageError, Quarantined, Refused
+from adapter.errors import ConfigurationError, MessageError, Quarantined, Refused
 from adapter.fhir.bundles import Subject
 from adapter.fhir.notices import notice_in, subject_in
 from adapter.mappings import Head, Reading
+from adapter.mappings.checking import NO_CHECKS, Checks
 from adapter.mappings.known import recognise
 from adapter.messaging.register import Partner
 
@@ -52,17 +53,22 @@ class Prepared:
     problem: MessageError | None = None
 
 
-def understand(incoming: Incoming, zone: tzinfo) -> Prepared:
-    """Recognise, read, validate. Never raises for anything that a message can contain."""
+def understand(incoming: Incoming, zone: tzinfo, checks: Checks = NO_CHECKS) -> Prepared:
+    """Recognise, read, validate. Never raises for anything that a message can contain.
+
+    Raises ConfigurationError where the schemas of `checks` cannot be used.
+    """
     try:
-        return _understood(incoming, zone)
+        return _understood(incoming, zone, checks)
     except MessageError as problem:
         return Prepared(incoming=incoming, problem=problem)
+    except ConfigurationError:
+        raise
     except Exception as fault:  # noqa: BLE001  # a fault of ours must not lose a message of theirs
         return Prepared(incoming=incoming, problem=fault_of_ours(fault))
 
 
-def _understood(incoming: Incoming, zone: tzinfo) -> Prepared:
+def _understood(incoming: Incoming, zone: tzinfo, checks: Checks) -> Prepared:
     if incoming.oversize is not None:
         size = incoming.oversize / 1_048_576
         reason = f"the message is {size:.0f} MiB, over the limit; send it in parts, or without attachments"
@@ -75,6 +81,7 @@ def _understood(incoming: Incoming, zone: tzinfo) -> Prepared:
         )
         return Prepared(incoming=incoming, problem=Refused(reason, code="structure"))
     reading = dialect.read(incoming.content, content_type=incoming.content_type, zone=zone)
+    reading = checks.incoming(reading, incoming.content)
     problem = reading.problem if isinstance(reading.problem, MessageError) else None
     if reading.bundle is None:
         return Prepared(incoming=incoming, reading=reading, problem=problem)

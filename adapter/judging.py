@@ -4,7 +4,7 @@ A judgement is data for the inbox: the sending party, the copies to be sent; or 
 Quarantined until our own data is right, each with a reason that a person can act on.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
 
@@ -20,6 +20,7 @@ from adapter.fhir.bundles import Subject
 from adapter.fhir.polled import TYPES as POLLED
 from adapter.incoming import Incoming, Prepared
 from adapter.mappings import Reading
+from adapter.mappings.checking import Checks
 from adapter.messaging.envelope import Address, Envelope
 from adapter.messaging.register import Party, Register
 from adapter.messaging.routing import Route, routes
@@ -44,6 +45,17 @@ _OF_THE_STAY = frozenset(
 )
 """What only the institution where the patient lies can tell."""
 
+_DIALOGUE = frozenset(
+    {
+        NoticeKind.ENQUIRY,
+        NoticeKind.REPLY,
+        NoticeKind.NOTE,
+        NoticeKind.DEVIATION,
+        NoticeKind.ANSWER,
+    }
+)
+"""What the parties say to each other in messages that name no stay."""
+
 _INSTITUTIONS = ("hospital", "municipal-acute-bed", "unknown")
 
 
@@ -56,6 +68,7 @@ class Judge:
     pseudonym_key: bytes = field(repr=False)
     clock_tolerance: timedelta
     cases: Cases
+    checks: Checks
 
     def sender(self, envelope: Envelope, incoming: Incoming, now: datetime) -> Party:
         """The sending party, which must be one for whom the partner may speak."""
@@ -125,7 +138,7 @@ class Judge:
         ways = routes(self.register, envelope, sender, day=day, reserved=reserved, plan=plan, found=found)
         content, notice = prepared.incoming.content, prepared.notice
         self._consented(tx, prepared, sender, ways, now)
-        return [copy_for(tx, way, content, reading, notice, sender) for way in ways]
+        return [copy_for(tx, way, content, reading, notice, sender, self.checks) for way in ways]
 
     def _its_own_stay(self, notice: Notice | None, sender: Party, now: datetime) -> None:
         """What happens in a stay is told by the institution where the patient lies, and by nobody else."""
@@ -176,12 +189,21 @@ class Judge:
         return any(one.kind is not None and needs_consent(one.kind) for one in before)
 
     def as_parties(
-        self, tx: Connection, notice: Notice, sender: Party, ways: Sequence[Route], now: datetime
+        self,
+        tx: Connection,
+        notice: Notice,
+        sender: Party,
+        ways: Sequence[Route],
+        now: datetime,
+        *,
+        conversation: str | None = None,
     ) -> Notice:
         """The notice with the register's parties, and a sending time that is not after our own clock.
 
-        What it refers to is said in the first sender's own id, also where its receiver knows it by another.
+        What it refers to is said in the first sender's own id, also where its receiver knows it by another;
+        so is `conversation`, which the envelope alone tells, and which counts for a dialogue only.
         """
+        conversation = conversation if notice.kind in _DIALOGUE else None
         told = notice.receivers
         known = {told[way.index]: way.party.id for way in ways if way.index < len(told)}
         known[notice.sender] = sender.id
@@ -194,12 +216,15 @@ class Judge:
             hospital = party(hospital)
         elif sender.kind == "hospital":
             hospital = sender.id
+        elif notice.kind in _DIALOGUE:  # a dialogue message does not say which of its two parties that is
+            hospital = _only(way.party.id for way in ways if way.party.kind == "hospital")
         return replace(
             notice,
             sender=sender.id,
             receivers=tuple(way.party.id for way in ways),
             hospital=hospital,
             refers_to=first_id(tx, notice.refers_to, sender) or notice.refers_to,
+            conversation=first_id(tx, conversation, sender) or conversation,
             sent_at=min(notice.sent_at, now),
             contact=party(notice.contact) if notice.contact is not None else None,
             plan=_of_parties(notice.plan, party) if notice.plan is not None else None,
@@ -226,6 +251,12 @@ class Judge:
         address = Address(identifiers=((system, value),))
         party = self.register.resolve(address, now.astimezone(self.zone).date())
         return party.id if party is not None else address.party_id
+
+
+def _only(parties: Iterable[str]) -> str | None:
+    """The one party, where it is one."""
+    found = set(parties)
+    return found.pop() if len(found) == 1 else None
 
 
 def _of_parties(plan: Plan, party: Callable[[str], str]) -> Plan:

@@ -13,11 +13,13 @@ import threading
 import traceback
 import uuid
 import warnings
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from time import sleep
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -32,6 +34,7 @@ from adapter.discharge.pathways import NOTHING
 from adapter.errors import ConfigurationError
 from adapter.inbox import Acceptance, Inbox
 from adapter.ledger import Ledger
+from adapter.mappings.checking import NO_CHECKS, Checks
 from adapter.messaging.delivery import SPARE, Leased, Reply
 from adapter.messaging.envelope import HER
 from adapter.messaging.register import EDI, PLANS, Endpoint, Partner, Party, Register
@@ -43,12 +46,15 @@ from adapter.pushes import Pulls, Pushes
 from adapter.readers import Reader
 from adapter.shelves import Shelves
 from adapter.store import MADE_BY, Store, messages, must_exist
+from adapter.store import address_register as address_answers
 from adapter.store.migrations import current, migrate
 from adapter.store.remembered import Notes
 from adapter.store.resources import Eyes
 from adapter.subscribers import Subscribers
 from adapter.subscriptions import Subscriptions
 from adapter.transport import Transport
+from adapter.transport.address_register import AddressRegister, Kept, RememberedRegister
+from adapter.transport.communication_party import Soap
 from adapter.transport.directory import Directory, DirectoryMailbox
 from adapter.transport.edi import Edi
 from adapter.transport.edi_access import Access, Account
@@ -65,6 +71,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
     from starlette.applications import Starlette
 
+    from adapter.config.schemas import SchemaFolder
     from adapter.fhir.bundles import Resource
     from adapter.scheduler.clockwork import Clockwork
     from adapter.scheduler.delivering import Deliverer
@@ -177,6 +184,7 @@ class Stations:
     pushes: Pushes
     message_servers: tuple[MessageServer, ...]
     clock: Callable[[], datetime]
+    schemas: "SchemaFolder | None"
 
 
 def stations(
@@ -200,6 +208,7 @@ def stations(
     law = _agreement(settings, region)
     register = region.register_ if region is not None else Register(open=True)
     _refuse(contradictions(settings, register))
+    schemas = schema_folder(settings)
     store = _store(settings.store, create=create)
     key = _pseudonym_key(settings, store)
     cases = Cases(agreement=law, roles={p.id: p.kind for p in register.parties})
@@ -232,6 +241,7 @@ def stations(
         pseudonym_key=key,
         new_id=new_id,
         clock_tolerance=settings.clock_tolerance,
+        checks=checks_by(settings, schemas),
     )
     return Stations(
         settings=settings,
@@ -247,7 +257,27 @@ def stations(
         pushes=pushes,
         message_servers=servers,
         clock=clock,
+        schemas=schemas,
     )
+
+
+def schema_folder(settings: Settings) -> "SchemaFolder | None":
+    """The operator's official schemas; nothing of them is read before a KITH message needs it."""
+    if settings.norway.schemas is None:
+        return None
+    from adapter.config.schemas import SchemaFolder
+
+    return SchemaFolder(settings.norway.schemas)
+
+
+def checks_by(settings: Settings, schemas: "SchemaFolder | None") -> Checks:
+    """What every message in and out is held against beside the typed reading."""
+    if schemas is None:
+        return NO_CHECKS
+    from adapter.mappings.kith.schemas import Schemas
+
+    refuse = settings.norway.schema_errors == "refuse"
+    return Checks(faults=Schemas(held=schemas.held).faults, refuse=refuse)
 
 
 def _store(url: str, *, create: bool) -> Store:
@@ -274,6 +304,7 @@ def findings(settings: Settings, region: Region | None) -> list[str]:
         lambda: _agreement(settings, region),
         lambda: check_exposure(settings, register),
         lambda: check_tls(settings),
+        lambda: _compile(schema_folder(settings)),
     ):
         try:
             ask()
@@ -285,6 +316,81 @@ def findings(settings: Settings, region: Region | None) -> list[str]:
         *unreadable_files(settings, register),
         *missing_folders(settings, register),
     ]
+
+
+class _StoredAnswers:
+    """What the store remembers of one address register's answers."""
+
+    def __init__(self, store: Store, register: str) -> None:
+        self._store, self._register = store, register
+
+    def get(self, her_id: str) -> Kept | None:
+        """The answer put last."""
+        with self._store.read() as connection:
+            found = address_answers.answer(connection, self._register, her_id)
+        return None if found is None else Kept(fetched_at=found[0], document=found[1])
+
+    def put(self, her_id: str, kept: Kept) -> None:
+        """Remember an answer, also after a restart."""
+        self._store.write(
+            lambda tx: address_answers.keep(
+                tx, self._register, her_id, fetched_at=kept.fetched_at, document=kept.document
+            )
+        )
+
+
+class _PassingAnswers(dict[str, Kept]):
+    """What is remembered where there is no store yet: as long as the process lives."""
+
+    put = dict.__setitem__
+
+
+def address_register(
+    settings: Settings, store: Store | None, *, clock: Callable[[], datetime] = now
+) -> RememberedRegister | None:
+    """The address register of the settings, None where they name none; without a store it forgets."""
+    norway = settings.norway
+    address = norway.address_register
+    if address is None:
+        return None
+    user, password = norway.address_register_user, norway.address_register_password
+    shown = b64encode(f"{user}:{password}".encode()).decode() if user is not None else None
+    endpoint = Endpoint(
+        name="address register",
+        transport="soap",
+        address=address,
+        dialect="soap",
+        timeout=norway.address_register_timeout,
+        token=norway.address_register_token,
+        trust=norway.address_register_trust,
+        headers=(("Authorization", f"Basic {shown}"),) if shown is not None else (),
+    )
+    soap = Soap(norway.address_register_soap)
+    return RememberedRegister(
+        register=AddressRegister(endpoint=endpoint, soap=soap, new_id=new_id, sleep=sleep),
+        answers=_StoredAnswers(store, address) if store is not None else _PassingAnswers(),
+        clock=clock,
+        age=norway.address_register_age,
+        unknown_age=norway.address_register_unknown_age,
+    )
+
+
+def schema_coverage(settings: Settings) -> dict[str, list[str]] | None:
+    """The standards whose official schemas the operator has, and those of which some or all are missing.
+
+    None where there is no folder, or it cannot be used, which `findings` tells.
+    """
+    try:
+        schemas = schema_folder(settings)
+        covered, missing = schemas.coverage() if schemas is not None else ([], [])
+    except ConfigurationError:
+        return None
+    return {"covered": covered, "missing": missing} if schemas is not None else None
+
+
+def _compile(schemas: "SchemaFolder | None") -> None:
+    if schemas is not None:
+        schemas.compile()
 
 
 def _agreement(settings: Settings, region: Region | None) -> Agreement:
@@ -667,6 +773,7 @@ class Adapter:
         check_exposure(self.built.settings, self.built.register)
         check_tls(self.built.settings)
         _refuse(unreadable_files(self.built.settings, self.built.register))
+        _compile(self.built.schemas)
         if self.deliverer is not None and self.clockwork is not None:
             self.built.store.write(lambda tx: self.built.outbox.find_endpoints(tx, self.built.clock()))
             self.deliverer.start()

@@ -266,7 +266,7 @@ def test_a_receipt_is_not_converted(shell: Shell) -> None:
 
 
 def test_a_message_that_has_no_form_there_says_so(shell: Shell) -> None:
-    done = shell("convert", FIXTURES / "fhir" / "care-needs" / "message.json", "--to", "plo-1.6")
+    done = shell("convert", FIXTURES / "fhir" / "sip-call" / "message.json", "--to", "plo-1.6")
     assert (done.status, done.out) == (1, b"")
     assert done.said.startswith("discharge-adapter: ")
     assert "Traceback" not in done.said
@@ -729,7 +729,7 @@ def test_a_backup_is_restored_to_where_no_store_is(shell: Shell) -> None:
         file.unlink()
     assert shell("restore", "today.db", "--json").json == {"restored": "discharge-adapter.db"}
     assert shell("cases", "--json").json == cases
-    assert shell("check", "--journal", "--json").json == {"findings": [], "warnings": []}
+    assert shell("check", "--journal", "--json").json == {"findings": [], "warnings": [], "schemas": None}
 
 
 def test_what_is_no_store_is_neither_backed_up_nor_restored(shell: Shell) -> None:
@@ -793,7 +793,7 @@ def test_check_finds_everything_that_would_stop_a_start_or_a_delivery(shell: She
 def test_check_warns_of_a_party_whose_messages_nobody_is_said_to_read(shell: Shell) -> None:
     shell.with_region()
     region = shell.folder / "region.toml"
-    assert shell("check", "--json").json == {"findings": [], "warnings": []}
+    assert shell("check", "--json").json == {"findings": [], "warnings": [], "schemas": None}
     text = region.read_text()
     region.write_text(text.replace('receipt = "stored" # people', "# people", 1))
     done = shell("check", "--json")
@@ -933,6 +933,7 @@ def test_the_demo_prints_its_address_and_shows_the_region(shell: Shell) -> None:
     assert status == 0
     assert "Indre Sogn" in page
     assert "Sogndal kommune" in page
+    assert "A pretend address register answers at http://127.0.0.1:" in said
     assert "Traceback" not in said
     assert not list(shell.folder.glob("*.db"))
 

@@ -5,7 +5,8 @@ standard error. Exit status: 0 done, 1 something was refused, quarantined or fou
 or the configuration is wrong.
 """
 
-from adapter.cli import running, messages, looking, readmitting, acting, settling, paying, keeping  # noqa: I001  # the order of the help
+from adapter.cli import running, messages, looking, registering, readmitting, acting, settling  # noqa: I001  # the order of the help
+from adapter.cli import paying, keeping
 import sys
 from collections.abc import Sequence
 
@@ -13,7 +14,8 @@ from adapter.cli.frame import app, flush, say
 from adapter.errors import AdapterError, ConfigurationError, NotFound
 
 __all__ = [
-    "acting", "app", "keeping", "looking", "main", "messages", "paying", "readmitting", "running", "settling",
+    "acting", "app", "keeping", "looking", "main", "messages", "paying", "readmitting", "registering",
+    "running", "settling",
 ]  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from adapter.cli.frame import Chosen, Json, app, did, opened, print_json, put, say, table
+from adapter.cli.registering import about_the_region
 from adapter.config import load, load_region
 from adapter.errors import StoreError
 
@@ -37,15 +38,22 @@ def check(
 ) -> None:
     """Check the configuration and the store."""
     from adapter.runtime import findings as of_configuration
+    from adapter.runtime import schema_coverage
 
     settings = load(Chosen.config)
     region = load_region(settings.region) if settings.region is not None else None
     warnings = list(region.warnings) if region is not None else []
     findings = [*of_configuration(settings, region), *_about_the_store(settings.store, journal=journal)]
+    unlike, doubtful = about_the_region(settings, region)
+    findings, warnings = [*findings, *unlike], [*warnings, *doubtful]
+    schemas = schema_coverage(settings)
     for warning in warnings:
         say(f"warning: {warning}")
     if as_json:
-        print_json({"findings": findings, "warnings": warnings})
+        print_json({"findings": findings, "warnings": warnings, "schemas": schemas})
+    elif schemas is not None:
+        missing = f"; not those of {', '.join(schemas['missing'])}" if schemas["missing"] else ""
+        put(f"official schemas: all of {', '.join(schemas['covered'])}{missing}")
     for finding in () if as_json else findings:
         put(f"- {finding}")
     if findings:
@@ -97,6 +105,8 @@ def config(
     document["store"] = _without_password(settings.store)
     for mailbox in document["fhir_mailboxes"]:
         mailbox.pop("token", None)
+    for secret in ("address_register_password", "address_register_token"):
+        document["norway"].pop(secret)
     if settings.region is not None:
         region = load_region(settings.region)
         register = region.register_

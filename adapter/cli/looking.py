@@ -67,7 +67,9 @@ def _with_planning(cases: "Cases", connection: "Connection", row: "Row") -> dict
     from adapter.discharge.planning import document
     from adapter.store import shown
 
-    return shown.case(connection, row) | {"planning": document(cases.planning(connection, row["id"]))}
+    return shown.case(connection, row, cases.roles) | {
+        "planning": document(cases.planning(connection, row["id"]))
+    }
 
 
 @app.command(rich_help_panel=PANEL)
@@ -104,9 +106,21 @@ def case(case_id: Id, as_json: Json = False) -> None:
         table("Placed on", ("name", "at"), document["placements"], zone)
     _planning(document["planning"], zone)
     table("Notices", ("occurred", "kind", "standing", "sender", "sent_at"), document["notices"], zone)
+    for number in _unclassified(document["notices"]):
+        put(
+            f"message {number} is an answer in free text; when you have read it, say what it means with"
+            f" `discharge-adapter classify {number}`"
+        )
     table("Deadlines", ("kind", "actor", "due_at", "state", "basis"), document["deadlines"], zone)
     columns = ("id", "standing", "kind", "party", "state", "sent_at", "accepted_at")
     table("Deliveries", columns, document["deliveries"], zone)
+
+
+def _unclassified(notices: list[dict[str, Any]]) -> list[int]:
+    """The messages whose words nobody has classified yet."""
+    done = {n["refers_to"] for n in notices if n["kind"] == "answer" and n["standing"] != "new"}
+    waiting = (n for n in notices if n["answer"] == "unclassified" and n["message_id"] not in done)
+    return [n["message"] for n in waiting if n["message"] is not None]
 
 
 def _planning(found: dict[str, Any], zone: tzinfo) -> None:

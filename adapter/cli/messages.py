@@ -114,6 +114,7 @@ def convert(
     from adapter.discharge.agreement import agreement
     from adapter.mappings import Addressing, Head
     from adapter.mappings.known import DIALECTS, named, recognise
+    from adapter.runtime import checks_by, schema_folder
 
     known = [name for dialect in DIALECTS for name in dialect.NAMES]
     if to not in known:
@@ -124,9 +125,11 @@ def convert(
     if dialect is None:
         say(f"{file}: neither a KITH message nor a FHIR Bundle; check what it is, and its encoding")
         raise typer.Exit(1)
-    zone = agreement(load(Chosen.config).agreement or "norway").zone
+    settings = load(Chosen.config)
+    checks = checks_by(settings, schema_folder(settings))
+    zone = agreement(settings.agreement or "norway").zone
     try:
-        reading = dialect.read(content, content_type=None, zone=zone)
+        reading = checks.incoming(dialect.read(content, content_type=None, zone=zone), content)
         if isinstance(reading.problem, MessageError):
             raise reading.problem
     except MessageError as problem:
@@ -148,13 +151,17 @@ def convert(
             production=bool(envelope.production),
         ),
     )
-    losses = [*reading.losses, *written.losses]
+    checks.outgoing(written.content)
+    losses, warnings = [*reading.losses, *written.losses], list(reading.faults)
     if as_json:
-        print_json({"file": file, "to": to, "message": written.content.decode(), "losses": losses})
+        message = written.content.decode()
+        print_json({"file": file, "to": to, "message": message, "losses": losses, "warnings": warnings})
         return
     put(written.content.decode())
     for loss in losses:
         say(f"lost: {loss}")
+    for warning in warnings:
+        say(f"warning: {warning}")
 
 
 @app.command(rich_help_panel=PANEL)

@@ -16,6 +16,7 @@ from adapter.config import Region, Settings, load, load_region
 from adapter.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from adapter.messaging.register import Register
     from adapter.runtime import Adapter
 
 PANEL = "Run"
@@ -110,7 +111,23 @@ def _demo(settings: Settings) -> Iterator[tuple[Settings, Region | None, Life]]:
             simulated.live(per_minute=24, outage=Outage(first=8, lasts=40, every=75))
             return simulated.stop
 
-        yield settings, region.model_copy(update={"register_": register}), live
+        with _pretend_register(region, register):
+            yield settings, region.model_copy(update={"register_": register}), live
+
+
+@contextmanager
+def _pretend_register(region: Region, register: "Register") -> Iterator[None]:
+    """A pretend address register of the region's parties, in Norway; `look-up` elsewhere can ask it."""
+    if region.agreement != "norway":
+        yield
+        return
+    from adapter.simulator.address_register import AddressRegisterServer, registered
+    from adapter.simulator.threads import serving
+
+    server = AddressRegisterServer(registered(register))
+    with serving(server):
+        say(f"A pretend address register answers at {server.url}")
+        yield
 
 
 @app.command(rich_help_panel=PANEL)

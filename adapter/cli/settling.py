@@ -1,11 +1,14 @@
-"""Settling: plans that have changed at both ends, and whose version a person keeps."""
+"""Settling what a machine cannot: whose version of a plan is kept, and what an answer in words means."""
 
+import uuid
+from datetime import date
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from adapter.cli.frame import By, Id, Json, app, did, opened, show
+from adapter.cli.frame import LARGEST_ID, By, Id, Json, app, did, opened, show
+from adapter.errors import ConfigurationError
 
 PANEL = "Act"
 conflicts_app = typer.Typer(
@@ -57,3 +60,60 @@ def keep(
         Kept.THEIRS: "theirs is kept: it becomes the next version here with the next look at their server",
     }
     did({"conflict": number, "keep": whose.value}, as_json, f"conflict {number}: {done[whose]}")
+
+
+class Said(StrEnum):
+    """What a person can say that a municipality's words mean."""
+
+    CAN_RECEIVE = "can-receive"
+    CANNOT_RECEIVE = "cannot-receive"
+    NOT_KNOWN = "not-known"
+
+
+@app.command(rich_help_panel=PANEL)
+def classify(
+    message: Annotated[
+        int, typer.Argument(metavar="MESSAGE", min=0, max=LARGEST_ID, help="As the lists show it.")
+    ],
+    answer: Annotated[Said, typer.Argument(help="What it says.")],
+    by: Annotated[str, typer.Option("--by", help="Who has read it.")],
+    receive_from: Annotated[
+        str | None, typer.Option("--from", help="From which day on, as 2024-03-08, where it says so.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what a municipality's answer in free text means; the deadlines and the payment follow it."""
+    from adapter.classifying import classify as say
+    from adapter.discharge.notices import AnswerValue
+
+    day = _day(receive_from) if receive_from is not None else None
+    with opened() as built:
+        case_id = built.store.write(
+            lambda tx: say(
+                tx,
+                built.cases,
+                built.outbox.subscriptions,
+                message,
+                AnswerValue(answer.value),
+                built.clock(),
+                new_id=str(uuid.uuid4()),
+                by=by,
+                receive_from=day,
+            )
+        )
+    told = {
+        "message": message,
+        "case": case_id,
+        "answer": answer.value,
+        "receive_from": receive_from,
+        "by": by,
+    }
+    since = f" from {receive_from}" if receive_from is not None else ""
+    did(told, as_json, f"message {message} (case {case_id}): {answer.value}{since}")
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ConfigurationError(f"--from {text}: is no day; write 2024-03-08") from None

@@ -21,6 +21,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from adapter.config.norway import NorwaySettings
 from adapter.config.region import NOT_UTF8, Region, load_region
 from adapter.config.values import (
     LOOPBACK,
@@ -173,6 +174,7 @@ class Settings(BaseSettings):
     message_servers: tuple[MessageServerSettings, ...] = ()
     retry: RetrySettings = RetrySettings()
     retention: Retention = Retention()
+    norway: NorwaySettings = NorwaySettings()
 
     @field_validator("store")
     @classmethod
@@ -245,6 +247,10 @@ def load(path: Path | None = None, **overrides: Any) -> Settings:
         _file.path = None  # whoever makes Settings next has named no file
     if path is not None and settings.region is not None and not settings.region.is_absolute():
         settings = settings.model_copy(update={"region": path.parent / settings.region})
+    schemas = settings.norway.schemas
+    if path is not None and schemas is not None and not schemas.is_absolute():
+        norway = settings.norway.model_copy(update={"schemas": path.parent / schemas})
+        settings = settings.model_copy(update={"norway": norway})
     return settings
 
 

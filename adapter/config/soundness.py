@@ -134,6 +134,7 @@ def _files(settings: Settings, register: Register) -> Iterable[tuple[str, str | 
         yield f"{where}: key", str(s.key)
         yield f"{where}: dpop_key", str(s.dpop_key) if s.dpop_key is not None else None
         yield f"{where}: trust", s.trust
+    yield "[norway] address_register_trust", settings.norway.address_register_trust
 
 
 def _of_connection(

@@ -60,6 +60,12 @@ def _base(text: str) -> str:
     return text.rstrip("/")
 
 
+def _safe(text: str) -> str:
+    if not is_safe_address(text) or urlsplit(text).fragment:
+        raise ValueError("must be an https:// URL, without user and password; http:// only on this machine")
+    return text
+
+
 def _address(text: str) -> str:
     if not is_address(text):
         raise ValueError("must be an http:// or https:// URL")
@@ -91,6 +97,9 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 Address = Annotated[str, AfterValidator(_address)]
 """An http or https URL."""
+
+SafeAddress = Annotated[str, AfterValidator(_safe)]
+"""A place that we show a secret to: https, or http on this machine."""
 
 BaseAddress = Annotated[str, AfterValidator(_base)]
 """Where others reach us: https, or http on this machine; without the slash at its end."""

@@ -166,6 +166,7 @@ class Notice:
     open_care_available: bool | None = None  # None: not clarified, which blocks liability (2017:612 5:5)
     standing: Standing = Standing.NEW
     refers_to: str | None = None  # message id of the notice that this one corrects, cancels or answers
+    conversation: str | None = None  # message id of the first notice of the exchange that this one belongs to
     reserved: bool = False  # ForbeholdOmVideresending: only the addressed receiver may have it
     text: str | None = None
     acute: bool | None = None  # of the admission; None where no message says it

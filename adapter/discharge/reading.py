@@ -308,11 +308,12 @@ class Reading:
         elsewhere = {e.notice.message_id for e in self.case.of(NoticeKind.READY_FOR_DISCHARGE)} - occasion.ids
 
         def belongs(e: Entry) -> bool:
-            if e.notice.refers_to in occasion.ids:
+            about = {one.notice.refers_to for one in thread(self.case, e)}  # of a correction: the first one's
+            if about & occasion.ids:
                 return True
             at = told_at(self.case, e)
             in_order = (first is None or first <= at) and (until is None or at < until)
-            return in_order and e.notice.refers_to not in elsewhere
+            return in_order and not about & elsewhere
 
         receivers = {r for e in occasion.entries for r in e.notice.receivers}
 

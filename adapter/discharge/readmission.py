@@ -13,6 +13,7 @@ from enum import StrEnum
 from functools import lru_cache
 
 from adapter.discharge.agreement import Agreement
+from adapter.discharge.answering import with_answers
 from adapter.discharge.case import BESIDE_THE_STAY, Again, Case, CaseState, Entry, Fact, fold
 from adapter.discharge.counting import first_second, iso, last_second
 from adapter.discharge.notices import NoticeKind, local_date
@@ -52,7 +53,7 @@ def courses(
     facts: Iterable[Fact], terms: Agreement, roles: Mapping[str, str] | None = None
 ) -> tuple[Case, ...]:
     """The cases of one patient, each knowing what the others tell: a new admission, a death."""
-    return watched(fold(facts, terms.zone), terms, roles)
+    return watched(fold(with_answers(facts, roles), terms.zone), terms, roles)
 
 
 def watched(

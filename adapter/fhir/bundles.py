@@ -60,6 +60,7 @@ EXTENSIONS: dict[str, tuple[str, str]] = {
     "sip-needed": ("Boolean", "Encounter"),
     "psychiatric": ("Boolean", "Encounter"),
     "open-care-available": ("Boolean", "Encounter"),
+    "asked-period": ("Period", "Communication"),
 }
 """The project's own extensions: the type of the value, and the element that carries it."""
 

@@ -318,7 +318,7 @@ def clinician_in(bundle: Bundle) -> Clinician | None:
 def plain_text(resource: Resource) -> str | None:
     """The narrative as plain text, one line a paragraph."""
     div = (resource.get("text") or {}).get("div") or ""
-    lines = sub(r"</p>|<br ?/?>", "\n", div)
+    lines = sub(r"</(?:p|li|tr|h[1-6]|dt|dd)>|<br ?/?>", "\n", div)
     return unescape(sub(r"<[^>]*>", "", lines)).strip() or None
 
 

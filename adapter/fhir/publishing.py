@@ -74,6 +74,7 @@ EXTENSION_TEXT = {
     "sip-needed": "A coordinated individual plan is needed before discharge.",
     "psychiatric": "The stay is in psychiatric inpatient care.",
     "open-care-available": "Whether primary care's part is available at discharge; absent is not clarified.",
+    "asked-period": "The days of the record that a question asks for.",
 }
 
 ANSWER_TEXT = {

@@ -9,7 +9,8 @@ A dialect is any module with these functions (`Dialect` below is their protocol)
     acknowledge(envelope, verdict) -> bytes | None    None where the standard wants none
     repeat(content, attempt) -> bytes                 what a resend looks like
 
-So N dialects cost N dictionaries. Tables packaged with them (codes/*.toml) count as code.
+So N dialects cost N dictionaries. Tables packaged with them (codes/*.toml) count as code. Whatever else an
+operator has messages held against stands behind all of them (`mappings.checking`).
 """
 
 from dataclasses import dataclass, field
@@ -38,7 +39,7 @@ class Reading:
     Either `bundle` (a notice, canonical) or `acknowledgement` (a receipt) is there. `problem` is a refusal
     or quarantine that was found after the envelope was legible, so that it can be answered; beside a bundle
     it is something to hold a message for that was read whole.
-    `losses` are sentences: what has no place in FHIR.
+    `losses` are sentences: what has no place in FHIR; `faults` too: what an official schema has against it.
     """
 
     envelope: Envelope
@@ -46,6 +47,7 @@ class Reading:
     acknowledgement: Acknowledgement | None = None
     losses: tuple[str, ...] = ()
     problem: Exception | None = None
+    faults: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,6 +12,7 @@ from adapter.outbox import Outbox
 from adapter.store import (
     Store,
     access,
+    address_register,
     deliveries,
     mailboxes,
     messages,
@@ -90,6 +91,6 @@ class Housekeeping:
 
 
 def _prune_seen(tx: Connection, before: datetime) -> int:
-    """What mailboxes and transports remember, and the events that subscribers may ask for."""
-    gone = mailboxes.prune(tx, before) + remembered.prune(tx, before)
-    return gone + subscriptions.prune(tx, before)
+    """What mailboxes, transports and the address register's memory hold, and the events of subscriptions."""
+    ours = mailboxes.prune(tx, before) + remembered.prune(tx, before)
+    return ours + subscriptions.prune(tx, before) + address_register.prune(tx, before)

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from adapter.discharge.answering import with_answers
 from adapter.discharge.case import Fact, fold
 from adapter.discharge.notices import Notice, NoticeKind, Plan
 from adapter.store import cases as case_rows
@@ -46,10 +47,15 @@ def case_line(row: Row) -> Document:
     }
 
 
-def case(tx: Connection, row: Row) -> Document:
-    """A case with its placements, notices, deadlines and deliveries."""
+def case(tx: Connection, row: Row, roles: Mapping[str, str] | None = None) -> Document:
+    """A case with its placements, notices, deadlines and deliveries.
+
+    `roles` is what kind of party each is: a municipality's free text about a ready notice is shown as its
+    answer, which somebody has to classify.
+    """
     known = case_rows.facts(tx, row["patient"])
-    facts = [fact for _, case_id, fact in known if case_id == row["id"]]
+    told = with_answers((fact for _, _, fact in known), roles)
+    facts = [fact for (_, case_id, _), fact in zip(known, told, strict=True) if case_id == row["id"]]
     return case_line(row) | {
         "placements": _placements(facts),
         "readmissions": [

@@ -566,3 +566,12 @@ used_assertion = Table(
     Column("sha256", LargeBinary(32), primary_key=True),  # of client_id and jti
     Column("expires_at", Instant, nullable=False),  # from then on they may be used again
 )
+
+address_answer = Table(
+    "address_answer",
+    metadata,
+    Column("register", Text, primary_key=True),  # its address: a test register's answers are no others'
+    Column("her_id", Text, primary_key=True),
+    Column("fetched_at", Instant, nullable=False),
+    Column("document", Text),  # JSON of the communication party; NULL: the register knows none of that id
+)

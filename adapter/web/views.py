@@ -344,7 +344,7 @@ def case(look: Look) -> View:
     if row is None:
         raise NotFound("There is no such case. The list of cases shows those that there are.")
     elsewhere = f"/cases/{row['id']}" if row["id"] != wanted else None
-    known = shown.case(look.tx, row)
+    known = shown.case(look.tx, row, look.inbox.cases.roles)
     law = look.inbox.cases.agreement
     today = look.now.astimezone(law.zone).date()
     on = [_placement(look, placed) for placed in known["placements"]]

@@ -349,6 +349,7 @@ TO_DO = {
     "given-up": "Tell the receiver by telephone, set right what is wrong, then resend it.",
     "receipt-missing": "Telephone the receiver; then resend it or give it up.",
     "contradicting-receipt": "Ask the receiver which of the two holds; the first stands here.",
+    "receipt-not-passed-back": "Tell the sender by telephone what the receiver has said, and record it here.",
     "deadline-near": "Do what is due, or tell who must.",
     "deadline-missed": "Do what was due, or say why not, and record it here.",
     "deadline-unknown": "It is tried again in an hour; if it stays, look at the case and its notices.",

@@ -26,7 +26,9 @@ def main() -> None:
     parser.add_argument("--backlog", type=int, default=20000)
     parser.add_argument("--patients", type=int, default=PATIENTS)
     parser.add_argument(
-        "--only", choices=("through", "offered", "drain", "start", "steps", "law", "fhir"), default=None
+        "--only",
+        choices=("through", "offered", "drain", "start", "steps", "law", "fhir", "norway"),
+        default=None,
     )
     parser.add_argument("--role", choices=("all", "apart"), default="apart")
     parser.add_argument("--json", action="store_true")
@@ -42,6 +44,7 @@ def main() -> None:
         "offered": lambda: offered(100, 30, chosen.role),
         "drain": lambda: drain(chosen.backlog, chosen.role),
         "steps": steps,
+        "norway": norway,
         "law": law,
         "fhir": lambda: fhir(chosen.patients),
     }
@@ -169,6 +172,12 @@ def drain(count: int, role: str) -> dict[str, object]:
             "  lost after the drain": lost(made, result.acknowledged),
             "  accepted with nobody sending (messages/s)": round(result.rate, 1),
         }
+
+
+def norway() -> dict[str, object]:
+    from tests.bench.norway import cost
+
+    return cost()
 
 
 def steps() -> dict[str, object]:

@@ -306,8 +306,9 @@ def test_an_id_that_is_no_guid_never_becomes_an_identity() -> None:
 def test_an_unknown_payload_namespace_is_t02_and_an_unread_type_is_t10() -> None:
     data = content("home-with-help", "admitted")
     other = bent(data, "po/Pasientlogistikk/2012-04-01", "po/Pasientlogistikk/2031-01-01")
+    referral = bent(data, 'Type V="LOG_INNLAGT"', 'Type V="HENVISNING"')
     report = bent(data, 'Type V="LOG_INNLAGT"', 'Type V="UTSKRIVNINGSRAPPORT"')
-    for bad, code in ((other, "T02"), (report, "T10")):
+    for bad, code in ((other, "T02"), (referral, "T10"), (report, "T02")):
         problem = read(bad).problem
         assert isinstance(problem, Refused)
         assert problem.code == code

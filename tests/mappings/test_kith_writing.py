@@ -256,7 +256,7 @@ def test_a_real_message_says_so() -> None:
     assert kith.read(message.content, content_type=None, zone=OSLO).envelope.production is True
 
 
-@pytest.mark.parametrize("kind", [K.ANSWER, K.CARE_PLAN, K.DISCHARGE_REPORT, K.SIP_CALL, K.PLANNED_DISCHARGE])
+@pytest.mark.parametrize("kind", [K.CARE_PLAN, K.SEEN, K.SIP_CALL, K.PLANNED_DISCHARGE])
 def test_kinds_without_a_form_say_what_to_do(kind: NoticeKind) -> None:
     with pytest.raises(CannotWrite, match="by telephone"):
         written(bundle_of(told(kind)))

@@ -1,4 +1,5 @@
-"""The Norwegian KITH dialect: Pasientlogistikk 1.5 and 1.6 in MsgHead 1.2, and the AppRec for each.
+"""The Norwegian KITH dialect: Pasientlogistikk 1.5 and 1.6 and Dialogmelding 1.0 and 1.1 in MsgHead 1.2, and
+the AppRec for each.
 
 The decisions, and what is lost on the way, are in docs/norwegian-messages.md.
 """
@@ -12,7 +13,17 @@ from adapter.errors import CannotWrite, Quarantined, Refused
 from adapter.fhir.bundles import header
 from adapter.fhir.notices import event_kind, message_bundle, subject_in
 from adapter.mappings import Addressing, Bundle, Head, Reading, Written
-from adapter.mappings.kith import apprec, epikrise, logistics, msghead, xml
+from adapter.mappings.kith import (
+    apprec,
+    attachments,
+    dialogue,
+    epikrise,
+    feedback,
+    logistics,
+    msghead,
+    reports,
+    xml,
+)
 from adapter.mappings.kith.told import Payload, Told
 from adapter.messaging.acknowledgement import Status, Verdict
 from adapter.messaging.envelope import Envelope
@@ -21,12 +32,19 @@ NAMES = ("plo-1.5", "plo-1.6")
 
 _HEAD = 2048
 _PAYLOAD = re.compile(r"MsgHead/Document/RefDoc/Content/[^/]+/")
-_READERS: dict[str, Callable[..., Told]] = dict.fromkeys(logistics.TYPES, logistics.read)
+_READERS: dict[str, Callable[..., Told]] = {
+    **dict.fromkeys(logistics.TYPES, logistics.read),
+    **dict.fromkeys(reports.TYPES, reports.read),
+    **dict.fromkeys(dialogue.TYPES, dialogue.read),
+    feedback.TYPE: feedback.read,
+}
 """By message type: `(payload, *, envelope, zone)`; raises Refused T02 where the two do not go together."""
 
-_WRITERS: dict[NoticeKind, Callable[..., Payload]] = dict.fromkeys(
-    (NoticeKind(entry["kind"]) for entry in logistics.TYPES.values()), logistics.write
-)
+_WRITERS: dict[NoticeKind, Callable[..., Payload]] = {
+    **dict.fromkeys((NoticeKind(entry["kind"]) for entry in logistics.TYPES.values()), logistics.write),
+    **dict.fromkeys(reports.KINDS, reports.write),
+    **dict.fromkeys(dialogue.KINDS, dialogue.write),
+}
 """By kind of notice: `(bundle, *, dialect, sender)`."""
 
 _ROOTS = ("MsgHead", "AppRec")
@@ -119,6 +137,10 @@ def _bundle(
         discharged_to=told.discharged_to,
     )
     losses = [*head.losses, *told.losses, *(told.dress(bundle) if told.dress is not None else ())]
+    if envelope.type not in logistics.TYPES:  # which carry no health information
+        files = list(attachments.read(root))
+        if files:
+            attachments.put(bundle, files)
     for tags in (("MsgInfo", "Ack"), ("Document", "RefDoc", "MsgType"), ("Document", "RefDoc", "IssueDate")):
         root.ignore(*(msghead.MH + tag for tag in tags))
     left = (
@@ -150,6 +172,7 @@ def write(bundle: Bundle, *, dialect: str, addressing: Addressing) -> Written:
         payload=payload.element,
         losses=losses,
     )
+    attachments.write(root, payload.attachments, xml.local_text(payload.notice.sent_at))
     return Written(
         content=xml.document(root),
         content_type=msghead.MEDIA_TYPE,

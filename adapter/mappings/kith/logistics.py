@@ -11,27 +11,24 @@ from typing import Any
 
 from lxml import etree
 
-from adapter.discharge.notices import Moment, Notice, NoticeKind, Standing, instant, local_date
+from adapter.discharge.notices import Moment, Notice, NoticeKind, instant, local_date
 from adapter.errors import Quarantined, Refused
 from adapter.fhir.bundles import (
     Bundle,
-    Clinician,
-    Unit,
-    follow,
-    header,
     of_type,
     resources,
 )
 from adapter.fhir.notices import clinician_in, notice_in
 from adapter.fhir.validation import MAY_LIE_AHEAD
-from adapter.mappings.kith.lists import FORMATS, LOGISTICS, OID, PEOPLE
-from adapter.mappings.kith.msghead import read_idents, type_named, write_ident
+from adapter.mappings.kith import heading
+from adapter.mappings.kith.heading import FK
+from adapter.mappings.kith.lists import FORMATS, LOGISTICS, OID
+from adapter.mappings.kith.msghead import type_named
 from adapter.mappings.kith.told import Payload, Told
 from adapter.mappings.kith.xml import OSLO, Node, add, local_text, moment, new
-from adapter.messaging.envelope import HER, Address, Envelope
+from adapter.messaging.envelope import Address, Envelope
 
 K = NoticeKind
-FK = "{http://www.kith.no/xmlstds/felleskomponent1}"
 DISCHARGED_TO = f"urn:oid:{OID}8408"
 DISPOSITION = "http://terminology.hl7.org/CodeSystem/discharge-disposition"
 ADMITTED, DISCHARGED, READY, WITHDRAWN, EXPECTED, DIED = "1", "2", "3", "4", "5", "13"
@@ -70,7 +67,7 @@ def read(payload: Node | None, *, envelope: Envelope, zone: tzinfo) -> Told:
     main = _main_event(events, envelope.type, losses)
     state_dead, discharged_to = _discharged_to(told.one(po + "UtskrevetTil"), po, losses)
     kind = K.DECEASED if state_dead else K(TYPES[envelope.type]["kind"])
-    standing, reserved = _sending(payload.one(po + "InformasjonOmForsendelsen"), po, losses)
+    standing, reserved = heading.read_sending(payload.one(po + "InformasjonOmForsendelsen"), po, losses)
     ready = _first(events, READY)
     if ready and kind in (K.READY_FOR_DISCHARGE, K.READINESS_WITHDRAWN):
         estimate = ready.estimate
@@ -98,8 +95,8 @@ def read(payload: Node | None, *, envelope: Envelope, zone: tzinfo) -> Told:
     )
     return Told(
         notice=notice,
-        responsible=_responsible(payload.one(po + "AnsvarForRapport"), po),
-        unit=_unit(payload.one(po + "TilknyttetEnhet"), po, losses),
+        responsible=heading.read_responsible(payload.one(po + "AnsvarForRapport"), po),
+        unit=heading.read_unit(payload.one(po + "TilknyttetEnhet"), po, losses),
         discharged_to=discharged_to,
         losses=tuple(losses),
     )
@@ -235,55 +232,6 @@ def _discharged_to(node: Node | None, po: str, losses: list[str]) -> tuple[bool,
     return dead, (DISCHARGED_TO, code, name or LOGISTICS["discharged-to"].get(code, code))
 
 
-def _sending(node: Node | None, po: str, losses: list[str]) -> tuple[Standing, bool]:
-    """What the message is to an earlier one (list 7309), and whether the patient has a reservation."""
-    where = "InformasjonOmForsendelsen/Forsendelsesstatus"
-    if node is None:
-        losses.append(f"{where} is missing; the message was read as a new one")
-        return Standing.NEW, False
-    entry = LOGISTICS["sending-status"].get(node.code(po + "Forsendelsesstatus") or "")
-    if entry is None:
-        losses.append(f"{where} is not a code of list 7309; the message was read as a new one")
-    elif "loss" in entry:
-        losses.append(f"{where}: {entry['loss']}; the message was read as a new one")
-    reserved = node.true(po + "ForbeholdOmVideresending")
-    return Standing(entry["standing"]) if entry else Standing.NEW, reserved
-
-
-def _responsible(node: Node | None, po: str) -> Clinician | None:
-    person = node.one(po + "AnsvarligRapport") if node is not None else None
-    if person is None:
-        return None
-    given = [person.text(FK + "GivenName"), person.text(FK + "MiddleName")]
-    table = PEOPLE["person"]
-    idents = [i for i in read_idents(person, FK) if i.id and i.type in ("HPR", "HER")]
-    return Clinician(
-        identifiers=tuple(
-            (table[i.type]["system"], i.id.replace(".", "") if i.type == "HER" else i.id) for i in idents
-        ),
-        family=person.text(FK + "FamilyName"),
-        given=" ".join(part for part in given if part) or None,
-        profession=person.code(FK + "TypeHealthcareProfessional"),
-    )
-
-
-def _unit(node: Node | None, po: str, losses: list[str]) -> Unit | None:
-    office = node.one(po + "Kontaktenhet") if node is not None else None
-    name = office.text(FK + "OrganisationName") if office is not None else None
-    if office is None or name is None:
-        return None
-    phone = office.code(FK + "TeleCom", FK + "TeleAddress")
-    office.ignore(FK + "TeleCom", FK + "TypeTelecom")
-    ident = next(iter(read_idents(office, FK)), None)
-    if ident is not None:
-        losses.append("TilknyttetEnhet/Kontaktenhet/Ident: the unit's identifier")
-    return Unit(
-        name=name,
-        phone=re.sub(r"^tel:", "", phone) if phone else None,
-        local_id=ident.id or None if ident else None,
-    )
-
-
 # --- writing ----------------------------------------------------------------------------------------------
 
 
@@ -294,9 +242,9 @@ def write(bundle: Bundle, *, dialect: str, sender: Address) -> Payload:
     entry, losses = _FORMATS[dialect], _without_place(notice, bundle)
     p1, po = f"{{{entry['payload']}}}", f"{{{entry['components']}}}"
     root = new(p1 + "Pasientlogistikk", {"p1": p1[1:-1], None: po[1:-1], "fk1": FK[1:-1]})
-    _write_sending(root, po, notice)
-    _write_unit(root, po, bundle, sender, losses)
-    _write_responsible(root, po, clinician_in(bundle), message_type, losses)
+    heading.write_sending(root, po, notice)
+    heading.write_unit(root, po, bundle, sender, losses)
+    heading.write_responsible(root, po, clinician_in(bundle), message_type, losses)
     told = add(root, p1 + TYPES[message_type]["element"])
     if message_type == "LOG_UTSKREVET":
         _write_discharged_to(told, po, bundle, notice, losses)
@@ -362,60 +310,6 @@ def _same(one: Moment, other: Moment) -> bool:
     if isinstance(one, datetime) and isinstance(other, datetime):
         return abs(one - other) < timedelta(seconds=1)
     return local_date(one, OSLO) == local_date(other, OSLO)
-
-
-def _write_sending(root: etree._Element, po: str, notice: Notice) -> None:
-    sending = add(root, po + "InformasjonOmForsendelsen")
-    code = {Standing.NEW: "N", Standing.CORRECTION: "M", Standing.CANCELLATION: "C"}[notice.standing]
-    add(sending, po + "Forsendelsesstatus", V=code, DN=LOGISTICS["sending-status"][code]["name"])
-    if notice.reserved:
-        add(sending, po + "ForbeholdOmVideresending", "true")
-
-
-def _write_unit(root: etree._Element, po: str, bundle: Bundle, sender: Address, losses: list[str]) -> None:
-    """The office to call; the schema wants an identifier, and the sender's own is the only one known."""
-    head = header(bundle) or {}
-    source = head.get("source") or {}
-    sending = follow(bundle, head.get("sender")) or {}
-    phone = (source.get("contact") or {}).get("value")
-    name = source.get("name")
-    if not name or (not phone and name == sending.get("name", "unnamed")):
-        return
-    idents = [
-        (s, v) for s, v in sender.identifiers if s in {e["system"] for e in PEOPLE["organisation"].values()}
-    ]
-    if not idents:
-        losses.append("the unit to call: the sender has no identifier to write with it")
-        return
-    office = add(add(root, po + "TilknyttetEnhet"), po + "Kontaktenhet")
-    add(office, FK + "OrganisationName", name)
-    write_ident(office, FK, "organisation", "HER" if idents[0][0] == HER else "ENH", idents[0][1])
-    if phone:
-        telephone = add(office, FK + "TeleCom")
-        add(telephone, FK + "TypeTelecom", V="HP", DN="Hovedtelefon")
-        add(telephone, FK + "TeleAddress", V="tel:" + re.sub(r"[^0-9+]", "", phone))
-
-
-def _write_responsible(
-    root: etree._Element, po: str, clinician: Clinician | None, message_type: str, losses: list[str]
-) -> None:
-    if clinician is None or not (clinician.family or clinician.given):
-        if message_type in ("LOG_UTSKRIVNINGSKLAR", "LOG_AVMELDING"):
-            losses.append(f"{message_type} shall name the clinician who decided, and the notice does not")
-        return
-    person = add(add(root, po + "AnsvarForRapport"), po + "AnsvarligRapport")
-    if clinician.profession:
-        name = PEOPLE["profession"].get(clinician.profession)
-        add(person, FK + "TypeHealthcareProfessional", V=clinician.profession, DN=name)
-    for tag, text in (("FamilyName", clinician.family), ("GivenName", clinician.given)):
-        if text:
-            add(person, FK + tag, text)
-    types = {PEOPLE["person"][code]["system"]: code for code in ("HPR", "HER")}
-    known = [(types[system], value) for system, value in clinician.identifiers if system in types]
-    if not known:
-        losses.append("the clinician has no HPR number: the identifier that the schema wants is empty")
-    for code, value in known or [("HPR", "")]:
-        write_ident(person, FK, "person", code, value)
 
 
 def _write_discharged_to(

@@ -190,7 +190,8 @@ def address(station: Station, *, copy: bool = False) -> Address:
     found: list[tuple[str, str]] = []
     for level in reversed(station):
         table = PEOPLE["person" if level.person else "organisation"]
-        pairs = [_pair(table[i.type]["system"], i.id) for i in level.idents if i.type in table]
+        told = (i for i in level.idents if i.id)  # an empty one says nothing, and is no identifier in FHIR
+        pairs = [_pair(table[i.type]["system"], i.id) for i in told if i.type in table]
         found += sorted(pairs, key=lambda pair: pair[0] != HER)
     name = next((level.name for level in station if level.name), None)
     return Address(identifiers=tuple(dict.fromkeys(found)), name=name, copy=copy)

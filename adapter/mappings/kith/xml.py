@@ -275,12 +275,18 @@ def add(
 ) -> etree._Element:
     """A new last child. Characters that XML cannot hold are left out; attributes that are None as well."""
     child = etree.SubElement(parent, tag)
+    say(child, text, **attributes)
+    return child
+
+
+def say(element: etree._Element, text: str | None, **attributes: str | None) -> bool:
+    """Fill an element, as `add` does; always true, as there is nothing that cannot be written."""
     if text is not None:
-        child.text = _ILLEGAL.sub("", text)
+        element.text = _ILLEGAL.sub("", text)
     for name, value in attributes.items():
         if value is not None:
-            child.set(name, _ILLEGAL.sub("", value))
-    return child
+            element.set(name, _ILLEGAL.sub("", value))
+    return True
 
 
 def document(root: etree._Element) -> bytes:

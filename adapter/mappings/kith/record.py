@@ -1,0 +1,260 @@
+"""The record that a PLO report holds, read as resources in the sections of a Composition.
+
+`codes/record.toml` is the dictionary. Each group of the report is a section of the Composition; each element
+in the dictionary one resource that its section leads to, tagged with its path; each note a section of its
+own. What has no place travels in the last section, in words that can be written back, and is listed.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from html import escape
+
+from lxml import etree
+
+from adapter.fhir.bundles import Resource, entry, reference
+from adapter.mappings.kith import values
+from adapter.mappings.kith.dictionary import HOLDERS, NOTE, REST, Entry, entries
+from adapter.mappings.kith.grammar import Path
+from adapter.mappings.kith.lists import table
+from adapter.mappings.kith.values import PLO_ELEMENTS
+from adapter.mappings.kith.words import WAYS, Scene, below, settle_said
+from adapter.mappings.kith.xml import Node
+
+LOINC = "http://loinc.org"
+
+_NOT_A_GROUP = (
+    "InformasjonOmForsendelsen",
+    "TypeInnholdIMelding",
+    "InnholdKonsultasjon",
+    "OpplysningOpphold",
+)
+_SUBJECT = {
+    "AllergyIntolerance": "patient",
+    "RelatedPerson": "patient",
+    "Appointment": "",
+    "Organization": "",
+}
+_SUBJECT |= {"PractitionerRole": "", "Patient": ""}
+_UNTOLD = ("Observation", "Flag", "AllergyIntolerance", "Goal", "ServiceRequest", "Condition")
+QUIET = ("SkalIkkeTasSammenMedAnnetLegemiddel", "SvarPaaForesporsel")
+"""What is not told where it is false: systems write it everywhere, and people would read of nothing else."""
+
+YES_NO = {"true": "ja", "1": "ja", "false": "nei", "0": "nei"}
+_MOST_LEFT = 200  # leaves that are kept in words; a message of people has some dozens
+
+
+def read(payload: Node, scene: Scene) -> list[str]:
+    """Put the record into the Bundle's Composition and beside it; returns what has no place in FHIR."""
+    sections: dict[str, Resource] = {}
+    for group in payload.children():
+        if group.name not in _NOT_A_GROUP:
+            section = sections.setdefault(group.name, _section(group.name))
+            _read_below(group, (group.name,), section, scene)
+    left = list(_left_over(payload))
+    told_of = [one for one in sections.values() if _filled(one)]
+    if left:
+        told_of.append(_rest(left))
+    if told_of:
+        scene.composition["section"] = told_of
+    return [
+        f"{path} has no place in FHIR; it travels in words"
+        for path in dict.fromkeys(bare(p) for p, _ in left)
+    ]
+
+
+def _read_below(node: Node, path: Path, section: Resource, scene: Scene) -> None:
+    found = entries().get(path)
+    if found is not None:
+        _read_entry(node, found, section, scene)
+        if path[-1] != "TilleggsopplysningPasient":
+            return
+    if path[-1] == NOTE:
+        _read_note(node, path, section)
+        return
+    at = section
+    if path[-1] in HOLDERS:
+        at = _holder(node, path)
+    for child in node.children():
+        _read_below(child, (*path, child.name), at, scene)
+    if at is not section and at.get("section"):
+        if at.get("entry"):
+            section.setdefault("entry", []).extend(at.pop("entry"))
+        section.setdefault("section", []).append(at)
+    elif at is not section and at.get("entry"):
+        section.setdefault("entry", []).extend(at["entry"])
+
+
+def _read_entry(node: Node, found: Entry, section: Resource, scene: Scene) -> None:
+    made = told_by(node, found, scene)
+    if made is None or found.resource == "Patient":
+        return
+    ordered = {"resourceType": made["resourceType"], "id": made.get("id") or scene.new_id()}
+    ref = reference(ordered)
+    scene.bundle["entry"].append(entry(ordered | made))
+    section.setdefault("entry", []).append(ref)
+
+
+def told_by(node: Node, found: Entry, scene: Scene) -> Resource | None:
+    """The resource that an element tells; None where it says nothing that has a place there."""
+    tag = {"system": PLO_ELEMENTS, "code": "/".join(found.path)}
+    made: Resource = {"resourceType": found.resource, "meta": {"tag": [tag]}}
+    if found.resource == "Patient":
+        made = scene.patient
+    there = below(node)
+    for word in found.words:
+        for leaf in there.get(word.element, ()):
+            WAYS[word.how][0](scene, leaf, made, word)
+    if found.resource != "Patient":
+        if made.keys() <= {"resourceType", "meta"}:
+            return None
+        _complete(made, found, scene)
+    return made
+
+
+def _complete(made: Resource, found: Entry, scene: Scene) -> None:
+    """What every resource of the kind has, who it is about, and what R4 cannot do without."""
+    settle_said(made)
+    for key, value in found.fixed.items():
+        made.setdefault(key, value)
+    about = _SUBJECT.get(found.resource, "subject")
+    if about:
+        made[about] = reference(scene.patient)
+    if found.resource in _UNTOLD and "code" not in made and "description" not in made:
+        unsaid = {"coding": [{"system": PLO_ELEMENTS, "code": found.path[-1]}]}
+        made["description" if found.resource == "Goal" else "code"] = unsaid
+    if found.resource == "Goal" and "text" not in made["description"]:
+        made["description"]["text"] = (
+            next((c.get("display") for c in made["description"]["coding"]), None) or "mål"
+        )
+    if found.resource.startswith("Medication") and "medicationReference" not in made:
+        unsaid = {"coding": [{"system": PLO_ELEMENTS, "code": "Forskrivningsinfo"}]}
+        made["medicationCodeableConcept"] = unsaid
+    if found.resource == "DeviceUseStatement" and "device" not in made:
+        made["device"] = {"display": "ukjent hjelpemiddel"}
+    if found.resource == "Appointment":
+        _complete_appointment(made, scene)
+    if found.resource == "MedicationAdministration" and "end" not in made.get("effectivePeriod", {}):
+        made["effectiveDateTime"] = made.pop("effectivePeriod", {}).get("start") or scene.bundle["timestamp"]
+
+
+def _complete_appointment(made: Resource, scene: Scene) -> None:
+    made["participant"] = [{"actor": reference(scene.patient), "status": "needs-action"}]
+    start = made.get("start")
+    if start is None:
+        return
+    if len(start) == 10:
+        start = made["start"] = (
+            datetime.fromisoformat(f"{start}T00:00:00").replace(tzinfo=scene.zone).isoformat()
+        )
+    if made["status"] == "waitlist":
+        made["status"] = "booked"
+    length = timedelta(minutes=max(made.get("minutesDuration", 0), 0))
+    made["end"] = (datetime.fromisoformat(start) + length).isoformat()
+
+
+def _section(group: str) -> Resource:
+    title, *loinc = table("record")["title"].get(group, [group])
+    codings = [{"system": PLO_ELEMENTS, "code": group}, *({"system": LOINC, "code": code} for code in loinc)]
+    return {"title": title, "code": {"coding": codings}}
+
+
+def _holder(node: Node, path: Path) -> Resource:
+    name = next((v for k, v in node.element.attrib.items() if str(k).endswith("}informasjonskategori")), None)
+    return {
+        "title": str(name or path[-1]),
+        "code": {"coding": [{"system": PLO_ELEMENTS, "code": "/".join(path)}]},
+    }
+
+
+def _read_note(node: Node, path: Path, section: Resource) -> None:
+    """A note: its heading is the section's code and title, its text the section's words."""
+    parts = {child.name: child for child in node.children()}
+    text = parts["Notat"].value() if "Notat" in parts else None
+    remark = parts["Merknad"].value() if "Merknad" in parts else None
+    heading = values.read(parts["Overskriftskode"], "CV", None) if "Overskriftskode" in parts else None  # type: ignore[arg-type]
+    if text is None and remark is None:
+        return
+    codings = [heading] if heading else []
+    made = {
+        "title": (heading or {}).get("display") or "Notat",
+        "code": {"coding": [*codings, {"system": PLO_ELEMENTS, "code": "/".join(path)}]},
+        "text": _narrative(
+            [*((None, line) for line in _lines(text)), *(("Merknad", line) for line in _lines(remark))]
+        ),
+    }
+    section.setdefault("section", []).append(made)
+
+
+def _lines(text: str | None) -> list[str]:
+    return [line.strip() for line in (text or "").splitlines() if line.strip()]
+
+
+def _narrative(paragraphs: Iterable[tuple[str | None, str]]) -> Resource:
+    """Paragraphs, each with what it is in the original as its title, where that is not the text itself."""
+    div = "".join(
+        f"<p>{escape(text, quote=False)}</p>"
+        if title is None
+        else f'<p title="{escape(title)}">{escape(text, quote=False)}</p>'
+        for title, text in paragraphs
+    )
+    return {"status": "additional", "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{div or "<p/>"}</div>'}
+
+
+def _filled(section: Resource) -> bool:
+    return any(section.get(key) for key in ("text", "entry", "section"))
+
+
+def _rest(left: Iterable[tuple[str, etree._Element]]) -> Resource:
+    """What has no place, as paragraphs that say where it stood: codes in the title, words in the text."""
+    paragraphs = []
+    for path, element in left:
+        attributes = [(k, element.get(k)) for k in ("V", "S", "DN", "OT", "U") if element.get(k)]
+        coded = "".join(f"|{key}={value}" for key, value in attributes)
+        value = (
+            (element.text or "").strip() or element.get("DN") or element.get("OT") or element.get("V") or ""
+        )
+        if element.get("U"):
+            value = f"{value} {element.get('U')}"
+        value = YES_NO.get(value, value) if not attributes else value
+        label = re.sub(r"\[\d+\]", "", path.rsplit("/", 1)[-1])
+        paragraphs.append((f"{path}{coded}", f"{label}: {' '.join(value.split())}"))
+    code = {"coding": [{"system": PLO_ELEMENTS, "code": REST}]}
+    return {"title": "Øvrige opplysninger", "code": code, "text": _narrative(paragraphs)}
+
+
+def bare(path: str) -> str:
+    return re.sub(r"\[\d+\]", "", path)
+
+
+def _left_over(payload: Node) -> Iterator[tuple[str, etree._Element]]:
+    """Leaves that say something and have not been read, with their paths."""
+    number = 0
+    for element in payload.element.iter(etree.Element):
+        if len(element) or element in payload.read or not _says(element):
+            continue
+        path = _path(element, payload.element)
+        number += 1
+        if number > _MOST_LEFT:
+            return
+        payload.read.add(element)
+        yield path, element
+
+
+def _says(element: etree._Element) -> bool:
+    text = (element.text or "").strip()
+    if text == "false" and str(etree.QName(element).localname) in QUIET:
+        return False
+    return bool(text or any(element.get(name) for name in ("V", "DN", "OT")))
+
+
+def _path(element: etree._Element, root: etree._Element) -> str:
+    steps = []
+    while element is not root:
+        parent = element.getparent()
+        assert parent is not None
+        alike = [one for one in parent if one.tag == element.tag]
+        name = etree.QName(element).localname
+        steps.append(f"{name}[{alike.index(element) + 1}]" if len(alike) > 1 else name)
+        element = parent
+    return "/".join(reversed(steps))
