@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
@@ -20,6 +22,8 @@ from adapter.scheduler.confirming import Confirming
 from adapter.scheduler.polling import Round
 from adapter.simulator.message_server import PretendServer
 from adapter.simulator.threads import serving
+from adapter.store import Store
+from adapter.store.migrations import migrate
 from adapter.transport.edi_access import Access, Account
 from adapter.transport.edi_client import MessageServer
 from tests.stage import FakePost, Stage, altered, region, taken
@@ -47,7 +51,7 @@ def client(made: Account, clock: Callable[[], Any]) -> MessageServer:
 
 def at_the_server(server: PretendServer, **aardal: Any) -> Region:
     """Indre Sogn, where Årdal is reached through the message server and the hospital reads on its board."""
-    known = altered(region(), "laerdal-sjukehus", endpoint=None, receipt=ReceiptWhen.STORED)
+    known = altered(indre_sogn(), "laerdal-sjukehus", endpoint=None, receipt=ReceiptWhen.STORED)
     known = altered(known, "aardal", **aardal) if aardal else known
     register = known.register_
     endpoints = tuple(
@@ -55,6 +59,21 @@ def at_the_server(server: PretendServer, **aardal: Any) -> Region:
         for e in register.endpoints
     )
     return known.model_copy(update={"register_": replace(register, endpoints=endpoints)})
+
+
+@cache
+def indre_sogn() -> Region:
+    return region()
+
+
+@cache
+def empty_store() -> bytes:
+    """A migrated store of SQLite, as bytes: quicker to write than to make."""
+    with TemporaryDirectory() as folder:
+        store = Store(f"sqlite:///{folder}/empty.db")
+        migrate(store)
+        store.close()
+        return Path(folder, "empty.db").read_bytes()
 
 
 @dataclass
@@ -114,6 +133,8 @@ def exchange(
     of: Callable[[PretendServer], Region] = at_the_server,
 ) -> Iterator[Exchange]:
     """A running server, and stations that post to it for real; every other endpoint takes everything."""
+    if store is None:
+        (folder / "store.db").write_bytes(empty_store())
     ours, theirs = folder / "ours.pem", folder / "theirs.pem"
     ours.write_bytes(pem(OURS))
     theirs.write_bytes(pem(THEIRS))

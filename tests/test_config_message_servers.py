@@ -2,12 +2,12 @@
 
 import re
 import signal
-import subprocess
-import sys
+import threading
+import time
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-import orjson
 import pytest
 
 from adapter.config import Settings, load, load_region
@@ -17,7 +17,7 @@ from adapter.messaging.register import Register
 from adapter.runtime import her_ids
 from adapter.simulator.message_clients import read_client
 from tests.message_servers import OURS, pem
-from tests.shell import environment
+from tests.shell import Shell
 
 PAGE = (Path(__file__).parent.parent / "docs" / "message-server.md").read_text()
 SETTINGS, ENDPOINT = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
@@ -146,24 +146,30 @@ def test_keys_are_tried_before_anything_waits_for_a_token(tmp_path: Path) -> Non
 # --- the server to try things out with ---------------------------------------------------------------------
 
 
+@pytest.fixture
+def told_to_stop() -> Iterator[None]:
+    """SIGTERM, as soon as the command that runs listens to it."""
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in numbers}
+
+    def stop() -> None:
+        while signal.getsignal(signal.SIGTERM) is before[signal.SIGTERM]:
+            time.sleep(0.01)
+        signal.raise_signal(signal.SIGTERM)
+
+    threading.Thread(target=stop, daemon=True).start()
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("told_to_stop")
 def test_a_message_server_can_be_had_from_the_command_line(tmp_path: Path) -> None:
-    words = ["message-server", "--folder", "keys", "--port", "0", "hospital=8143500,8143501", "--json"]
-    with subprocess.Popen(
-        [sys.executable, "-m", "adapter.cli", *words],
-        cwd=tmp_path,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as running:
-        assert running.stdout is not None
-        lines = []
-        while not lines or lines[-1].rstrip() != b"}":
-            lines.append(running.stdout.readline())
-        told = orjson.loads(b"".join(lines))
-        running.send_signal(signal.SIGTERM)
-        assert running.wait(20) == 0
-    (client,) = told["clients"]
-    assert client["token_url"].startswith(told["address"])
+    shell = Shell(tmp_path)
+    done = shell("message-server", "--folder", "keys", "--port", "0", "hospital=8143500,8143501", "--json")
+    assert done.status == 0
+    (client,) = done.json["clients"]
+    assert client["token_url"].startswith(done.json["address"])
     assert Path(client["key"]).stat().st_mode & 0o077 == 0
     made = Settings(message_servers=(client,))
     assert unreadable_files(made, Register()) == []
