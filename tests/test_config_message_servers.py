@@ -155,7 +155,7 @@ def told_to_stop() -> Iterator[None]:
     def stop() -> None:
         while signal.getsignal(signal.SIGTERM) is before[signal.SIGTERM]:
             time.sleep(0.01)
-        signal.raise_signal(signal.SIGTERM)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 
     threading.Thread(target=stop, daemon=True).start()
     yield

@@ -224,7 +224,8 @@ def message_server(
             else:
                 put("\n".join(one.lines(server.address, server.token_url) for one in known))
             flush()
-            stop.wait()
+            while not stop.wait(0.5):
+                pass  # a signal may have gone to another thread, and would not wake this one
     except OSError as error:
         raise ConfigurationError(
             f"cannot listen on port {port}: {error.strerror}; choose another with --port"
