@@ -18,7 +18,16 @@ STAFF = "staff"
 SOMEBODY = "operator"
 """Who does something where nobody gives a name."""
 
-BY_HAND = frozenset(("deadline-missed", "contradicting-receipt", "receipt-not-passed-back", "not-synthetic"))
+BY_HAND = frozenset(
+    (
+        "deadline-missed",
+        "contradicting-receipt",
+        "receipt-not-passed-back",
+        "not-synthetic",
+        "identity-number",
+        "unknown-service",
+    )
+)
 """Alarms that nothing ends but a person who tells what was done."""
 
 
@@ -43,6 +52,10 @@ class Alarms:
         started = rows.start(tx, kind=kind, subject=subject, text=text, now=now, case_id=case_id)
         if started is not None and post:
             self._post(tx, started, "started", {"kind": kind, "subject": subject, "text": text}, now)
+
+    def on(self, tx: Connection, kind: str, subject: str) -> bool:
+        """Whether such an alarm is on."""
+        return rows.is_open(tx, kind, subject)
 
     def end(self, tx: Connection, kind: str, subject: str, now: datetime) -> None:
         """End an alarm, if it was on."""

@@ -4,9 +4,10 @@ A receipt is a promise by the receiver's own system, given once and final (HITS 
 message is stored where our board is that system, else when its own system has taken it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
+from types import MappingProxyType
 
 from sqlalchemy import Connection
 
@@ -22,6 +23,7 @@ from adapter.messaging.routing import Route
 from adapter.outbox import Outbox, Receipted
 from adapter.parcels import RECEIPT, Parcel, enqueue
 from adapter.store import deliveries, messages
+from adapter.store.statements import Row
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,38 +64,52 @@ class Answers:
         now: datetime,
         *,
         awaited: bool,
+        settled: Mapping[str, tuple[Status, tuple[Issue, ...]]] = MappingProxyType({}),
     ) -> tuple[bytes | None, str | None]:
         """The receipt of every receiver that is ours and has stored it; the first is the direct answer.
 
         Where nobody waits for a direct answer (`awaited`), all travel as messages. For a receiver that is
         not ours nothing is said in its name: its own receipt is passed on when it comes.
+        `settled` is what parties have said of the same message before, which holds for this one.
         """
         direct: tuple[bytes | None, str | None] = (None, None)
         for route in routes:
             if route.party.side is Side.THEIRS:
                 continue
-            status = Status.ACCEPTED if route.receipted_on_storing else Status.TAKEN_OVER
-            made = self.acknowledge(envelope, status, route.index, now)
+            if route.refusal is not None:
+                said_no = self.acknowledge(envelope, Status.REFUSED, route.index, now, route.refusal)[0]
+                if said_no is not None:
+                    self.send(tx, said_no, envelope, sender, row, _giver_of(route, routes), now)
+                continue
+            on_storing = Status.ACCEPTED if route.receipted_on_storing else Status.TAKEN_OVER
+            status, issues = settled.get(route.party.id, (on_storing, ()))
+            made = self.acknowledge(envelope, status, route.index, now, *issues)
             if made[0] is None:
                 continue
             first = direct[0] is None
-            if status is Status.ACCEPTED and not (first and awaited):
-                self.send(tx, made[0], envelope, sender, row, route.party.id, now)
+            if status is not Status.TAKEN_OVER and not (first and awaited):
+                self.send(tx, made[0], envelope, sender, row, _giver_of(route, routes), now)
             direct = made if first else direct
         return direct
 
-    def refusals(self, envelope: Envelope, issue: Issue, now: datetime) -> tuple[bytes, ...]:
-        """The negative receipts of all receivers that are ours, one each (N-01); none where all are theirs.
+    def refusals(self, envelope: Envelope, issue: Issue, now: datetime) -> list[tuple[str, bytes]]:
+        """The negative receipt of each receiver that is ours, with the name under which it is sent (N-01).
 
-        Where no receiver is known, the first one's. Raises CannotWrite where one would not be valid.
+        None for what is addressed to somebody else (N-07). Whoever posts FHIR awaits an answer all the same,
+        unless its message is for theirs alone. Raises CannotWrite where one would not be valid.
         """
         day = now.astimezone(self.zone).date()
         known = [self.register.resolve(address, day) for address in envelope.receivers]
-        ours = [index for index, party in enumerate(known) if party is not None and party.side is Side.OURS]
-        if not ours and any(party is not None for party in known):
-            return ()
-        made = (self.acknowledge(envelope, Status.REFUSED, index, now, issue) for index in ours or (0,))
-        return tuple(content for content, _ in made if content is not None)
+        ours = [(index, p) for index, p in enumerate(known) if p is not None and p.side is Side.OURS]
+        if not ours and envelope.dialect == "fhir" and not any(known):
+            made, _ = self.acknowledge(envelope, Status.REFUSED, 0, now, issue)
+            return [("refusal", made)] if made is not None else []
+        found = []
+        for number, (index, _) in enumerate(ours):
+            made, _ = self.acknowledge(envelope, Status.REFUSED, index, now, issue)
+            if made is not None:
+                found.append((f"refusal/{index}" if number else "refusal", made))
+        return found
 
     def acknowledge(
         self, envelope: Envelope, status: Status, receiver: int, now: datetime, *issues: Issue
@@ -162,27 +178,71 @@ class Answers:
             return  # the sender has no system that a receipt could go to; its board shows it
         if giver.side is Side.OURS and giver.receipt is ReceiptWhen.STORED:
             return  # its receipt was given when we stored the message, and is final
-        if deliveries.receipted(tx, derived_id(told["message_id"], giver.id, "receipt"), sender.id):
+        if receipt is not None and sender.side is Side.THEIRS and giver.side is Side.THEIRS:
+            self._unaltered(tx, told, sender, giver, receipt, content_type, now)
             return
-        content = messages.content(tx, told["payload"])
-        if content is None:
+        for message in (told, *messages.twins(tx, told["id"])):
+            self._in_its_name(tx, message, sender, giver, found.status, issues, now)
+
+    def relayed(self, found: Receipted) -> bool:
+        """Whether the receipt is for what we only passed on, so that every receiver's own goes back."""
+        sender = self.register.party(found.told["sender"]) if found.told and found.told["sender"] else None
+        giver = self.register.party(found.delivery["party"])
+        return all(party is not None and party.side is Side.THEIRS for party in (sender, giver))
+
+    def _in_its_name(
+        self,
+        tx: Connection,
+        told: Row,
+        sender: Party,
+        giver: Party,
+        status: Status,
+        issues: tuple[Issue, ...],
+        now: datetime,
+    ) -> None:
+        """The receipt of each of its receivers that is addressed in a message, each once (N-01)."""
+        envelope = self._outside(tx, told)
+        if envelope is None:
             return
-        dialect = named(told["dialect"])
-        envelope = dialect.envelope(content, content_type=told["content_type"], zone=self.zone)
-        made: bytes | None = receipt
-        if receipt is None or sender.side is Side.OURS or giver.side is Side.OURS:
-            day = told["received_at"].astimezone(self.zone).date()
-            parties = [self.register.resolve(address, day) for address in envelope.receivers]
-            index = parties.index(giver) if giver in parties else 0
+        for index, name in self._givers(envelope, giver, told):
+            if deliveries.receipted(tx, derived_id(told["message_id"], name, "receipt"), sender.id):
+                continue
             try:
-                made, _ = self.acknowledge(envelope, found.status, index, now, *issues)
+                made, _ = self.acknowledge(envelope, status, index, now, *issues)
             except CannotWrite as error:
                 self._not_passed_back(tx, told["id"], giver, error, now)
-                return
-        else:
-            envelope = replace(envelope, content_type=content_type)
-        if made is not None:
-            self.send(tx, made, envelope, sender, told["id"], giver.id, now)
+                continue
+            if made is not None:
+                self.send(tx, made, envelope, sender, told["id"], name, now)
+
+    def _unaltered(
+        self,
+        tx: Connection,
+        told: Row,
+        sender: Party,
+        giver: Party,
+        receipt: bytes,
+        content_type: str,
+        now: datetime,
+    ) -> None:
+        """Between two of theirs the receipt of each addressed receiver goes on as it came, once."""
+        envelope = self._outside(tx, told)
+        if envelope is None:
+            return
+        said = named(told["dialect"]).envelope(receipt, content_type=content_type, zone=self.zone).sender
+        givers = self._givers(envelope, giver, told)
+        own = (name for index, name in givers if envelope.receivers[index].identifiers == said.identifiers)
+        name = next(own, givers[0][1])
+        if not deliveries.receipted(tx, derived_id(told["message_id"], name, "receipt"), sender.id):
+            as_it_came = replace(envelope, content_type=content_type)
+            self.send(tx, receipt, as_it_came, sender, told["id"], name, now)
+
+    def _outside(self, tx: Connection, told: Row) -> Envelope | None:
+        """The envelope of a message that came before; None where retention has taken its bytes."""
+        content = messages.content(tx, told["payload"])
+        if content is None:
+            return None
+        return named(told["dialect"]).envelope(content, content_type=told["content_type"], zone=self.zone)
 
     def _not_passed_back(
         self, tx: Connection, row: int, giver: Party, why: CannotWrite, now: datetime
@@ -195,3 +255,20 @@ class Answers:
             text=f"the receipt of {giver.id} was not passed back to the sender, tell it by telephone: {why}",
             now=now,
         )
+
+    def _givers(self, envelope: Envelope, giver: Party, told: Row) -> list[tuple[int, str]]:
+        """The places among the receivers at which a party stands, each with the name of its receipt."""
+        day = told["received_at"].astimezone(self.zone).date()
+        parties = [self.register.resolve(address, day) for address in envelope.receivers]
+        places = [index for index, party in enumerate(parties) if party == giver] or [0]
+        return [(index, _giver(giver.id, index, places)) for index in places]
+
+
+def _giver_of(route: Route, routes: Sequence[Route]) -> str:
+    places = [other.index for other in routes if other.party == route.party]
+    return _giver(route.party.id, route.index, places)
+
+
+def _giver(party: str, index: int, places: Sequence[int]) -> str:
+    """Whose receipt it is: the party's, or where it stands at several addresses, that of a later one."""
+    return party if index == places[0] else f"{party}/{index}"

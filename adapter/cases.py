@@ -7,7 +7,7 @@ fires. A case id is given once: when two cases turn out to be one, the younger i
 import hashlib
 import hmac
 from base64 import b32encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -121,6 +121,21 @@ class Cases:
         return next(
             case for case in courses([*known, notice], self.agreement, self.roles) if key in _keys(case)
         )
+
+    def due_for(
+        self, tx: Connection, case_id: int, kind: str, parties: Collection[str | None]
+    ) -> datetime | None:
+        """When the earliest open deadline is due that a notice of that kind, between these, would meet."""
+        rules = self.agreement.rules
+        meets = {r.kind for r in rules if any(kind in telling.notices for telling in r.satisfied_by)}
+        if not meets:
+            return None
+        open_then = (
+            d["due_at"]
+            for d in rows.deadlines(tx, case_id)
+            if d["state"] == "open" and d["kind"] in meets and d["party"] in (None, *parties)
+        )
+        return min(open_then, default=None)
 
     def planning(self, tx: Connection, case_id: int) -> Planning:
         """How far the planning of a case has come; NotFound where there is no such case."""

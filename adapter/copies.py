@@ -8,7 +8,8 @@ What goes out in the name of a party of ours, or is rewritten, holds what its ki
 """
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC
 
 from sqlalchemy import Connection
 
@@ -19,10 +20,14 @@ from adapter.fhir.polled import TYPES as POLLED
 from adapter.mappings import Addressing, Reading
 from adapter.mappings.checking import Checks
 from adapter.mappings.known import named
-from adapter.messaging.envelope import Envelope
+from adapter.messaging.addressing import addressed
+from adapter.messaging.envelope import Address, Envelope
 from adapter.messaging.register import Party, Side
 from adapter.messaging.routing import Route
 from adapter.store import deliveries, messages
+
+_ALIKE_FOR_ALL = ("EPIKRISE",)
+"""Message types that name all receivers to each of them, and are never written here."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,12 +64,13 @@ def copy_for(
     as_it_came = (
         reads == envelope.dialect
         and not withheld
-        and len(envelope.receivers) == 1
+        and (len(envelope.receivers) == 1 or envelope.type in _ALIKE_FOR_ALL)
         and known in (None, envelope.refers_to)
         and envelope.type not in POLLED
         and not _taken_by_another(tx, envelope, sender, route)
     )
-    if route.relayed or as_it_came or (endpoint is None and not withheld):
+    goes_on = route.refusal is None
+    if route.relayed or as_it_came or (endpoint is None and not withheld) or not goes_on:
         return Copy(
             route=route,
             dialect=envelope.dialect,
@@ -76,7 +82,10 @@ def copy_for(
     assert notice is not None
     if known is None and envelope.refers_to is not None and notice.standing is not Standing.NEW:
         known = derived_id(envelope.refers_to, sender.id, route.party.id)  # rewritten when it comes
-    addressing = _addressing(envelope, sender, route, known)
+    receiver = envelope.receivers[route.index]
+    if reads != "fhir":
+        receiver = _at_its_service(tx, envelope, notice, route, known)
+    addressing = _addressing(envelope, sender, route, receiver, known)
     try:
         written = named(reads).write(may_see.bundle, dialect=reads, addressing=addressing)
         checks.outgoing(written.content)
@@ -137,7 +146,29 @@ def _taken_by_another(tx: Connection, envelope: Envelope, sender: Party, route: 
     return told is not None and told["sender"] != sender.id
 
 
-def _addressing(envelope: Envelope, sender: Party, route: Route, refers_to: str | None) -> Addressing:
+def _at_its_service(
+    tx: Connection, envelope: Envelope, notice: Notice, route: Route, known: str | None
+) -> Address:
+    """Where the receiver reads it: an answer at the address that wrote, else by the kind (N-16)."""
+    written = envelope.receivers[route.index]
+    asked = messages.known(tx, route.party.id, known) if known is not None else None
+    row = messages.get(tx, asked["id"]) if asked is not None else None
+    content = messages.content(tx, row["payload"]) if row is not None else None
+    if row is not None and content is not None:
+        outside = named(row["dialect"]).envelope(content, content_type=row["content_type"], zone=UTC)
+        return replace(outside.sender, copy=written.copy)
+    return addressed(
+        route.party,
+        written,
+        notice.kind.value,
+        psychiatric=notice.psychiatric,
+        explicit=envelope.dialect != "fhir",
+    )
+
+
+def _addressing(
+    envelope: Envelope, sender: Party, route: Route, receiver: Address, refers_to: str | None
+) -> Addressing:
     """New numbers for a rewritten message, the same whenever the same message is rewritten."""
     mine, party = sender.id, route.party.id
     conversation = derived_id(envelope.conversation, mine, party) if envelope.conversation else None
@@ -147,7 +178,7 @@ def _addressing(envelope: Envelope, sender: Party, route: Route, refers_to: str 
         message_id=derived_id(envelope.message_id, mine, party),
         transmission_id=derived_id(envelope.message_id, mine, party, "transmission"),
         sender=envelope.sender,
-        receiver=envelope.receivers[route.index],
+        receiver=receiver,
         refers_to=refers_to,
         conversation=conversation,
         production=bool(envelope.production),

@@ -7,7 +7,7 @@ go out, and say what the sender is told. A message is *refused* for good in the 
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
@@ -22,17 +22,19 @@ from adapter.discharge.case import Evidence, Fact, Step
 from adapter.discharge.notices import Notice, NoticeKind, Standing
 from adapter.errors import AdapterError, CannotWrite, MessageError, NotFound, Quarantined, Refused
 from adapter.fhir.allowing import shown
-from adapter.fhir.bundles import Subject, synthetic
+from adapter.fhir.bundles import Subject, checks, synthetic
 from adapter.fhir.subscriptions import CARE_PLAN_CHANGED
 from adapter.incoming import Incoming, Prepared, fault_of_ours, meaning, understand
 from adapter.judging import Judge
-from adapter.mappings import Addressing, Reading
+from adapter.mappings import Addressing, Reading, kith
 from adapter.mappings.checking import NO_CHECKS, Checks, few
 from adapter.mappings.known import named
 from adapter.messaging.acknowledgement import Acknowledgement, Issue, Status
+from adapter.messaging.addressing import addressed, unknown_service
 from adapter.messaging.delivery import Leased
 from adapter.messaging.envelope import Address, Envelope
 from adapter.messaging.register import Partner, Party, Register, Side
+from adapter.messaging.routing import Route
 from adapter.outbox import Outbox
 from adapter.parcels import RECEIPT, Parcel, enqueue
 from adapter.relay import pass_on, relays
@@ -41,6 +43,7 @@ from adapter.store import Store, deliveries, mailboxes, messages
 from adapter.store import cases as case_rows
 from adapter.store.savepoint import savepoint
 from adapter.store.statements import Row
+from adapter.twins import first_of, settled
 
 STORED_HERE = "stored for its board"
 """Where we know it from that a party whose board is its system has received: we have stored it."""
@@ -79,7 +82,6 @@ class Inbox:
     new_id: Callable[[], str]
     clock_tolerance: timedelta = timedelta(minutes=10)
     checks: Checks = NO_CHECKS
-    lead_time: timedelta = timedelta(hours=4)  # how long before a deadline its notice may overtake its lane
 
     def accept(self, incoming: Incoming, now: datetime) -> Acceptance:
         """Read and take a message; returns after the commit."""
@@ -153,6 +155,9 @@ class Inbox:
             self._undoes_nothing(tx, prepared, reading, sender)
         except MessageError as problem:
             return self._relayed_or_held(tx, prepared, reading, sender, problem, now)
+        first = self._first(tx, prepared, sender, now)
+        if first is not None:
+            return self._same_for_another(tx, prepared, reading, sender, copies, first, now)
         return self._accepted(tx, prepared, reading, sender, copies, now)
 
     def release(self, tx: Connection, row: int, now: datetime, *, by: str | None) -> Acceptance:
@@ -198,6 +203,9 @@ class Inbox:
         case_rows.note(
             tx, at=now, subject=f"message {row}", what="released from quarantine", case_id=None, by=by
         )
+        first = self._first(tx, prepared, sender, now)
+        if first is not None:
+            return self._same_for_another(tx, prepared, reading, sender, copies, first, now, row=row)
         return self._accepted(tx, prepared, reading, sender, copies, now, row=row)
 
     def _came_meanwhile(
@@ -242,9 +250,11 @@ class Inbox:
         if sender.side is Side.THEIRS and party.side is Side.THEIRS:
             raise NotFound(f"delivery {delivery_id} is only relayed: its sender must send it anew")
         self.outbox.check_consent(tx, delivery_id, now)
-        reading = named(told["dialect"]).read(content, content_type=told["content_type"], zone=self.zone)
-        of_plans = old["kind"] == NoticeKind.CARE_PLAN.value
-        endpoint = (self.register.plans_endpoint_of if of_plans else self.register.endpoint_of)(party)
+        known = self.read(Incoming(content=content, content_type=told["content_type"]))
+        reading = known.reading
+        assert reading is not None and known.notice is not None
+        self._not_passed_on(delivery_id, known.notice, party, old["party"])
+        endpoint = self.outbox.endpoint_for(party, old["kind"])
         assert reading.bundle is not None
         dialect = endpoint.dialect if endpoint is not None else old["dialect"]
         kind = NoticeKind(old["kind"])
@@ -260,7 +270,15 @@ class Inbox:
             message_id=self.new_id(),
             transmission_id=self.new_id(),
             sender=reading.envelope.sender,
-            receiver=address,
+            receiver=addressed(
+                party,
+                address,
+                kind.value,
+                psychiatric=known.notice.psychiatric,
+                explicit=told["dialect"] != "fhir" and party.id == old["party"],
+            )
+            if dialect != "fhir"
+            else address,
             refers_to=old["refers_to"] if old["party"] == party.id else None,
             production=bool(reading.envelope.production),
         )
@@ -287,6 +305,16 @@ class Inbox:
             _note_left_out(tx, may_see.left_out, kind, party, told["id"], old["case_id"], now)
         self.outbox.close(tx, delivery_id, f"reissued as delivery {new}", now, by=by)
         return new
+
+    def _not_passed_on(self, delivery_id: int, notice: Notice, party: Party, addressed_to: str) -> None:
+        """What the patient has reserved against passing on goes to nobody but its addressed receiver."""
+        plan = notice.kind is NoticeKind.CARE_PLAN
+        if not notice.reserved or (party.id == addressed_to and self.register.own_system(party, plan=plan)):
+            return
+        raise NotFound(
+            f"delivery {delivery_id}: the patient has reserved against passing on, so only {addressed_to} "
+            "may have it, at an endpoint of its own; telephone"
+        )
 
     # --- known already? ---
 
@@ -330,6 +358,73 @@ class Inbox:
             dialect=envelope.dialect,
         )
 
+    # --- said already, to another receiver of the same organisation? ---
+
+    def _first(self, tx: Connection, prepared: Prepared, sender: Party, now: datetime) -> Row | None:
+        return first_of(tx, prepared, sender, register=self.register, zone=self.zone, now=now)
+
+    def _same_for_another(
+        self,
+        tx: Connection,
+        prepared: Prepared,
+        reading: Reading,
+        sender: Party,
+        copies: list[Copy],
+        first: Row,
+        now: datetime,
+        *,
+        row: int | None = None,
+    ) -> Acceptance:
+        """It is acknowledged for its own receivers, and changes nothing: no notice, no task, no deadline."""
+        why = f"the same as message {first['id']}, for another receiver of the same organisation"
+        said = {"case_id": first["case_id"], "same_as": first["id"], "reason": why}
+        if row is None:
+            row = messages.add(tx, _message_row(tx, prepared, sender, now) | said | {"outcome": "accepted"})
+        else:
+            messages.change(tx, row, outcome="released", sender=sender.id, **said)
+        case_rows.note(tx, at=now, subject=f"message {row}", what=why, case_id=first["case_id"])
+        answer, answer_type = self._answers.receipts(
+            tx,
+            reading.envelope,
+            [copy.route for copy in copies],
+            sender,
+            row,
+            now,
+            awaited=prepared.incoming.awaited,
+            settled=settled(tx, first),
+        )
+        if answer is not None:
+            kept = messages.keep(tx, answer)
+            messages.change(tx, row, acknowledgement=kept, acknowledgement_type=answer_type)
+        self._relay_twin(tx, prepared, reading, copies, first, row, now)
+        return Acceptance(
+            outcome="accepted",
+            reason=why,
+            case_id=first["case_id"],
+            acknowledgement=answer,
+            acknowledgement_type=answer_type,
+            message_row=row,
+            sender=sender.id,
+            type=reading.envelope.type,
+            dialect=reading.envelope.dialect,
+        )
+
+    def _relay_twin(
+        self,
+        tx: Connection,
+        prepared: Prepared,
+        reading: Reading,
+        copies: list[Copy],
+        first: Row,
+        row: int,
+        now: datetime,
+    ) -> None:
+        """What is only relayed goes on all the same: between two of theirs nothing is dropped by us."""
+        assert prepared.notice is not None
+        for copy in _one_a_party([copy for copy in copies if copy.route.relayed]):
+            kept = messages.keep(tx, copy.content)
+            self._forward(tx, reading.envelope, prepared.notice, copy, row, first["case_id"], kept, now)
+
     # --- accepting ---
 
     def _undoes_nothing(self, tx: Connection, prepared: Prepared, reading: Reading, sender: Party) -> None:
@@ -366,15 +461,20 @@ class Inbox:
             row = messages.add(tx, values | {"outcome": "accepted", "reason": _not_valid(reading)})
         else:
             messages.change(
-                tx, row, outcome="released", sender=sender.id, standing=prepared.notice.standing.value
+                tx,
+                row,
+                outcome="released",
+                sender=sender.id,
+                standing=prepared.notice.standing.value,
+                likeness=values["likeness"],
             )
         learned: list[tuple[Fact, int | None]] = [(notice, row)]
-        for route in routes:
-            if route.receipted_on_storing:
-                learned += [(e, None) for e in _on_storing(notice, route.party, now)]
+        for copy in _one_a_party(copies):
+            if copy.route.receipted_on_storing:
+                learned += [(e, None) for e in _on_storing(notice, copy.route.party, now)]
         patient = pseudonym(self.pseudonym_key, prepared.subject)
         case_id = self.cases.learn(tx, patient, learned, now)[(notice.sender, notice.message_id)]
-        for copy in copies:
+        for copy in _one_a_party(copies):
             kept = values["payload"] if copy.content is prepared.incoming.content else None
             self._forward(tx, envelope, notice, copy, row, case_id, kept, now)
         answer, answer_type = self._answers.receipts(
@@ -387,8 +487,9 @@ class Inbox:
             acknowledgement=messages.keep(tx, answer) if answer is not None else None,
             acknowledgement_type=answer_type,
         )
-        self.outbox.subscriptions.told(tx, notice, case_id=case_id, patient=patient, now=now)
-        if notice.kind is NoticeKind.CARE_PLAN:
+        if not notice.reserved:  # only the addressed receiver may have it, and it has been sent to that one
+            self.outbox.subscriptions.told(tx, notice, case_id=case_id, patient=patient, now=now)
+        if notice.kind is NoticeKind.CARE_PLAN and not notice.reserved:
             self._plan_changed(tx, row, case_id, patient, now)
         return Acceptance(
             outcome="accepted",
@@ -399,7 +500,13 @@ class Inbox:
             sender=sender.id,
             type=envelope.type,
             dialect=envelope.dialect,
-            warning=_both(_not_valid(reading), self._warning(tx, prepared.subject, row, now)),
+            warning=_both(
+                _not_valid(reading),
+                _both(
+                    self._warning(tx, envelope, prepared.subject, row, now),
+                    self._unknown_services(tx, envelope, routes, row, case_id, now),
+                ),
+            ),
         )
 
     def _plan_changed(self, tx: Connection, row: int, case_id: int, patient: str, now: datetime) -> None:
@@ -415,8 +522,19 @@ class Inbox:
                 now=now,
             )
 
-    def _warning(self, tx: Connection, subject: Subject, row: int, now: datetime) -> str | None:
-        """In evaluation mode no real person belongs in a message; the number itself is never repeated."""
+    def _warning(
+        self, tx: Connection, envelope: Envelope, subject: Subject, row: int, now: datetime
+    ) -> str | None:
+        """A number that is nobody's, or in evaluation mode a real person's; it is never repeated itself."""
+        norwegian = envelope.dialect in kith.NAMES  # whose receipt has no word for it (N-05)
+        if norwegian and not all(checks(system, value) for system, value in subject.identifiers):
+            warning = (
+                "the patient's identity number fails its check digits; the message was taken, ask its sender "
+                "by telephone whom it is about"
+            )
+            alarms = self.outbox.alarms
+            alarms.start(tx, kind="identity-number", subject=f"message {row}", text=warning, now=now)
+            return warning
         if not self.register.open or all(synthetic(s, v) is not False for s, v in subject.identifiers):
             return None
         warning = (
@@ -425,6 +543,31 @@ class Inbox:
         )
         self.outbox.alarms.start(tx, kind="not-synthetic", subject=f"message {row}", text=warning, now=now)
         return warning
+
+    def _unknown_services(
+        self,
+        tx: Connection,
+        envelope: Envelope,
+        routes: Sequence[Route],
+        row: int,
+        case_id: int,
+        now: datetime,
+    ) -> str | None:
+        """A message to a service that nobody knows is its organisation's; somebody must be told (N-05)."""
+        warnings = []
+        for route in routes:
+            stranger = unknown_service(route.party, envelope.receivers[route.index])
+            if stranger is None or route.relayed or route.refusal is not None:
+                continue
+            text = (
+                f"{route.party.id} has no service {stranger} in the region file, so the message was taken at "
+                "the organisation; add the service, or tell the sender the right address"
+            )
+            subject = f"service {stranger} of {route.party.id}"
+            self.outbox.alarms.start(tx, kind="unknown-service", subject=subject, text=text, now=now)
+            case_rows.note(tx, at=now, subject=f"message {row}", what=text, case_id=case_id)
+            warnings.append(text)
+        return "; ".join(warnings) or None
 
     def _forward(
         self,
@@ -439,6 +582,10 @@ class Inbox:
     ) -> None:
         """Enqueue one receiver's copy; `kept` is its hash where it is the bytes as they came."""
         route = copy.route
+        if route.refusal is not None:
+            what = f"not passed on to {route.party.id}: {route.refusal.text}"
+            case_rows.note(tx, at=now, subject=f"message {row}", what=what, case_id=case_id)
+            return
         if route.endpoint is None and route.receipted_on_storing and not self.register.open:
             return  # its board is its system: there is nowhere to send it on to
         enqueue(
@@ -472,16 +619,8 @@ class Inbox:
         """
         if notice.standing is not Standing.NEW or notice.kind is NoticeKind.READINESS_WITHDRAWN:
             return None
-        rules = self.cases.agreement.rules
-        meets = {r.kind for r in rules if any(notice.kind in telling.notices for telling in r.satisfied_by)}
-        if not meets:
-            return None
-        open_then = [
-            d["due_at"]
-            for d in case_rows.deadlines(tx, case_id)
-            if d["state"] == "open" and d["kind"] in meets and d["party"] in (None, notice.sender, receiver)
-        ]
-        return max(now, min(open_then) - self.lead_time) if open_then else None
+        due_at = self.cases.due_for(tx, case_id, notice.kind, (notice.sender, receiver))
+        return max(now, due_at - self.outbox.lead_time) if due_at is not None else None
 
     # --- receipts that come back ---
 
@@ -506,7 +645,8 @@ class Inbox:
             self._tell_of_quarantine(tx, row, problem.reason, now)
             return _outcome("quarantined", problem, row, envelope, giver.id)
         messages.change(tx, row, case_id=found.delivery["case_id"])
-        if found.news and found.status in (Status.ACCEPTED, Status.REFUSED):
+        of_one_more = not found.news and self._answers.relayed(found)
+        if (found.news or of_one_more) and found.status in (Status.ACCEPTED, Status.REFUSED):
             self._answers.pass_back(
                 tx, found, said.issues, prepared.incoming.content, envelope.content_type, now
             )
@@ -627,7 +767,7 @@ class Inbox:
         refused = isinstance(problem, Refused)
         outcome = "refused" if refused else "quarantined"
         values = _message_row(tx, prepared, sender, now)
-        answers: tuple[bytes, ...] = ()
+        answers: list[tuple[str, bytes]] = []
         envelope = prepared.reading.envelope if prepared.reading else None
         if refused and envelope is not None and problem.code != "forbidden":
             issue = Issue(code=problem.code, text=problem.reason)
@@ -636,7 +776,7 @@ class Inbox:
             except CannotWrite as error:
                 why = f"{problem.reason}; tell the sender by telephone, for {error}"
                 problem = Refused(why, code=problem.code)
-        answer = answers[0] if answers else None
+        answer = answers[0][1] if answers else None
         answer_type = envelope.content_type if envelope is not None and answers else None
         row = messages.add(
             tx,
@@ -652,10 +792,8 @@ class Inbox:
         if not refused:
             self._tell_of_quarantine(tx, row, problem.reason, now)
         elif sender is not None and envelope is not None:
-            for place, one in enumerate(answers):
-                if place or not prepared.incoming.awaited:  # only the first can be the direct answer
-                    giver = f"refusal/{place}" if place else "refusal"
-                    self._answers.send(tx, one, envelope, sender, row, giver, now)
+            for name, made in answers[1:] if prepared.incoming.awaited else answers:
+                self._answers.send(tx, made, envelope, sender, row, name, now)
         held = _outcome(outcome, problem, row, envelope, sender.id if sender else None)
         return replace(held, acknowledgement=answer, acknowledgement_type=answer_type)
 
@@ -667,6 +805,11 @@ class Inbox:
             text=f"held without receipt: {reason}",
             now=now,
         )
+
+
+def _one_a_party(copies: Sequence[Copy]) -> list[Copy]:
+    """The first copy of each party: an organisation gets a message once, however many of it are addressed."""
+    return list({copy.route.party.id: copy for copy in reversed(copies)}.values())[::-1]
 
 
 def _note_left_out(
@@ -752,6 +895,7 @@ def _message_row(tx: Connection, prepared: Prepared, sender: Party | None, now: 
     if prepared.reading is not None:
         envelope = prepared.reading.envelope
         values |= {
+            "likeness": prepared.likeness,
             "sender": sender.id if sender else None,
             "message_id": envelope.message_id,
             "transmission_id": envelope.transmission_id,

@@ -7,9 +7,10 @@ a problem, told so that the sender or the operator can act on it. Nothing that a
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 
-from adapter.discharge.notices import Notice
+from adapter.discharge.notices import Notice, NoticeKind
 from adapter.errors import ConfigurationError, MessageError, Quarantined, Refused
 from adapter.fhir.bundles import Subject
+from adapter.fhir.likeness import likeness
 from adapter.fhir.notices import notice_in, subject_in
 from adapter.mappings import Head, Reading
 from adapter.mappings.checking import NO_CHECKS, Checks
@@ -51,6 +52,7 @@ class Prepared:
     notice: Notice | None = None
     subject: Subject | None = None
     problem: MessageError | None = None
+    likeness: bytes | None = None  # of what it says, whoever it is addressed to; plans and receipts have none
 
 
 def understand(incoming: Incoming, zone: tzinfo, checks: Checks = NO_CHECKS) -> Prepared:
@@ -89,7 +91,15 @@ def _understood(incoming: Incoming, zone: tzinfo, checks: Checks) -> Prepared:
         notice, subject = notice_in(reading.bundle, zone=zone), subject_in(reading.bundle)
     except MessageError as unread:  # the envelope is legible, so that it can be answered
         return Prepared(incoming=incoming, reading=reading, problem=problem or unread)
-    return Prepared(incoming=incoming, reading=reading, notice=notice, subject=subject, problem=problem)
+    plan = notice.kind is NoticeKind.CARE_PLAN  # which says by itself what it is a version of
+    return Prepared(
+        incoming=incoming,
+        reading=reading,
+        notice=notice,
+        subject=subject,
+        problem=problem,
+        likeness=None if plan else likeness(reading.bundle),
+    )
 
 
 def fault_of_ours(fault: Exception) -> Quarantined:

@@ -26,6 +26,7 @@ from adapter.messaging.register import Party, Register
 from adapter.messaging.routing import Route, routes
 from adapter.store import cases as case_rows
 from adapter.store import messages
+from adapter.twins import said_as
 
 MOST_A_DAY = 200
 """Notices of one sender about one patient that are taken within 24 hours; a real stay has a few dozen."""
@@ -56,7 +57,8 @@ _DIALOGUE = frozenset(
 )
 """What the parties say to each other in messages that name no stay."""
 
-_INSTITUTIONS = ("hospital", "municipal-acute-bed", "unknown")
+ACUTE_BED = "municipal-acute-bed"
+_INSTITUTIONS = ("hospital", ACUTE_BED, "unknown")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,8 +139,24 @@ class Judge:
         found = plan and envelope.type in POLLED
         ways = routes(self.register, envelope, sender, day=day, reserved=reserved, plan=plan, found=found)
         content, notice = prepared.incoming.content, prepared.notice
+        if ways and all(way.refusal is not None for way in ways):
+            assert ways[0].refusal is not None
+            raise Refused(ways[0].refusal.text, code=ways[0].refusal.code)
+        self._no_early_notice_to_acute_beds(notice, ways)
         self._consented(tx, prepared, sender, ways, now)
         return [copy_for(tx, way, content, reading, notice, sender, self.checks) for way in ways]
+
+    def _no_early_notice_to_acute_beds(self, notice: Notice | None, ways: Sequence[Route]) -> None:
+        """Municipal acute beds send for themselves and get admission reports, but no early notices."""
+        if notice is None or notice.kind is not NoticeKind.CARE_NEEDS:
+            return
+        beds = [way.party.id for way in ways if way.party.kind == ACUTE_BED and not way.relayed]
+        if beds:
+            raise Quarantined(
+                f"care needs are addressed to {', '.join(beds)}, a municipal acute bed, which gets no early "
+                "notices; ask the sender to address the municipality's case-work service",
+                code="not-for-acute-bed",
+            )
 
     def _its_own_stay(self, notice: Notice | None, sender: Party, now: datetime) -> None:
         """What happens in a stay is told by the institution where the patient lies, and by nobody else."""
@@ -221,10 +239,11 @@ class Judge:
         return replace(
             notice,
             sender=sender.id,
-            receivers=tuple(way.party.id for way in ways),
+            receivers=tuple(dict.fromkeys(way.party.id for way in ways if way.refusal is None)),
             hospital=hospital,
-            refers_to=first_id(tx, notice.refers_to, sender) or notice.refers_to,
+            refers_to=first_id(tx, notice.refers_to, sender) or said_as(tx, sender.id, notice.refers_to),
             conversation=first_id(tx, conversation, sender) or conversation,
+            refers_to_held=_is_held(tx, notice, sender),
             sent_at=min(notice.sent_at, now),
             contact=party(notice.contact) if notice.contact is not None else None,
             plan=_of_parties(notice.plan, party) if notice.plan is not None else None,
@@ -257,6 +276,14 @@ def _only(parties: Iterable[str]) -> str | None:
     """The one party, where it is one."""
     found = set(parties)
     return found.pop() if len(found) == 1 else None
+
+
+def _is_held(tx: Connection, notice: Notice, sender: Party) -> bool:
+    """Whether what it corrects or cancels lies here without having been taken."""
+    if notice.standing is Standing.NEW or notice.refers_to is None:
+        return False
+    known = messages.known(tx, sender.id, notice.refers_to)
+    return known is not None and known["outcome"] in ("quarantined", "refused")
 
 
 def _of_parties(plan: Plan, party: Callable[[str], str]) -> Plan:

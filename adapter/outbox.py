@@ -15,12 +15,14 @@ from sqlalchemy import Connection
 from adapter.alarming import Alarms
 from adapter.cases import Cases
 from adapter.discharge.case import Evidence, Fact, Step
-from adapter.discharge.notices import NoticeKind, spoken
+from adapter.discharge.notices import Notice, NoticeKind, Standing, spoken
 from adapter.discharge.wording import said as in_words
 from adapter.errors import NotFound
 from adapter.mappings.known import named
 from adapter.messaging.acknowledgement import Acknowledgement, Status
+from adapter.messaging.awaiting import Wait
 from adapter.messaging.delivery import DeliveryState, Leased, Reply, Trigger
+from adapter.messaging.envelope import masked
 from adapter.messaging.register import EDI, Endpoint, Party, Register, Side
 from adapter.messaging.retry import GiveUp, RetryAt, Schedule, Sent, decide, delay
 from adapter.parcels import ALARM, NOTICES, NOWHERE, SUBSCRIPTION, WEBHOOK
@@ -33,6 +35,7 @@ from adapter.transport.fhir_rest import is_duplicate
 
 _SETTLED: dict[str, Any] = {
     "receipt_due_at": None,
+    "look_at": None,
     "lease_until": None,
     "trigger": Trigger.SCHEDULE.value,
     "resume_state": None,
@@ -42,6 +45,14 @@ _SETTLED: dict[str, Any] = {
 
 RESENDS = {"fhir": 2, "plo-1.5": 1, "plo-1.6": 1}
 """How often a message is sent again by itself when its receipt does not come; then only people can."""
+
+WITHOUT_A_LIMIT = ("fhir",)
+"""The dialects whose standard does not say when a missing receipt counts as a negative one."""
+
+RECEIPT_WITHIN = timedelta(minutes=30)
+"""For a delivery whose endpoint the region file no longer has."""
+
+NOT_RECEIVED = "no receipt within 96 hours: not received"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +77,7 @@ class Outbox:
     lease: timedelta
     alarms: Alarms
     subscriptions: Subscriptions
+    lead_time: timedelta = timedelta(hours=4)  # that people need before a deadline; then its notice overtakes
 
     def endpoint(self, name: str) -> Endpoint | None:
         """A configured endpoint, the alarm webhook among them."""
@@ -81,7 +93,9 @@ class Outbox:
         found = 0
         for row in deliveries.astray(tx, [e.name for e in self.register.endpoints]):
             party = self.register.party(row["party"])
-            endpoint = self._endpoint_for(party, row["kind"]) if party is not None else None
+            endpoint = self.endpoint_for(party, row["kind"]) if party is not None else None
+            if party is not None and not self.register.own_system(party) and self._reserved(tx, row):
+                continue  # the patient has reserved against passing on: not by way of its host
             if endpoint is None and row["endpoint"] is not None:
                 deliveries.change(tx, row["id"], endpoint=None, next_attempt_at=None, error=NOWHERE)
             elif endpoint is not None and endpoint.dialect == row["dialect"]:
@@ -89,7 +103,16 @@ class Outbox:
                 found += 1
         return found
 
-    def _endpoint_for(self, party: Party, kind: str) -> Endpoint | None:
+    def _reserved(self, tx: Connection, row: Row) -> bool:
+        """Whether only the addressed receiver may have the notice that a delivery carries."""
+        full = _found(deliveries.get(tx, row["id"]), row["id"])
+        case = case_rows.get(tx, full["case_id"]) if full["case_id"] is not None else None
+        known = case_rows.told(tx, case["patient"]) if case is not None else []
+        told = (fact for told_by, _, fact in known if told_by == full["message_row"])
+        return any(isinstance(fact, Notice) and fact.reserved for fact in told)
+
+    def endpoint_for(self, party: Party, kind: str) -> Endpoint | None:
+        """Where what is of that kind goes: care plans may have an endpoint of their own."""
         of_plans = kind == NoticeKind.CARE_PLAN.value
         return (self.register.plans_endpoint_of if of_plans else self.register.endpoint_of)(party)
 
@@ -272,6 +295,8 @@ class Outbox:
         row = _found(deliveries.get(tx, leased.id), leased.id)
         endpoint = self.endpoint(leased.endpoint)
         awaits = bool(row["expects_receipt"]) and row["accepted_at"] is None
+        told = messages.get(tx, row["message_row"]) if row["message_row"] is not None else None
+        waiting = self._wait(tx, row, told, now, now) if awaits and endpoint else None
         done = DeliveryState.ACKNOWLEDGED if row["accepted_at"] else DeliveryState.SENT
         ours_still = deliveries.change_leased(
             tx,
@@ -286,7 +311,8 @@ class Outbox:
             error=None,
             sent_at=row["sent_at"] or now,
             delivered_at=row["delivered_at"] or (now if delivered else None),
-            receipt_due_at=now + endpoint.receipt_within if awaits and endpoint else None,
+            receipt_due_at=waiting.missing_from if waiting else None,
+            look_at=waiting.next_look(now) if waiting else None,
         )
         if not ours_still:
             return  # the lease has passed on, or a receipt was quicker: the attempt stands in the log
@@ -294,7 +320,6 @@ class Outbox:
             self.alarms.end(tx, "given-up", f"delivery {leased.id}", now)
         self._unpark(tx, row, now)
         if delivered and row["delivered_at"] is None:
-            told = messages.get(tx, row["message_row"]) if row["message_row"] is not None else None
             self._learn(tx, row, told, {Step.DELIVERED: now}, f"delivery {leased.id}", now)
 
     def _back_to_schedule(self, tx: Connection, leased: Leased, decision: RetryAt | GiveUp) -> None:
@@ -329,9 +354,9 @@ class Outbox:
         self._learn(tx, row, told, {Step.DELIVERED: now}, source, now)
 
     def not_carried(self, tx: Connection, delivery_id: int, why: str, now: datetime) -> None:
-        """The transport took it and could not get it through: given up with an alarm, not refused.
+        """The transport took it and could not get it through: not received, and given up with an alarm.
 
-        A receipt that comes later all the same is taken.
+        A receipt that comes later all the same is taken (N-02).
         """
         deliveries.change(
             tx,
@@ -341,8 +366,11 @@ class Outbox:
             error=why,
             **_SETTLED,
         )
-        self.alarms.end(tx, "receipt-missing", f"delivery {delivery_id}", now)
+        row = _found(deliveries.get(tx, delivery_id), delivery_id)
+        told = messages.get(tx, row["message_row"]) if row["message_row"] is not None else None
+        self._end_waiting(tx, row, now)
         self._undeliverable(tx, delivery_id, why, now)
+        self._learn(tx, row, told, {Step.NOT_RECEIVED: now}, f"delivery {delivery_id}", now)
 
     def _undeliverable(
         self, tx: Connection, delivery_id: int, reason: str, now: datetime, *, alarm: bool = True
@@ -428,7 +456,7 @@ class Outbox:
             case Status.TAKEN_OVER:
                 endpoint = self.endpoint(row["endpoint"] or "")
                 due = now + endpoint.receipt_within if endpoint else None
-                deliveries.change(tx, delivery_id, receipt_due_at=due)
+                deliveries.change(tx, delivery_id, receipt_due_at=due, look_at=due)
                 self._unpark(tx, row, now)
         return Receipted(delivery=row, told=told, status=said.status, news=True)
 
@@ -467,7 +495,7 @@ class Outbox:
             error=reason,
             **_SETTLED,
         )
-        self.alarms.end(tx, "receipt-missing", f"delivery {row['id']}", now)
+        self._end_waiting(tx, row, now)
         self._undeliverable(tx, row["id"], reason, now)
         steps = {Step.REFUSED: now}
         if not row["delivered_at"]:
@@ -506,33 +534,101 @@ class Outbox:
         self.cases.learn(tx, case["patient"], facts, now)
 
     def missing_receipts(self, tx: Connection, now: datetime) -> int:
-        """Alarm for every receipt that is overdue, and send again where the dialect provides for it."""
-        overdue = deliveries.receipts_missing(tx, now)
-        for row in overdue:
-            tries = deliveries.attempts(tx, [row["id"]])
+        """Look at every receipt that is awaited too long; returns for how many something was done."""
+        return sum(self._still_missing(tx, row, now) for row in deliveries.receipts_missing(tx, now))
+
+    def _still_missing(self, tx: Connection, row: Row, now: datetime) -> bool:
+        tries = deliveries.attempts(tx, [row["id"]])
+        told_by = messages.get(tx, row["message_row"]) if row["message_row"] is not None else None
+        sent = max((t["at"] for t in tries if t["outcome"] == "sent"), default=row["sent_at"] or now)
+        wait = self._wait(tx, row, told_by, sent, now)
+        if wait.negative_from is not None and wait.negative_from <= now:
+            self._not_received(tx, row, told_by, wait.negative_from, now)
+            return True
+        told = resend = False
+        if wait.telephone_from is not None and wait.telephone_from <= now:
+            told = self._telephone(tx, row, wait, now)
+        under_way = row["trigger"] == Trigger.MISSING_RECEIPT.value  # it is being sent again
+        if wait.missing_from <= now and not under_way:
             again = sum(
                 1 for t in tries if t["trigger"] == Trigger.MISSING_RECEIPT.value and t["outcome"] == "sent"
             )
             resend = again < self._resends(row) and row["state"] == DeliveryState.SENT.value
-            what_now = "sent again" if resend else "telephone the receiver, then resend or give up"
-            self.alarms.start(
-                tx,
-                kind="receipt-missing",
-                subject=f"delivery {row['id']}",
-                text=f"{self.register.name(row['party'])} has given no receipt for {spoken(row['kind'])}; "
-                f"{what_now}",
-                now=now,
-                case_id=row["case_id"],
-            )
-            values: dict[str, Any] = {"receipt_due_at": None}
-            if resend:
-                values |= {
-                    "state": DeliveryState.WAITING.value,
-                    "trigger": Trigger.MISSING_RECEIPT.value,
-                    "next_attempt_at": now,
-                }
-            deliveries.change(tx, row["id"], **values)
-        return len(overdue)
+            told = self._missing(tx, row, now, resend=resend) or told
+        values: dict[str, Any] = {"look_at": wait.next_look(now)}
+        if wait.missing_from <= now:
+            values["receipt_due_at"] = None
+        if resend:
+            values |= {
+                "state": DeliveryState.WAITING.value,
+                "trigger": Trigger.MISSING_RECEIPT.value,
+                "next_attempt_at": now,
+            }
+        deliveries.change(tx, row["id"], **values)
+        return told or resend
+
+    def _wait(self, tx: Connection, row: Row, told: Row | None, last_sent: datetime, now: datetime) -> Wait:
+        """What the law, the standard and the endpoint say of the waiting for this receipt."""
+        endpoint = self.endpoint(row["endpoint"] or "")
+        made = row["created_at"] if told is None or row["original"] is not None else told["sent_at"]
+        counts = row["kind"] in NOTICES and row["case_id"] is not None and told is not None
+        due_at = None
+        if counts and told is not None and told["standing"] != Standing.CANCELLATION:
+            due_at = self.cases.due_for(tx, row["case_id"], row["kind"], (told["sender"], row["party"]))
+        return Wait(
+            first_sent=row["sent_at"] or now,
+            last_sent=last_sent,
+            within=endpoint.receipt_within if endpoint is not None else RECEIPT_WITHIN,
+            issued=made if row["dialect"] not in WITHOUT_A_LIMIT else None,
+            due_at=due_at,
+            lead_time=self.lead_time,
+        )
+
+    def _missing(self, tx: Connection, row: Row, now: datetime, *, resend: bool) -> bool:
+        what_now = "sent again" if resend else "telephone the receiver, then resend or give up"
+        text = f"{self._about(row)}; {what_now}"
+        return self._tell(tx, row, "receipt-missing", text, now)
+
+    def _telephone(self, tx: Connection, row: Row, wait: Wait, now: datetime) -> bool:
+        """The law does not wait as long as the standard: a person asks, while there is time."""
+        assert wait.due_at is not None
+        zone = self.cases.agreement.zone
+        due = f"{wait.due_at.astimezone(zone):%Y-%m-%d %H:%M} ({zone.key})"
+        receiver = self.register.name(row["party"])
+        what = f"it must be there by {due}, and half of the time is gone"
+        how = (
+            f"telephone {receiver} about {spoken(row['kind'])} (delivery {row['id']}), and record the answer"
+        )
+        return self._tell(tx, row, "receipt-urgent", f"{self._about(row)}; {what}: {how}", now)
+
+    def _not_received(self, tx: Connection, row: Row, told: Row | None, at: datetime, now: datetime) -> None:
+        """None within the standard's time counts as a refusal; one that comes later still counts (N-02)."""
+        deliveries.change(
+            tx,
+            row["id"],
+            state=DeliveryState.GIVEN_UP.value,
+            next_attempt_at=None,
+            error=NOT_RECEIVED,
+            **_SETTLED,
+        )
+        self._end_waiting(tx, row, now)
+        deliveries.park_behind(tx, row["message_id"], row["party"], row["id"])
+        self._tell(tx, row, "not-received", f"{self._about(row)}: {NOT_RECEIVED}", now)
+        self._learn(tx, row, told, {Step.NOT_RECEIVED: at}, f"delivery {row['id']}", now)
+
+    def _about(self, row: Row) -> str:
+        return f"{self.register.name(row['party'])} has given no receipt for {spoken(row['kind'])}"
+
+    def _tell(self, tx: Connection, row: Row, kind: str, text: str, now: datetime) -> bool:
+        """An alarm about a delivery; False where it was on already."""
+        subject = f"delivery {row['id']}"
+        new = not self.alarms.on(tx, kind, subject)
+        self.alarms.start(tx, kind=kind, subject=subject, text=text, now=now, case_id=row["case_id"])
+        return new
+
+    def _end_waiting(self, tx: Connection, row: Row, now: datetime) -> None:
+        for kind in ("receipt-missing", "receipt-urgent", "not-received"):
+            self.alarms.end(tx, kind, f"delivery {row['id']}", now)
 
     def _resends(self, row: Row) -> int:
         """How often it is sent again by itself. A message server does that; we would only double it."""
@@ -637,4 +733,5 @@ def _is_refused(row: Row) -> bool:
 
 
 def _words(said: Acknowledgement) -> str:
-    return "; ".join(f"{issue.code} {issue.text}".strip() for issue in said.issues)
+    """The reasons of a receipt, the giver's own text too (N-10), without what may be a person's number."""
+    return masked("; ".join(f"{issue.code} {issue.text}".strip() for issue in said.issues))

@@ -52,8 +52,9 @@ def pass_on(
     row: int,
     now: datetime,
 ) -> None:
-    """Enqueue the bytes as they came; `kept` is their hash in the store."""
-    for way in ways:
+    """Enqueue the bytes as they came, once for each party; `kept` is their hash in the store."""
+    first = {way.party.id: way for way in reversed(ways)}
+    for way in reversed(first.values()):
         enqueue(
             tx,
             Parcel(

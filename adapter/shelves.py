@@ -482,10 +482,10 @@ class Shelves:
         sender = Audience(party=told.notice.sender, role=self._role(address_of(sending)))
         receivers = receivers_in(told.bundle)
         found = [sender]
-        for number, party in enumerate(told.notice.receivers):
-            each_known = len(receivers) == len(told.notice.receivers)
-            role = self._role(receivers[number]) if each_known else ""
-            found.append(Audience(party=party, role=role))
+        resolved = [(self.register.resolve(address, told.day), address) for address in receivers]
+        for party in told.notice.receivers:
+            roles = [self._role(address) for known, address in resolved if known and known.id == party]
+            found += [Audience(party=party, role=role) for role in roles or [""]]
         if told.notice.kind in PLANS:
             known = {one.party for one in found}
             found += [Audience(party=p) for p in self.members(told.bundle, told.day) if p not in known]

@@ -61,7 +61,8 @@ def test_people_read_what_they_have_said(shell: Shell) -> None:
         0,
         f"message {number} (case 1): not-known",
     )
-    assert "classified as not-known, by hand" in shell("case", 1, "--json").out.decode()
+    told = shell("case", 1, "--json").json["notices"]
+    assert [n["answer"] for n in told if n["kind"] == "answer"] == ["unclassified", "not-known"]
 
 
 def test_what_cannot_be_is_said(shell: Shell) -> None:

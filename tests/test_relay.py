@@ -103,7 +103,7 @@ def test_to_theirs_in_our_party_s_name_and_the_wait_for_their_receipt(store_url:
     play.close()
 
 
-UNREAD = b"HELSEOPPL_SOKNAD"
+UNREAD = b"HENVISNING"
 
 
 def unread(play: Stage, **more) -> bytes:

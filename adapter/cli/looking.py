@@ -102,6 +102,8 @@ def case(case_id: Id, as_json: Json = False) -> None:
         put(f"{what} after the discharge of case {document['readmission_of']}")
     for later in document["readmissions"]:
         put(f"followed by case {later['case']}: {_READMISSION[later['readmission']]}")
+    if document["reserved"]:
+        put("The patient has reserved against passing this on: only the addressed receiver may have it.")
     if document["placements"]:
         table("Placed on", ("name", "at"), document["placements"], zone)
     _planning(document["planning"], zone)

@@ -19,6 +19,7 @@ from adapter.config.partners import PartnerEntry, problems
 from adapter.config.values import Frozen, Seconds, Wait, is_address, is_safe_address
 from adapter.config.wording import explained, place
 from adapter.discharge.agreement import Accord, agreement, country
+from adapter.discharge.notices import NoticeKind
 from adapter.discharge.pathways import NOTHING, TABLES, Own, read_own
 from adapter.discharge.rulefile import Table, unprintable
 from adapter.errors import ConfigurationError
@@ -33,6 +34,7 @@ from adapter.messaging.register import (
     Register,
     Service,
     Side,
+    UnknownService,
 )
 
 IDENTIFIER_SYSTEMS = {
@@ -95,6 +97,8 @@ class _PartyEntry(_Identified):
     valid_to: date | None = None
     successor: str | None = None
     hosted_by: str | None = None
+    unknown_service: str | None = None  # none is the region's
+    addressing: dict[str, str | tuple[str, ...]] = Field(default_factory=dict)
     service: tuple[_ServiceEntry, ...] = ()
 
 
@@ -134,6 +138,7 @@ class _AccordEntry(Frozen):
 class _RegionFile(Frozen):
     name: str
     agreement: str = "norway"
+    unknown_service: str = UnknownService.ACCEPT.value
     accord: tuple[_AccordEntry, ...] = ()
     follow_up: tuple[dict[str, Any], ...] = ()
     pathway: tuple[dict[str, Any], ...] = ()
@@ -146,6 +151,7 @@ class _RegionFile(Frozen):
 KINDS = ("hospital", "municipal-acute-bed", "municipality", "open-care", "gp")
 SIDES = ("ours", "theirs")
 RECEIPTS = ("stored", "delivered")
+UNKNOWN_SERVICES = tuple(choice.value for choice in UnknownService)
 TRANSPORTS = ("fhir", PLANS, "directory", EDI)
 DIALECTS = ("fhir", "plo-1.5", "plo-1.6")
 
@@ -261,6 +267,8 @@ def _register(file: _RegionFile, path: Path) -> Register:
                 valid_to=p.valid_to,
                 successor=p.successor,
                 hosted_by=p.hosted_by,
+                unknown_service=UnknownService(p.unknown_service or file.unknown_service),
+                addressing=tuple((kind, _roles(said)) for kind, said in p.addressing.items()),
             )
             for p in file.party
         ),
@@ -277,6 +285,24 @@ def _register(file: _RegionFile, path: Path) -> Register:
     )
 
 
+def _roles(said: str | tuple[str, ...]) -> tuple[str, ...]:
+    """The roles that may get a kind of notice, the first by default."""
+    return (said,) if isinstance(said, str) else said
+
+
+def _of_addressing(p: _PartyEntry) -> Iterable[str]:
+    """Kinds of notice, and the roles of the party's own services."""
+    known = {service.role for service in p.service}
+    for kind, said in p.addressing.items():
+        if kind not in set(NoticeKind):
+            yield f"addressing: {kind!r} is no kind of notice"
+        if not _roles(said):
+            yield f"addressing: {kind} names no role; name one, or leave it out"
+        for role in _roles(said):
+            if role not in known:
+                yield f"addressing: {kind} = {role!r} is not the role of any of its services"
+
+
 def _partner(entry: PartnerEntry, path: Path) -> Partner:
     try:
         return entry.partner(path.parent)
@@ -288,6 +314,7 @@ def _inconsistencies(file: _RegionFile) -> list[str]:
     """What the shape alone cannot tell: names that lead nowhere, and identifiers that two parties share."""
     roles = {p.id: frozenset(service.role for service in p.service) for p in file.party}
     found = [
+        *_unknown_words(("unknown_service", file.unknown_service, UNKNOWN_SERVICES)),
         *(f"[[party]] id = {p.id!r}: {problem}" for p in file.party for problem in _of_party(p, file)),
         *(f"[[endpoint]] name = {e.name!r}: {problem}" for e in file.endpoint for problem in _of_endpoint(e)),
         *(
@@ -307,8 +334,12 @@ def _inconsistencies(file: _RegionFile) -> list[str]:
 
 def _of_party(p: _PartyEntry, file: _RegionFile) -> Iterable[str]:
     yield from _unknown_words(
-        ("kind", p.kind, KINDS), ("side", p.side, SIDES), ("receipt", p.receipt or RECEIPTS[0], RECEIPTS)
+        ("kind", p.kind, KINDS),
+        ("side", p.side, SIDES),
+        ("receipt", p.receipt or RECEIPTS[0], RECEIPTS),
+        ("unknown_service", p.unknown_service or UNKNOWN_SERVICES[0], UNKNOWN_SERVICES),
     )
+    yield from _of_addressing(p)
     parties = {one.id for one in file.party}
     endpoints = {one.name for one in file.endpoint}
     for key, value, known in (

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, tzinfo
 from enum import StrEnum
 
+from adapter.discharge.conversation import Root, key, roots
 from adapter.discharge.notices import Decliner, Moment, Notice, NoticeKind, Standing, instant, local_date
 from adapter.discharge.sentences import Sentence
 
@@ -20,6 +21,7 @@ class Step(StrEnum):
     DELIVERED = "delivered"
     ACCEPTED = "accepted"
     REFUSED = "refused"
+    NOT_RECEIVED = "not-received"  # no receipt within the standard's time, which counts as a refusal (N-02)
     SEEN = "seen"
 
     __hash__ = str.__hash__  # the enum's own is not C, and these are looked up for every message
@@ -272,44 +274,11 @@ def _entries(facts: Iterable[Fact], zone: tzinfo) -> list[Entry]:
 
 def _threads(entries: list[Entry]) -> list[_Thread]:
     """Tie corrections and cancellations to what they correct or cancel; either may have arrived first."""
-    by_id = {(e.notice.sender, e.notice.message_id): e for e in entries}
-    root: dict[tuple[str, str], tuple[str, str]] = {}
+    found = roots(e.notice for e in entries)
+    grouped: dict[Root, list[Entry]] = {}
     for e in entries:
-        root[(e.notice.sender, e.notice.message_id)] = _root(e, entries, by_id)
-    grouped: dict[tuple[str, str], list[Entry]] = {}
-    for e in entries:
-        grouped.setdefault(root[(e.notice.sender, e.notice.message_id)], []).append(e)
+        grouped.setdefault(found[key(e.notice)], []).append(e)
     return [_thread(members) for members in grouped.values()]
-
-
-def _root(entry: Entry, entries: list[Entry], by_id: dict[tuple[str, str], Entry]) -> tuple[str, str]:
-    """The id of the first notice of the thread that `entry` belongs to, whether or not it has come."""
-    sender = entry.notice.sender
-    current, visited = entry, set[str]()
-    while current.notice.standing is not Standing.NEW:
-        if current.notice.message_id in visited:
-            return sender, min(visited)  # a broken sender: corrections that refer to each other in a circle
-        visited.add(current.notice.message_id)
-        target = current.notice.refers_to
-        earlier = by_id.get((sender, target)) if target else _latest_before(current, entries)
-        if earlier is None:
-            return sender, target or current.notice.message_id
-        current = earlier
-    return sender, current.notice.message_id
-
-
-def _latest_before(entry: Entry, entries: list[Entry]) -> Entry | None:
-    """What a correction without a reference must mean: the same sender's last new notice of that kind."""
-    notice = entry.notice
-    candidates = [
-        e
-        for e in entries
-        if e.notice.sender == notice.sender
-        and e.notice.kind is notice.kind
-        and e.notice.standing is Standing.NEW
-        and (e.notice.sent_at, e.notice.message_id) < (notice.sent_at, notice.message_id)
-    ]
-    return max(candidates, key=lambda e: (e.notice.sent_at, e.notice.message_id), default=None)
 
 
 def _thread(members: list[Entry]) -> _Thread:
@@ -421,6 +390,7 @@ def _case(hospital: str | None, chain: list[_Stay], zone: tzinfo) -> Case:
 def _told(
     hospital: str | None, entries: tuple[Entry, ...], admitted_at: datetime | None, zone: tzinfo
 ) -> Case:
+    entries = _latest_needs(entries)
     state = CaseState.ADMITTED
     ready_at: datetime | None = None
     ended: datetime | None = None
@@ -456,6 +426,27 @@ def _told(
         entries=entries,
         zone=zone,
     )
+
+
+def _latest_needs(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    """The last care needs that a sender has told replace what it told the same receivers before (N-12).
+
+    With or without a reference, and by the time of the event: what comes late is replaced already.
+    """
+    told = [e for e in entries if e.notice.kind is NoticeKind.CARE_NEEDS and (e.counts or e.replaced_by)]
+    if len(told) < 2:
+        return entries
+    standing = [e for e in reversed(told) if e.counts]
+    by: dict[tuple[str, str], str] = {}
+    for e in told:
+        last = next((one for one in standing if _covers(one.notice, e.notice)), None)
+        if last is not None and key(last.notice) != key(e.notice):
+            by[key(e.notice)] = last.notice.message_id
+    return tuple(_marked(e, replaced_by=by[key(e.notice)]) if key(e.notice) in by else e for e in entries)
+
+
+def _covers(later: Notice, earlier: Notice) -> bool:
+    return later.sender == earlier.sender and set(earlier.receivers) <= set(later.receivers)
 
 
 def _alive(entries: Iterable[Entry]) -> bool:

@@ -52,6 +52,7 @@ class Address:
     identifiers: tuple[tuple[str, str], ...]
     name: str | None = None
     copy: bool = False  # a copy receiver (RoleReceiver COP)
+    persons: int = field(default=0, compare=False)  # how many of the first identifiers are a person's
 
     @property
     def token(self) -> str:

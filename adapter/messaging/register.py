@@ -40,6 +40,13 @@ class ReceiptWhen(StrEnum):
     DELIVERED = "delivered"  # when its own system behind us has taken it
 
 
+class UnknownService(StrEnum):
+    """What becomes of a message to a service of ours that the register does not know (N-05, E21)."""
+
+    ACCEPT = "accept"  # it is the organisation's, with a warning to correct the register
+    REFUSE = "refuse"  # a negative receipt, E21
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Service:
     """An addressable unit of a party (HER-id level 2)."""
@@ -66,6 +73,8 @@ class Party:
     valid_to: date | None = None  # the last day on which it is valid
     successor: str | None = None
     hosted_by: str | None = None  # the host municipality that receives on its behalf
+    addressing: tuple[tuple[str, tuple[str, ...]], ...] = ()  # by kind of notice, not as the table
+    unknown_service: UnknownService = UnknownService.ACCEPT
 
     def valid_on(self, day: date) -> bool:
         """Whether the party exists on `day`."""
@@ -218,6 +227,11 @@ class Register:
             host = self.party(party.hosted_by)
             return self.endpoint(host.endpoint) if host else None
         return self.endpoint(party.endpoint)
+
+    def own_system(self, party: Party, *, plan: bool = False) -> bool:
+        """Whether the party's messages do not go by way of its host."""
+        own = party.endpoint or (party.plans_endpoint if plan else None)
+        return own is not None or party.hosted_by is None
 
     def plans_endpoint_of(self, party: Party) -> Endpoint | None:
         """Where the party's care plans go: the server that it, or its host, has for them, else as all."""

@@ -3,12 +3,18 @@
 Pure: the register decides, nothing in the message can name a place that is not configured.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 
 from adapter.errors import Quarantined
+from adapter.messaging.acknowledgement import Issue
+from adapter.messaging.addressing import unknown_service
 from adapter.messaging.envelope import Envelope
-from adapter.messaging.register import Endpoint, Party, ReceiptWhen, Register, Side
+from adapter.messaging.register import Endpoint, Party, ReceiptWhen, Register, Side, UnknownService
+
+RESERVED = "reserved"
+"""Why a copy receiver does not get a message; no code of list 8221, so that its receipt says X99."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,11 +25,13 @@ class Route:
     party: Party
     endpoint: Endpoint | None
     relayed: bool  # between two of theirs: bytes unaltered, and no receipt of ours
+    refusal: Issue | None = None  # why this receiver of ours does not get it, though others may
 
     @property
     def receipted_on_storing(self) -> bool:
         """Whether our storing it is the receiver's own system taking it (its board is its system)."""
-        return self.party.side is Side.OURS and self.party.receipt is ReceiptWhen.STORED
+        stored = self.party.side is Side.OURS and self.party.receipt is ReceiptWhen.STORED
+        return stored and self.refusal is None
 
 
 def routes(
@@ -41,6 +49,7 @@ def routes(
     `reserved` is the patient's reservation against passing on: then only the addressed receiver may have it.
     `plan` says that it is a care plan, which may have an endpoint of its own. `found` says that its sender
     addressed nobody: the receivers are those who stand in it, and only known ones are meant, each once.
+    What a party of theirs sends to one of ours and to strangers goes to ours alone.
     Raises Quarantined where our own data must be corrected first.
     """
     if not envelope.receivers:
@@ -48,9 +57,44 @@ def routes(
     indices: list[int] = list(range(len(envelope.receivers)))
     if found:
         indices = _known(register, envelope, sender, day)
-    return tuple(
+    elif sender.side is Side.THEIRS:
+        indices = _ours_among_strangers(register, envelope, day) or indices
+    made = [
         _route(register, envelope, sender, index, day=day, reserved=reserved, plan=plan) for index in indices
-    )
+    ]
+    return tuple(_judged(envelope, route, made, reserved=reserved) for route in made)
+
+
+def _judged(envelope: Envelope, route: Route, made: Sequence[Route], *, reserved: bool) -> Route:
+    """The way with the reason why this receiver does not get the message; what is relayed is not judged."""
+    if route.relayed or route.party.side is Side.THEIRS:
+        return _without_copies(envelope, route, made) if reserved and not route.relayed else route
+    address = envelope.receivers[route.index]
+    stranger = unknown_service(route.party, address)
+    if stranger is not None and route.party.unknown_service is UnknownService.REFUSE:
+        text = f"{route.party.id} has no service {stranger}; correct the address and send it anew"
+        return replace(route, refusal=Issue(code="E21", text=text))
+    return _without_copies(envelope, route, made) if reserved else route
+
+
+def _without_copies(envelope: Envelope, route: Route, made: Sequence[Route]) -> Route:
+    """A reserved message is for the addressed receiver alone; another service of it is no other party."""
+    meant = {r.party.id for r in made if not envelope.receivers[r.index].copy}
+    if not envelope.receivers[route.index].copy or route.party.id in meant:
+        return route
+    text = "the patient has reserved against passing on: only the addressed receiver may have it, no copies"
+    return replace(route, refusal=Issue(code=RESERVED, text=text))
+
+
+def _ours_among_strangers(register: Register, envelope: Envelope, day: date) -> list[int]:
+    """The places of all whom the register knows, where one of them is ours and others are strangers.
+
+    The sender's own system sends strangers their copy, and they give their own receipt (N-01, N-07).
+    """
+    known = {i: register.resolve(address, day) for i, address in enumerate(envelope.receivers)}
+    there = [index for index, party in known.items() if party is not None]
+    ours = any(party.side is Side.OURS for party in known.values() if party is not None)
+    return there if ours and len(there) < len(known) else []
 
 
 def _known(register: Register, envelope: Envelope, sender: Party, day: date) -> list[int]:
@@ -95,8 +139,7 @@ def _route(
             "that are not ours; correct the endpoint's dialect, then release",
             code="relay",
         )
-    own = party.endpoint or (party.plans_endpoint if plan else None)
-    if reserved and own is None and party.hosted_by is not None:
+    if reserved and not register.own_system(party, plan=plan):
         raise Quarantined(
             f"the patient has reserved against passing on, and {party.id} is served by its host "
             f"{party.hosted_by}; give {party.id} an endpoint of its own, then release, or telephone",

@@ -270,15 +270,13 @@ class SimulatedRegion:
         municipality = self._tales.choice(self.municipalities)
         if self.hosted and self._tales.random() < _TO_A_SHARED_SERVICE:
             municipality = self._tales.choice(self.hosted)
-        endpoint = self._register.endpoint_of(municipality)
-        narrow = endpoint is not None and endpoint.dialect.startswith("plo")
         story = tell(
             self._tales,
             cast=Cast(
                 hospital=self.systems[self.hospital.id].identity.address,
                 municipality=address(municipality),
                 party=municipality.id,
-                kinds=LOGISTICS if narrow else None,
+                kinds=self._told(municipality),
                 pathway=self._pathway,
             ),
             subject=self._people.one(municipality.id),
@@ -287,6 +285,15 @@ class SimulatedRegion:
         )
         self.stories.append(story)
         return story
+
+    def _told(self, party: Party) -> tuple[NoticeKind, ...] | None:
+        """What a receiver can be told: its dialect may have no more, and acute beds get no early notices."""
+        endpoint = self._register.endpoint_of(party)
+        if endpoint is not None and endpoint.dialect.startswith("plo"):
+            return LOGISTICS
+        if party.kind == "municipal-acute-bed":
+            return tuple(kind for kind in NoticeKind if kind is not NoticeKind.CARE_NEEDS)
+        return None
 
     async def _tell(self, story: Story, step: Step) -> None:
         cast = story.cast

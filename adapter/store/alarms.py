@@ -11,8 +11,9 @@ from adapter.store.tables import alarm
 _open = select(alarm.c.id).where(
     alarm.c.kind == bindparam("of_kind"), alarm.c.subject == bindparam("about"), alarm.c.until.is_(None)
 )
+_OF_A_DELIVERY = ("receipt-missing", "receipt-urgent", "not-received", "given-up", "refused")
 _about = select(alarm.c.kind).where(
-    or_(alarm.c.kind == "receipt-missing", alarm.c.kind == "given-up", alarm.c.kind == "refused"),
+    or_(*(alarm.c.kind == kind for kind in _OF_A_DELIVERY)),
     alarm.c.subject == bindparam("about"),
     alarm.c.until.is_(None),
 )

@@ -140,6 +140,7 @@ _handed_over = (
         next_attempt_at=None,
         lease_until=None,
         receipt_due_at=None,
+        look_at=None,
         resume_state=None,
         resume_at=None,
         error=None,
@@ -353,11 +354,11 @@ def astray(tx: Connection, endpoints: Collection[str]) -> list[Row]:
 
 
 def receipts_missing(tx: Connection, now: datetime, limit: int = 200) -> list[Row]:
-    """Sent, and no receipt within the time that the endpoint is given."""
+    """Sent, and no receipt until the clock had to look for it."""
     query = (
         select(delivery)
-        .where(delivery.c.receipt_due_at.is_not(None), delivery.c.receipt_due_at <= now)
-        .order_by(delivery.c.receipt_due_at)
+        .where(delivery.c.look_at.is_not(None), delivery.c.look_at <= now)
+        .order_by(delivery.c.look_at)
         .limit(limit)
     )
     return found(tx, query)

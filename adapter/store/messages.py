@@ -26,12 +26,23 @@ LARGEST_SIZE = 2**63 - 1
 
 _known = select(
     message.c.id, message.c.outcome, message.c.reason, message.c.case_id, message.c.payload,
-    message.c.content_type,
+    message.c.content_type, message.c.same_as, message.c.message_id,
     message.c.acknowledgement, message.c.acknowledgement_type,
 ).where(message.c.sender == bindparam("sender"), message.c.message_id == bindparam("message_id"))  # fmt: skip
 _transmission = select(message.c.message_id).where(
     message.c.transmission_id == bindparam("transmission_id"), message.c.sender == bindparam("sender")
 )
+_alike = (
+    select(message)
+    .where(
+        message.c.likeness == bindparam("likeness"),
+        message.c.sender == bindparam("sender"),
+        message.c.same_as.is_(None),
+        text("outcome IN ('accepted', 'released')"),
+    )
+    .order_by(message.c.id)
+)
+_twins = select(message).where(message.c.same_as == bindparam("first")).order_by(message.c.id)
 _content = select(payload.c.content).where(payload.c.hash == bindparam("digest"))
 _one = select(message).where(message.c.id == bindparam("row"))
 
@@ -72,6 +83,16 @@ def transmission(tx: Connection, sender: str, transmission_id: str) -> str | Non
     """The message id under which that transmission (Bundle.id) of that sender has come before."""
     told: str | None = statements.value(tx, _transmission, sender=sender, transmission_id=transmission_id)
     return told
+
+
+def alike(tx: Connection, sender: str, likeness: bytes) -> list[Row]:
+    """What that sender has told under other ids in the same words, and we have taken; the first ones only."""
+    return statements.rows(tx, _alike, sender=sender, likeness=likeness)
+
+
+def twins(tx: Connection, first: int) -> list[Row]:
+    """The messages that said the same as that one to another receiver."""
+    return statements.rows(tx, _twins, first=first)
 
 
 def held_unread(tx: Connection, content: bytes) -> int | None:

@@ -62,6 +62,7 @@ def case(tx: Connection, row: Row, roles: Mapping[str, str] | None = None) -> Do
             {"case": one["id"], "readmission": one["readmission"], "admitted_at": when(one["admitted_at"])}
             for one in case_rows.readmissions_of(tx, row["id"])
         ],
+        "reserved": any(isinstance(fact, Notice) and fact.reserved for fact in facts),
         "notices": _notices(tx, row, facts),
         "deadlines": [deadline(d) for d in case_rows.deadlines(tx, row["id"])],
         "deliveries": deliveries(tx, delivery_rows.listed(tx, case_ids=[row["id"]])),
@@ -88,6 +89,11 @@ def _notices(tx: Connection, row: Row, facts: Sequence[Fact]) -> list[Document]:
                 {"step": fact.step.value, "party": fact.party, "at": when(fact.at), "source": fact.source}
             )
     rows = {m["message_id"]: m["id"] for m in message_rows.of_case(tx, row["id"])}
+    stands = {
+        (e.notice.sender, e.notice.message_id): e
+        for known_case in fold(facts, UTC)
+        for e in known_case.entries
+    }
     return [
         {
             "kind": fact.kind.value,
@@ -97,6 +103,8 @@ def _notices(tx: Connection, row: Row, facts: Sequence[Fact]) -> list[Document]:
             "receivers": list(fact.receivers),
             "standing": fact.standing.value,
             "refers_to": fact.refers_to,
+            "cancelled": stands[fact.sender, fact.message_id].void,
+            "replaced_by": stands[fact.sender, fact.message_id].replaced_by,
             "message_id": fact.message_id,
             "message": rows.get(fact.message_id),
             "ready": when(fact.ready),
@@ -269,5 +277,6 @@ def message_of(tx: Connection, row_id: int) -> Document | None:
     return held(row) | {
         "case": row["case_id"],
         "duplicates": row["duplicates"],
+        "same_as": row["same_as"],
         "sent_at": when(row["sent_at"]),
     }

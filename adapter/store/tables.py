@@ -133,6 +133,8 @@ message = Table(
     Column("acknowledgement", LargeBinary(32)),  # payload hash of what we answered
     Column("acknowledgement_type", Text),
     Column("duplicates", Integer, nullable=False, server_default="0"),
+    Column("likeness", LargeBinary(32)),  # digest of what it says, whoever it is addressed to
+    Column("same_as", _Id),  # the message of another id that said the same to another receiver
     Column("shelved", Integer, nullable=False, server_default="0"),  # 1: its resources can be read at /fhir
     Column("shelved_as", Text),  # JSON: names by place, where not a part's own
     Index(
@@ -149,6 +151,18 @@ message = Table(
         postgresql_where=text("acknowledgement IS NOT NULL"),
     ),
     Index("message_identity", "sender", "message_id", unique=True),
+    Index(
+        "message_likeness",
+        "likeness",
+        sqlite_where=text("likeness IS NOT NULL"),
+        postgresql_where=text("likeness IS NOT NULL"),
+    ),
+    Index(
+        "message_same_as",
+        "same_as",
+        sqlite_where=text("same_as IS NOT NULL"),
+        postgresql_where=text("same_as IS NOT NULL"),
+    ),
     Index(
         "message_transmission",
         "transmission_id",
@@ -270,7 +284,8 @@ delivery = Table(
     Column("sent_at", Instant),
     Column("delivered_at", Instant),
     Column("accepted_at", Instant),
-    Column("receipt_due_at", Instant),
+    Column("receipt_due_at", Instant),  # until when it is only awaited; NULL when it is missing
+    Column("look_at", Instant),  # when the clock must look again for the receipt; NULL when it never need
     Column("error", Text),
     Column("original", _Id),  # the delivery that this one was reissued for
     Index(
@@ -298,6 +313,12 @@ delivery = Table(
         "receipt_due_at",
         sqlite_where=text("receipt_due_at IS NOT NULL"),
         postgresql_where=text("receipt_due_at IS NOT NULL"),
+    ),
+    Index(
+        "delivery_look",
+        "look_at",
+        sqlite_where=text("look_at IS NOT NULL"),
+        postgresql_where=text("look_at IS NOT NULL"),
     ),
     Index("delivery_message_id", "message_id"),
     Index(

@@ -39,7 +39,7 @@ class Event:
 
 def timeline(case: Document, notes: Sequence[Row], say: Wording) -> list[Event]:
     """Everything of the case, oldest first."""
-    events = [_notice(n, case["notices"], say) for n in case["notices"]]
+    events = [_notice(n, say) for n in case["notices"]]
     events += [_deadline(d, say) for d in case["deadlines"]]
     events += [_delivery(d, say) for d in case["deliveries"]]
     events += [_note(n, say) for n in notes]
@@ -47,7 +47,7 @@ def timeline(case: Document, notes: Sequence[Row], say: Wording) -> list[Event]:
     return sorted(events, key=lambda event: event.at)
 
 
-def _notice(notice: Document, others: Sequence[Document], say: Wording) -> Event:
+def _notice(notice: Document, say: Wording) -> Event:
     lines = [f"From {say.party(notice['sender'])} to {_parties(notice['receivers'], say)}."]
     if notice["ready"] is not None:
         lines.append(f"Ready from {say.local(notice['ready'])}{', an estimate' * notice['estimate']}.")
@@ -70,7 +70,7 @@ def _notice(notice: Document, others: Sequence[Document], say: Wording) -> Event
         told=notice["occurred"],
         what="notice",
         title=say.kind(notice["kind"]),
-        mark=mark or _overruled(notice, others),
+        mark=mark or _overruled(notice),
         lines=tuple(lines),
         evidence=_evidence(notice, say),
         href=f"/messages/{notice['message']}" if notice["message"] is not None else None,
@@ -106,15 +106,11 @@ def _evidence(notice: Document, say: Wording) -> tuple[Document, ...]:
     )
 
 
-def _overruled(notice: Document, others: Sequence[Document]) -> Mark | None:
-    """What a later notice has done to this one."""
-    for other in others:
-        if other["refers_to"] == notice["message_id"] and other["sender"] == notice["sender"]:
-            if other["standing"] == "cancellation":
-                return Mark(words="Cancelled later", level="warn")
-            if other["standing"] == "correction":
-                return Mark(words="Corrected later", level="warn")
-    return None
+def _overruled(notice: Document) -> Mark | None:
+    """What a later notice has done to this one, whether or not it named it."""
+    if notice["cancelled"]:
+        return Mark(words="Cancelled later", level="warn")
+    return Mark(words="Corrected later", level="warn") if notice["replaced_by"] is not None else None
 
 
 def _from(notice: Document, say: Wording) -> str:

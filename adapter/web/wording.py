@@ -119,6 +119,7 @@ STEPS = {
     "delivered": Mark(words="Delivered to", level="plain"),
     "accepted": Mark(words="Accepted by", level="good"),
     "refused": Mark(words="Refused by", level="bad"),
+    "not-received": Mark(words="Not received by", level="bad"),
     "seen": Mark(words="Seen by", level="good"),
 }
 STORED = Mark(words="Stored here for", level="plain")
@@ -348,6 +349,9 @@ TO_DO = {
     "refused": "The receiver will not have it. Read its reason, correct, and reissue it.",
     "given-up": "Tell the receiver by telephone, set right what is wrong, then resend it.",
     "receipt-missing": "Telephone the receiver; then resend it or give it up.",
+    "receipt-urgent": "Telephone the receiver now, while there is time; record its answer.",
+    "not-received": "It counts as not received. Telephone the receiver, then reissue it.",
+    "unknown-service": "Add the service to the region file, or tell the sender the right address.",
     "contradicting-receipt": "Ask the receiver which of the two holds; the first stands here.",
     "receipt-not-passed-back": "Tell the sender by telephone what the receiver has said, and record it here.",
     "deadline-near": "Do what is due, or tell who must.",
@@ -356,6 +360,7 @@ TO_DO = {
     "plan-conflict": "Compare the two versions, agree by telephone, then keep one: plan-conflicts keep.",
     "mailbox": "Look at the mailbox's address and credentials; nothing is lost, it is read again.",
     "subscription": "Tell the subscriber; it asks to be told again, and for the events that it missed.",
+    "identity-number": "Telephone the sender: whom is it about? A new message replaces one that was wrong.",
     "not-synthetic": "Feed only synthetic patients for evaluation; delete this store when you are done.",
 }
 """By kind of alarm: what a person does about it."""

@@ -255,7 +255,7 @@ def histories(draw: st.DrawFn) -> list[Notice]:
     for number in range(count):
         standing = draw(st.sampled_from([Standing.NEW] * 4 + [Standing.CORRECTION, Standing.CANCELLATION]))
         refers = (
-            draw(st.sampled_from([f"m{n:02}" for n in range(count)]))
+            draw(st.sampled_from([*(f"m{n:02}" for n in range(count)), "lost"]))
             if standing is not Standing.NEW
             else None
         )
@@ -274,6 +274,8 @@ def histories(draw: st.DrawFn) -> list[Notice]:
                 admitted=draw(st.sampled_from([None, None, MONDAY, date(2014, 3, 4)])),
                 hospital=draw(st.sampled_from(["laerdal-sjukehus"] * 4 + ["forde", None])),
                 sender=draw(st.sampled_from(["laerdal-sjukehus"] * 3 + ["sogndal"])),
+                receivers=draw(st.sampled_from([("sogndal",), ("luster",), ("luster", "sogndal")])),
+                refers_to_held=draw(st.sampled_from([False] * 5 + [True])),
             )
         )
     return made

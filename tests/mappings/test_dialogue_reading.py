@@ -145,6 +145,12 @@ def test_marked_up_text_is_kept_as_narrative_and_told_in_lines() -> None:
     ]  # fmt: skip
 
 
+def test_no_word_beside_markup_is_lost() -> None:
+    made = bundle(answer('<x:div xmlns:x="http://www.w3.org/1999/xhtml">Ring</x:div> oss'))
+    assert focus(made)["payload"] == [{"contentString": "Ring\noss"}]
+    assert "oss" in focus(made)["text"]["div"]
+
+
 def test_what_fhir_does_not_allow_in_narrative_is_told_as_text() -> None:
     h = '<x:p xmlns:x="http://www.w3.org/1999/xhtml">Ring <x:script>alert(1)</x:script></x:p>'
     made = bundle(answer(h))

@@ -14,7 +14,7 @@ from adapter.errors import CannotWrite
 from adapter.fhir.bundles import Resource, entry, follow, header, reference
 from adapter.fhir.notices import notice_in
 from adapter.mappings import Bundle, kith
-from adapter.mappings.kith import dialogue
+from adapter.mappings.kith import dialogue_writing
 from tests.mappings.compare_kith import flat, payload
 from tests.mappings.test_kith_writing import EARLIER, OSLO, bundle_of, read_back, told, written
 
@@ -89,6 +89,13 @@ def test_an_answer_says_it_in_bokmaal_under_its_own_theme() -> None:
     assert found["Dialogmelding/Notat/TemaKodet@V"] == "7"
 
 
+def test_the_reason_of_an_answer_travels_as_a_remark() -> None:
+    bundle = bundle_of(told_by(K.ANSWER, answer=A.CANNOT_RECEIVE))
+    focus(bundle)["statusReason"] = {"text": "Fullt på sjukeheimen"}
+    focus(bundle)["note"] = [{"text": "Ring oss"}]
+    assert fields(bundle)["Dialogmelding/Notat/Merknad"] == "Fullt på sjukeheimen Ring oss"
+
+
 def test_an_unclassified_answer_is_sent_as_the_words_that_it_is() -> None:
     notice = told_by(K.ANSWER, answer=A.UNCLASSIFIED, text="Kanskje på fredag", refers_to=EARLIER)
     back = read_back(written(bundle_of(notice), refers_to=EARLIER))
@@ -127,7 +134,7 @@ def test_an_attachment_travels_beside_the_text_and_one_elsewhere_is_listed() -> 
         {"contentAttachment": inside},
         {"contentAttachment": {"url": "https://example.org/x"}},
     ]
-    made = dialogue.write(bundle, dialect="plo-1.6", sender=dialogue_sender(bundle))
+    made = dialogue_writing.write(bundle, dialect="plo-1.6", sender=dialogue_sender(bundle))
     (attachment,) = made.attachments
     assert (attachment.content, attachment.media_type, attachment.title) == (
         b"%PDF",
@@ -153,7 +160,18 @@ def test_what_a_dialogue_cannot_say_is_listed() -> None:
     bundle["entry"].append(entry(observed))
     focus(bundle)["medium"] = [{"text": "brev"}]
     losses = "\n".join(written(bundle).losses)
-    for said in ("stay", "corrects", "reservation", "when it happened", "Observation", "medium"):
+    other: Resource = {"resourceType": "Communication", "id": "c", "status": "completed"}
+    bundle["entry"].append(entry(other))
+    losses = "\n".join(written(bundle).losses)
+    for said in (
+        "not part of",
+        "stay",
+        "corrects",
+        "reservation",
+        "when it happened",
+        "Observation",
+        "medium",
+    ):
         assert said in losses
 
 

@@ -42,7 +42,6 @@ NOT_XML = {
     "undefined entity": ADMITTED.replace(b"Fjellheim", b"Fjell&nbsp;heim"),
     "two roots": ADMITTED + b"<MsgHead/>",
     "nested too deeply": b"<MsgHead>" + b"<a>" * 5000 + b"</a>" * 5000 + b"</MsgHead>",
-    "attribute of 11 MB": b'<MsgHead a="' + b"x" * 11_000_000 + b'"/>',
 }
 
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from lxml import etree
 from sqlalchemy import Connection
 
-from adapter.errors import CannotWrite
+from adapter.errors import CannotWrite, Refused
 from adapter.fhir.validation import validate
 from adapter.inbox import Acceptance
 from adapter.incoming import Incoming
@@ -27,8 +27,9 @@ from adapter.mappings import Addressing, Reading, kith
 from adapter.mappings.kith.lists import RECEIPTS
 from adapter.messaging.acknowledgement import Status, Verdict
 from adapter.store import messages
-from tests.acceptance.norway import PLO, SAMPLES, official
+from tests.acceptance.norway import PLO, TYPES
 from tests.conftest import StandingClock
+from tests.mappings.official import SAMPLES, schema, valid
 from tests.stage import stage
 
 OSLO = ZoneInfo("Europe/Oslo")
@@ -220,7 +221,7 @@ class Post:
             self.play.write(unit)
         if outcomes == ["accepted"]:
             assert prepared.reading is not None
-            _is_understood(prepared.reading)
+            _is_understood(prepared.reading, content)
 
 
 def _is_kept(tx: Connection, done: Acceptance, content: bytes) -> None:
@@ -247,12 +248,11 @@ def _is_a_receipt(done: Acceptance) -> None:
     assert etree.QName(root).localname == "AppRec"
     assert root.find("{*}Status").get("V") == ("1" if done.outcome == "accepted" else "2")
     assert [error.get("V") for error in root.findall("{*}Error")] == [done.code] * (done.outcome == "refused")
-    if SAMPLES:
-        official().assertValid(root)
+    valid(done.acknowledgement or b"")
 
 
-def _is_understood(reading: Reading) -> None:
-    """What was taken is canonical, and has its form in PLO or none."""
+def _is_understood(reading: Reading, content: bytes) -> None:
+    """What was taken is canonical, and has its form in PLO or none; what came valid leaves valid."""
     if reading.acknowledgement is not None:
         return
     assert reading.bundle is not None
@@ -272,8 +272,8 @@ def _is_understood(reading: Reading) -> None:
             continue
         again = kith.read(written.content, content_type=None, zone=OSLO)
         assert again.bundle is not None, again.problem
-        if SAMPLES:
-            official().assertValid(etree.fromstring(written.content))
+        if SAMPLES and schema().validate(etree.fromstring(content)):
+            valid(written.content)
 
 
 ALIKE = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
@@ -317,3 +317,64 @@ def test_an_empty_her_id_is_no_identifier_and_is_still_repeated_to_its_sender() 
     receipt = etree.fromstring(kith.acknowledge(reading.envelope, verdict) or b"")
     levels = receipt.findall("{*}Receiver/{*}HCP/{*}Inst//{*}Id")
     assert [level.text for level in levels] == [None, "8143501"]
+
+
+def test_an_endless_number_identifies_nobody() -> None:
+    content = (PLO / "home-with-help" / "admitted.plo-1.6.xml").read_bytes()
+    endless = content.replace(b"<Id>12833840159</Id>", b"<Id>" + b"1" * 6000 + b"</Id>")
+    reading = kith.read(endless, content_type=None, zone=OSLO)
+    assert reading.bundle is not None  # by name, birth date and sex
+    validate(reading.bundle)
+    assert any("MsgInfo/Patient/Ident" in loss for loss in reading.losses)
+    alone = endless.replace(b"<DateOfBirth>1938-03-12</DateOfBirth>", b"")
+    problem = kith.read(alone, content_type=None, zone=OSLO).problem
+    assert isinstance(problem, Refused)
+    assert problem.code == "E36"
+
+
+@pytest.mark.parametrize(
+    ("file", "number", "family"),
+    [
+        ("home-with-help/ready.plo-1.6.xml", b"9999901", "Bjelde"),
+        ("home-after-a-stroke/discharge-report.plo-1.6.xml", b"9999902", "Hauge"),
+    ],
+)
+def test_a_clinician_with_an_endless_number_is_known_by_name(file: str, number: bytes, family: str) -> None:
+    content = (PLO / file).read_bytes()
+    endless = content.replace(b"<fk1:Id>" + number, b"<fk1:Id>" + b"1" * 6000)
+    assert endless != content
+    _named_only(kith.read(endless, content_type=None, zone=OSLO), family)
+
+
+def test_so_is_one_in_a_dialogue() -> None:
+    asking = next(one for one in TYPES if one.type == "DIALOG_FORESPORSEL").message()
+    asking.text(".//fk1:Id", "1" * 6000)
+    reading = kith.read(asking.content(), content_type=None, zone=OSLO)
+    _named_only(reading, "Molde")
+    assert any("an Ident of more than" in loss for loss in reading.losses)
+
+
+def _named_only(reading: Reading, family: str) -> None:
+    assert reading.bundle is not None
+    validate(reading.bundle)
+    resources = [entry["resource"] for entry in reading.bundle["entry"]]
+    clinicians = [one for one in resources if one["resourceType"] == "Practitioner"]
+    meant = [one for one in clinicians if one["name"][0]["family"] == family]
+    assert meant
+    assert not any("identifier" in one for one in meant)
+
+
+@pytest.mark.parametrize("dose", ["Legemiddelinfo", "AdmAvHelsepersonell"])
+def test_a_medicine_that_is_not_named_is_an_unknown_one(dose: str) -> None:
+    """The schema lets what was given today stand without any description of it."""
+    root = etree.fromstring((PLO / "home-after-a-stroke" / "discharge-report.plo-1.6.xml").read_bytes())
+    for told in root.findall(f".//{{*}}{dose}"):
+        for description in told.findall(".//{*}Forskrivningsinfo"):
+            description.getparent().remove(description)
+    reading = kith.read(etree.tostring(root), content_type=None, zone=OSLO)
+    assert reading.bundle is not None
+    validate(reading.bundle)
+    kind = "MedicationStatement" if dose == "Legemiddelinfo" else "MedicationAdministration"
+    resources = [entry["resource"] for entry in reading.bundle["entry"]]
+    told_of = [one for one in resources if one["resourceType"] == kind]
+    assert {one["medicationCodeableConcept"]["text"] for one in told_of} == {"ukjent legemiddel"}

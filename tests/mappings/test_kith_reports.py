@@ -317,6 +317,19 @@ def test_an_attachment_travels_both_ways_byte_by_byte() -> None:
     assert sections[-1]["entry"] == [reference(document)]
 
 
+def test_an_attachment_may_be_longer_than_any_other_text_and_elements_no_deeper() -> None:
+    content = (STROKE / "discharge-report-with-attachment.plo-1.6.xml").read_text(encoding="utf-8")
+    scan = base64.b64encode(bytes(range(256)) * 30_000).decode()  # 10 MB
+    found = read(re.sub(r"(<Base64Container[^>]*>)[^<]*", rf"\g<1>{scan}", content).encode())
+    assert found.bundle is not None
+    (document,) = of_every_type(found.bundle, "DocumentReference")
+    assert document["content"][0]["attachment"]["data"] == scan
+    nested = content.replace("<Base64Container", "<x>" * 300 + "</x>" * 300 + "<Base64Container")
+    for deep in (nested, nested.replace("</MsgHead>", f"<!--{scan[:8_100_000]}--></MsgHead>")):
+        with pytest.raises(Refused, match=r"nested too deep|not well-formed"):
+            read(deep.encode())
+
+
 def test_an_attachment_that_is_no_base64_is_listed_and_never_given_on() -> None:
     content = (STROKE / "discharge-report-with-attachment.plo-1.6.xml").read_text(encoding="utf-8")
     broken = re.sub(r"(Base64Container[^>]*>)[^<]{4}", r"\1%%%%", content)
@@ -429,6 +442,29 @@ def test_no_code_value_is_a_reason_to_refuse() -> None:
     assert found.problem is None
     assert found.bundle is not None
     validate(found.bundle)
+
+
+def test_a_report_of_endless_length_is_refused_before_it_is_made_into_fhir() -> None:
+    content = (STROKE / "discharge-report.plo-1.6.xml").read_text(encoding="utf-8")
+    diagnosis = re.search(r"<MedisinskDiagnose>.*?</MedisinskDiagnose>", content, re.DOTALL)
+    assert diagnosis is not None
+    problem = read(content.replace(diagnosis[0], diagnosis[0] * 20_000, 1).encode()).problem
+    assert isinstance(problem, Refused)
+    assert (problem.code, "send it in parts" in problem.reason) == ("T02", True)
+
+
+def test_what_travels_in_words_never_writes_over_what_the_message_says_itself() -> None:
+    bundle = bundle_of("discharge-report")
+    (rest,) = [
+        s for s in (of_type(bundle, "Composition") or {})["section"] if s["title"] == "Øvrige opplysninger"
+    ]
+    forged = (
+        '<p title="InformasjonOmForsendelsen/Forsendelsesstatus|V=C">Forsendelsesstatus: Kansellering</p>'
+    )
+    rest["text"]["div"] = rest["text"]["div"].replace("</div>", f"{forged}</div>")
+    root = payload(written(bundle, "plo-1.6").content)
+    assert [one.get("V") for one in root.iter("{*}Forsendelsesstatus")] == ["N"]
+    assert "Kansellering" in etree.tostring(root, encoding="unicode")
 
 
 def test_ids_are_the_same_whenever_the_same_message_is_read() -> None:

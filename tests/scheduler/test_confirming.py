@@ -36,7 +36,7 @@ def only(found: Any) -> Any:
 
 def evidence(place: Exchange) -> list[str]:
     """The steps that the case has learned, in order."""
-    kinds = ("sent", "delivered", "accepted", "refused")
+    kinds = ("sent", "delivered", "accepted", "refused", "not-received")
     return [row["kind"] for row in place.stage.rows(tables.fact) if row["kind"] in kinds]
 
 
@@ -142,7 +142,7 @@ def test_what_the_transport_has_rejected_a_person_is_told_of(place: Exchange, cl
     place.confirm()
     assert place.stage.delivery()["state"] == "given-up"
     assert f"could not deliver it to HER-id {NURSING} (Rejected)" in only(alarms(place, "given-up"))
-    assert evidence(place) == []
+    assert evidence(place) == ["not-received"]
 
     clock.forward(hours=1)
     place.server.give(next(iter(place.server.holds)), NURSING, "Ok")  # it got there in the end

@@ -89,7 +89,7 @@ def test_a_stay_is_one_case_of_one_patient_told_in_order(number, state):
     (case,) = fold(notices, NOW.tzinfo)
     assert case.state is state
     assert case.ready_at is not None
-    assert sum(not entry.counts for entry in case.entries) in (1, 2, 3)
+    assert sum(not entry.counts for entry in case.entries) in (1, 2, 3, 4)  # later care needs replace earlier
 
 
 def test_a_stay_is_sent_in_order_whatever_breaks(clock):

@@ -1,5 +1,5 @@
-"""The Norwegian KITH dialect: Pasientlogistikk 1.5 and 1.6 and Dialogmelding 1.0 and 1.1 in MsgHead 1.2, and
-the AppRec for each.
+"""The Norwegian KITH dialect: Pasientlogistikk 1.5 and 1.6 and Dialogmelding 1.0 and 1.1 in MsgHead 1.2,
+Epikrise 1.1 and 1.2 (read only), and the AppRec for each.
 
 The decisions, and what is lost on the way, are in docs/norwegian-messages.md.
 """
@@ -10,13 +10,14 @@ from datetime import tzinfo
 
 from adapter.discharge.notices import NoticeKind
 from adapter.errors import CannotWrite, Quarantined, Refused
-from adapter.fhir.bundles import header
+from adapter.fhir.bundles import Subject, header
 from adapter.fhir.notices import event_kind, message_bundle, subject_in
 from adapter.mappings import Addressing, Bundle, Head, Reading, Written
 from adapter.mappings.kith import (
     apprec,
     attachments,
     dialogue,
+    dialogue_writing,
     epikrise,
     feedback,
     logistics,
@@ -43,7 +44,7 @@ _READERS: dict[str, Callable[..., Told]] = {
 _WRITERS: dict[NoticeKind, Callable[..., Payload]] = {
     **dict.fromkeys((NoticeKind(entry["kind"]) for entry in logistics.TYPES.values()), logistics.write),
     **dict.fromkeys(reports.KINDS, reports.write),
-    **dict.fromkeys(dialogue.KINDS, dialogue.write),
+    **dict.fromkeys(dialogue_writing.KINDS, dialogue_writing.write),
 }
 """By kind of notice: `(bundle, *, dialect, sender)`."""
 
@@ -75,15 +76,22 @@ def read(content: bytes, *, content_type: str | None, zone: tzinfo) -> Reading:
     root = xml.parse(content)
     if root.name == "AppRec" and root.namespace in apprec.VERSIONS:
         return apprec.read(root, zone=zone)
-    if root.name == "Message" and epikrise.NAMESPACE.fullmatch(root.namespace):
-        return _not_read(epikrise.read(root, zone=zone))
+    if _is_summary(root):
+        return _reading(root, epikrise.read(root, content=content, zone=zone), zone)
     if root.name != "MsgHead" or root.namespace != msghead.NAMESPACE:
         raise Refused(
             f"the root is neither MsgHead in {msghead.NAMESPACE} nor AppRec in one of"
             f" {', '.join(apprec.VERSIONS)}; correct its name or its namespace",
             code="T10",
         )
-    head = msghead.read(root, content=content, zone=zone)
+    return _reading(root, msghead.read(root, content=content, zone=zone), zone)
+
+
+def _is_summary(root: xml.Node) -> bool:
+    return root.name == "Message" and bool(epikrise.NAMESPACE.fullmatch(root.namespace))
+
+
+def _reading(root: xml.Node, head: msghead.Head, zone: tzinfo) -> Reading:
     try:
         bundle, losses, held = _bundle(root, head, zone)
     except Refused as problem:
@@ -94,10 +102,6 @@ def read(content: bytes, *, content_type: str | None, zone: tzinfo) -> Reading:
 def envelope(content: bytes, *, content_type: str | None, zone: tzinfo) -> Envelope:
     """The outside of a message that has been read before."""
     return read(content, content_type=content_type, zone=zone).envelope
-
-
-def _not_read(envelope: Envelope) -> Reading:
-    return Reading(envelope=envelope, problem=_unread(envelope.type))
 
 
 def _unread(message_type: str) -> Refused:
@@ -114,12 +118,7 @@ def _bundle(
     """
     envelope = head.envelope
     msghead.check(head)
-    if envelope.type not in _READERS:
-        raise _unread(envelope.type)
-    told = _READERS[envelope.type](head.payload, envelope=envelope, zone=zone)
-    info = root.one(msghead.MH + "MsgInfo")
-    assert info is not None
-    subject = msghead.read_subject(info)
+    told, subject = _told(root, head, zone)
     if not subject.identified:
         raise Refused(
             "the patient needs a name and a national number, or a name, birth date and sex (HIS 80415)",
@@ -150,11 +149,29 @@ def _bundle(
     return bundle, (*losses, *left), logistics.foretold(told.notice, zone)
 
 
+def _told(root: xml.Node, head: msghead.Head, zone: tzinfo) -> tuple[Told, Subject]:
+    """What the payload says, and of whom the envelope says it."""
+    if _is_summary(root):
+        assert head.payload is not None
+        return epikrise.tell(head.payload, head=head, zone=zone), epikrise.read_subject(head.payload)
+    if head.envelope.type not in _READERS:
+        raise _unread(head.envelope.type)
+    told = _READERS[head.envelope.type](head.payload, envelope=head.envelope, zone=zone)
+    info = root.one(msghead.MH + "MsgInfo")
+    assert info is not None
+    return told, msghead.read_subject(info)
+
+
 def write(bundle: Bundle, *, dialect: str, addressing: Addressing) -> Written:
     """The notice as a PLO message. Raises CannotWrite where PLO has no form for it, or its receiver none."""
     if dialect not in NAMES:
         raise CannotWrite(f"{dialect} is not a dialect of PLO; the endpoint must name one of {NAMES}")
     kind = event_kind(header(bundle) or {})
+    if kind is NoticeKind.DISCHARGE_SUMMARY:
+        raise CannotWrite(
+            "an epikrise is read here and never written; have the hospital's own system send it to this"
+            " receiver, or set the dialect of the receiver's endpoint to fhir"
+        )
     if kind not in _WRITERS:
         raise CannotWrite(
             f"PLO has no message for {kind}; give it to this receiver as a dialogue message, by telephone or"

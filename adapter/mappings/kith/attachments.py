@@ -38,21 +38,28 @@ def read(root: Node) -> Iterator[Attachment]:
     """The files of a MsgHead, read as far as we can give them on: uncompressed, and really base64."""
     for document in root.all(MH + "Document"):
         ref = document.one(MH + "RefDoc")
-        container = ref.one(MH + "Content", CONTAINER) if ref is not None else None
-        if ref is None or container is None or ref.one(MH + "Compression") is not None:
-            continue
-        try:
-            content = base64.b64decode("".join((container.element.text or "").split()), validate=True)
-        except (binascii.Error, ValueError):
-            continue
-        container.value()
-        ref.ignore(MH + "MsgType")
-        yield Attachment(
-            content=content,
-            media_type=ref.text(MH + "MimeType") or _OTHER,
-            title=ref.text(MH + "Description"),
-            issued=ref.code(MH + "IssueDate"),
-        )
+        file = file_in(ref, MH) if ref is not None else None
+        if file is not None:
+            yield file
+
+
+def file_in(ref: Node, ns: str) -> Attachment | None:
+    """The file of a RefDoc, which MsgHead and Epikrise have alike; None where it holds none of that kind."""
+    container = ref.one(ns + "Content", CONTAINER)
+    if container is None or ref.one(ns + "Compression") is not None:
+        return None
+    try:
+        content = base64.b64decode("".join((container.element.text or "").split()), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    container.value()
+    ref.ignore(ns + "MsgType")
+    return Attachment(
+        content=content,
+        media_type=ref.text(ns + "MimeType") or _OTHER,
+        title=ref.text(ns + "Description"),
+        issued=ref.code(ns + "IssueDate"),
+    )
 
 
 def put(bundle: Bundle, files: list[Attachment]) -> None:

@@ -14,8 +14,8 @@ from adapter.fhir.bundles import Resource
 from adapter.mappings.kith import values
 from adapter.mappings.kith.grammar import Grammar
 from adapter.mappings.kith.lists import OID, PEOPLE
+from adapter.mappings.kith.msghead import id_fits
 from adapter.mappings.kith.xml import Node, add, say
-from adapter.messaging.envelope import LONGEST_ID
 
 _USES = {"HP": "home", "MC": "mobile", "WP": "work", "HV": "temp"}
 """List 9061, kinds of telephone; those that FHIR's ContactPoint.use has a word for."""
@@ -84,8 +84,8 @@ def _person(node: Node, ns: str, zone: tzinfo) -> Resource:
 def _ident(node: Node, ns: str) -> Resource | None:
     there, kind = node.one(ns + "Id"), node.one(ns + "TypeId")
     value = (there.element.text or "").strip() if there is not None else ""
-    if there is None or not value or len(value) > LONGEST_ID:
-        return None
+    if there is None or not value or not id_fits(value):
+        return None  # unread, so that it is listed
     there.value()
     code = (kind.element.get("V") or "").strip() if kind is not None else ""
     if kind is not None:
@@ -190,12 +190,15 @@ def _write_telecom(element: etree._Element, ns: str, telecom: Resource) -> None:
     value = telecom.get("value")
     if not value:
         return
+    scheme = {"phone": "tel:", "email": "mailto:", "fax": "fax:"}.get(str(telecom.get("system")), "")
+    address = scheme + "".join(str(value).split())
+    if not values.is_address(address):
+        return
     made = add(element, ns + "TeleCom")
     code = next((c for c, use in _USES.items() if use == telecom.get("use")), None)
     if code:
         add(made, ns + "TypeTelecom", V=code, DN=_TELEPHONES[_USES[code]])
-    scheme = {"phone": "tel:", "email": "mailto:", "fax": "fax:"}.get(str(telecom.get("system")), "")
-    add(made, ns + "TeleAddress", V=scheme + "".join(str(value).split()))
+    add(made, ns + "TeleAddress", V=address)
 
 
 def _write_address(element: etree._Element, ns: str, address: Resource) -> None:

@@ -11,7 +11,7 @@ from lxml import etree
 from adapter.discharge.notices import Notice, Standing
 from adapter.fhir.bundles import Bundle, Clinician, Unit, follow, header
 from adapter.mappings.kith.lists import LOGISTICS, PEOPLE
-from adapter.mappings.kith.msghead import read_idents, write_ident
+from adapter.mappings.kith.msghead import id_fits, read_idents, write_ident
 from adapter.mappings.kith.xml import Node, add
 from adapter.messaging.envelope import HER, Address
 
@@ -39,7 +39,7 @@ def read_responsible(node: Node | None, po: str) -> Clinician | None:
         return None
     given = [person.text(FK + "GivenName"), person.text(FK + "MiddleName")]
     table = PEOPLE["person"]
-    idents = [i for i in read_idents(person, FK) if i.id and i.type in ("HPR", "HER")]
+    idents = [i for i in read_idents(person, FK) if i.id and id_fits(i.id) and i.type in ("HPR", "HER")]
     return Clinician(
         identifiers=tuple(
             (table[i.type]["system"], i.id.replace(".", "") if i.type == "HER" else i.id) for i in idents

@@ -105,12 +105,11 @@ def read(root: Node, *, content: bytes, zone: tzinfo) -> Head:
         sender=sender,
         receivers=tuple(station for station, _ in receivers),
     )
-    message_id = normal_id(letter) or ""
     refers_to = normal_id(info.text(MH + "ConversationRef", MH + "RefToParent"))
     conversation = normal_id(info.text(MH + "ConversationRef", MH + "RefToConversation"))
     envelope = Envelope(
         dialect=RECEIPTS["version"][original.apprec]["dialect"],
-        message_id=message_id if _GUID.fullmatch(message_id) else _digest(content),
+        message_id=identity(letter, content),
         type=original.type if _WORD.fullmatch(original.type) else "UNKNOWN",
         sent_at=sent_at,
         sender=address(sender),
@@ -131,9 +130,10 @@ def read(root: Node, *, content: bytes, zone: tzinfo) -> Head:
     )
 
 
-def _digest(content: bytes) -> str:
-    """The identity of a message that has no usable id of its own: its content."""
-    return f"sha256-{hashlib.sha256(content).hexdigest()[:32]}"
+def identity(written: str, content: bytes) -> str:
+    """A message's identity: its MsgId; its content where that is no GUID."""
+    found = normal_id(written) or ""
+    return found if _GUID.fullmatch(found) else f"sha256-{hashlib.sha256(content).hexdigest()[:32]}"
 
 
 def check(head: Head) -> None:
@@ -142,15 +142,15 @@ def check(head: Head) -> None:
     if not _GUID.fullmatch(envelope.message_id):
         raise Refused("MsgId is missing or is no GUID; send it anew with one (N-05)", code="E10")
     if not envelope.sender.identifiers:
-        raise Refused("Sender has no HER-id or organisation number; send it with one", code="T02")
+        raise Refused("the sender has no HER-id or organisation number; send it with one", code="T02")
     if not envelope.receivers:
-        raise Refused("MsgInfo has no Receiver; send it with one", code="T02")
+        raise Refused("the message has no receiver; send it with one", code="T02")
     if len(envelope.receivers) > MOST_RECEIVERS:
-        raise Refused(f"MsgInfo has more than {MOST_RECEIVERS} receivers; send it in parts", code="T02")
+        raise Refused(f"the message has more than {MOST_RECEIVERS} receivers; send it in parts", code="T02")
     if head.endless:
         raise too_long("an id in ConversationRef")
     if not all(address.fits for address in (envelope.sender, *envelope.receivers)):
-        raise too_long("an Ident of Sender or Receiver")
+        raise too_long("an identifier of sender or receiver")
 
 
 def id_fits(text: str | None) -> bool:
@@ -188,13 +188,15 @@ def type_named(code: str) -> str:
 def address(station: Station, *, copy: bool = False) -> Address:
     """An address in shared terms: identifiers from the most specific level up, the organisation's name."""
     found: list[tuple[str, str]] = []
+    persons = 0
     for level in reversed(station):
         table = PEOPLE["person" if level.person else "organisation"]
         told = (i for i in level.idents if i.id)  # an empty one says nothing, and is no identifier in FHIR
         pairs = [_pair(table[i.type]["system"], i.id) for i in told if i.type in table]
         found += sorted(pairs, key=lambda pair: pair[0] != HER)
+        persons += len(pairs) if level.person else 0
     name = next((level.name for level in station if level.name), None)
-    return Address(identifiers=tuple(dict.fromkeys(found)), name=name, copy=copy)
+    return Address(identifiers=tuple(dict.fromkeys(found)), name=name, copy=copy, persons=persons)
 
 
 def read_subject(info: Node) -> Subject:
@@ -207,7 +209,8 @@ def read_subject(info: Node) -> Subject:
     for node in patient.all(MH + "Ident"):
         kind = node.one(MH + "TypeId")
         key = (kind.element.get("V") or "").strip() if kind is not None else ""
-        if key in ("FNR", "DNR", "FHN") and (number := node.text(MH + "Id")):
+        number = node.text(MH + "Id")
+        if key in ("FNR", "DNR", "FHN") and number and id_fits(number):  # an endless one identifies nobody
             node.code(MH + "TypeId")
             numbers.append(_pair(table[key]["system"], number))
     given = [patient.text(MH + "GivenName"), patient.text(MH + "MiddleName")]

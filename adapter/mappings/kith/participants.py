@@ -13,9 +13,10 @@ from lxml import etree
 
 from adapter.fhir.bundles import Bundle, Resource, entry, follow, identifiers, pairs, reference
 from adapter.mappings.kith.lists import DIALOGUE, OID, PEOPLE
-from adapter.mappings.kith.msghead import write_ident
+from adapter.mappings.kith.msghead import id_fits, write_ident
+from adapter.mappings.kith.values import is_address
 from adapter.mappings.kith.xml import Node, add, day
-from adapter.messaging.envelope import HER
+from adapter.messaging.envelope import HER, LONGEST_ID
 
 FK = "{http://www.kith.no/xmlstds/felleskomponent1}"
 ROLE = f"urn:oid:{OID}{DIALOGUE['role']['list']}"
@@ -35,7 +36,7 @@ def coding_of(node: Node | None) -> Resource | None:
     if node is None:
         return None
     node.read.add(node.element)
-    told = {name: (node.element.get(name) or "").strip() for name in ("V", "S", "DN", "OT")}
+    told = {name: " ".join((node.element.get(name) or "").split()) for name in ("V", "S", "DN", "OT")}
     made: Resource = {"system": f"urn:oid:{told['S']}"} if told["S"] and told["V"] else {}
     if told["V"]:
         made["code"] = told["V"]
@@ -170,7 +171,9 @@ def _identifiers(node: Node, kind: str, losses: list[str]) -> tuple[tuple[str, s
     for ident in node.all(FK + "Ident") or node.all(_ns(node) + "Ident"):
         number, code = ident.text(FK + "Id"), ident.code(FK + "TypeId")
         known = PEOPLE[kind].get(code or "")
-        if known is None and number:
+        if number and not id_fits(number):
+            losses.append(f"RollerRelatertNotat: an Ident of more than {LONGEST_ID} characters")
+        elif known is None and number:
             losses.append("RollerRelatertNotat: an Ident that is of no type with an identifier system")
         elif number:
             system = known["system"]
@@ -349,7 +352,8 @@ def _write_contact(made: etree._Element, ns: str, person: Resource) -> None:
         if way.get("value"):
             scheme = schemes.get(way.get("system", "phone"), "tel")
             number = re.sub(r"\s", "", way["value"])
-            add(add(made, ns + "TeleCom"), FK + "TeleAddress", V=f"{scheme}:{number}")
+            if is_address(f"{scheme}:{number}"):
+                add(add(made, ns + "TeleCom"), FK + "TeleAddress", V=f"{scheme}:{number}")
 
 
 def entries(found: Found) -> list[Resource]:

@@ -5,17 +5,15 @@ in the dictionary one resource that its section leads to, tagged with its path; 
 own. What has no place travels in the last section, in words that can be written back, and is listed.
 """
 
-import re
-from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from html import escape
 
-from lxml import etree
-
+from adapter.errors import Refused
 from adapter.fhir.bundles import Resource, entry, reference
+from adapter.fhir.validation import MAX_ENTRIES
 from adapter.mappings.kith import values
-from adapter.mappings.kith.dictionary import HOLDERS, NOTE, REST, Entry, entries
+from adapter.mappings.kith.dictionary import HOLDERS, NOTE, Entry, entries
 from adapter.mappings.kith.grammar import Path
+from adapter.mappings.kith.leftovers import left_over, listed, narrative, section_of
 from adapter.mappings.kith.lists import table
 from adapter.mappings.kith.values import PLO_ELEMENTS
 from adapter.mappings.kith.words import WAYS, Scene, below, settle_said
@@ -37,11 +35,6 @@ _SUBJECT = {
 }
 _SUBJECT |= {"PractitionerRole": "", "Patient": ""}
 _UNTOLD = ("Observation", "Flag", "AllergyIntolerance", "Goal", "ServiceRequest", "Condition")
-QUIET = ("SkalIkkeTasSammenMedAnnetLegemiddel", "SvarPaaForesporsel")
-"""What is not told where it is false: systems write it everywhere, and people would read of nothing else."""
-
-YES_NO = {"true": "ja", "1": "ja", "false": "nei", "0": "nei"}
-_MOST_LEFT = 200  # leaves that are kept in words; a message of people has some dozens
 
 
 def read(payload: Node, scene: Scene) -> list[str]:
@@ -51,16 +44,13 @@ def read(payload: Node, scene: Scene) -> list[str]:
         if group.name not in _NOT_A_GROUP:
             section = sections.setdefault(group.name, _section(group.name))
             _read_below(group, (group.name,), section, scene)
-    left = list(_left_over(payload))
+    left = list(left_over(payload))
     told_of = [one for one in sections.values() if _filled(one)]
     if left:
-        told_of.append(_rest(left))
+        told_of.append(section_of(left))
     if told_of:
         scene.composition["section"] = told_of
-    return [
-        f"{path} has no place in FHIR; it travels in words"
-        for path in dict.fromkeys(bare(p) for p, _ in left)
-    ]
+    return listed(left)
 
 
 def _read_below(node: Node, path: Path, section: Resource, scene: Scene) -> None:
@@ -86,6 +76,8 @@ def _read_below(node: Node, path: Path, section: Resource, scene: Scene) -> None
 
 
 def _read_entry(node: Node, found: Entry, section: Resource, scene: Scene) -> None:
+    if len(scene.bundle["entry"]) >= MAX_ENTRIES:
+        raise Refused(f"the report tells more than {MAX_ENTRIES} things; send it in parts", code="T02")
     made = told_by(node, found, scene)
     if made is None or found.resource == "Patient":
         return
@@ -129,7 +121,7 @@ def _complete(made: Resource, found: Entry, scene: Scene) -> None:
         )
     if found.resource.startswith("Medication") and "medicationReference" not in made:
         unsaid = {"coding": [{"system": PLO_ELEMENTS, "code": "Forskrivningsinfo"}]}
-        made["medicationCodeableConcept"] = unsaid
+        made["medicationCodeableConcept"] = unsaid | {"text": "ukjent legemiddel"}
     if found.resource == "DeviceUseStatement" and "device" not in made:
         made["device"] = {"display": "ukjent hjelpemiddel"}
     if found.resource == "Appointment":
@@ -179,7 +171,7 @@ def _read_note(node: Node, path: Path, section: Resource) -> None:
     made = {
         "title": (heading or {}).get("display") or "Notat",
         "code": {"coding": [*codings, {"system": PLO_ELEMENTS, "code": "/".join(path)}]},
-        "text": _narrative(
+        "text": narrative(
             [*((None, line) for line in _lines(text)), *(("Merknad", line) for line in _lines(remark))]
         ),
     }
@@ -190,71 +182,5 @@ def _lines(text: str | None) -> list[str]:
     return [line.strip() for line in (text or "").splitlines() if line.strip()]
 
 
-def _narrative(paragraphs: Iterable[tuple[str | None, str]]) -> Resource:
-    """Paragraphs, each with what it is in the original as its title, where that is not the text itself."""
-    div = "".join(
-        f"<p>{escape(text, quote=False)}</p>"
-        if title is None
-        else f'<p title="{escape(title)}">{escape(text, quote=False)}</p>'
-        for title, text in paragraphs
-    )
-    return {"status": "additional", "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{div or "<p/>"}</div>'}
-
-
 def _filled(section: Resource) -> bool:
     return any(section.get(key) for key in ("text", "entry", "section"))
-
-
-def _rest(left: Iterable[tuple[str, etree._Element]]) -> Resource:
-    """What has no place, as paragraphs that say where it stood: codes in the title, words in the text."""
-    paragraphs = []
-    for path, element in left:
-        attributes = [(k, element.get(k)) for k in ("V", "S", "DN", "OT", "U") if element.get(k)]
-        coded = "".join(f"|{key}={value}" for key, value in attributes)
-        value = (
-            (element.text or "").strip() or element.get("DN") or element.get("OT") or element.get("V") or ""
-        )
-        if element.get("U"):
-            value = f"{value} {element.get('U')}"
-        value = YES_NO.get(value, value) if not attributes else value
-        label = re.sub(r"\[\d+\]", "", path.rsplit("/", 1)[-1])
-        paragraphs.append((f"{path}{coded}", f"{label}: {' '.join(value.split())}"))
-    code = {"coding": [{"system": PLO_ELEMENTS, "code": REST}]}
-    return {"title": "Øvrige opplysninger", "code": code, "text": _narrative(paragraphs)}
-
-
-def bare(path: str) -> str:
-    return re.sub(r"\[\d+\]", "", path)
-
-
-def _left_over(payload: Node) -> Iterator[tuple[str, etree._Element]]:
-    """Leaves that say something and have not been read, with their paths."""
-    number = 0
-    for element in payload.element.iter(etree.Element):
-        if len(element) or element in payload.read or not _says(element):
-            continue
-        path = _path(element, payload.element)
-        number += 1
-        if number > _MOST_LEFT:
-            return
-        payload.read.add(element)
-        yield path, element
-
-
-def _says(element: etree._Element) -> bool:
-    text = (element.text or "").strip()
-    if text == "false" and str(etree.QName(element).localname) in QUIET:
-        return False
-    return bool(text or any(element.get(name) for name in ("V", "DN", "OT")))
-
-
-def _path(element: etree._Element, root: etree._Element) -> str:
-    steps = []
-    while element is not root:
-        parent = element.getparent()
-        assert parent is not None
-        alike = [one for one in parent if one.tag == element.tag]
-        name = etree.QName(element).localname
-        steps.append(f"{name}[{alike.index(element) + 1}]" if len(alike) > 1 else name)
-        element = parent
-    return "/".join(reversed(steps))

@@ -19,7 +19,8 @@ from adapter.mappings.kith import values
 from adapter.mappings.kith.attachments import holds_file
 from adapter.mappings.kith.dictionary import CATEGORIES, HOLDERS, NOTE, REST, Entry, entries, entry_of
 from adapter.mappings.kith.grammar import Path
-from adapter.mappings.kith.record import bare, told_by
+from adapter.mappings.kith.leftovers import bare
+from adapter.mappings.kith.record import told_by
 from adapter.mappings.kith.values import PLO_ELEMENTS
 from adapter.mappings.kith.words import PART, WAYS, Scene, kind_at, nodes
 from adapter.mappings.kith.xml import OSLO, Node, new, say
@@ -302,6 +303,8 @@ def _write_back(root: etree._Element, path: str, attributes: dict[str, str], tex
         while len(standing) < min(wanted, _MOST_ALIKE):
             standing.append(g.add(at, name))
         at = standing[wanted - 1] if wanted <= len(standing) else standing[-1]
+    if at.attrib or at.text:
+        return False  # nothing that stands is written over
     return say(at, None if attributes else said, **attributes)
 
 

@@ -24,12 +24,11 @@ PLO_ELEMENTS = f"{CANONICAL}/CodeSystem/plo-elements"
 _PARTIAL = re.compile(r"\d{4}(-\d\d)?")
 _NUMBER = re.compile(r"-?\d{1,12}(\.\d{1,9})?")
 _URI = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?[^\s:<>\"{}|\\^`%#]+")
-_MOST_OF_A_TEXT = 100_000  # characters
 
 
 def read(node: Node, kind: str, zone: tzinfo) -> Any:
-    """The leaf's value, which is read then; None where it is empty or is not what its type says."""
-    found = _READ[kind](node, zone)
+    """The leaf's value, which is read then; None where it is empty, no leaf, or not what its type says."""
+    found = _READ[kind](node, zone) if kind in _READ else None
     if found is not None:
         node.read.add(node.element)
     return found
@@ -45,7 +44,7 @@ def write(element: etree._Element, kind: str, value: Any) -> bool:
 
 
 def _text(node: Node, zone: tzinfo) -> str | None:
-    return (node.element.text or "").strip()[:_MOST_OF_A_TEXT] or None
+    return (node.element.text or "").strip() or None
 
 
 def _boolean(node: Node, zone: tzinfo) -> bool | None:

@@ -30,6 +30,8 @@ _ENCODINGS = (b"utf-8", b"iso-8859-1", b"us-ascii", b"windows-1252")
 _SPACE = re.compile(rb"\s*")
 _MAX_LEFT_OVER = 50
 _LONGEST_PATH = 200  # characters
+_LONG_TEXTS = 8_000_000  # bytes of a message, from which one text of it may be over libxml2's 10 million
+_DEEPEST = 256
 _MOST_TAGS = 200_000  # a message has some hundred
 
 
@@ -50,7 +52,7 @@ def parse(content: bytes) -> "Node":
         resolve_entities=False,
         no_network=True,
         load_dtd=False,
-        huge_tree=False,
+        huge_tree=len(content) > _LONG_TEXTS,  # an attachment may be longer than libxml2 lets a text be
         remove_comments=True,
         remove_pis=True,
     )
@@ -60,7 +62,19 @@ def parse(content: bytes) -> "Node":
         raise Refused(f"the message is not well-formed XML ({_where(error)})", code="T01") from None
     if root.getroottree().docinfo.internalDTD is not None:
         raise _doctype()
+    if len(content) > _LONG_TEXTS and _too_deep(root):
+        raise Refused("the message is nested too deep to be read", code="T01")
     return Node(element=root)
+
+
+def _too_deep(root: etree._Element) -> bool:
+    """Whether elements are nested deeper than libxml2 itself allows where no text is long."""
+    depth = 0
+    for event, _ in etree.iterwalk(root, events=("start", "end")):
+        depth += 1 if event == "start" else -1
+        if depth > _DEEPEST:
+            return True
+    return False
 
 
 def root_name(content: bytes) -> str:

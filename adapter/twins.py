@@ -1,0 +1,94 @@
+"""The same message twice: to a receiver and to a copy receiver of one organisation, under two ids.
+
+Some systems do that, so that a test of the message id does not find it. The second one is known by what it
+says, its sender and its sending time within a day; it is acknowledged for its receiver and changes nothing.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta, tzinfo
+
+from sqlalchemy import Connection
+
+from adapter.discharge.notices import Notice
+from adapter.incoming import Incoming, Prepared, understand
+from adapter.messaging.acknowledgement import Issue, Status
+from adapter.messaging.delivery import DeliveryState
+from adapter.messaging.envelope import Address
+from adapter.messaging.register import Party, Register
+from adapter.store import deliveries, messages
+from adapter.store.statements import Row
+
+WITHIN = timedelta(days=1)
+"""Between the sending of the two."""
+
+_SETTLED = {
+    DeliveryState.ACKNOWLEDGED.value: Status.ACCEPTED,
+    DeliveryState.REFUSED.value: Status.REFUSED,
+}
+
+
+def first_of(
+    tx: Connection,
+    prepared: Prepared,
+    sender: Party,
+    *,
+    register: Register,
+    zone: tzinfo,
+    now: datetime,
+) -> Row | None:
+    """The message that said the same to another receiver of the same organisation, if there is one."""
+    digest, reading, notice = prepared.likeness, prepared.reading, prepared.notice
+    if digest is None or reading is None or notice is None:
+        return None
+    day = now.astimezone(zone).date()
+    mine = _places(register, reading.envelope.receivers, day)
+    for row in messages.alike(tx, sender.id, digest) if None not in mine.values() else ():
+        if abs(row["sent_at"] - reading.envelope.sent_at) > WITHIN:
+            continue
+        content = messages.content(tx, row["payload"])
+        if content is None:
+            continue
+        before = understand(Incoming(content=content, content_type=row["content_type"]), zone)
+        if before.reading is None or before.notice is None or not _at_once(before.notice, notice):
+            continue
+        same = said_as(tx, sender.id, before.notice.refers_to) == said_as(tx, sender.id, notice.refers_to)
+        if same and _of_one_organisation(mine, _places(register, before.reading.envelope.receivers, day)):
+            return row
+    return None
+
+
+def said_as(tx: Connection, sender: str, message_id: str | None) -> str | None:
+    """Under which id the case knows a message: that of the first, where it said the same as another."""
+    known = messages.known(tx, sender, message_id) if message_id is not None else None
+    first = messages.get(tx, known["same_as"]) if known is not None and known["same_as"] else None
+    return str(first["message_id"]) if first is not None else message_id
+
+
+def settled(tx: Connection, first: Row) -> Mapping[str, tuple[Status, tuple[Issue, ...]]]:
+    """What the systems behind our parties have said of the first one: it holds for the second, too."""
+    sent = [row for row in deliveries.listed(tx, message_row=first["id"]) if row["state"] in _SETTLED]
+    reasons = {row["id"]: (Issue(code="X99", text=row["error"]),) if row["error"] else () for row in sent}
+    return {row["party"]: (_SETTLED[row["state"]], reasons[row["id"]]) for row in sent}
+
+
+def _at_once(one: Notice, other: Notice) -> bool:
+    """Whether both tell of the same time, or of none: then each has its own sending time instead."""
+    untimed = one.occurred == one.sent_at and other.occurred == other.sent_at
+    return one.occurred == other.occurred or untimed
+
+
+def _places(register: Register, receivers: Iterable[Address], day: date) -> dict[str, str | None]:
+    """The addresses of a message, each with its party."""
+    found = {}
+    for address in receivers:
+        party = register.resolve(address, day)
+        found[address.token] = party.id if party is not None else None
+    return found
+
+
+def _of_one_organisation(mine: Mapping[str, str | None], before: Mapping[str, str | None]) -> bool:
+    """Whether all whom this one is for have been told, and one of them stands at two addresses of the two."""
+    told = {**before, **mine}
+    parties = list(told.values())
+    twice = any(parties.count(party) > 1 for party in mine.values())
+    return twice and set(mine.values()) <= set(before.values())
