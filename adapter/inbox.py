@@ -705,6 +705,14 @@ class Inbox:
         if found is not None and found.news:
             self._answers.pass_back(tx, found, (), None, leased.content_type, now)
 
+    def receipt_told(
+        self, tx: Connection, row: Row, said: Acknowledgement, now: datetime, *, source: str
+    ) -> None:
+        """The receiver's receipt for a delivery as a message server tells of it, without the document."""
+        found = self.outbox.receipt(tx, said, row["party"], now, source=source)
+        if found is not None and found.news:
+            self._answers.pass_back(tx, found, said.issues, None, row["content_type"], now)
+
     def odd_answer(self, tx: Connection, prepared: Prepared, leased: Leased, now: datetime) -> None:
         """Kept for a person: a 2xx with somebody else's receipt, or with what is no message at all."""
         sent = deliveries.get(tx, leased.id)

@@ -23,7 +23,7 @@ from adapter.messaging.acknowledgement import Acknowledgement, Status
 from adapter.messaging.awaiting import Wait
 from adapter.messaging.delivery import DeliveryState, Leased, Reply, Trigger
 from adapter.messaging.envelope import masked
-from adapter.messaging.register import Endpoint, Party, Register, Side
+from adapter.messaging.register import EDI, Endpoint, Party, Register, Side
 from adapter.messaging.retry import GiveUp, RetryAt, Schedule, Sent, decide, delay
 from adapter.parcels import ALARM, NOTICES, NOWHERE, SUBSCRIPTION, WEBHOOK
 from adapter.store import cases as case_rows
@@ -188,6 +188,7 @@ class Outbox:
             content=content,
             content_type=leased.content_type,
             delivery_id=leased.id,
+            party=leased.party,
         )
         return self.transports[endpoint.transport].send(outgoing, endpoint)
 
@@ -342,6 +343,34 @@ class Outbox:
         if row["original"] is not None:
             first = _found(deliveries.get(tx, row["original"]), row["original"])
             deliveries.unpark(tx, first["message_id"], row["party"], now)
+
+    def delivered(self, tx: Connection, delivery_id: int, now: datetime, *, source: str) -> None:
+        """The receiver's side holds it, as the transport has learned after sending; known once."""
+        row = _found(deliveries.get(tx, delivery_id), delivery_id)
+        if row["delivered_at"] is not None:
+            return
+        deliveries.change(tx, delivery_id, delivered_at=now)
+        told = messages.get(tx, row["message_row"]) if row["message_row"] is not None else None
+        self._learn(tx, row, told, {Step.DELIVERED: now}, source, now)
+
+    def not_carried(self, tx: Connection, delivery_id: int, why: str, now: datetime) -> None:
+        """The transport took it and could not get it through: not received, and given up with an alarm.
+
+        A receipt that comes later all the same is taken (N-02).
+        """
+        deliveries.change(
+            tx,
+            delivery_id,
+            state=DeliveryState.GIVEN_UP.value,
+            next_attempt_at=None,
+            error=why,
+            **_SETTLED,
+        )
+        row = _found(deliveries.get(tx, delivery_id), delivery_id)
+        told = messages.get(tx, row["message_row"]) if row["message_row"] is not None else None
+        self._end_waiting(tx, row, now)
+        self._undeliverable(tx, delivery_id, why, now)
+        self._learn(tx, row, told, {Step.NOT_RECEIVED: now}, f"delivery {delivery_id}", now)
 
     def _undeliverable(
         self, tx: Connection, delivery_id: int, reason: str, now: datetime, *, alarm: bool = True
@@ -524,7 +553,7 @@ class Outbox:
             again = sum(
                 1 for t in tries if t["trigger"] == Trigger.MISSING_RECEIPT.value and t["outcome"] == "sent"
             )
-            resend = again < RESENDS.get(row["dialect"], 0) and row["state"] == DeliveryState.SENT.value
+            resend = again < self._resends(row) and row["state"] == DeliveryState.SENT.value
             told = self._missing(tx, row, now, resend=resend) or told
         values: dict[str, Any] = {"look_at": wait.next_look(now)}
         if wait.missing_from <= now:
@@ -600,6 +629,13 @@ class Outbox:
     def _end_waiting(self, tx: Connection, row: Row, now: datetime) -> None:
         for kind in ("receipt-missing", "receipt-urgent", "not-received"):
             self.alarms.end(tx, kind, f"delivery {row['id']}", now)
+
+    def _resends(self, row: Row) -> int:
+        """How often it is sent again by itself. A message server does that; we would only double it."""
+        endpoint = self.endpoint(row["endpoint"] or "")
+        if endpoint is not None and endpoint.transport == EDI:
+            return 0
+        return RESENDS.get(row["dialect"], 0)
 
     # --- by hand ---
 

@@ -27,7 +27,7 @@ import structlog
 
 from adapter.alarming import Alarms
 from adapter.cases import Cases
-from adapter.config import Region, Settings, load_region
+from adapter.config import MessageServerSettings, Region, Settings, load_region
 from adapter.config.soundness import contradictions, missing_folders, unreadable_files
 from adapter.discharge.agreement import Agreement, agreement
 from adapter.discharge.pathways import NOTHING
@@ -36,7 +36,8 @@ from adapter.inbox import Acceptance, Inbox
 from adapter.ledger import Ledger
 from adapter.mappings.checking import NO_CHECKS, Checks
 from adapter.messaging.delivery import SPARE, Leased, Reply
-from adapter.messaging.register import PLANS, Endpoint, Partner, Register
+from adapter.messaging.envelope import HER
+from adapter.messaging.register import EDI, PLANS, Endpoint, Partner, Party, Register
 from adapter.messaging.scopes import permits
 from adapter.outbox import Outbox
 from adapter.parcels import WEBHOOK
@@ -47,6 +48,7 @@ from adapter.shelves import Shelves
 from adapter.store import MADE_BY, Store, messages, must_exist
 from adapter.store import address_register as address_answers
 from adapter.store.migrations import current, migrate
+from adapter.store.remembered import Notes
 from adapter.store.resources import Eyes
 from adapter.subscribers import Subscribers
 from adapter.subscriptions import Subscriptions
@@ -54,6 +56,10 @@ from adapter.transport import Transport
 from adapter.transport.address_register import AddressRegister, Kept, RememberedRegister
 from adapter.transport.communication_party import Soap
 from adapter.transport.directory import Directory, DirectoryMailbox
+from adapter.transport.edi import Edi
+from adapter.transport.edi_access import Access, Account
+from adapter.transport.edi_client import MessageServer
+from adapter.transport.edi_mailbox import EdiMailbox
 from adapter.transport.fhir_plans import FhirPlans
 from adapter.transport.fhir_plans_mailbox import PlansMailbox
 from adapter.transport.fhir_rest import FhirMailbox, FhirRest
@@ -176,6 +182,7 @@ class Stations:
     inbox: Inbox
     shelves: Shelves
     pushes: Pushes
+    message_servers: tuple[MessageServer, ...]
     clock: Callable[[], datetime]
     schemas: "SchemaFolder | None"
 
@@ -208,10 +215,16 @@ def stations(
     alarms = Alarms(webhook=_webhook(settings))
     shelves = Shelves(store=store, cases=cases, register=register, zone=law.zone, pseudonym_key=key)
     pushes = Pushes(store=store, shelves=shelves, clock=clock)
+    servers = _message_servers(settings, clock)
+    edi = Edi(
+        {server.access.account.address: server for server in servers},
+        notes=lambda name: Notes(store=store, place=name, clock=clock),
+        numbers=partial(her_ids, register),
+    )
     outbox = Outbox(
         cases=cases,
         register=register,
-        transports=_transports(pushes),
+        transports=_transports(pushes, edi),
         schedule=settings.retry.schedule(),
         jitter=jitter,
         lease=settings.lease,
@@ -242,6 +255,7 @@ def stations(
         inbox=inbox,
         shelves=shelves,
         pushes=pushes,
+        message_servers=servers,
         clock=clock,
         schemas=schemas,
     )
@@ -394,8 +408,46 @@ def _agreement(settings: Settings, region: Region | None) -> Agreement:
     return agreement(name, terms or None, region.accords, region.own)
 
 
-def _transports(pushes: Pushes) -> Mapping[str, Transport]:
+def _message_servers(settings: Settings, clock: Callable[[], datetime]) -> tuple[MessageServer, ...]:
+    """The accounts at message servers; nothing is asked there, and no key read, before it is needed."""
+    accounts = (
+        Account(
+            name=one.name,
+            address=one.address,
+            token_url=one.token_url,
+            client_id=one.client_id,
+            key=one.key,
+            key_id=one.key_id,
+            algorithm=one.algorithm,
+            audience=one.audience,
+            scope=one.scope,
+            dpop_key=one.dpop_key,
+            source=one.source_system,
+            timeout=one.timeout,
+            trust=one.trust,
+        )
+        for one in settings.message_servers
+    )
+    return tuple(MessageServer(Access(one, clock=clock, new_id=new_id)) for one in accounts)
+
+
+def her_ids(register: Register, party: str) -> tuple[frozenset[int], frozenset[int]]:
+    """The HER-ids of a party, then also those of the parties that it speaks for."""
+    known = register.party(party)
+    if known is None:
+        return frozenset(), frozenset()
+    others = (register.party(one) for one in register.spoken_for(known))
+    return _numbers(known), frozenset[int]().union(*(_numbers(one) for one in others if one is not None))
+
+
+def _numbers(party: Party) -> frozenset[int]:
+    pairs = (*party.identifiers, *(pair for service in party.services for pair in service.identifiers))
+    return frozenset(int(value) for system, value in pairs if system == HER and value.isdecimal())
+
+
+def _transports(pushes: Pushes, edi: Edi) -> Mapping[str, Transport]:
     return {
+        EDI: edi,
         "fhir": FhirRest(),
         PLANS: FhirPlans(pushes),
         "directory": Directory(),
@@ -594,6 +646,46 @@ class Adapter:
                     partner=_partner(built.register, server.partner),
                 ),
             )
+        for one, server_settings in zip(built.message_servers, settings.message_servers, strict=True):
+            jobs |= self._message_server(one, server_settings)
+        return jobs
+
+    def _message_server(
+        self, server: MessageServer, chosen: MessageServerSettings
+    ) -> dict[str, tuple[timedelta, Callable[[], object]]]:
+        """A job that asks what became of messages posted there, and one that fetches the mail."""
+        from adapter.scheduler.confirming import Confirming
+        from adapter.scheduler.polling import Round
+
+        built = self.built
+        asking = Confirming(
+            server=server,
+            store=built.store,
+            inbox=built.inbox,
+            numbers=partial(her_ids, built.register),
+            clock=built.clock,
+            fetches=bool(chosen.her_ids),
+        )
+        jobs: dict[str, tuple[timedelta, Callable[[], object]]] = {
+            f"confirm {server.name}": (chosen.status_every, asking)
+        }
+        if chosen.her_ids:
+            fetching = Round(
+                name=server.name,
+                channel="poll",
+                mailbox=EdiMailbox(
+                    server,
+                    chosen.her_ids,
+                    Notes(store=built.store, place=server.name, clock=built.clock),
+                    largest=built.settings.max_message_bytes,
+                ),
+                partner=None,  # the server has made sure of who sends what
+                store=built.store,
+                inbox=built.inbox,
+                clock=built.clock,
+                observe=self._accepted,
+            )
+            jobs[f"poll {server.name}"] = (chosen.every, fetching)
         return jobs
 
     @property

@@ -190,6 +190,48 @@ def simulate(
         raise typer.Exit(1)
 
 
+@app.command(rich_help_panel=PANEL)
+def message_server(
+    clients: Annotated[
+        list[str], typer.Argument(metavar="CLIENT=HER,HER...", help="Who may sign in, for which HER-ids.")
+    ],
+    *,
+    folder: Annotated[Path, typer.Option(help="Where the clients' keys are, or are made.")] = Path(),
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+    ] = 8426,
+    as_json: Json = False,
+) -> None:
+    """Run a national message server (EDI 2.0) of this machine's own, to try things out with."""
+    from adapter.runtime import new_id, now
+    from adapter.simulator.message_clients import PretendClient, read_client
+    from adapter.simulator.message_server import PretendServer
+    from adapter.simulator.threads import serving
+
+    known: list[PretendClient] = [read_client(text, folder) for text in clients]
+    server = PretendServer(clock=now, new_id=new_id, port=port)
+    for one in known:
+        server.serve(one.name, one.public_key(), *one.her_ids)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        with serving(server):
+            say(f"The message server is running at {server.address}")
+            shown = [one.settings(server.address, server.token_url) for one in known]
+            if as_json:
+                print_json({"address": server.address, "token_url": server.token_url, "clients": shown})
+            else:
+                put("\n".join(one.lines(server.address, server.token_url) for one in known))
+            flush()
+            while not stop.wait(0.5):
+                pass  # a signal may have gone to another thread, and would not wake this one
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot listen on port {port}: {error.strerror}; choose another with --port"
+        ) from error
+
+
 @contextmanager
 def _progress(cases: int, *, quiet: bool) -> Iterator[Callable[[Any], None] | None]:
     if quiet or not sys.stderr.isatty():

@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
@@ -36,6 +36,7 @@ from adapter.config.values import (
 from adapter.config.wording import explained
 from adapter.errors import ConfigurationError
 from adapter.messaging.retry import Schedule
+from adapter.messaging.signing import ALGORITHMS
 
 __all__ = ["Region", "Settings", "load", "load_region"]
 
@@ -92,6 +93,34 @@ class FhirMailboxSettings(Frozen):
         return self.client_certificate, self.client_key
 
 
+class MessageServerSettings(Frozen):
+    """The national message server (NHN EDI 2.0): how we sign in there, and whose mail we fetch."""
+
+    name: str = Field(min_length=1)
+    address: BaseAddress  # without /Messages
+    token_url: BaseAddress
+    client_id: str = Field(min_length=1)
+    key: Path  # of the private key, PEM without a password or a JWK
+    key_id: str | None = None  # `kid`; the JWK's own where it has one
+    algorithm: str | None = None  # RS256, PS256, ES256, …
+    audience: str | None = None  # of the client assertion; token_url where not set
+    scope: str | None = None
+    dpop_key: Path | None = None  # a pair is made at the start where none is named
+    her_ids: tuple[Annotated[int, Field(gt=0, lt=2**31)], ...] = ()  # whose mail is fetched
+    every: Wait = timedelta(seconds=30)
+    status_every: Wait = timedelta(minutes=1)
+    timeout: Seconds = 10.0
+    trust: str | None = None  # CA bundle for https
+    source_system: str = Field(default="discharge-adapter, v0.1.0", min_length=1, pattern=r"^[ -~]+$")
+
+    @field_validator("algorithm")
+    @classmethod
+    def _known_algorithm(cls, value: str | None) -> str | None:
+        if value is not None and value not in ALGORITHMS:
+            raise ValueError(f"must be one of {', '.join(ALGORITHMS)}")
+        return value
+
+
 class RetrySettings(Frozen):
     """The waits between attempts; see messaging.retry.Schedule."""
 
@@ -142,6 +171,7 @@ class Settings(BaseSettings):
     metrics_sign_in: bool = False  # whether /metrics is for operators only
     directory_mailboxes: tuple[DirectoryMailboxSettings, ...] = ()
     fhir_mailboxes: tuple[FhirMailboxSettings, ...] = ()
+    message_servers: tuple[MessageServerSettings, ...] = ()
     retry: RetrySettings = RetrySettings()
     retention: Retention = Retention()
     norway: NorwaySettings = NorwaySettings()

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import ConfigDict, Field, ValidationError, field_validator
 
 from adapter.config.partners import PartnerEntry, problems
-from adapter.config.values import Frozen, Seconds, Wait, is_address
+from adapter.config.values import Frozen, Seconds, Wait, is_address, is_safe_address
 from adapter.config.wording import explained, place
 from adapter.discharge.agreement import Accord, agreement, country
 from adapter.discharge.notices import NoticeKind
@@ -25,6 +25,7 @@ from adapter.discharge.rulefile import Table, unprintable
 from adapter.errors import ConfigurationError
 from adapter.messaging.envelope import HER
 from adapter.messaging.register import (
+    EDI,
     PLANS,
     Endpoint,
     Partner,
@@ -151,7 +152,7 @@ KINDS = ("hospital", "municipal-acute-bed", "municipality", "open-care", "gp")
 SIDES = ("ours", "theirs")
 RECEIPTS = ("stored", "delivered")
 UNKNOWN_SERVICES = tuple(choice.value for choice in UnknownService)
-TRANSPORTS = ("fhir", PLANS, "directory")
+TRANSPORTS = ("fhir", PLANS, "directory", EDI)
 DIALECTS = ("fhir", "plo-1.5", "plo-1.6")
 
 
@@ -380,6 +381,12 @@ def _of_endpoint(e: _EndpointEntry) -> Iterable[str]:
         yield "address must be the base of the FHIR server, without ? and what follows"
     if e.transport == PLANS and e.dialect != "fhir":
         yield 'a server for plans reads FHIR; write dialect = "fhir"'
+    if e.transport == EDI and not (is_safe_address(e.address) and "?" not in e.address):
+        yield "address must be that of a message server of the settings: https://, without ? and what follows"
+    if e.transport == EDI and e.dialect == "fhir":
+        yield 'a message server takes KITH messages; write dialect = "plo-1.6" or "plo-1.5"'
+    if e.transport == EDI and (e.token or e.client_certificate):
+        yield "the settings say how we sign in at the message server; leave token and client_certificate out"
     if e.transport == "directory" and ("://" in e.address or not e.address.strip()):
         yield "address must be a folder with in/ and out/"
     if bool(e.client_certificate) != bool(e.client_key):

@@ -10,7 +10,10 @@ from pathlib import Path
 from adapter.config import DirectoryMailboxSettings, FhirMailboxSettings, Settings
 from adapter.config.values import written
 from adapter.messaging.delivery import SPARE
-from adapter.messaging.register import PLANS, Endpoint, Register
+from adapter.messaging.register import EDI, PLANS, Endpoint, Register
+from adapter.messaging.signing import UnusableSigningKey, read_signing_key
+
+_WHAT = {PLANS: "a plan", EDI: "a message"}
 
 
 def contradictions(settings: Settings, register: Register) -> list[str]:
@@ -19,6 +22,7 @@ def contradictions(settings: Settings, register: Register) -> list[str]:
         *_short_leases(settings, register),
         *_mailboxes(settings, register),
         *_nameless(settings, register),
+        *_message_servers(settings, register),
     ]
 
 
@@ -39,7 +43,9 @@ def _short_leases(settings: Settings, register: Register) -> Iterable[str]:
 
 def _told(e: Endpoint) -> str:
     said = f"timeout = {e.timeout:g}"
-    return said if e.longest == e.timeout else f"{said}, so that a plan may take {e.longest:g} s"
+    return (
+        said if e.longest == e.timeout else f"{said}, so that {_WHAT[e.transport]} may take {e.longest:g} s"
+    )
 
 
 def _mailboxes(settings: Settings, register: Register) -> Iterable[str]:
@@ -50,12 +56,34 @@ def _mailboxes(settings: Settings, register: Register) -> Iterable[str]:
     ]
     partners = {p.name for p in register.partners}
     taken = {e.name for e in register.endpoints if e.transport in ("directory", PLANS)}
+    servers = {server.name for server in settings.message_servers}
+    for name in sorted(servers & taken):
+        yield f"message server {name!r}: an endpoint that is read has that name; choose another"
+    taken |= servers
     for box in boxes:
         if box.partner is not None and box.partner not in partners:
             yield f"mailbox {box.name!r}: the region file has no [[partner]] called {box.partner!r}"
         if box.name in taken:
             yield f"mailbox {box.name!r}: another mailbox or directory endpoint has that name; choose another"
         taken.add(box.name)
+
+
+def _message_servers(settings: Settings, register: Register) -> Iterable[str]:
+    """Endpoints at a message server where nobody has said how to sign in, and servers that say the same."""
+    known = {server.address for server in settings.message_servers}
+    for e in register.endpoints:
+        if e.transport == EDI and e.address.rstrip("/") not in known:
+            yield (
+                f"{settings.region or 'settings'}: [[endpoint]] name = {e.name!r}: no [[message_servers]] of "
+                "the settings has that address; add one that says how to sign in there"
+            )
+    for what in ("name", "address"):
+        given = [getattr(server, what) for server in settings.message_servers]
+        for value in sorted({one for one in given if given.count(one) > 1}):
+            yield f"two [[message_servers]] have the {what} {value!r}; one account serves all HER-ids there"
+    fetched = [her_id for server in settings.message_servers for her_id in server.her_ids]
+    for her_id in sorted({one for one in fetched if fetched.count(one) > 1}):
+        yield f"[[message_servers]]: the mail of HER-id {her_id} is fetched twice; name it once"
 
 
 def _nameless(settings: Settings, register: Register) -> Iterable[str]:
@@ -71,12 +99,29 @@ def _nameless(settings: Settings, register: Register) -> Iterable[str]:
 
 
 def unreadable_files(settings: Settings, register: Register) -> list[str]:
-    """Certificates, keys and CA bundles of our connections that cannot be read."""
-    return [
+    """Certificates, keys and CA bundles of our connections that cannot be read, or not be used."""
+    unreadable = [
         f"{where}: the file {file} cannot be read"
         for where, file in _files(settings, register)
-        if file is not None and not (Path(file).is_file() and os.access(file, os.R_OK))
+        if file is not None and not _readable(file)
     ]
+    return [*unreadable, *_unusable_keys(settings)]
+
+
+def _readable(file: str | Path) -> bool:
+    return Path(file).is_file() and os.access(file, os.R_OK)
+
+
+def _unusable_keys(settings: Settings) -> Iterable[str]:
+    """Keys that no token would be given for: found before anything waits for one."""
+    for one in settings.message_servers:
+        for what, file, algorithm in (("key", one.key, one.algorithm), ("dpop_key", one.dpop_key, None)):
+            if file is None or not _readable(file):
+                continue
+            try:
+                read_signing_key(file.read_bytes(), algorithm=algorithm)
+            except UnusableSigningKey as error:
+                yield f"message server {one.name}: {what}: the file {file} {error}"
 
 
 def _files(settings: Settings, register: Register) -> Iterable[tuple[str, str | None]]:
@@ -84,6 +129,11 @@ def _files(settings: Settings, register: Register) -> Iterable[tuple[str, str | 
         yield from _of_connection(f"endpoint {e.name}", e.client_certificate, e.trust)
     for m in settings.fhir_mailboxes:
         yield from _of_connection(f"mailbox {m.name}", m.certificate, m.trust)
+    for s in settings.message_servers:
+        where = f"message server {s.name}"
+        yield f"{where}: key", str(s.key)
+        yield f"{where}: dpop_key", str(s.dpop_key) if s.dpop_key is not None else None
+        yield f"{where}: trust", s.trust
     yield "[norway] address_register_trust", settings.norway.address_register_trust
 
 

@@ -75,6 +75,7 @@ class Reply:
     ms: float = 0.0
     etag: str | None = None
     location: str | None = None
+    nonce: str | None = field(default=None, repr=False)  # that the peer wants in the next proof (DPoP-Nonce)
     final: bool = False  # the receiver's own system has it for good, and no receipt will follow
     plan: str | None = None  # `CarePlan/id`, where a plan was put on the receiver's server
     conflict: bool = False  # that plan has been changed at both ends, and nothing was overwritten

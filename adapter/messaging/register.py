@@ -19,8 +19,11 @@ from adapter.messaging.scopes import ALL, Scopes
 PLANS = "fhir-plans"
 """The transport that puts care plans on a FHIR server, resource by resource."""
 
+EDI = "edi"
+"""The transport that posts to the national message server (NHN EDI 2.0)."""
+
 PLAN_ATTEMPT = 3
-"""How many times an endpoint's time-out such an attempt may take."""
+"""How many times an endpoint's time-out an attempt of many requests may take."""
 
 
 class Side(StrEnum):
@@ -85,8 +88,8 @@ class Endpoint:
     """A place that messages are sent to; never taken from a message."""
 
     name: str
-    transport: str  # fhir, fhir-plans, directory, webhook
-    address: str  # URL of $process-message, base URL of a FHIR server, folder, URL
+    transport: str  # fhir, fhir-plans, directory, edi, webhook
+    address: str  # URL of $process-message, base URL of a FHIR or message server, folder, URL
     dialect: str  # what is read there: fhir, plo-1.5, plo-1.6
     concurrency: int = 2
     receipt_within: timedelta = timedelta(minutes=30)  # then an alarm and, per dialect, a resend
@@ -98,8 +101,8 @@ class Endpoint:
 
     @property
     def longest(self) -> float:
-        """Seconds that one attempt may take: putting a plan on a server is many requests."""
-        return self.timeout * (PLAN_ATTEMPT if self.transport == PLANS else 1)
+        """Seconds that one attempt may take: a plan, or a message and the token for it, are many requests."""
+        return self.timeout * (PLAN_ATTEMPT if self.transport in (PLANS, EDI) else 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

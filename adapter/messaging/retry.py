@@ -105,5 +105,7 @@ def _permanent_reason(reply: Reply) -> str:
     if status is not None and 300 <= status < 400:
         return f"HTTP {status}: the receiver answers with a redirect; correct the endpoint's address"
     if status in (401, 403):
+        if reply.error is not None and "; correct " in reply.error:
+            return reply.error  # the transport knows better what to do
         return f"HTTP {status}: the receiver does not let us in; correct the endpoint's credentials"
     return reply.error or f"HTTP {status}: the receiver will not take this message"

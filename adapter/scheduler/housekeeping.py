@@ -16,6 +16,7 @@ from adapter.store import (
     deliveries,
     mailboxes,
     messages,
+    remembered,
     resources,
     subscriptions,
 )
@@ -90,6 +91,6 @@ class Housekeeping:
 
 
 def _prune_seen(tx: Connection, before: datetime) -> int:
-    """What mailboxes and the address register's memory hold, and the events that subscribers may ask for."""
-    others = mailboxes.prune(tx, before) + subscriptions.prune(tx, before)
-    return others + address_register.prune(tx, before)
+    """What mailboxes, transports and the address register's memory hold, and the events of subscriptions."""
+    ours = mailboxes.prune(tx, before) + remembered.prune(tx, before)
+    return ours + subscriptions.prune(tx, before) + address_register.prune(tx, before)

@@ -444,6 +444,16 @@ mailbox_seen = Table(
     Column("at", Instant, nullable=False),
 )
 
+remembered = Table(
+    "remembered",
+    metadata,
+    Column("place", Text, primary_key=True),  # the message server, as the settings call it
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    Index("remembered_at", "at"),
+)
+
 ledger_month = Table(
     "ledger_month",
     metadata,

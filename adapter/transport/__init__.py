@@ -29,6 +29,7 @@ class Outgoing:
     content: bytes = field(repr=False)
     content_type: str
     delivery_id: int
+    party: str | None = None  # whom this delivery is for, where the content names several
 
 
 class Transport(Protocol):
@@ -61,6 +62,18 @@ class Mail:
     name: str  # for people and logs: `Task/17`, a file name without anything like an identity number
     cursor: str | None = None
     oversize: Oversize | None = None
+
+
+class Notes(Protocol):
+    """What one transport remembers under keys of its own; the store keeps it."""
+
+    def get(self, key: str) -> str | None:
+        """The value last put under `key`."""
+        ...
+
+    def put(self, key: str, value: str) -> None:
+        """Remember `value` under `key`."""
+        ...
 
 
 class Memory(Protocol):

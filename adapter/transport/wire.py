@@ -180,6 +180,7 @@ class Wire:
             ms=_since(started),
             etag=answer.headers.get("etag"),
             location=answer.headers.get("location") or answer.headers.get("content-location"),
+            nonce=answer.headers.get("dpop-nonce"),
         )
 
     def _lines(self) -> dict[object, socket.socket]:
