@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from adapter.discharge.notices import Notice
 from adapter.incoming import Incoming, Prepared, understand
+from adapter.mappings.known import named
 from adapter.messaging.acknowledgement import Issue, Status
 from adapter.messaging.delivery import DeliveryState
 from adapter.messaging.envelope import Address
@@ -48,11 +49,13 @@ def first_of(
         content = messages.content(tx, row["payload"])
         if content is None:
             continue
+        outside = named(row["dialect"]).envelope(content, content_type=row["content_type"], zone=zone)
+        if not _of_one_organisation(mine, _places(register, outside.receivers, day)):
+            continue  # which is found out without reading it whole
         before = understand(Incoming(content=content, content_type=row["content_type"]), zone)
         if before.reading is None or before.notice is None or not _at_once(before.notice, notice):
             continue
-        same = said_as(tx, sender.id, before.notice.refers_to) == said_as(tx, sender.id, notice.refers_to)
-        if same and _of_one_organisation(mine, _places(register, before.reading.envelope.receivers, day)):
+        if said_as(tx, sender.id, before.notice.refers_to) == said_as(tx, sender.id, notice.refers_to):
             return row
     return None
 

@@ -36,8 +36,8 @@ T = TypeVar("T")
 
 REGION = Path(__file__).parent.parent / "fixtures" / "regions" / "indre-sogn.toml"
 FNR = "urn:oid:2.16.578.1.12.4.1.4.1"
-SYNNOVE = Subject(identifiers=((FNR, "21843012345"),), family="Fjellheim", given="Synnøve", gender="female")
-TORBJORN = Subject(identifiers=((FNR, "05882954321"),), family="Vik-Hansen", given="Torbjørn", gender="male")
+SYNNOVE = Subject(identifiers=((FNR, "21843012660"),), family="Fjellheim", given="Synnøve", gender="female")
+TORBJORN = Subject(identifiers=((FNR, "05882954384"),), family="Vik-Hansen", given="Torbjørn", gender="male")
 DOCTOR = Clinician(family="Nesøy", given="Marta", profession="LE")
 
 

@@ -284,10 +284,10 @@ def test_a_negative_receipt_is_shown_with_the_receiver_s_own_text(play: Stage, c
 def test_no_person_s_number_gets_from_a_receipt_into_an_alarm(play: Stage, clock: StandingClock):
     tell(play)
     play.deliver()
-    issue = Issue(code="E31", text="Feil i 21843012345")
+    issue = Issue(code="E31", text="Feil i 21843012660")
     play.receive(receipt(play.post.sent[0][1].content, Status.REFUSED, at=clock(), issues=(issue,)))
-    assert "21843012345" not in str(play.delivery()["error"])
-    assert "21843012345" not in play.rows(tables.alarm)[0]["text"]
+    assert "21843012660" not in str(play.delivery()["error"])
+    assert "21843012660" not in play.rows(tables.alarm)[0]["text"]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from adapter.store import tables
 from tests.conftest import StandingClock
 from tests.stage import Stage, address_of, stage
 
-NUMBER = b"21843012345"
+NUMBER = b"21843012660"
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from adapter.runtime import set_up_logs
 from tests.conftest import StandingClock
 from tests.web.conftest import site
 
-NUMBER = "21843012345"
+NUMBER = "21843012660"
 
 
 @pytest.fixture

@@ -40,7 +40,8 @@ _alike = (
         message.c.same_as.is_(None),
         text("outcome IN ('accepted', 'released')"),
     )
-    .order_by(message.c.id)
+    .order_by(message.c.id.desc())
+    .limit(20)  # a copy comes soon after; whoever repeats itself without end is not looked through
 )
 _twins = select(message).where(message.c.same_as == bindparam("first")).order_by(message.c.id)
 _content = select(payload.c.content).where(payload.c.hash == bindparam("digest"))
@@ -86,7 +87,7 @@ def transmission(tx: Connection, sender: str, transmission_id: str) -> str | Non
 
 
 def alike(tx: Connection, sender: str, likeness: bytes) -> list[Row]:
-    """What that sender has told under other ids in the same words, and we have taken; the first ones only."""
+    """What that sender told last under other ids in the same words, and we have taken; the first ones only."""
     return statements.rows(tx, _alike, sender=sender, likeness=likeness)
 
 

@@ -84,10 +84,10 @@ def test_a_person_is_looked_for_by_a_national_number_and_by_nothing_else() -> No
     fnr = "urn:oid:2.16.578.1.12.4.1.4.1"
     patient = {"resourceType": "Patient", "identifier": [{"system": "urn:local", "value": "1"}]}
     assert search_of_master(patient) is None
-    patient["identifier"] = [*patient["identifier"], {"system": fnr, "value": "21843012345"}]  # type: ignore[misc]
+    patient["identifier"] = [*patient["identifier"], {"system": fnr, "value": "21843012660"}]  # type: ignore[misc]
     found = search_of_master(patient)
     assert found is not None
-    assert found.endswith("%7C21843012345")
+    assert found.endswith("%7C21843012660")
 
 
 def test_a_transaction_creates_what_is_new_and_updates_what_it_knows() -> None:

@@ -55,7 +55,7 @@ def test_no_bytes_make_us_stumble(content: bytes) -> None:
 
 def test_a_person_s_number_is_masked_and_a_request_s_is_not() -> None:
     request = "8805ba1c-4ace-4476-94c5-c87f53b697ca"
-    said = fault({"error": "21843012345, 218430 12345 og 12", "errorCode": 7, "requestId": request})
+    said = fault({"error": "21843012660, 218430 12660 og 12", "errorCode": 7, "requestId": request})
     assert said == f"*, * og 12 (error 7, request {request})"
     assert fault({}) is None and fault([]) is None
 

@@ -162,7 +162,7 @@ def test_content_and_tokens_stay_out_of_representations():
 def test_a_stranger_in_evaluation_is_not_called_by_what_may_be_a_persons_number():
     known = Register(open=True)
     found = {}
-    for value in ("21843012345", "218430 12345", "21843012346", "8143501"):
+    for value in ("21843012660", "218430 12660", "21843012346", "8143501"):
         party = known.resolve(Address(identifiers=((HER, value),)), DAY)
         found[value] = party.id
         assert party.identifiers == ((HER, value),)
@@ -170,5 +170,5 @@ def test_a_stranger_in_evaluation_is_not_called_by_what_may_be_a_persons_number(
     assert found["8143501"] == "her-8143501"
     assert len(set(found.values())) == 4
     assert all(re.fullmatch(r"her-\*[0-9a-f]{3}", found[v]) for v in found if v != "8143501")
-    by_system = known.resolve(Address(identifiers=(("urn:x:21843012345", "1"),)), DAY)
-    assert "21843012345" not in by_system.id + by_system.name
+    by_system = known.resolve(Address(identifiers=(("urn:x:21843012660", "1"),)), DAY)
+    assert "21843012660" not in by_system.id + by_system.name

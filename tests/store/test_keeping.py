@@ -392,9 +392,9 @@ def test_a_store_that_cannot_be_used_says_what_to_write(tmp_path: Path):
 
 # --- privacy ------
 
-SECRET = ("21843012345", "Fjellheim", "Synnøve", "Hjelmevegen", "Diagnosis-of-hers")
+SECRET = ("21843012660", "Fjellheim", "Synnøve", "Hjelmevegen", "Diagnosis-of-hers")
 PATIENT = Subject(
-    identifiers=((FNR, "21843012345"),),
+    identifiers=((FNR, "21843012660"),),
     family="Fjellheim",
     given="Synnøve",
     gender="female",
@@ -461,7 +461,7 @@ def every_path(play: Stage) -> list[bytes]:
         good.replace(b"ready-for-discharge", b"Synn\\u00f8ve"),
         good.replace(b'"gender":"female"', b'"gender":"Fjellheim"'),
         good.replace(b'"resourceType":"Patient"', b'"resourceType":"Fjellheim"'),
-        good.replace(b"21843012345", b"21843012345x"),
+        good.replace(b"21843012660", b"21843012660x"),
         play.message(NoticeKind.DISCHARGED, at=play.clock() + timedelta(days=3), **more),
         good[:-10],
     ]

@@ -437,11 +437,11 @@ def test_a_token_that_cannot_be_looked_up_may_come_again(tmp_path, clock):
 
 def test_neither_log_nor_answer_holds_what_was_sent(place: Place):
     machine = Machine(place)
-    assertion, jti = machine.assertion(), "21843012345"
+    assertion, jti = machine.assertion(), "21843012660"
     with capture_logs() as logged:
         token = place.ask(machine.form(assertion)).json()["access_token"]
         answers = [
-            place.ask(machine.form(machine.assertion(jti=jti), scope="system/21843012345")).text,
+            place.ask(machine.form(machine.assertion(jti=jti), scope="system/21843012660")).text,
             place.ask(machine.form(machine.assertion(iss=jti, sub=jti))).text,
             place.ask(machine.form(machine.assertion(aud=jti))).text,
         ]
