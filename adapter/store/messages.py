@@ -87,7 +87,7 @@ def transmission(tx: Connection, sender: str, transmission_id: str) -> str | Non
 
 
 def alike(tx: Connection, sender: str, likeness: bytes) -> list[Row]:
-    """What that sender told last under other ids in the same words, and we have taken; the first ones only."""
+    """What that sender told last under other ids in the same words, and we have taken: first ones only."""
     return statements.rows(tx, _alike, sender=sender, likeness=likeness)
 
 

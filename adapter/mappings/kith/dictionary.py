@@ -29,6 +29,7 @@ class Entry:
     fixed: Mapping[str, Any]
     words: tuple[Word, ...]
     untagged: bool
+    needs: str | None
 
 
 @cache
@@ -43,6 +44,7 @@ def entries() -> dict[Path, Entry]:
             fixed=one.get("fixed", {}),
             words=tuple(_words(lines[one.get("as", one["path"])])),
             untagged=one.get("untagged", False),
+            needs=one.get("needs"),
         )
         for one in found
     ]

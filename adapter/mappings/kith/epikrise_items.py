@@ -4,6 +4,7 @@
 a section; what is coded is a resource that the section leads to.
 """
 
+import re
 from typing import Any
 
 from adapter.fhir.bundles import Resource, reference
@@ -31,6 +32,7 @@ from adapter.mappings.kith.xml import Node
 
 _CATEGORY = "http://terminology.hl7.org/CodeSystem/condition-category"
 _ALLERGY = "http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical"
+_STOPPED = re.compile("sepon|avslutt|stopp|stans")
 _DIAGNOSIS = {"coding": [{"system": _CATEGORY, "code": "encounter-diagnosis"}]}
 
 
@@ -152,6 +154,8 @@ def _read_medication(node: Node, item: Node, section: Resource, page: Page) -> N
     }
     if use := concept(one(node, "Status")):
         made["category"] = use
+        if _STOPPED.search(" ".join(str(c.get("display")) for c in use.get("coding") or ()).lower()):
+            made["status"] = "stopped"
     if during := period(item, page):
         made["effectivePeriod"] = during
     if asserted := when(one(item, "OrgDate"), page):

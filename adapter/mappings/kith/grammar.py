@@ -6,7 +6,7 @@ and says what the version has no place for. So the schemas are not needed to wri
 
 import re
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -87,10 +87,9 @@ class Grammar:
         The path must be in the grammar (`has`).
         """
         step, *rest = path
-        if rest:
-            for standing in reversed(_all(parent, step)):
-                if self._room(standing, tuple(rest)):
-                    return self.place(standing, tuple(rest))
+        standing = self._last(parent, step) if rest else None
+        if standing is not None and self._room(standing, tuple(rest)):
+            return self.place(standing, tuple(rest))
         made = self.add(parent, step)
         return self.place(made, tuple(rest)) if rest else made
 
@@ -98,12 +97,18 @@ class Grammar:
         """Whether one more element at the end of `path` can be put below `parent`."""
         step, *rest = path
         child = self.child(self.class_of(parent), step)
-        standing = _all(parent, step)
         if child is None:
             return False
-        if child.many or not standing:
+        standing = None if child.many else self._last(parent, step)
+        if standing is None:
             return not (self.class_of(parent) == "InfoKontrolltime" and len(parent))
-        return bool(rest) and self._room(standing[-1], tuple(rest))
+        return bool(rest) and self._room(standing, tuple(rest))
+
+    def _last(self, parent: etree._Element, name: str) -> etree._Element | None:
+        """The last child of that name, found from behind, as there may be thousands."""
+        child = self.child(self.class_of(parent), name)
+        tag = f"{{{child.namespace}}}{name}" if child is not None else name
+        return next(parent.iterchildren(tag, reversed=True), None)
 
     def add(self, parent: etree._Element, name: str) -> etree._Element:
         """One more child, in its own namespace; its place among its siblings comes with `finished`."""
@@ -194,10 +199,6 @@ def _children(line: str, own: str, dialect: str, namespaces: Mapping[str, str]) 
 
 def _local(element: etree._Element) -> str:
     return str(etree.QName(element).localname)
-
-
-def _all(parent: etree._Element, name: str) -> Sequence[etree._Element]:
-    return [one for one in parent if _local(one) == name]
 
 
 def _components(root: etree._Element) -> Iterator[etree._Element]:

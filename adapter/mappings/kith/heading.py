@@ -29,7 +29,10 @@ def read_sending(node: Node | None, po: str, losses: list[str]) -> tuple[Standin
         losses.append(f"{where} is not a code of list 7309; the message was read as a new one")
     elif "loss" in entry:
         losses.append(f"{where}: {entry['loss']}; the message was read as a new one")
-    reserved = node.true(po + "ForbeholdOmVideresending")
+    said = (node.text(po + "ForbeholdOmVideresending") or "false").lower()
+    reserved = said not in ("false", "0")  # whatever else it says, the patient has reserved something
+    if reserved and said not in ("true", "1"):
+        losses.append("InformasjonOmForsendelsen/ForbeholdOmVideresending is no boolean; it was read as true")
     return Standing(entry["standing"]) if entry else Standing.NEW, reserved
 
 

@@ -17,9 +17,10 @@ from adapter.mappings.kith.leftovers import left_over, listed, narrative, sectio
 from adapter.mappings.kith.lists import table
 from adapter.mappings.kith.values import PLO_ELEMENTS
 from adapter.mappings.kith.words import WAYS, Scene, below, settle_said
-from adapter.mappings.kith.xml import Node
+from adapter.mappings.kith.xml import OSLO, Node
 
 LOINC = "http://loinc.org"
+_WITHOUT_END = ("{*}Journaltekst", "{*}Notat", "{*}TidsfestetHendelse")
 
 _NOT_A_GROUP = (
     "InformasjonOmForsendelsen",
@@ -40,6 +41,8 @@ _UNTOLD = ("Observation", "Flag", "AllergyIntolerance", "Goal", "ServiceRequest"
 def read(payload: Node, scene: Scene) -> list[str]:
     """Put the record into the Bundle's Composition and beside it; returns what has no place in FHIR."""
     sections: dict[str, Resource] = {}
+    if sum(1 for _ in payload.element.iter(*_WITHOUT_END)) > MAX_ENTRIES:
+        raise Refused(f"the report holds more than {MAX_ENTRIES} notes or events; split it", code="T02")
     for group in payload.children():
         if group.name not in _NOT_A_GROUP:
             section = sections.setdefault(group.name, _section(group.name))
@@ -50,7 +53,7 @@ def read(payload: Node, scene: Scene) -> list[str]:
         told_of.append(section_of(left))
     if told_of:
         scene.composition["section"] = told_of
-    return listed(left)
+    return [*scene.losses, *listed(left)]
 
 
 def _read_below(node: Node, path: Path, section: Resource, scene: Scene) -> None:
@@ -93,7 +96,9 @@ def told_by(node: Node, found: Entry, scene: Scene) -> Resource | None:
     made: Resource = {"resourceType": found.resource, "meta": {"tag": [tag]}}
     if found.resource == "Patient":
         made = scene.patient
-    there = below(node)
+    there = below(node, scene.grammar)
+    if found.needs is not None and not any(_is_time(one) for one in there.get((found.needs,), ())):
+        return None
     for word in found.words:
         for leaf in there.get(word.element, ()):
             WAYS[word.how][0](scene, leaf, made, word)
@@ -102,6 +107,11 @@ def told_by(node: Node, found: Entry, scene: Scene) -> Resource | None:
             return None
         _complete(made, found, scene)
     return made
+
+
+def _is_time(node: Node) -> bool:
+    """Whether a time stands there that FHIR can hold, without reading it."""
+    return values.read(Node(element=node.element), "TS", OSLO) is not None
 
 
 def _complete(made: Resource, found: Entry, scene: Scene) -> None:
@@ -127,7 +137,7 @@ def _complete(made: Resource, found: Entry, scene: Scene) -> None:
     if found.resource == "Appointment":
         _complete_appointment(made, scene)
     if found.resource == "MedicationAdministration" and "end" not in made.get("effectivePeriod", {}):
-        made["effectiveDateTime"] = made.pop("effectivePeriod", {}).get("start") or scene.bundle["timestamp"]
+        made["effectiveDateTime"] = made.pop("effectivePeriod", {})["start"]
 
 
 def _complete_appointment(made: Resource, scene: Scene) -> None:

@@ -20,17 +20,20 @@ from adapter.mappings.kith.attachments import holds_file
 from adapter.mappings.kith.dictionary import CATEGORIES, HOLDERS, NOTE, REST, Entry, entries, entry_of
 from adapter.mappings.kith.grammar import Path
 from adapter.mappings.kith.leftovers import bare
+from adapter.mappings.kith.lists import table
 from adapter.mappings.kith.record import told_by
 from adapter.mappings.kith.values import PLO_ELEMENTS
 from adapter.mappings.kith.words import PART, WAYS, Scene, kind_at, nodes
 from adapter.mappings.kith.xml import OSLO, Node, new, say
 
+_PAST = ("MedisinskfagligeOpplysninger", "InfoTidligereSykdommer")
+_KEEPS_ITS_STATUS = ("InfoTidligereSykdommer", "StatusHjelpemiddel")
 _MARKED = re.compile(r"(?:\w+(?:\[\d+\])?)(?:/\w+(?:\[\d+\])?)*")
 _MOST_ALIKE = 50  # elements made only so that one stands behind them
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT")
 _NOT_SAID = frozenset(
     ("resourceType", "id", "meta", "reference", "system", "participant", "subject", "patient",
-     "encounter", "context", "end", "clinicalStatus", "verificationStatus", "use", "type")
+     "encounter", "context", "end", "use", "type")
 )  # fmt: skip
 _WORDS = frozenset(("text", "valueString", "comment", "description", "patientInstruction"))
 
@@ -75,7 +78,9 @@ def _write_section(root: etree._Element, section: Resource, scene: Scene, writte
     for ref in section.get("entry") or ():
         resource = follow(scene.bundle, ref)
         found = entry_of(resource) if resource is not None else None
-        if resource is not None and found is not None and scene.grammar.has(_root(root), found.path):
+        if resource is None or found is None or not scene.grammar.has(_root(root), found.path):
+            continue
+        if stands(resource) or found.path[-1] in _KEEPS_ITS_STATUS:
             _write_entry(root, resource, found, scene, written)
 
 
@@ -184,6 +189,30 @@ def _write_check_up(root: etree._Element, resource: Resource, scene: Scene) -> b
     return True
 
 
+def stands(resource: Resource) -> bool:
+    """Whether it tells of what is, so that an element of PLO, which knows nothing else, may say it."""
+    if resource.get("doNotPerform"):
+        return False
+    for element, allowed in table("record")["stands"].get(resource["resourceType"], {}).items():
+        said = resource.get(element)
+        codes = [one.get("code") for one in said.get("coding") or ()] if isinstance(said, dict) else [said]
+        if said is not None and not set(codes) & set(allowed):
+            return False
+    return True
+
+
+def _is_past(resource: Resource) -> bool:
+    """Whether a condition that does not stand was there once: it is neither refuted nor an error."""
+    verified = [one.get("code") for one in (resource.get("verificationStatus") or {}).get("coding") or ()]
+    return not set(verified) & {"refuted", "entered-in-error", "differential"}
+
+
+def _is_error(resource: Resource) -> bool:
+    statuses = [resource.get("status"), resource.get("lifecycleStatus")]
+    verified = (resource.get("verificationStatus") or {}).get("coding") or ()
+    return "entered-in-error" in [*statuses, *(one.get("code") for one in verified)]
+
+
 def _focus(bundle: Bundle) -> Resource | None:
     return follow(bundle, next(iter((header(bundle) or {}).get("focus") or ()), None))
 
@@ -213,8 +242,14 @@ def _write_untagged(root: etree._Element, resource: Resource, scene: Scene, writ
         if e.untagged and e.resource == kind and scene.grammar.has(_root(root), e.path)
     )
     found = next(fits, None)
-    if found is not None:
+    if kind == "Condition" and found is not None and not stands(resource):
+        past = entries()[_PAST]
+        found = past if _is_past(resource) and scene.grammar.has(_root(root), past.path) else found
+    if found is not None and (stands(resource) or found.path == _PAST):
         _write_entry(root, resource, found, scene, written)
+        return
+    if _is_error(resource):
+        scene.losses.append(f"{kind}: it was entered in error")
         return
     if resource is _focus(scene.bundle):
         return  # the message itself says that it is such a plan or list

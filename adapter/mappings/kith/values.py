@@ -151,7 +151,13 @@ def _put_integer(element: etree._Element, value: Any) -> bool:
 
 
 def _put_cs(element: etree._Element, value: Any) -> bool:
-    return _put_coding(element, value, named=False)
+    """Only a code of the element's own list: the message does not name it, so another would be misread."""
+    own = system_of(str(etree.QName(element).localname))
+    return (
+        isinstance(value, dict)
+        and value.get("system", own) == own
+        and _put_coding(element, value, named=False)
+    )
 
 
 def _put_cv(element: etree._Element, value: Any) -> bool:

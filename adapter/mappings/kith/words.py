@@ -7,7 +7,7 @@ it into the element.
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from typing import Any
 
@@ -18,13 +18,14 @@ from adapter.mappings import Bundle
 from adapter.mappings.kith import values
 from adapter.mappings.kith.beings import read_being, say_profession, write_being
 from adapter.mappings.kith.grammar import Grammar, Path
-from adapter.mappings.kith.lists import table
+from adapter.mappings.kith.lists import OID, table
 from adapter.mappings.kith.values import PLO_ELEMENTS
 from adapter.mappings.kith.xml import Node
 
 PART = {"system": PLO_ELEMENTS, "code": "part"}
 """The tag of what only tells more of another resource."""
 
+_ATC = (f"urn:oid:{OID}7180", "http://www.whocc.no/atc")
 _STEP = re.compile(r"(\w+)(?:\[(\d+|\+)\])?")
 
 
@@ -120,13 +121,22 @@ def nodes(parent: Node, path: Path) -> Iterator[Node]:
                 yield child
 
 
-def below(parent: Node) -> dict[Path, list[Node]]:
-    """Every element below, by its path of local names, in one pass."""
+def below(parent: Node, g: Grammar) -> dict[Path, list[Node]]:
+    """Every element below, by its path of local names, in one pass.
+
+    Of what may stand there once only the first: a second one is left unread, so that it travels as words.
+    """
     found: dict[Path, list[Node]] = {}
     waiting: list[tuple[Path, etree._Element]] = [((), parent.element)]
     for path, element in waiting:  # which grows meanwhile, so that what stands first is found first
+        once: set[str] = set()
         for child in element.iterchildren(etree.Element):
-            at = (*path, str(child.tag).rpartition("}")[2])
+            name = str(child.tag).rpartition("}")[2]
+            known = g.child(g.class_of(element), name)
+            if name in once and known is not None and not known.many:
+                continue
+            once.add(name)
+            at = (*path, name)
             found.setdefault(at, []).append(Node(element=child, read=parent.read))
             if len(child):
                 waiting.append((at, child))
@@ -201,6 +211,26 @@ def _begun_write(scene: Scene, resource: Resource, element: etree._Element, word
             write_leaf(scene, element, word, value)
 
 
+def _kin_read(scene: Scene, node: Node, resource: Resource, word: Word) -> None:
+    coding = values.read(node, "CS", scene.zone)
+    if coding is not None:
+        put(resource, word.place, {"coding": [coding]})
+
+
+def _kin_write(scene: Scene, resource: Resource, element: etree._Element, word: Word) -> None:
+    """Of what the person is to the patient, that which is of this element's own list."""
+    for one in got(resource, "relationship[+].coding[+]"):
+        if one.get("system") == values.system_of(word.element[-1]):
+            write_leaf(scene, element, word, one)
+
+
+def _substance_write(scene: Scene, resource: Resource, element: etree._Element, word: Word) -> None:
+    """A medicine by its ATC code; another substance by any other."""
+    for one in got(resource, word.place):
+        if (one.get("system") in _ATC) == (word.argument == "drug"):
+            write_leaf(scene, element, replace(word, place="code"), one)
+
+
 def _has_read(scene: Scene, node: Node, resource: Resource, word: Word) -> None:
     true = values.read(node, "boolean", scene.zone)
     if true:
@@ -233,13 +263,19 @@ def settle_said(resource: Resource) -> None:
 
 
 def _code_read(scene: Scene, node: Node, resource: Resource, word: Word) -> None:
-    known = table("record")["map"][word.argument].get((node.element.get("V") or "").strip())
-    if known is not None:
-        put(resource, word.place, known[0])
+    """By the code; one that is not known is what its words say, else what is safest, and is told of."""
+    meanings = table("record")["map"][word.argument]
+    code, words = (node.element.get("V") or "").strip(), (node.element.get("DN") or "").lower()
+    if code in meanings["code"]:
+        put(resource, word.place, meanings["code"][code][0])
+    elif code or words:
+        said = (value for value, pattern in meanings["words"].items() if re.search(pattern, words))
+        put(resource, word.place, next(said, meanings["else"]))
+        scene.losses.append(f"{node.name} is not a code that is known; its words decided")
 
 
 def _code_write(scene: Scene, resource: Resource, element: etree._Element, word: Word) -> None:
-    for code, (value, name) in table("record")["map"][word.argument].items():
+    for code, (value, name) in table("record")["map"][word.argument]["code"].items():
         if list(got(resource, word.place)) == [value]:
             write_leaf(scene, element, word, {"code": code, "display": name})
 
@@ -424,7 +460,7 @@ def _medicine_write(scene: Scene, resource: Resource, element: etree._Element, w
     told = {
         "Navn": name or (atc[0].get("code") if atc else None) or "ukjent legemiddel",
         "GeneriskNavn": generic if generic != name else None,
-        "Atc": atc[0] if atc else None,
+        "Atc": atc[0] | {"system": values.system_of("Atc")} if atc else None,
         "Legemiddelform": next(got(found, "form.coding[0]"), None),
         "Styrke": next(got(found, "ingredient[0].strength.numerator"), None),
     }
@@ -480,6 +516,8 @@ def _booking_write(scene: Scene, resource: Resource, element: etree._Element, wo
 WAYS: dict[str, tuple[Read, Write]] = {
     "": (_plain_read, _plain_write),
     "begun": (_plain_read, _begun_write),
+    "kin": (_kin_read, _kin_write),
+    "substance": (_plain_read, _substance_write),
     "has": (_has_read, _has_write),
     "said": (_said_read, _said_write),
     "code": (_code_read, _code_write),
