@@ -114,6 +114,19 @@ def postgres_template(postgres_server: str) -> Iterator[str]:
     _sql(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long tests that say nearly the same on either store leave PostgreSQL to `make soak`."""
+    for item in items:
+        params = getattr(item, "callspec", None)
+        if (
+            item.get_closest_marker("postgres_in_soak")
+            and params
+            and params.params.get("store_url") == "postgres"
+        ):
+            item.add_marker(pytest.mark.soak)
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The address of an empty store, on either engine."""

@@ -138,6 +138,7 @@ def desk(play: Stage) -> Desk:
     return Desk(play)
 
 
+@pytest.mark.postgres_in_soak
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(story=stories(), data=st.data())
 def test_every_order_of_arrival_gives_the_same_cases(desk: Desk, story: list[Fact], data: st.DataObject):

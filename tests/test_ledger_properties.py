@@ -257,6 +257,7 @@ under_each_law = pytest.mark.parametrize("law", LAWS)
 SHARED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]  # each example takes its rows back
 
 
+@pytest.mark.postgres_in_soak
 @under_each_law
 @given(play=plays())
 @settings(max_examples=15, deadline=None, suppress_health_check=SHARED)

@@ -209,6 +209,7 @@ def test_a_repeat_needs_a_death_that_had_leased_it_or_a_retry_of_its_own() -> No
 # --- killed -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.postgres_in_soak
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_nothing_acknowledged_is_lost_when_the_adapter_is_killed_five_times(

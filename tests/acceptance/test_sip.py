@@ -182,6 +182,7 @@ def assert_nobody_else_saw_anything(place: Theatre) -> None:
 # --- the usual way ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.postgres_in_soak
 @pytest.mark.slow
 def test_a_sip_from_admission_to_follow_up(store_url: str) -> None:
     expected = the_whole()
@@ -424,6 +425,7 @@ def test_whoever_looks_when_the_end_is_the_same(usual_end: dict[str, Any], tmp_p
 # --- Norway -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.postgres_in_soak
 def test_a_norwegian_individual_plan_from_the_reported_need_to_the_follow_up(store_url: str) -> None:
     states: list[PlanningState] = []
     with norwegian(store_url) as place:
