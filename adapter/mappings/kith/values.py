@@ -190,7 +190,10 @@ def _put_date(element: etree._Element, value: Any) -> bool:
 
 
 def norwegian_day(value: Any) -> str | None:
-    """The day in Norway of a FHIR date or dateTime, `YYYY-MM-DD`; None of a year, a month or what is neither."""
+    """The day in Norway of a FHIR date or dateTime, `YYYY-MM-DD`; None of a year or a month alone.
+
+    Raises Refused where it is a text that is neither.
+    """
     written = _written(value)
     return written[:10] if written is not None and len(written) >= 10 else None
 
