@@ -24,7 +24,7 @@ from adapter.errors import AdapterError, CannotWrite, MessageError, NotFound, Qu
 from adapter.fhir.allowing import shown
 from adapter.fhir.bundles import Subject, checks, synthetic
 from adapter.fhir.subscriptions import CARE_PLAN_CHANGED
-from adapter.incoming import Incoming, Prepared, fault_of_ours, meaning, understand
+from adapter.incoming import Incoming, Prepared, fault_of_ours, heard_from, meaning, understand
 from adapter.judging import Judge
 from adapter.mappings import Addressing, Reading, kith
 from adapter.mappings.checking import NO_CHECKS, Checks, few
@@ -150,6 +150,8 @@ class Inbox:
         if reading.acknowledgement is not None and prepared.problem is None:
             return self._receipt(tx, prepared, reading, sender, now)
         try:
+            prepared = heard_from(sender.kind, prepared, self.zone)
+            reading = prepared.reading or reading
             copies = self._judge.copies(tx, prepared, reading, sender, now)
             self._answers.possible(reading.envelope, [copy.route for copy in copies], now)
             self._undoes_nothing(tx, prepared, reading, sender)
@@ -194,6 +196,8 @@ class Inbox:
                 if not self._same(tx, before, prepared):
                     raise _reused(before)
                 return self._came_meanwhile(tx, row, before, reading.envelope, now, by=by)
+            prepared = heard_from(sender.kind, prepared, self.zone)
+            reading = prepared.reading or reading
             copies = self._judge.copies(tx, prepared, reading, sender, now)
             self._answers.possible(reading.envelope, [copy.route for copy in copies], now)
             self._undoes_nothing(tx, prepared, reading, sender)
@@ -251,6 +255,7 @@ class Inbox:
             raise NotFound(f"delivery {delivery_id} is only relayed: its sender must send it anew")
         self.outbox.check_consent(tx, delivery_id, now)
         known = self.read(Incoming(content=content, content_type=told["content_type"]))
+        known = heard_from(sender.kind, known, self.zone)
         reading = known.reading
         assert reading is not None and known.notice is not None
         self._not_passed_on(delivery_id, known.notice, party, old["party"])

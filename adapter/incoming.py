@@ -102,6 +102,16 @@ def _understood(incoming: Incoming, zone: tzinfo, checks: Checks) -> Prepared:
     )
 
 
+def heard_from(kind: str, prepared: Prepared, zone: tzinfo) -> Prepared:
+    """The same, once it is known what kind of party wrote it: what is no answer of theirs is their words."""
+    if prepared.reading is None or prepared.notice is None:
+        return prepared
+    reading = prepared.reading.heard_from(kind)
+    if reading is prepared.reading or reading.bundle is None:
+        return prepared
+    return replace(prepared, reading=reading, notice=notice_in(reading.bundle, zone=zone))
+
+
 def fault_of_ours(fault: Exception) -> Quarantined:
     """A message over which we stumbled ourselves: held, and nobody but us has anything to correct."""
     return Quarantined(

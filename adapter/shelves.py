@@ -151,8 +151,10 @@ class Shelves:
         reading = dialect_named(row["dialect"]).read(
             content, content_type=row["content_type"], zone=self.zone
         )
-        assert reading.bundle is not None
-        return reading.bundle
+        sender = self.register.party(row["sender"])
+        bundle = reading.heard_from(sender.kind if sender is not None else "unknown").bundle
+        assert bundle is not None
+        return bundle
 
     def _put_all(self, tx: Connection, told: _Told) -> dict[str, str]:
         """Everything that one message brings; returns the names that are not a part's own, by place."""

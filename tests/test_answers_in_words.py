@@ -12,7 +12,9 @@ from adapter.classifying import classify
 from adapter.discharge.case import Case
 from adapter.discharge.notices import AnswerValue, NoticeKind, Standing
 from adapter.errors import NotFound
-from adapter.store import tables
+from adapter.fhir.notices import notice_in
+from adapter.fhir.wire import parse
+from adapter.store import messages, tables
 from tests.conftest import StandingClock
 from tests.stage import TORBJORN, Stage, answering, region, stage
 
@@ -138,6 +140,41 @@ def test_a_fixed_sentence_needs_nobody(play: Stage) -> None:
     )  # fmt: skip
     assert play.receive(content).outcome == "accepted"
     assert answers(play) == [(A.CAN_RECEIVE, date(2014, 3, 5))]
+
+
+def test_a_hospital_that_quotes_the_fixed_sentence_answers_nothing(play: Stage) -> None:
+    quoted = (
+        "Svar på melding om utskrivningsklar pasient: Kommunen kan ta imot pasienten fra 05.03.2014."
+        " Stemmer dette?"
+    )
+    for refers_to, kind in ((ready_id(play), K.REPLY), (None, K.NOTE)):
+        content = play.plo(K.NOTE, refers_to=refers_to, text=quoted, message_id=str(uuid.uuid4()))
+        done = play.receive(content)
+        assert (done.outcome, done.reason) == ("accepted", None)
+        (entry,) = case(play).of(kind)
+        assert (entry.notice.text, entry.notice.answer, entry.notice.receive_from) == (quoted, None, None)
+        sent = play.rows(tables.delivery)[-1]
+        assert sent["kind"] == kind.value
+        assert play.receive(content).outcome == "duplicate"
+    assert answers(play) == []
+
+
+def test_what_quotes_it_reaches_a_system_of_fhir_whole(tmp_path: Path, clock: StandingClock) -> None:
+    quoted = "Svar på melding om utskrivningsklar pasient: Kommunen kan ta imot pasienten. Stemmer dette?"
+    play = stage(f"sqlite:///{tmp_path}/store.db", clock)
+    for sender, receiver in ((HOSPITAL, "sogndal"), ("sogndal", HOSPITAL)):
+        content = play.plo(
+            K.NOTE, sender=sender, receivers=(receiver,), hospital=None, message_id=str(uuid.uuid4()),
+            text=quoted,
+        )  # fmt: skip
+        assert play.receive(content, channel="directory").outcome == "accepted"
+        play.deliver()
+    notices = [row for row in play.rows(tables.delivery) if row["kind"] != "receipt"]
+    with play.built.store.read() as tx:
+        contents = [messages.content(tx, row["payload"]) for row in notices]
+    sent = [notice_in(parse(one or b""), zone=play.built.agreement.zone) for one in contents]
+    play.close()
+    assert [(told.kind, told.text) for told in sent] == [(K.NOTE, quoted), (K.ANSWER, "Stemmer dette?")]
 
 
 def test_other_words_stay_what_they_are(play: Stage) -> None:

@@ -15,6 +15,9 @@ from adapter.discharge.notices import AnswerValue, Notice, NoticeKind, Standing
 FREE_TEXT = frozenset((NoticeKind.NOTE, NoticeKind.REPLY))
 """What may be an answer; an enquiry asks, and a deviation is about a message."""
 
+MAY_ANSWER = ("municipality", "municipal-acute-bed", "unknown")
+"""Kinds of party whose fixed sentence is an answer; anybody else quotes it."""
+
 _DIALOGUE = FREE_TEXT | {NoticeKind.ENQUIRY, NoticeKind.ANSWER}
 
 

@@ -13,10 +13,11 @@ So N dialects cost N dictionaries. Tables packaged with them (codes/*.toml) coun
 operator has messages held against stands behind all of them (`mappings.checking`).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from typing import Any, Protocol
 
+from adapter.discharge.answering import MAY_ANSWER
 from adapter.messaging.acknowledgement import Acknowledgement, Verdict
 from adapter.messaging.envelope import Address, Envelope
 
@@ -39,15 +40,23 @@ class Reading:
     Either `bundle` (a notice, canonical) or `acknowledgement` (a receipt) is there. `problem` is a refusal
     or quarantine that was found after the envelope was legible, so that it can be answered; beside a bundle
     it is something to hold a message for that was read whole.
+    `in_words` is beside an answer that was heard in free text: the same as the words that it is.
     `losses` are sentences: what has no place in FHIR; `faults` too: what an official schema has against it.
     """
 
     envelope: Envelope
     bundle: Bundle | None = field(default=None, repr=False)
+    in_words: Bundle | None = field(default=None, repr=False)
     acknowledgement: Acknowledgement | None = None
     losses: tuple[str, ...] = ()
     problem: Exception | None = None
     faults: tuple[str, ...] = ()
+
+    def heard_from(self, kind: str) -> "Reading":
+        """What was understood once it is known what kind of party wrote it: not all may answer."""
+        if self.in_words is None or kind in MAY_ANSWER:
+            return self
+        return replace(self, bundle=self.in_words, in_words=None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

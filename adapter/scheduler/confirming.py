@@ -2,12 +2,14 @@
 
 `Acknowledged` says that the receiver's side holds it (delivered), an AppRecStatus is its receipt (accepted or
 refused). The server itself sends again, at most five times and for 72 hours (rules.md 1.5), so nothing is
-posted anew before; what it could not get through then, or has rejected, a person is told of.
+posted anew before; what it could not get through then, or has rejected, a person is told of. A receipt that
+comes after that still counts (N-02), so such a delivery is asked about as long as any other.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from http import HTTPStatus
 
 import structlog
 from sqlalchemy import Connection
@@ -43,6 +45,7 @@ PATIENCE = timedelta(minutes=5)
 """For which a receipt's own document is waited for, where the mail is fetched: it says when it was given."""
 
 SENT = DeliveryState.SENT.value
+GIVEN_UP = DeliveryState.GIVEN_UP.value
 
 _AWAY = 3  # answers in a row that fail until a look ends
 
@@ -99,7 +102,7 @@ class Confirming:
         awaited = [
             (key, id, row)
             for key, id, row in rows
-            if row is not None and row["state"] == SENT and key not in settled
+            if row is not None and row["state"] in (SENT, GIVEN_UP) and key not in settled
         ]
         return awaited, following
 
@@ -107,7 +110,7 @@ class Confirming:
         if row["state"] in (DeliveryState.WAITING.value, DeliveryState.LEASED.value):
             return False  # it is being sent once more
         late = row["sent_at"] is not None and self.clock() - row["sent_at"] > ASKED_FOR
-        return late or row["state"] != SENT or not row["expects_receipt"]
+        return late or not _awaited(row) or not row["expects_receipt"]
 
     # --- one delivery ---
 
@@ -115,6 +118,8 @@ class Confirming:
         """Ask and record; a sentence where it cannot be asked."""
         place, path = self.server.place(), f"{MESSAGES}/{number}"
         reply = self.server.call("GET", f"{path}/status", place)
+        if reply.status == HTTPStatus.NOT_FOUND and row["state"] == GIVEN_UP:
+            return None  # it is not kept there for so long, and a person has been told already
         if not reply.taken or reply.error is not None:
             return f"delivery {row['id']} cannot be asked about: {reply.error}"
         found = self._mine(row, statuses(parsed(reply)))
@@ -137,11 +142,13 @@ class Confirming:
 
     def _news(self, row: Row, found: ForReceiver) -> bool:
         """Whether anything may follow from it; most looks find what the one before has found."""
-        if found.receipt is not None or found.carried is Carried.REJECTED:
+        if found.receipt is not None:
             return True
         if found.carried is Carried.ACKNOWLEDGED:
             return row["delivered_at"] is None
-        return bool(self.clock() - row["sent_at"] > LONGEST)
+        if row["state"] == GIVEN_UP:
+            return False  # that it has not come through is known
+        return found.carried is Carried.REJECTED or bool(self.clock() - row["sent_at"] > LONGEST)
 
     def _mine(self, row: Row, found: Sequence[ForReceiver]) -> ForReceiver | None:
         """How it stands with the party of the delivery."""
@@ -160,13 +167,15 @@ class Confirming:
         """What follows from it, unless something was quicker."""
         now, outbox = self.clock(), self.inbox.outbox
         row = deliveries.get(tx, number)
-        if row is None or row["state"] != SENT or row["accepted_at"] is not None:
+        if row is None or not _awaited(row):
             return
         source = f"message server {self.server.name}"
         if found.carried is Carried.ACKNOWLEDGED:
             outbox.delivered(tx, number, now, source=source)
         if found.receipt is not None and not self._relayed(tx, row):
             self.inbox.receipt_told(tx, row, _said(row, found.receipt, issues, now), now, source=source)
+        elif row["state"] == GIVEN_UP:
+            return
         elif found.receipt is None and found.carried is Carried.REJECTED:
             why = f"the message server could not deliver it to HER-id {found.her_id} (Rejected)"
             outbox.not_carried(tx, number, why, now)
@@ -195,6 +204,11 @@ class Confirming:
         elif self._alarmed:
             self.store.write(lambda tx: alarms.end(tx, "mailbox", subject, self.clock()))
         self._alarmed = fault is not None
+
+
+def _awaited(row: Row) -> bool:
+    """Whether a receipt may still come for what has been posted."""
+    return row["state"] in (SENT, GIVEN_UP) and row["accepted_at"] is None
 
 
 def _said(row: Row, status: Status, issues: tuple[Issue, ...], now: datetime) -> Acknowledgement:

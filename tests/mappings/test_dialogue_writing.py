@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from adapter.discharge.notices import AnswerValue, Notice, NoticeKind, Standing
 from adapter.errors import CannotWrite
-from adapter.fhir.bundles import Resource, entry, follow, header, reference
+from adapter.fhir.bundles import Resource, entry, follow, header, reference, with_extension
 from adapter.fhir.notices import notice_in
 from adapter.mappings import Bundle, kith
 from adapter.mappings.kith import dialogue_writing
@@ -173,6 +173,31 @@ def test_what_a_dialogue_cannot_say_is_listed() -> None:
         "medium",
     ):
         assert said in losses
+
+
+@pytest.mark.parametrize(
+    ("said", "day"),
+    [
+        ("2014-03-08", "2014-03-08"),
+        ("2014-03-08T23:30:00Z", "2014-03-09"),
+        ("2014-03-08T23:30:00-05:00", "2014-03-09"),
+        ("2014-03-08T00:30:00+01:00", "2014-03-08"),
+    ],
+)
+def test_the_days_that_a_question_asks_for_are_norwegian_days(said: str, day: str) -> None:
+    bundle = bundle_of(told_by(K.ENQUIRY, text="Kva fekk ho?"))
+    with_extension(focus(bundle), "asked-period", "Period", {"start": said, "end": said})
+    found = fields(bundle)
+    assert [found[f"Dialogmelding/Foresporsel/{tag}"] for tag in ("FraDato", "TilDato")] == [day, day]
+
+
+@pytest.mark.parametrize("said", ["2014-03", "2014"])
+def test_what_is_no_day_is_listed_and_not_written_as_one(said: str) -> None:
+    bundle = bundle_of(told_by(K.ENQUIRY, text="Kva fekk ho?"))
+    with_extension(focus(bundle), "asked-period", "Period", {"start": said})
+    message = written(bundle)
+    assert b"FraDato" not in message.content
+    assert "asked-period.start: FraDato holds a day only" in message.losses
 
 
 def test_a_dialogue_is_not_taken_back_by_a_message() -> None:

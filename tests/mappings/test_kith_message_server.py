@@ -60,6 +60,23 @@ def test_a_person_s_number_is_masked_and_a_request_s_is_not() -> None:
     assert fault({}) is None and fault([]) is None
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("fnr21843012660", "fnr*"),
+        ("patient-21843012660", "patient-*"),
+        ("_21843012660", "_*"),
+        ("21843012660a", "*a"),
+        ("21843012660-x", "*-x"),
+        ("8805ba1c-4ace-4476-94c5-c87f53b697ca: 21843012660", "8805ba1c-4ace-4476-94c5-c87f53b697ca: *"),
+        ("21843012660-8805ba1c-4ace-4476-94c5-c87f53b697ca", "*-8805ba1c-4ace-4476-94c5-c87f53b697ca"),
+        ("12345678-1234-1234-1234-123456789012", "12345678-1234-1234-1234-123456789012"),
+    ],
+)
+def test_a_person_s_number_is_masked_whatever_it_is_written_to(said: str, shown: str) -> None:
+    assert fault({"error": said}) == shown
+
+
 def test_of_several_entries_of_one_party_the_worst_counts() -> None:
     def one(her_id: int, carried: Carried, receipt: Status | None = None) -> ForReceiver:
         return ForReceiver(her_id=her_id, carried=carried, receipt=receipt)

@@ -15,7 +15,7 @@ from lxml import etree
 
 from adapter.discharge.notices import NoticeKind, Standing
 from adapter.errors import CannotWrite, Refused
-from adapter.fhir.bundles import entry, header, of_every_type, of_type, reference, resources
+from adapter.fhir.bundles import entry, header, narrative, of_every_type, of_type, reference, resources
 from adapter.fhir.notices import notice_in
 from adapter.fhir.publishing import example
 from adapter.fhir.validation import validate
@@ -408,6 +408,15 @@ def test_a_report_from_elsewhere_is_written_and_what_has_no_element_stands_in_a_
 def test_a_report_without_anything_that_it_must_hold_says_what_is_missing() -> None:
     with pytest.raises(CannotWrite, match="EksisterendeTjeneste"):
         written(example(K.SERVICES_GRANTED), "plo-1.6")
+
+
+def test_a_section_without_a_place_is_listed_without_its_title() -> None:
+    bundle = bundle_of("services-granted")
+    strange = {"title": "Klaget over Ola Nordmann", "text": narrative("Ring")}
+    (of_type(bundle, "Composition") or {}).setdefault("section", []).append(strange)
+    losses = written(bundle, "plo-1.6").losses
+    assert "the words of a section" in losses
+    assert not any("Nordmann" in loss for loss in losses)
 
 
 def test_health_information_is_written_as_the_type_that_it_came_as() -> None:

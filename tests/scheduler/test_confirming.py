@@ -151,6 +151,59 @@ def test_what_the_transport_has_rejected_a_person_is_told_of(place: Exchange, cl
     assert alarms(place, "given-up") == []
 
 
+def given_up(place: Exchange, clock: StandingClock, how: str) -> str:
+    """A message to Årdal that the server could not get through; the server's id of it."""
+    (place.server.rejecting if how == "Rejected" else place.server.away).add(NURSING)
+    place.send(K.ADMITTED)
+    clock.forward(hours=97 if how == "no receipt" else 73)
+    if how == "no receipt":  # its side has it and stays silent (N-02)
+        place.server.settle(only(place.server.holds), NURSING, "Acknowledged")
+        place.stage.write(lambda tx: place.stage.outbox.missing_receipts(tx, clock()))
+    else:
+        without_mail(place)()
+    assert place.stage.delivery()["state"] == "given-up"
+    return str(only(place.server.holds))
+
+
+@pytest.mark.parametrize("how", ["Rejected", "Unconfirmed", "no receipt"])
+def test_a_receipt_of_what_was_given_up_is_asked_for_where_no_mail_brings_it(
+    place: Exchange, clock: StandingClock, how: str
+) -> None:
+    place.server.give(given_up(place, clock, how), NURSING, "Ok")  # it got there in the end
+    came = clock.forward(hours=1)
+    look = without_mail(place)
+    assert look() == 1
+    row = place.stage.delivery()
+    assert (row["state"], row["accepted_at"], evidence(place)[-1]) == ("acknowledged", came, "accepted")
+    assert alarms(place, "given-up") == alarms(place, "not-received") == []
+    assert look() == 0
+
+
+def test_a_late_refusal_of_what_was_given_up_is_told_with_its_reasons(
+    place: Exchange, clock: StandingClock
+) -> None:
+    number = given_up(place, clock, "Unconfirmed")
+    place.server.give(number, NURSING, "Rejected", {"errorCode": "E21", "details": "Nedlagd"})
+    without_mail(place)()
+    assert place.stage.delivery()["state"] == "refused"
+    assert "Nedlagd" in only(alarms(place, "refused"))
+
+
+def test_what_was_given_up_is_asked_about_for_ten_days_and_told_of_once(
+    place: Exchange, clock: StandingClock
+) -> None:
+    number, look = given_up(place, clock, "Rejected"), without_mail(place)
+    look()
+    before = place.stage.built.store.writer.commits
+    assert [look(), look()] == [1, 1]
+    del place.server.holds[number]  # the server keeps it no longer, which is nobody's task
+    assert look() == 1
+    assert place.stage.built.store.writer.commits == before
+    assert (evidence(place), alarms(place, "mailbox")) == (["not-received"], [])
+    clock.forward(days=7)
+    assert look() == 0
+
+
 def test_nothing_is_posted_again_while_the_server_itself_tries(place: Exchange, clock: StandingClock) -> None:
     away(place)
     for _ in range(9):

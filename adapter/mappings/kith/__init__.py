@@ -6,6 +6,7 @@ The decisions, and what is lost on the way, are in docs/norwegian-messages.md.
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import tzinfo
 
 from adapter.discharge.notices import NoticeKind
@@ -25,7 +26,7 @@ from adapter.mappings.kith import (
     reports,
     xml,
 )
-from adapter.mappings.kith.told import Payload, Told
+from adapter.mappings.kith.told import Attachment, Payload, Told
 from adapter.messaging.acknowledgement import Status, Verdict
 from adapter.messaging.envelope import Envelope
 
@@ -93,10 +94,10 @@ def _is_summary(root: xml.Node) -> bool:
 
 def _reading(root: xml.Node, head: msghead.Head, zone: tzinfo) -> Reading:
     try:
-        bundle, losses, held = _bundle(root, head, zone)
+        bundle, in_words, losses, held = _bundles(root, head, zone)
     except Refused as problem:
         return Reading(envelope=head.envelope, problem=problem)
-    return Reading(envelope=head.envelope, bundle=bundle, losses=losses, problem=held)
+    return Reading(envelope=head.envelope, bundle=bundle, in_words=in_words, losses=losses, problem=held)
 
 
 def envelope(content: bytes, *, content_type: str | None, zone: tzinfo) -> Envelope:
@@ -109,10 +110,10 @@ def _unread(message_type: str) -> Refused:
     return Refused(f"{named} is not read here; this address reads {', '.join(_READERS)}", code="T10")
 
 
-def _bundle(
+def _bundles(
     root: xml.Node, head: msghead.Head, zone: tzinfo
-) -> tuple[Bundle, tuple[str, ...], Quarantined | None]:
-    """The canonical Bundle of a legible message, what is lost, and why it must wait for a person.
+) -> tuple[Bundle, Bundle | None, tuple[str, ...], Quarantined | None]:
+    """The canonical Bundle of a legible message, that of its mere words, what is lost, and why it must wait.
 
     Raises Refused E10, E36, T02 or T10.
     """
@@ -124,6 +125,25 @@ def _bundle(
             "the patient needs a name and a national number, or a name, birth date and sex (HIS 80415)",
             code="E36",
         )
+    files = list(attachments.read(root)) if envelope.type not in logistics.TYPES else []  # no health there
+    bundle, lost = _bundle(told, subject, envelope, files)
+    in_words = None
+    if told.in_words is not None:
+        in_words, _ = _bundle(replace(told, notice=told.in_words), subject, envelope, files)
+    losses = [*head.losses, *told.losses, *lost]
+    for tags in (("MsgInfo", "Ack"), ("Document", "RefDoc", "MsgType"), ("Document", "RefDoc", "IssueDate")):
+        root.ignore(*(msghead.MH + tag for tag in tags))
+    left = (
+        f"{_PAYLOAD.sub('', path)} has no place in FHIR; it stays in the original"
+        for path in root.left_over()
+    )
+    return bundle, in_words, (*losses, *left), logistics.foretold(told.notice, zone)
+
+
+def _bundle(
+    told: Told, subject: Subject, envelope: Envelope, files: list[Attachment]
+) -> tuple[Bundle, list[str]]:
+    """The Bundle of a notice with all that stands beside it, and what is lost of that."""
     bundle = message_bundle(
         told.notice,
         subject=subject,
@@ -135,18 +155,10 @@ def _bundle(
         unit=told.unit,
         discharged_to=told.discharged_to,
     )
-    losses = [*head.losses, *told.losses, *(told.dress(bundle) if told.dress is not None else ())]
-    if envelope.type not in logistics.TYPES:  # which carry no health information
-        files = list(attachments.read(root))
-        if files:
-            attachments.put(bundle, files)
-    for tags in (("MsgInfo", "Ack"), ("Document", "RefDoc", "MsgType"), ("Document", "RefDoc", "IssueDate")):
-        root.ignore(*(msghead.MH + tag for tag in tags))
-    left = (
-        f"{_PAYLOAD.sub('', path)} has no place in FHIR; it stays in the original"
-        for path in root.left_over()
-    )
-    return bundle, (*losses, *left), logistics.foretold(told.notice, zone)
+    lost = list(told.dress(bundle)) if told.dress is not None else []
+    if files:
+        attachments.put(bundle, files)
+    return bundle, lost
 
 
 def _told(root: xml.Node, head: msghead.Head, zone: tzinfo) -> tuple[Told, Subject]:

@@ -63,12 +63,14 @@ def read(payload: Node | None, *, envelope: Envelope, zone: tzinfo) -> Told:
         refers_to=envelope.refers_to,
         text=first,
     )
+    words = notice
     if heard is not None:
         notice = replace(
-            notice, kind=K.ANSWER, answer=heard.answer, receive_from=heard.receive_from, text=heard.rest
+            words, kind=K.ANSWER, answer=heard.answer, receive_from=heard.receive_from, text=heard.rest
         )
     return Told(
         notice=notice,
+        in_words=words if heard is not None else None,
         losses=tuple(losses),
         dress=lambda bundle: _dress(bundle, parts, ns, envelope.message_id),
     )

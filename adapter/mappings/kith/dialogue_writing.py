@@ -25,7 +25,7 @@ from adapter.fhir.bundles import (
     resources,
 )
 from adapter.fhir.notices import notice_in, plain_text
-from adapter.mappings.kith import participants, sentences
+from adapter.mappings.kith import participants, sentences, values
 from adapter.mappings.kith.lists import DIALOGUE, OID
 from adapter.mappings.kith.participants import add_coding, norwegian
 from adapter.mappings.kith.told import Attachment, Payload
@@ -166,15 +166,21 @@ class _Writer:
         if reason.get("text"):
             add(made, ns + "Begrunnelse", reason["text"])
         self._urgency(made, told)
-        period = extension(told, "asked-period") or {}
-        for tag, name in (("FraDato", "start"), ("TilDato", "end")):
-            if period.get(name):
-                add(made, ns + tag, period[name][:10])
+        self._period(made, told)
         self._records(made, told, most=None if newer else 1)
         self._document(made, "DokIdForesp", told)
         if told.get("note"):
             self.losses.append("Communication.note: a question has no place for it")
         self._people(made, told, first=first)
+
+    def _period(self, made: etree._Element, told: Resource) -> None:
+        period = extension(told, "asked-period") or {}
+        for tag, name in (("FraDato", "start"), ("TilDato", "end")):
+            day = values.norwegian_day(period.get(name))
+            if day is not None:
+                add(made, self.ns + tag, day)
+            elif period.get(name):
+                self.losses.append(f"asked-period.{name}: {tag} holds a day only")
 
     def _theme(self, made: etree._Element, tag: str, told: Resource, usual: list[str] | None) -> None:
         coding = norwegian(told.get("topic"))

@@ -19,6 +19,7 @@ from adapter.mappings.kith import apprec, xml
 from adapter.mappings.kith.lists import RECEIPTS
 from adapter.mappings.kith.msghead import Original, Station, normal_id
 from adapter.messaging.acknowledgement import Issue, Status
+from adapter.messaging.envelope import masked
 
 LARGEST = 35 * 1024 * 1024
 """Bytes of the largest request that `POST /Messages` takes."""
@@ -274,7 +275,7 @@ def fault(answer: Any) -> str | None:
     return " ".join(filter(None, (text, f"({', '.join(marks)})" if marks else ""))) or None
 
 
-_LIKE_A_NUMBER = re.compile(r"(?<![\w-])\d(?:[ .-]?\d){9,12}(?![\w-])")
+_GUID = re.compile(r"(?<![\w-])([0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12})(?![\w-])")
 
 
 def _text(value: Any) -> str:
@@ -282,7 +283,8 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         return ""
     shown = "".join(letter if letter.isprintable() else " " for letter in value).strip()
-    return _LIKE_A_NUMBER.sub("*", shown)
+    parts = _GUID.split(shown)  # every second one is a GUID
+    return "".join(part if at % 2 else masked(part) for at, part in enumerate(parts))
 
 
 def _issues(errors: Any) -> tuple[Issue, ...]:

@@ -160,7 +160,7 @@ def write_text(root: etree._Element, title: str | None, text: str | None, scene:
             made = scene.grammar.place(root, path)
             values.write(scene.grammar.add(made, "Notat"), "string", f"{title}: {text}" if title else text)
             return
-    scene.losses.append(f"the words of {title!r}" if title else "the words of a section")
+    scene.losses.append("the words of a section")  # its title is content too
 
 
 def _write_check_up(root: etree._Element, resource: Resource, scene: Scene) -> bool:

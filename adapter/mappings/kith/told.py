@@ -24,7 +24,8 @@ class Told:
     """What a payload says: the notice, and what stands beside it in the Bundle.
 
     `dress` adds to the finished Bundle what no notice holds (the record, the words of a dialogue), and
-    returns sentences: what has no place in FHIR.
+    returns sentences: what has no place in FHIR. `in_words` is the notice of a sender who may not answer,
+    where an answer was heard in a dialogue: with the whole of its text.
     """
 
     notice: Notice
@@ -32,6 +33,7 @@ class Told:
     unit: Unit | None = None
     discharged_to: tuple[str, str, str] | None = None
     losses: tuple[str, ...] = ()
+    in_words: Notice | None = None
     dress: Callable[[Bundle], Iterable[str]] | None = None
 
 

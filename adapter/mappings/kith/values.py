@@ -191,8 +191,17 @@ def _put_date_time(element: etree._Element, value: Any) -> bool:
 
 
 def _put_date(element: etree._Element, value: Any) -> bool:
+    written = norwegian_day(value)
+    return written is not None and say(element, written)
+
+
+def norwegian_day(value: Any) -> str | None:
+    """The day in Norway of a FHIR date or dateTime, `YYYY-MM-DD`; None of a year or a month alone.
+
+    Raises Refused where it is a text that is neither.
+    """
     written = _written(value)
-    return written is not None and len(written) >= 10 and say(element, written[:10])
+    return written[:10] if written is not None and len(written) >= 10 else None
 
 
 def _written(value: Any) -> str | None:
