@@ -2,6 +2,9 @@
 
 Some systems do that, so that a test of the message id does not find it. The second one is known by what it
 says, its sender and its sending time within a day; it is acknowledged for its receiver and changes nothing.
+
+Only of a first that stands: what has been cancelled or replaced before, or was refused or never delivered, is
+said anew by the second, which is taken like any message.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,6 +12,7 @@ from datetime import date, datetime, timedelta, tzinfo
 
 from sqlalchemy import Connection
 
+from adapter.discharge.case import fold
 from adapter.discharge.notices import Notice
 from adapter.incoming import Incoming, Prepared, understand
 from adapter.mappings.known import named
@@ -16,16 +20,15 @@ from adapter.messaging.acknowledgement import Issue, Status
 from adapter.messaging.delivery import DeliveryState
 from adapter.messaging.envelope import Address
 from adapter.messaging.register import Party, Register
+from adapter.parcels import RECEIPT
+from adapter.store import cases as case_rows
 from adapter.store import deliveries, messages
 from adapter.store.statements import Row
 
 WITHIN = timedelta(days=1)
 """Between the sending of the two."""
 
-_SETTLED = {
-    DeliveryState.ACKNOWLEDGED.value: Status.ACCEPTED,
-    DeliveryState.REFUSED.value: Status.REFUSED,
-}
+_FAILED = (DeliveryState.REFUSED.value, DeliveryState.GIVEN_UP.value)
 
 
 def first_of(
@@ -55,9 +58,40 @@ def first_of(
         before = understand(Incoming(content=content, content_type=row["content_type"]), zone)
         if before.reading is None or before.notice is None or not _at_once(before.notice, notice):
             continue
-        if said_as(tx, sender.id, before.notice.refers_to) == said_as(tx, sender.id, notice.refers_to):
+        if said_as(tx, sender.id, before.notice.refers_to) != said_as(tx, sender.id, notice.refers_to):
+            continue
+        if _stood(tx, row, min(notice.sent_at, now), zone) and not _failed(tx, row, mine):
             return row
     return None
+
+
+def _stood(tx: Connection, first: Row, at: datetime, zone: tzinfo) -> bool:
+    """Whether nothing that was sent by then has cancelled or replaced it.
+
+    What was sent later does not make the second one another: its cancellation is about both.
+    """
+    case = case_rows.get(tx, first["case_id"]) if first["case_id"] is not None else None
+    if case is None:
+        return True  # only relayed: no case tells of it
+    known = [fact for _, _, fact in case_rows.facts(tx, case["patient"])]
+    told = [fact for fact in known if isinstance(fact, Notice) and fact.sent_at <= at]
+    own = first["sender"], first["message_id"]
+    entries = (entry for one in fold(told, zone) for entry in one.entries)
+    found = [e for e in entries if (e.notice.sender, e.notice.message_id) == own]
+    return not any(e.void or e.replaced_by is not None for e in found)
+
+
+def _failed(tx: Connection, first: Row, mine: Mapping[str, str | None]) -> bool:
+    """Whether one of those whom the second is for was sent the first and will not have it of us any more."""
+    sent = [row for row in _sent(tx, first) if row["party"] in mine.values()]
+    return any(row["state"] in _FAILED for row in sent)
+
+
+def _sent(tx: Connection, first: Row) -> list[Row]:
+    """Its deliveries; of one that was reissued, the last."""
+    rows = [row for row in deliveries.listed(tx, message_row=first["id"]) if row["kind"] != RECEIPT]
+    reissued = {row["original"] for row in rows}
+    return [row for row in rows if row["id"] not in reissued]
 
 
 def said_as(tx: Connection, sender: str, message_id: str | None) -> str | None:
@@ -68,10 +102,9 @@ def said_as(tx: Connection, sender: str, message_id: str | None) -> str | None:
 
 
 def settled(tx: Connection, first: Row) -> Mapping[str, tuple[Status, tuple[Issue, ...]]]:
-    """What the systems behind our parties have said of the first one: it holds for the second, too."""
-    sent = [row for row in deliveries.listed(tx, message_row=first["id"]) if row["state"] in _SETTLED]
-    reasons = {row["id"]: (Issue(code="X99", text=row["error"]),) if row["error"] else () for row in sent}
-    return {row["party"]: (_SETTLED[row["state"]], reasons[row["id"]]) for row in sent}
+    """Which systems behind our parties have taken the first one: that holds for the second, too."""
+    taken = (row for row in _sent(tx, first) if row["state"] == DeliveryState.ACKNOWLEDGED.value)
+    return {row["party"]: (Status.ACCEPTED, ()) for row in taken}
 
 
 def _at_once(one: Notice, other: Notice) -> bool:

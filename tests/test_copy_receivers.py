@@ -16,7 +16,7 @@ from adapter.messaging.register import ReceiptWhen
 from adapter.store import tables
 from tests.apprecs import CASE_WORK, NURSING, receipts, to_service, with_copy
 from tests.conftest import StandingClock
-from tests.stage import TORBJORN, Stage, altered, answering, region, stage
+from tests.stage import TORBJORN, Stage, altered, answering, failing, region, stage
 
 ADMITTED, READY = NoticeKind.ADMITTED, NoticeKind.READY_FOR_DISCHARGE
 
@@ -258,3 +258,80 @@ def test_released_from_quarantine_the_second_is_no_second_notice_either(play: St
     done = play.write(lambda tx: play.built.inbox.release(tx, held.message_row, clock(), by="Kari"))
     assert "the same as message" in str(done.reason)
     assert the_notices(play) == ["ready-for-discharge"]
+
+
+# --- a first that stands no longer has no second ------
+
+
+def the_same_to_the_other(play: Stage, kind: NoticeKind, **more: object) -> bytes:
+    return to_service(play.plo(kind, **more), CASE_WORK)  # type: ignore[arg-type]  # the fields of a message
+
+
+def test_what_was_cancelled_and_is_sent_anew_to_the_right_service_is_taken(play: Stage, clock: StandingClock):
+    one, two, at = str(uuid.uuid4()), str(uuid.uuid4()), clock()
+    play.receive(play.plo(READY, message_id=one), channel="directory")
+    clock.forward(minutes=5)
+    over = play.plo(READY, occurred=at, standing=Standing.CANCELLATION, refers_to=one)
+    play.receive(over, channel="directory")
+    clock.forward(minutes=5)
+    done = play.receive(the_same_to_the_other(play, READY, occurred=at, message_id=two), channel="directory")
+    assert (done.outcome, done.reason) == ("accepted", None)
+    assert [case["state"] for case in play.rows(tables.case)] == ["cancelled", "ready"]
+    assert (two, "PRIM", CASE_WORK, "1") in receipts(play)
+
+
+def test_what_was_sent_before_the_cancellation_is_cancelled_with_the_first(play: Stage, clock: StandingClock):
+    """It only comes late: in the order in which they were sent it is a second one, and so it is now."""
+    one, at = str(uuid.uuid4()), clock()
+    play.receive(play.plo(READY, message_id=one), channel="directory")
+    copy = the_same_to_the_other(play, READY, occurred=at, at=clock.forward(minutes=1))
+    clock.forward(minutes=5)
+    over = play.plo(READY, occurred=at, standing=Standing.CANCELLATION, refers_to=one)
+    play.receive(over, channel="directory")
+    assert "the same as message" in str(play.receive(copy, channel="directory").reason)
+    assert [case["state"] for case in play.rows(tables.case)] == ["cancelled"]
+
+
+@pytest.mark.parametrize("kind", [READY, NoticeKind.CARE_NEEDS])
+def test_what_was_replaced_and_is_said_again_counts_again(
+    play: Stage, clock: StandingClock, kind: NoticeKind
+):
+    one, at = str(uuid.uuid4()), clock()
+    play.receive(play.message(kind, message_id=one, text="Bur åleine."))
+    clock.forward(minutes=5)
+    play.receive(
+        play.message(kind, occurred=at, text="Bur saman.", standing=Standing.CORRECTION, refers_to=one)
+    )
+    clock.forward(minutes=5)
+    done = play.receive(to_service(play.message(kind, occurred=at, text="Bur åleine."), CASE_WORK))
+    assert done.reason is None
+    assert the_notices(play) == [kind.value] * 3
+
+
+@pytest.mark.parametrize("failure", ["refused", "given-up"])
+def test_what_its_own_system_never_took_goes_to_it_when_it_is_sent_anew(
+    delivering: Stage, clock: StandingClock, failure: str
+):
+    play, at, two = delivering, clock(), str(uuid.uuid4())
+    play.receive(play.plo(ADMITTED), channel="directory")
+    play.post.answer = answering(clock, Status.REFUSED) if failure == "refused" else failing(400)
+    play.deliver()
+    assert play.delivery()["state"] == failure
+    clock.forward(hours=1)
+    play.post.answer = answering(clock)
+    again = the_same_to_the_other(play, ADMITTED, occurred=at, message_id=two)
+    assert play.receive(again, channel="directory").reason is None
+    play.deliver()
+    assert [d["state"] for d in play.rows(tables.delivery, kind="admitted")] == [failure, "acknowledged"]
+    assert (two, "PRIM", CASE_WORK, "1") in receipts(play)
+
+
+def test_what_has_been_given_up_and_reissued_is_on_its_way(delivering: Stage, clock: StandingClock):
+    play, at = delivering, clock()
+    play.receive(play.plo(ADMITTED), channel="directory")
+    play.post.answer = failing(400)
+    play.deliver()
+    play.write(lambda tx: play.built.inbox.reissue(tx, play.delivery()["id"], clock(), to=None, by="Kari"))
+    clock.forward(minutes=5)
+    again = the_same_to_the_other(play, ADMITTED, occurred=at)
+    assert "the same as message" in str(play.receive(again, channel="directory").reason)
