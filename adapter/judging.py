@@ -160,7 +160,15 @@ class Judge:
 
     def _its_own_stay(self, notice: Notice | None, sender: Party, now: datetime) -> None:
         """What happens in a stay is told by the institution where the patient lies, and by nobody else."""
-        if notice is None or notice.hospital == notice.sender:
+        if notice is None:
+            return
+        if notice.hospital == notice.sender:
+            if notice.kind in _OF_THE_STAY and sender.kind not in _INSTITUTIONS:
+                raise Quarantined(
+                    f"{sender.id} is a {sender.kind} in the region file, and {notice.kind} is told by the "
+                    "institution where the patient lies; correct its kind, then release, or ask the sender",
+                    code="not-its-stay",
+                )
             return
         if notice.hospital is None:
             foreign = notice.kind in _OF_THE_STAY and sender.kind not in _INSTITUTIONS

@@ -1,13 +1,16 @@
 """Norwegian reports through the inbox: into the case and onto the shelves, on both stores."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from adapter.discharge.notices import NoticeKind
+from adapter.fhir.bundles import FNR, Subject
 from adapter.fhir.searching import read_query
 from adapter.readers import Reader
+from adapter.store import tables
 from adapter.store.resources import Eyes
 from tests.conftest import OSLO, StandingClock
 from tests.stage import Stage, stage
@@ -30,6 +33,26 @@ def count(play: Stage, kind: str, **terms: str) -> int:
     query = read_query(kind, [(k.replace("__", "-"), v) for k, v in terms.items()], zone=OSLO)
     with play.built.store.read() as tx:
         return len(list(reader.search(tx, query).matches))
+
+
+@pytest.mark.parametrize("report_first", [False, True])
+def test_a_report_of_admission_belongs_to_the_hospital_that_it_is_sent_to(
+    play: Stage, report_first: bool
+) -> None:
+    """HIS 1143: the municipality reports to the hospital, whose stay it is, and whose deadline it meets."""
+    report = (FIXTURES / "admission-report.plo-1.6.xml").read_bytes()
+    number = re.search(rb"<Patient>.*?<Id>(\d{11})</Id>", report, re.DOTALL)
+    assert number is not None
+    subject = Subject(
+        identifiers=((FNR, number[1].decode()),), family="Tønjum", given="Agnieszka", gender="female"
+    )
+    admitted = play.plo(K.ADMITTED, receivers=("laerdal",), subject=subject)
+    for content in (report, admitted) if report_first else (admitted, report):
+        done = play.receive(content, channel="http")
+        assert done.outcome == "accepted", done.reason
+    cases = play.rows(tables.case)
+    assert {case["hospital"] for case in cases} == {"laerdal-sjukehus"}
+    assert {case["municipality"] for case in cases} == {"laerdal"}
 
 
 @pytest.mark.parametrize("version", ["1.5", "1.6"])

@@ -456,12 +456,26 @@ def _alive(entries: Iterable[Entry]) -> bool:
     return any(e.counts for e in of_the_stay or told)
 
 
+_TALK = frozenset(
+    {
+        NoticeKind.ENQUIRY,
+        NoticeKind.REPLY,
+        NoticeKind.NOTE,
+        NoticeKind.DEVIATION,
+        NoticeKind.MISROUTED,
+        NoticeKind.HEALTH_INFORMATION,
+    }
+)
+"""What anybody may say to anybody about a patient, which makes nobody responsible."""
+
+
 def _municipality(hospital: str | None, entries: list[Entry]) -> str | None:
     """The other side of the latest notice between the hospital and somebody else.
 
-    Who places a patient or follows one up does not become responsible by it, unless nothing else is known.
+    Who places a patient, follows one up or only writes does not become responsible by it, unless nothing
+    else is known.
     """
-    of_the_stay = [e for e in entries if e.notice.kind not in BESIDE_THE_STAY]
+    of_the_stay = [e for e in entries if e.notice.kind not in _TALK.union(BESIDE_THE_STAY)]
     for e in reversed(of_the_stay or entries):
         notice = e.notice
         if hospital is None or hospital in notice.receivers:

@@ -65,7 +65,8 @@ def content(tx: Connection, digest: bytes | None) -> bytes | None:
 
 def with_content(tx: Connection, rows: Collection[int]) -> list[Row]:
     """These messages with their bytes, all at once; not those whose bytes are gone."""
-    columns = (message.c.id, message.c.dialect, message.c.type, message.c.content_type, message.c.shelved_as)
+    kept = (message.c.content_type, message.c.shelved_as)
+    columns = (message.c.id, message.c.sender, message.c.dialect, message.c.type, *kept)
     query = select(*columns, payload.c.content).join(payload, payload.c.hash == message.c.payload)
     return found(tx, query.where(message.c.id.in_(rows))) if rows else []
 

@@ -13,6 +13,7 @@ from adapter.discharge.notices import NoticeKind
 from adapter.errors import CannotWrite, Quarantined, Refused
 from adapter.fhir.bundles import Subject, header
 from adapter.fhir.notices import event_kind, message_bundle, subject_in
+from adapter.fhir.validation import MAX_ENTRIES
 from adapter.mappings import Addressing, Bundle, Head, Reading, Written
 from adapter.mappings.kith import (
     apprec,
@@ -149,7 +150,9 @@ def _bundle(
         subject=subject,
         sender=envelope.sender,
         receivers=envelope.receivers,
-        hospital=envelope.sender if told.notice.hospital else None,
+        hospital=next(
+            (a for a in (envelope.sender, *envelope.receivers) if a.token == told.notice.hospital), None
+        ),
         transmission_id=envelope.message_id,
         responsible=told.responsible,
         unit=told.unit,
@@ -158,6 +161,8 @@ def _bundle(
     lost = list(told.dress(bundle)) if told.dress is not None else []
     if files:
         attachments.put(bundle, files)
+    if len(bundle["entry"]) > MAX_ENTRIES:
+        raise Refused(f"the message tells more than {MAX_ENTRIES} things; send it in parts", code="T02")
     return bundle, lost
 
 
