@@ -177,6 +177,23 @@ def test_what_quotes_it_reaches_a_system_of_fhir_whole(tmp_path: Path, clock: St
     assert [(told.kind, told.text) for told in sent] == [(K.NOTE, quoted), (K.ANSWER, "Stemmer dette?")]
 
 
+def test_what_quotes_it_is_shelved_and_written_anew_as_the_note_that_it_is(play: Stage) -> None:
+    quoted = "Svar på melding om utskrivningsklar pasient: Kommunen kan ta imot pasienten. Stemmer dette?"
+    play.built.shelves.catch_up()
+    before = {row["id"] for row in play.rows(tables.resource)}
+    assert play.receive(play.plo(K.NOTE, text=quoted, message_id=str(uuid.uuid4()))).outcome == "accepted"
+    play.built.shelves.catch_up()
+    put = {row["type"] for row in play.rows(tables.resource) if row["id"] not in before}
+    assert "Communication" in put and "Task" not in put
+
+    number = play.rows(tables.delivery, kind="note")[-1]["id"]
+    new = play.write(lambda tx: play.built.inbox.reissue(tx, number, play.clock(), to=None, by="Kari"))
+    with play.built.store.read() as tx:
+        content = messages.content(tx, play.delivery(new)["payload"])
+    told = notice_in(parse(content or b""), zone=play.built.agreement.zone)
+    assert (told.kind, told.text) == (K.NOTE, quoted)
+
+
 def test_other_words_stay_what_they_are(play: Stage) -> None:
     about = ready_id(play)
     note(play, refers_to=None)
