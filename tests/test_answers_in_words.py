@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -175,6 +175,34 @@ def test_what_quotes_it_reaches_a_system_of_fhir_whole(tmp_path: Path, clock: St
     sent = [notice_in(parse(one or b""), zone=play.built.agreement.zone) for one in contents]
     play.close()
     assert [(told.kind, told.text) for told in sent] == [(K.NOTE, quoted), (K.ANSWER, "Stemmer dette?")]
+
+
+def test_what_quotes_it_is_shelved_and_written_anew_as_the_note_that_it_is(play: Stage) -> None:
+    quoted = "Svar på melding om utskrivningsklar pasient: Kommunen kan ta imot pasienten. Stemmer dette?"
+    play.built.shelves.catch_up()
+    before = {row["id"] for row in play.rows(tables.resource)}
+    assert play.receive(play.plo(K.NOTE, text=quoted, message_id=str(uuid.uuid4()))).outcome == "accepted"
+    play.built.shelves.catch_up()
+    put = {row["type"] for row in play.rows(tables.resource) if row["id"] not in before}
+    assert "Communication" in put and "Task" not in put
+
+    number = play.rows(tables.delivery, kind="note")[-1]["id"]
+    new = play.write(lambda tx: play.built.inbox.reissue(tx, number, play.clock(), to=None, by="Kari"))
+    with play.built.store.read() as tx:
+        content = messages.content(tx, play.delivery(new)["payload"])
+    told = notice_in(parse(content or b""), zone=play.built.agreement.zone)
+    assert (told.kind, told.text) == (K.NOTE, quoted)
+
+
+def test_what_quotes_it_and_is_released_is_a_note_too(play: Stage, clock: StandingClock) -> None:
+    quoted = "Svar på melding om utskrivningsklar pasient: Kommunen kan ta imot pasienten. Stemmer dette?"
+    held = play.receive(play.plo(K.NOTE, text=quoted, at=clock() + timedelta(days=2)))
+    assert held.outcome == "quarantined"
+    row = play.rows(tables.message, outcome="quarantined")[0]["id"]
+    clock.forward(days=2)
+    play.write(lambda tx: play.built.inbox.release(tx, row, clock(), by="Kari"))
+    (entry,) = case(play).of(K.NOTE)
+    assert (entry.notice.text, answers(play)) == (quoted, [])
 
 
 def test_other_words_stay_what_they_are(play: Stage) -> None:

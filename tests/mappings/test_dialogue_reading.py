@@ -198,6 +198,20 @@ def test_other_words_are_no_answer_until_somebody_has_read_them(words: str) -> N
     assert found.text == words
 
 
+@pytest.mark.parametrize(
+    ("kind", "answers"),
+    [("municipality", True), ("municipal-acute-bed", True), ("hospital", False), ("gp", False)],
+)
+def test_the_fixed_sentence_is_an_answer_of_those_who_may_answer(kind: str, answers: bool) -> None:
+    words = f"{OPENING} Kommunen kan ta imot pasienten.\nStemmer dette?"
+    found = read(answer(words)).heard_from(kind).bundle
+    assert found is not None
+    validate(found)
+    told = notice_in(found, zone=OSLO)
+    expected = (K.ANSWER, A.CAN_RECEIVE, "Stemmer dette?") if answers else (K.REPLY, None, words)
+    assert (told.kind, told.answer, told.text) == expected
+
+
 def test_a_dialogue_with_another_payload_is_refused() -> None:
     wrong = bent(content("visit-by-the-nurse", "note"), "dialog/2013-01-23", "dialog/2020-01-01")
     logistics = bent(
