@@ -127,8 +127,8 @@ class Judge:
         ahead = envelope.sent_at - now
         if ahead > self.clock_tolerance:
             raise Quarantined(
-                f"it says that it was sent {ahead} from now: one of the two clocks is wrong; set ours right "
-                "and release, or ask the sender to set theirs and send anew",
+                f"it says that it was sent {_roughly(ahead)} from now: one of the two clocks is wrong; set "
+                "ours right and release, or ask the sender to set theirs and send anew",
                 code="future",
             )
         self._not_too_many(tx, prepared.subject, sender, now)
@@ -305,3 +305,11 @@ def _answered_for(prepared: Prepared) -> bool:
     problem = prepared.problem
     released = prepared.incoming.channel == "release" and prepared.notice is not None
     return released and isinstance(problem, Quarantined) and problem.code == "future"
+
+
+def _roughly(ahead: timedelta) -> str:
+    """How far ahead that is, to the minute: `17 days, 3:05 h`."""
+    minutes = ahead // timedelta(minutes=1)
+    days, minutes = divmod(minutes, 24 * 60)
+    hours = f"{minutes // 60}:{minutes % 60:02} h"
+    return f"{days} {'day' if days == 1 else 'days'}, {hours}" if days else hours

@@ -608,6 +608,8 @@ def test_a_message_from_the_future_waits_for_the_clocks(play: Stage, clock: Stan
     content = play.message(ADMITTED, at=clock() + timedelta(hours=1))
     done = play.receive(content)
     assert (done.outcome, done.code) == ("quarantined", "future")
+    (row,) = play.rows(tables.message)
+    assert "sent 1:00 h from now" in row["reason"]
     clock.forward(hours=1)
     assert play.write(lambda tx: play.built.inbox.release(tx, 1, clock(), by=None)).outcome == "accepted"
 

@@ -218,6 +218,8 @@ def message_server(
     try:
         with serving(server):
             say(f"The message server is running at {server.address}")
+            if len(known) > 1:
+                say("Each client below is an adapter of its own: give each one block, in a file of its own.")
             shown = [one.settings(server.address, server.token_url) for one in known]
             if as_json:
                 print_json({"address": server.address, "token_url": server.token_url, "clients": shown})
