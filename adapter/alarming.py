@@ -26,6 +26,7 @@ BY_HAND = frozenset(
         "not-synthetic",
         "identity-number",
         "unknown-service",
+        "unknown-original-of-correction",
     )
 )
 """Alarms that nothing ends but a person who tells what was done."""

@@ -64,8 +64,35 @@ class Cases:
         known = {fact for _, _, fact in stored}
         new = [(fact, row) for fact, row in learned if fact not in known]
         moved = self._without_deadlines(tx, patient, new, stored, now)
-        if moved is not None:
-            return moved
+        return moved if moved is not None else self._refold(tx, patient, new, stored, now)
+
+    def refer(
+        self, tx: Connection, patient: str, named: tuple[str, str], known_as: str, now: datetime
+    ) -> None:
+        """What names a message that the case knows by another id is about that one.
+
+        As if it had come after we learned so: what the case says must not depend on the order of arrival.
+        """
+        rows.alone_with(tx, patient)
+        changed = [
+            (number, replace(fact, refers_to=known_as))
+            for number, _, fact in rows.facts(tx, patient)
+            if isinstance(fact, Notice) and (fact.sender, fact.refers_to) == named
+        ]
+        if changed:
+            rows.change_facts(tx, changed)
+            self._refold(tx, patient, [], rows.facts(tx, patient), now)
+
+    def _refold(
+        self,
+        tx: Connection,
+        patient: str,
+        new: Sequence[tuple[Fact, int | None]],
+        stored: Sequence[tuple[int, int, Fact]],
+        now: datetime,
+    ) -> dict[tuple[str, str], int]:
+        """Bring the patient's case rows and deadlines up to date with the facts."""
+        known = {fact for _, _, fact in stored}
         folded = courses([*known, *(fact for fact, _ in new)], self.agreement, self.roles)
         ids = self._ids(tx, patient, folded, stored, now)
         home = {

@@ -35,6 +35,7 @@ from adapter.messaging.delivery import Leased
 from adapter.messaging.envelope import Address, Envelope
 from adapter.messaging.register import Partner, Party, Register, Side
 from adapter.messaging.routing import Route
+from adapter.originals import Originals
 from adapter.outbox import Outbox
 from adapter.parcels import RECEIPT, Parcel, enqueue
 from adapter.relay import pass_on, relays
@@ -108,6 +109,10 @@ class Inbox:
             new_id=self.new_id,
             checks=self.checks,
         )
+
+    @property
+    def _originals(self) -> Originals:
+        return Originals(alarms=self.outbox.alarms, cases=self.cases)
 
     def read(self, incoming: Incoming) -> Prepared:
         """Recognise, read, validate. Never raises for anything that a message can contain."""
@@ -388,6 +393,10 @@ class Inbox:
         else:
             messages.change(tx, row, outcome="released", sender=sender.id, **said)
         case_rows.note(tx, at=now, subject=f"message {row}", what=why, case_id=first["case_id"])
+        assert prepared.subject is not None
+        patient = pseudonym(self.pseudonym_key, prepared.subject)
+        second = (sender.id, reading.envelope.message_id)
+        self._originals.same(tx, patient, second, first["message_id"], now)
         answer, answer_type = self._answers.receipts(
             tx,
             reading.envelope,
@@ -478,7 +487,9 @@ class Inbox:
             if copy.route.receipted_on_storing:
                 learned += [(e, None) for e in _on_storing(notice, copy.route.party, now)]
         patient = pseudonym(self.pseudonym_key, prepared.subject)
-        case_id = self.cases.learn(tx, patient, learned, now)[(notice.sender, notice.message_id)]
+        home = self.cases.learn(tx, patient, learned, now)
+        case_id = home[(notice.sender, notice.message_id)]
+        self._originals.taken(tx, notice, home, row=row, case_id=case_id, patient=patient, now=now)
         for copy in _one_a_party(copies):
             kept = values["payload"] if copy.content is prepared.incoming.content else None
             self._forward(tx, envelope, notice, copy, row, case_id, kept, now)

@@ -11,9 +11,11 @@ import pytest
 from adapter.discharge.case import Case, CaseState, Evidence, Fact, Step, fold
 from adapter.discharge.notices import Notice, NoticeKind, Standing
 from adapter.fhir.bundles import Subject
+from adapter.messaging.register import ReceiptWhen
 from adapter.store import tables
+from tests.apprecs import CASE_WORK, to_service
 from tests.conftest import StandingClock
-from tests.stage import Stage, stage
+from tests.stage import Stage, altered, region, stage
 
 K = NoticeKind
 OSLO = ZoneInfo("Europe/Oslo")
@@ -47,17 +49,17 @@ def _standing(cases: tuple[Case, ...]) -> Iterator[str]:
     return (e.notice.message_id for case in cases for e in case.entries if e.counts)
 
 
-# --- by reference, else by patient, sender and type ------
+# --- by reference, without one by patient, sender and type ------
 
 
-@pytest.mark.parametrize("reference", ["m02", None, "never-sent"])
+@pytest.mark.parametrize("reference", ["m02", None])
 def test_a_cancellation_finds_its_original_by_reference_or_by_sender_and_type(reference: str | None):
     ready = told(K.READY_FOR_DISCHARGE, 2, days=1)
     over = told(K.READY_FOR_DISCHARGE, 3, days=1.5, standing=CANCELLED, refers_to=reference)
     assert standing(told(K.ADMITTED, 1), ready, over) == {"m01"}
 
 
-@pytest.mark.parametrize("reference", ["m02", None, "never-sent"])
+@pytest.mark.parametrize("reference", ["m02", None])
 def test_a_correction_finds_its_original_by_reference_or_by_sender_and_type(reference: str | None):
     home = told(K.DISCHARGED, 2, days=4)
     moved = told(K.DISCHARGED, 3, days=4.5, standing=CORRECTED, refers_to=reference)
@@ -72,11 +74,17 @@ def test_the_latest_that_still_stands_is_meant():
     assert standing(first, second, over, again) == set()
 
 
+@pytest.mark.parametrize("how", [CANCELLED, CORRECTED])
+def test_what_names_a_message_that_nobody_has_had_undoes_no_other(how: Standing):
+    ready = told(K.READY_FOR_DISCHARGE, 2, days=1)
+    over = told(K.READY_FOR_DISCHARGE, 3, days=3, standing=how, refers_to="never-sent")
+    assert "m02" in standing(told(K.ADMITTED, 1), ready, over)
+
+
 def test_two_that_name_the_same_unknown_message_mean_the_same_one():
-    first, second = told(K.READY_FOR_DISCHARGE, 2, days=1), told(K.READY_FOR_DISCHARGE, 3, days=2)
-    over = told(K.READY_FOR_DISCHARGE, 4, days=2.5, standing=CANCELLED, refers_to="never-sent")
-    again = told(K.READY_FOR_DISCHARGE, 5, days=3, standing=CANCELLED, refers_to="never-sent")
-    assert standing(first, second, over, again) == {"m02"}
+    changed = told(K.READY_FOR_DISCHARGE, 4, days=2, standing=CORRECTED, refers_to="never-sent")
+    over = told(K.READY_FOR_DISCHARGE, 5, days=3, standing=CANCELLED, refers_to="never-sent")
+    assert standing(told(K.READY_FOR_DISCHARGE, 2, days=1), changed, over) == {"m02"}
 
 
 def test_another_sender_s_notice_is_never_meant():
@@ -90,6 +98,14 @@ def test_another_type_is_never_meant_not_even_where_the_reference_names_it():
     admitted, ready = told(K.ADMITTED, 1), told(K.READY_FOR_DISCHARGE, 2, days=1)
     over = told(K.READY_FOR_DISCHARGE, 3, days=2, standing=CANCELLED, refers_to="m01")
     assert standing(admitted, ready, over) == {"m01"}
+
+
+def test_two_that_name_the_conversation_each_mean_the_latest_that_still_stands():
+    admitted, first = told(K.ADMITTED, 1), told(K.READY_FOR_DISCHARGE, 2, days=1)
+    over = told(K.READY_FOR_DISCHARGE, 3, days=2, standing=CANCELLED, refers_to="m01")
+    second = told(K.READY_FOR_DISCHARGE, 4, days=3)
+    again = told(K.READY_FOR_DISCHARGE, 5, days=4, standing=CANCELLED, refers_to="m01")
+    assert standing(admitted, first, over, second, again) == {"m01"}
 
 
 def test_of_two_receivers_the_one_that_is_addressed_is_meant():
@@ -130,6 +146,13 @@ def test_what_names_a_message_that_we_hold_means_no_other():
 
 
 # --- before the original ------
+
+
+def test_it_waits_for_the_one_that_it_names_beside_another_that_stands():
+    other, original = told(K.READY_FOR_DISCHARGE, 2, days=1), told(K.READY_FOR_DISCHARGE, 3, days=2)
+    over = told(K.READY_FOR_DISCHARGE, 4, days=2.1, standing=CANCELLED, refers_to="m03")
+    assert standing(other, over) == {"m02"}
+    assert standing(other, over, original) == {"m02"}
 
 
 @pytest.mark.parametrize("reference", ["m02", None])
@@ -246,7 +269,7 @@ def test_other_orders_of_arrival_give_the_same_case_in_the_store(play: Stage, cl
                 at=at + timedelta(hours=21),
                 message_id=told_by[2],
                 standing=CORRECTED,
-                refers_to="lost",
+                refers_to=told_by[1],
             ),
             play.message(
                 K.READY_FOR_DISCHARGE,
@@ -273,3 +296,73 @@ def test_a_cancellation_that_names_a_message_in_quarantine_cancels_no_other(
     clock.forward(minutes=5)
     play.receive(play.message(K.READY_FOR_DISCHARGE, standing=CANCELLED, refers_to=held_id))
     assert [c["state"] for c in play.rows(tables.case) if c["merged_into"] is None][:1] == ["ready"]
+
+
+# --- what names a message that we do not have is told to a person ------
+
+
+def alarmed(play: Stage) -> list[tuple[str, bool]]:
+    """(subject, whether it is over) of each such alarm."""
+    rows = play.rows(tables.alarm, kind="unknown-original-of-correction")
+    return [(row["subject"], row["until"] is not None) for row in rows]
+
+
+@pytest.mark.parametrize("how", [CANCELLED, CORRECTED])
+@pytest.mark.parametrize("as_", ["message", "plo"])
+def test_a_person_is_told_of_what_names_an_unknown_message_until_it_comes(
+    play: Stage, clock: StandingClock, as_: str, how: Standing
+):
+    written, at, missing = getattr(play, as_), clock(), str(uuid.uuid4())
+    play.receive(written(K.READY_FOR_DISCHARGE))
+    clock.forward(hours=2)
+    done = play.receive(written(K.READY_FOR_DISCHARGE, standing=how, refers_to=missing))
+    assert done.outcome == "accepted"
+    assert alarmed(play) == [(f"message {done.message_row}", False)]
+    (alarm,) = play.rows(tables.alarm, kind="unknown-original-of-correction")
+    assert alarm["case_id"] == done.case_id
+    assert str(how) in alarm["text"] and missing not in alarm["text"]
+    assert "ready" in [case["state"] for case in play.rows(tables.case)]
+    play.receive(written(K.READY_FOR_DISCHARGE, message_id=missing, at=at + timedelta(hours=1)))
+    assert alarmed(play) == [(f"message {done.message_row}", True)]
+
+
+def test_nobody_is_told_where_the_message_is_known_or_none_is_named(play: Stage, clock: StandingClock):
+    known, held_id = str(uuid.uuid4()), str(uuid.uuid4())
+    play.receive(play.message(K.READY_FOR_DISCHARGE, message_id=known))
+    play.receive(play.message(K.READY_FOR_DISCHARGE, message_id=held_id, at=clock() + timedelta(hours=3)))
+    play.receive(play.message(K.CARE_NEEDS))
+    clock.forward(minutes=5)
+    for reference in (known, held_id, None):
+        play.receive(play.message(K.READY_FOR_DISCHARGE, standing=CANCELLED, refers_to=reference))
+    play.receive(play.message(K.CARE_NEEDS, standing=CORRECTED, refers_to=str(uuid.uuid4())))
+    assert alarmed(play) == []
+
+
+def test_of_the_same_message_under_two_ids_either_is_found_in_every_order(
+    store_url: str, clock: StandingClock
+):
+    """The cancellation names the one that is known as the same as the other, before it or after it."""
+    play = stage(store_url, clock, of=altered(region(), "sogndal", endpoint=None, receipt=ReceiptWhen.STORED))
+    at = clock.forward(hours=1) - timedelta(hours=1)
+    states = []
+    for number, order in enumerate(itertools.permutations(range(3))):
+        patient, one, two = somebody(number), str(uuid.uuid4()), str(uuid.uuid4())
+        ready = {"subject": patient, "at": at, "occurred": at}
+        written = [
+            play.message(K.READY_FOR_DISCHARGE, message_id=one, **ready),  # type: ignore[arg-type]
+            to_service(play.message(K.READY_FOR_DISCHARGE, message_id=two, **ready), CASE_WORK),  # type: ignore[arg-type]
+            play.message(
+                K.READY_FOR_DISCHARGE,
+                subject=patient,
+                at=at + timedelta(minutes=5),
+                occurred=at,
+                standing=CANCELLED,
+                refers_to=two,
+            ),
+        ]
+        for place in order:
+            assert play.receive(written[place]).outcome == "accepted"
+        states.append([c["state"] for c in play.rows(tables.case) if c["merged_into"] is None][number:])
+    play.close()
+    assert states == [["cancelled"]] * 6
+    assert all(over for _, over in alarmed(play))

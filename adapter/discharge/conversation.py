@@ -1,8 +1,8 @@
 """Which notice a correction or a cancellation is about: by its reference, else by patient, sender and type.
 
-Follow-ups should name the message that they are about (N-11), and often name none, or one that nobody has
-had. Then the latest notice of that type that still stands is meant. The answer is the same for every order of
-arrival: what has not come yet is matched when it comes.
+Follow-ups should name the message that they are about (N-11), and often name none. Then the latest notice of
+that type that still stands is meant. What names one that nobody has had waits for it: it means no other. The
+answer is the same for every order of arrival: what has not come yet is matched when it comes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -43,7 +43,6 @@ class _Search:
     by_key: dict[Key, Notice]
     new: Sequence[Notice]
     found: dict[Key, Root] = field(default_factory=dict)
-    guessed: dict[Root, Root] = field(default_factory=dict)  # by an unknown reference: always the same notice
     cancelled: set[Root] = field(default_factory=set)
 
     def root(self, notice: Notice) -> Root:
@@ -75,13 +74,12 @@ class _Search:
         return named if named is not None and message_type(named) == message_type(notice) else None
 
     def _guess(self, notice: Notice) -> Root:
-        """What it must mean; a reference to the same unknown message always means the same."""
-        unknown = (notice.sender, message_type(notice), notice.refers_to or notice.message_id)
-        if unknown not in self.guessed:
-            standing = [] if notice.refers_to_held else [n for n in self.new if self._may_mean(notice, n)]
-            last = max(standing, key=lambda n: (n.sent_at, n.message_id), default=None)
-            self.guessed[unknown] = key(last) if last is not None else unknown
-        return self.guessed[unknown]
+        """What it must mean, where it names no message, or only another one of its conversation."""
+        if notice.refers_to is not None and (notice.sender, notice.refers_to) not in self.by_key:
+            return notice.sender, message_type(notice), notice.refers_to  # which may still come
+        standing = [n for n in self.new if self._may_mean(notice, n)]
+        last = max(standing, key=lambda n: (n.sent_at, n.message_id), default=None)
+        return key(last) if last is not None else (notice.sender, message_type(notice), notice.message_id)
 
     def _may_mean(self, notice: Notice, earlier: Notice) -> bool:
         """Whether it stands, is of that sender and type, for one of those receivers, and of that stay."""

@@ -167,7 +167,7 @@ class Notice:
     standing: Standing = Standing.NEW
     refers_to: str | None = None  # message id of the notice that this one corrects, cancels or answers
     conversation: str | None = None  # message id of the first notice of the exchange that this one belongs to
-    refers_to_held: bool = False  # that one is in our log, held or refused: no other can be meant
+    refers_to_held: bool = False  # that one is in our log, held or refused, and not unknown
     reserved: bool = False  # ForbeholdOmVideresending: only the addressed receiver may have it
     text: str | None = None
     acute: bool | None = None  # of the admission; None where no message says it

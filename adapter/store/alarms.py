@@ -11,6 +11,7 @@ from adapter.store.tables import alarm
 _open = select(alarm.c.id).where(
     alarm.c.kind == bindparam("of_kind"), alarm.c.subject == bindparam("about"), alarm.c.until.is_(None)
 )
+_any = select(alarm.c.id).where(alarm.c.kind == bindparam("of_kind"), alarm.c.until.is_(None)).limit(1)
 _OF_A_DELIVERY = ("receipt-missing", "receipt-urgent", "not-received", "given-up", "refused")
 _about = select(alarm.c.kind).where(
     or_(*(alarm.c.kind == kind for kind in _OF_A_DELIVERY)),
@@ -47,6 +48,11 @@ def start(
 def is_open(tx: Connection, kind: str, subject: str) -> bool:
     """Whether such an alarm is open."""
     return statements.row(tx, _open, of_kind=kind, about=subject) is not None
+
+
+def any_open(tx: Connection, kind: str) -> bool:
+    """Whether an alarm of that kind is open, about whatever it may be."""
+    return statements.row(tx, _any, of_kind=kind) is not None
 
 
 def undelivered(tx: Connection, subject: str) -> list[str]:

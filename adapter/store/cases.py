@@ -185,6 +185,12 @@ def move_facts(tx: Connection, ids: list[int], case_id: int) -> None:
     tx.execute(update(fact).where(fact.c.id.in_(ids)).values(case_id=case_id))
 
 
+def change_facts(tx: Connection, changed: Iterable[tuple[int, Fact]]) -> None:
+    """Say facts in other words, each by its id; what they tell stays."""
+    for number, known in changed:
+        tx.execute(update(fact).where(fact.c.id == number).values(body=text_of(known)))
+
+
 def row_of(known: Case) -> dict[str, Any]:
     """What the case row keeps of a fold, so that lists need not fold again."""
     return {

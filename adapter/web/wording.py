@@ -352,6 +352,7 @@ TO_DO = {
     "receipt-urgent": "Telephone the receiver now, while there is time; record its answer.",
     "not-received": "It counts as not received. Telephone the receiver, then reissue it.",
     "unknown-service": "Add the service to the region file, or tell the sender the right address.",
+    "unknown-original-of-correction": "Ask the sender which notice is meant; none is undone meanwhile.",
     "contradicting-receipt": "Ask the receiver which of the two holds; the first stands here.",
     "receipt-not-passed-back": "Tell the sender by telephone what the receiver has said, and record it here.",
     "deadline-near": "Do what is due, or tell who must.",
