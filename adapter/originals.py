@@ -17,8 +17,8 @@ from adapter.discharge.notices import Notice, NoticeKind, Standing, spoken
 from adapter.store import alarms as alarm_rows
 from adapter.store import cases as case_rows
 
-UNKNOWN_ORIGINAL = "unknown-original-of-correction"
-"""The kind of the alarm. It ends when the original comes, or when a person closes it."""
+_ALARM = "unknown-original-of-correction"
+"""It ends when the original comes, or when a person closes it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +50,14 @@ class Originals:
                 "telephone the sender which one is meant"
             )
             subject = f"message {row}"
-            self.alarms.start(tx, kind=UNKNOWN_ORIGINAL, subject=subject, text=text, now=now, case_id=case_id)
+            self.alarms.start(
+                tx,
+                kind="unknown-original-of-correction",
+                subject=subject,
+                text=text,
+                now=now,
+                case_id=case_id,
+            )
         self._came(tx, patient, (notice.sender, notice.message_id), now)
 
     def same(self, tx: Connection, patient: str, second: Key, first: str, now: datetime) -> None:
@@ -59,11 +66,11 @@ class Originals:
         self.cases.refer(tx, patient, second, first, now)
 
     def _came(self, tx: Connection, patient: str, original: Key, now: datetime) -> None:
-        if not alarm_rows.any_open(tx, UNKNOWN_ORIGINAL):
+        if not alarm_rows.any_open(tx, _ALARM):
             return
         for row, _, fact in case_rows.told(tx, patient):
             if isinstance(fact, Notice) and (fact.sender, fact.refers_to) == original:
-                self.alarms.end(tx, UNKNOWN_ORIGINAL, f"message {row}", now)
+                self.alarms.end(tx, _ALARM, f"message {row}", now)
 
 
 def _waits(notice: Notice, known: Collection[Key]) -> bool:
