@@ -646,3 +646,9 @@ def test_a_mailbox_remembers_in_the_same_transaction(play: Stage):
 def test_reading_never_raises(play: Stage):
     for content in (b"\xff\xfe", b"{" * 10_000, b'{"resourceType":"Bundle","entry":[[]]}', b"\0" * 100):
         assert play.built.inbox.read(Incoming(content=content)).problem is not None
+
+
+def test_what_happens_in_a_stay_is_not_told_by_a_municipality_of_itself(play: Stage):
+    done = play.receive(play.plo(ADMITTED, sender="luster", receivers=("laerdal-sjukehus",), hospital=None))
+    assert (done.outcome, done.code) == ("quarantined", "not-its-stay")
+    assert play.rows(tables.case) == []

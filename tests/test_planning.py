@@ -37,6 +37,8 @@ from adapter.store import tables
 from tests.shell import FIXTURES, Shell
 from tests.stage import REGION, SYNNOVE, Stage, address_of, altered, receipt, stage
 
+pytestmark = pytest.mark.postgres_in_soak
+
 K = NoticeKind
 STOCKHOLM = ZoneInfo("Europe/Stockholm")
 VASTERBOTTEN = REGION.parent / "vasterbotten.toml"

@@ -22,6 +22,8 @@ from tests.municipal_server import OURS, SERVER, Place, place
 from tests.plans import GOAL, PLAN, TASK, TEAM
 from tests.stage import SYNNOVE
 
+pytestmark = pytest.mark.postgres_in_soak
+
 K = NoticeKind
 
 

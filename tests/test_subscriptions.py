@@ -35,6 +35,8 @@ from tests.plans import PLAN, plan_bytes
 from tests.stage import SYNNOVE, TORBJORN, Stage, region, stage
 from tests.subscriber import GONE, RESET, SLOW, Subscriber, parameters, subscriber, wanted
 
+pytestmark = pytest.mark.postgres_in_soak
+
 ADMITTED, READY, DISCHARGED = NoticeKind.ADMITTED, NoticeKind.READY_FOR_DISCHARGE, NoticeKind.DISCHARGED
 BASE = "http://127.0.0.1:8425/fhir"
 

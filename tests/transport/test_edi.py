@@ -54,7 +54,7 @@ def alarms(place: Exchange, kind: str) -> list[str]:
     return [row["text"] for row in place.stage.rows(tables.alarm, kind=kind) if row["until"] is None]
 
 
-def from_aardal(place: Exchange, kind: NoticeKind = K.ADMITTED, **more: Any) -> bytes:
+def from_aardal(place: Exchange, kind: NoticeKind = K.REPORT_OF_ADMISSION, **more: Any) -> bytes:
     """A message of Årdal's to the hospital's ward."""
     said = {"sender": "aardal", "receivers": ("laerdal-sjukehus",), "hospital": None} | more
     return place.stage.plo(kind, **said)

@@ -29,6 +29,8 @@ from tests.plans import GOAL, PLAN, TASK, TEAM, plan_message
 from tests.stage import SYNNOVE, TORBJORN, altered, region
 from tests.web.conftest import TOKENS, Site, site
 
+pytestmark = pytest.mark.postgres_in_soak
+
 K = NoticeKind
 HOSPITAL, LUSTER, SOGNDAL = "helse-foerde", "luster-drift", "sogndal-drift"
 STAYS_ONLY, ACUTE = "luster-opphald", "luster-akutt"
