@@ -14,6 +14,8 @@ from tests.conftest import StandingClock
 from tests.fhir.test_allowing import DIAGNOSIS, add, patient_of
 from tests.stage import Stage, altered, region, stage
 
+pytestmark = pytest.mark.postgres_in_soak
+
 K = NoticeKind
 
 

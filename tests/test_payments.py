@@ -20,6 +20,8 @@ from adapter.store import tables
 from tests.conftest import StandingClock
 from tests.stage import Stage, answering, stage
 
+pytestmark = pytest.mark.postgres_in_soak
+
 K = NoticeKind
 
 

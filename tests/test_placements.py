@@ -20,6 +20,8 @@ from tests.conftest import OSLO, StandingClock
 from tests.shell import Shell
 from tests.stage import REGION, Stage, answering, stage
 
+pytestmark = pytest.mark.postgres_in_soak
+
 K = NoticeKind
 HIP, FRAIL = "hip-fracture", "frail-older-people"
 

@@ -26,6 +26,8 @@ from tests.municipal_server import place
 from tests.plans import KINDS
 from tests.stage import SYNNOVE, Stage, address_of, region, stage
 
+pytestmark = pytest.mark.postgres_in_soak
+
 
 @dataclass
 class Hospital:

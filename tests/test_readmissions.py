@@ -16,6 +16,8 @@ from tests.conftest import StandingClock
 from tests.stage import Stage, stage
 from tests.test_cases import Desk, notice
 
+pytestmark = pytest.mark.postgres_in_soak
+
 K = NoticeKind
 DAY = timedelta(days=1)
 

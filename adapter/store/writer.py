@@ -40,12 +40,21 @@ def _passing(error: BaseException) -> bool:
 class Writer:
     """Runs units of work in the order in which they came; `commits` counts what reached the disk."""
 
-    def __init__(self, engine: Engine, *, interval: float = 0.01, turn: Path | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        interval: float = 0.01,
+        turn: Path | None = None,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
         self._engine = engine
+        self._clock = clock
         self._interval = interval  # seconds between two commits: what comes meanwhile shares the next
         self._last = 0.0
         self._turn = turn.open("ab") if turn is not None else None
-        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        # not a SimpleQueue: in Python 3.11 its get() with a timeout of a few microseconds may wait for ever
+        self._queue: queue.Queue[_Item | None] = queue.Queue()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._closed = False
@@ -92,7 +101,7 @@ class Writer:
         """Who else is waiting, or comes before the next commit is allowed; and whether this is the last."""
         batch = [first]
         while len(batch) < MOST_TOGETHER:
-            left = self._last + self._interval - monotonic()
+            left = self._last + self._interval - self._clock()
             try:
                 item = self._queue.get(timeout=left) if left > 0 else self._queue.get_nowait()
             except queue.Empty:
@@ -141,7 +150,7 @@ class Writer:
         with self._in_turn(), self._engine.begin() as connection:
             results = [_run_one(connection, unit) for unit, _ in batch]
         self.commits += 1
-        self._last = monotonic()
+        self._last = self._clock()
         return results
 
 
