@@ -358,14 +358,7 @@ class Outbox:
 
         A receipt that comes later all the same is taken (N-02).
         """
-        deliveries.change(
-            tx,
-            delivery_id,
-            state=DeliveryState.GIVEN_UP.value,
-            next_attempt_at=None,
-            error=why,
-            **_SETTLED,
-        )
+        _given_up(tx, delivery_id, why)
         row = _found(deliveries.get(tx, delivery_id), delivery_id)
         told = messages.get(tx, row["message_row"]) if row["message_row"] is not None else None
         self._end_waiting(tx, row, now)
@@ -435,14 +428,7 @@ class Outbox:
                 wait = delay(self.schedule, max(row["attempts"], 1), self.jitter())
                 reason = _words(said) or "the receiver asks us to try again later"
                 if now + wait > row["created_at"] + self.schedule.give_up_after:
-                    deliveries.change(
-                        tx,
-                        delivery_id,
-                        state=DeliveryState.GIVEN_UP.value,
-                        next_attempt_at=None,
-                        error=reason,
-                        **_SETTLED,
-                    )
+                    _given_up(tx, delivery_id, reason)
                     self._undeliverable(tx, delivery_id, f"still asked to wait: {reason}", now)
                 else:
                     deliveries.change(
@@ -603,14 +589,7 @@ class Outbox:
 
     def _not_received(self, tx: Connection, row: Row, told: Row | None, at: datetime, now: datetime) -> None:
         """None within the standard's time counts as a refusal; one that comes later still counts (N-02)."""
-        deliveries.change(
-            tx,
-            row["id"],
-            state=DeliveryState.GIVEN_UP.value,
-            next_attempt_at=None,
-            error=NOT_RECEIVED,
-            **_SETTLED,
-        )
+        _given_up(tx, row["id"], NOT_RECEIVED)
         self._end_waiting(tx, row, now)
         deliveries.park_behind(tx, row["message_id"], row["party"], row["id"])
         self._tell(tx, row, "not-received", f"{self._about(row)}: {NOT_RECEIVED}", now)
@@ -726,6 +705,12 @@ def _found(row: Row | None, delivery_id: int) -> Row:
     if row is None:
         raise NotFound(f"there is no delivery {delivery_id}; `discharge-adapter deliveries` lists them")
     return row
+
+
+def _given_up(tx: Connection, delivery_id: int, why: str) -> None:
+    """It is not tried any more, and nobody waits for it."""
+    state = DeliveryState.GIVEN_UP.value
+    deliveries.change(tx, delivery_id, state=state, next_attempt_at=None, error=why, **_SETTLED)
 
 
 def _is_refused(row: Row) -> bool:

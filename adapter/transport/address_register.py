@@ -7,9 +7,9 @@ is an answer too, remembered for a shorter time, as a party is registered shortl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, NoReturn, Protocol
+from typing import NoReturn, Protocol
 
-from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attempt
+from tenacity import Retrying, retry_if_result, stop_after_attempt
 
 from adapter.errors import RegisterError
 from adapter.messaging import communication_party
@@ -25,6 +25,7 @@ from adapter.transport.communication_party import (
     headers,
     question,
 )
+from adapter.transport.retrying import as_asked, last
 from adapter.transport.wire import TOO_LONG, Wire, prepared
 
 LARGEST = 8 * 1024 * 1024
@@ -64,9 +65,9 @@ class AddressRegister:
         retrying = Retrying(
             stop=stop_after_attempt(TRIES),
             retry=retry_if_result(_passes),
-            wait=_wait,
+            wait=as_asked(0.25),
             sleep=self.sleep,
-            retry_error_callback=_last,
+            retry_error_callback=last,
         )
         return self._told(retrying(self._once, asked), her_id)
 
@@ -142,16 +143,6 @@ def _passes(reply: Reply) -> bool:
     """Whether the fault may be over in a moment."""
     passing = reply.status is None or reply.status in _MAY_PASS
     return passing and (reply.retry_after or 0) <= _LONGEST_WAIT
-
-
-def _wait(state: RetryCallState) -> float:
-    reply = state.outcome.result() if state.outcome else None
-    asked = reply.retry_after if reply is not None and reply.retry_after is not None else 0.0
-    return float(max(asked, 0.25 * 2 ** (state.attempt_number - 1)))
-
-
-def _last(state: RetryCallState) -> Any:
-    return state.outcome.result() if state.outcome else None
 
 
 # --- what it has said before ------------------------------------------------------------------------------

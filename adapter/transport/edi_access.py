@@ -17,7 +17,6 @@ from urllib.parse import urlencode
 
 import orjson
 from tenacity import (
-    RetryCallState,
     Retrying,
     retry_if_result,
     stop_after_attempt,
@@ -36,6 +35,7 @@ from adapter.messaging.signing import (
     proof,
     read_signing_key,
 )
+from adapter.transport.retrying import last
 from adapter.transport.wire import UNUSABLE, Wire, prepare
 
 JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -109,7 +109,7 @@ class Access:
             retry=retry_if_result(_passes),
             wait=wait_exponential(multiplier=0.25, max=2),
             sleep=sleep,
-            retry_error_callback=_last,
+            retry_error_callback=last,
         )
 
     def headers(self, method: str, url: str) -> tuple[tuple[str, str], ...]:
@@ -269,10 +269,6 @@ def _passes(reply: Reply) -> bool:
         or reply.status in TRANSIENT_4XX
         or (reply.taken and reply.error is not None)
     )
-
-
-def _last(state: RetryCallState) -> Any:
-    return state.outcome.result() if state.outcome else None
 
 
 def _json(reply: Reply) -> dict[str, Any]:

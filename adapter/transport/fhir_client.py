@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any
 
 import orjson
-from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attempt
+from tenacity import Retrying, retry_if_result, stop_after_attempt
 
 from adapter.errors import MessageError
 from adapter.fhir.bundles import Resource
@@ -20,6 +20,7 @@ from adapter.fhir.wire import loads, parse_resource
 from adapter.messaging.delivery import Reply
 from adapter.messaging.register import Endpoint
 from adapter.messaging.retry import TRANSIENT_4XX
+from adapter.transport.retrying import as_asked, last
 from adapter.transport.wire import TOO_LONG, UNUSABLE, Wire, prepare
 
 JSON = "application/fhir+json"
@@ -89,9 +90,9 @@ class Server:
         retrying = Retrying(
             stop=stop_after_attempt(3),
             retry=retry_if_result(_passes),
-            wait=_wait,
+            wait=as_asked(0.25),
             sleep=self.sleep,
-            retry_error_callback=_last,
+            retry_error_callback=last,
         )
         reply: Reply = retrying(self._once, request, body)
         if (reply.taken and reply.error is None) or (reply.status in ok and reply.error is None):
@@ -163,16 +164,6 @@ def _passes(reply: Reply) -> bool:
     broken = reply.error is not None and reply.error != TOO_LONG
     transient = reply.status is None or reply.status >= 500 or reply.status in TRANSIENT_4XX
     return (broken or transient) and (reply.retry_after or 0) <= _LONGEST_WAIT
-
-
-def _wait(state: RetryCallState) -> float:
-    reply = state.outcome.result() if state.outcome else None
-    asked = reply.retry_after if reply is not None and reply.retry_after is not None else 0.0
-    return float(max(asked, 0.25 * 2 ** (state.attempt_number - 1)))
-
-
-def _last(state: RetryCallState) -> Any:
-    return state.outcome.result() if state.outcome else None
 
 
 def _told(reply: Reply, method: str, path: str) -> Reply:

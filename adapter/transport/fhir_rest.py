@@ -9,12 +9,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from time import sleep as wait_in_thread
-from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import orjson
 from lxml import etree
-from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attempt
+from tenacity import Retrying, retry_if_result, stop_after_attempt
 
 from adapter.errors import MailboxError
 from adapter.fhir import wire
@@ -35,6 +34,7 @@ from adapter.transport.fhir_listing import (
     together_with,
     without_includes,
 )
+from adapter.transport.retrying import as_asked, last
 from adapter.transport.wire import TOO_LONG, UNUSABLE, Request, Wire, prepare, prepared
 
 JSON = "application/fhir+json"
@@ -154,9 +154,9 @@ class FhirMailbox:
         self._retrying = Retrying(
             stop=stop_after_attempt(3),
             retry=retry_if_result(_transient),
-            wait=_wait,
+            wait=as_asked(0.5, most=5.0),
             sleep=sleep,
-            retry_error_callback=_last,
+            retry_error_callback=last,
         )
 
     def poll(self, memory: Memory) -> Iterator[Mail]:
@@ -368,17 +368,6 @@ class FhirMailbox:
 def _transient(reply: Reply) -> bool:
     broken = reply.error is not None and reply.error != TOO_LONG
     return broken or reply.status is None or reply.status >= 500 or reply.status in TRANSIENT_4XX
-
-
-def _wait(state: RetryCallState) -> float:
-    """Half a second, then one, or what the server asks for up to five."""
-    reply = state.outcome.result() if state.outcome else None
-    asked = reply.retry_after if reply is not None and reply.retry_after is not None else 0.0
-    return float(min(max(asked, 0.5 * 2 ** (state.attempt_number - 1)), 5.0))
-
-
-def _last(state: RetryCallState) -> Any:
-    return state.outcome.result() if state.outcome else None
 
 
 def _marks(cursor: str | None) -> dict[str, str]:

@@ -212,6 +212,14 @@ def test_encounter_ids_tell_two_stays_apart_that_time_would_not() -> None:
     assert [{e.notice.encounter for e in c.entries} for c in cases] == [{"A"}, {"B"}]
 
 
+def test_whoever_only_writes_to_the_hospital_does_not_become_the_municipality_of_the_case() -> None:
+    for kind in (K.ENQUIRY, K.REPLY, K.NOTE, K.DEVIATION, K.MISROUTED, K.HEALTH_INFORMATION):
+        letter = told(kind, 3, days=1, sender="luster", receivers=("laerdal-sjukehus",))
+        for facts in itertools.permutations((told(K.ADMITTED, 1), letter)):
+            (case,) = fold(facts, OSLO)
+            assert (kind, case.municipality) == (kind, "sogndal")
+
+
 def test_a_death_told_by_the_municipality_closes_the_open_case_at_the_hospital() -> None:
     death = told(K.DECEASED, 9, days=3, sender="sogndal", receivers=("legesenter",), hospital=None)
     assert only(told(K.ADMITTED, 1), death).state is CaseState.DECEASED

@@ -8,7 +8,7 @@ import pytest
 
 from adapter.discharge.notices import AnswerValue, Notice, NoticeKind
 from adapter.errors import Refused
-from adapter.fhir.bundles import Resource, extension, follow, header, of_every_type
+from adapter.fhir.bundles import Resource, extension, follow, header, of_every_type, resources
 from adapter.fhir.notices import notice_in
 from adapter.fhir.validation import validate
 from adapter.mappings import Bundle, Reading, kith
@@ -306,3 +306,17 @@ def test_a_reply_element_that_is_wrong_is_refused(old: str, new: str) -> None:
     problem = read(feedback(FEEDBACK.replace(old, new))).problem
     assert isinstance(problem, Refused)
     assert problem.code == "T02"
+
+
+def test_a_note_with_more_files_than_a_bundle_holds_is_refused() -> None:
+    """The limit of what we take as FHIR holds for what we make of XML, too: here, a thousand entries."""
+    file = (
+        b"<Document><RefDoc><MsgType V='A'/><MimeType>text/plain</MimeType><Content>"
+        b"<Base64Container xmlns='http://www.kith.no/xmlstds/base64container'>QQ==</Base64Container>"
+        b"</Content></RefDoc></Document>"
+    )
+    few, many = (answer("Vi kjem.").replace(b"</MsgHead>", file * n + b"</MsgHead>") for n in (900, 1000))
+    assert sum(one["resourceType"] == "DocumentReference" for one in resources(bundle(few))) == 900
+    problem = read(many).problem
+    assert isinstance(problem, Refused)
+    assert (problem.code, "send it in parts" in problem.reason) == ("T02", True)
