@@ -195,9 +195,7 @@ class Outbox:
     def release(self, tx: Connection, leased: Sequence[Leased], now: datetime) -> None:
         """Give back what was claimed and not tried."""
         for item in leased:
-            deliveries.change_leased(
-                tx, item.id, item.lease_until, state=DeliveryState.WAITING.value, next_attempt_at=now
-            )
+            deliveries.change_leased(tx, item, state=DeliveryState.WAITING.value, next_attempt_at=now)
 
     def record(
         self, tx: Connection, leased: Leased, reply: Reply, now: datetime, *, receipted: bool = False
@@ -253,8 +251,7 @@ class Outbox:
             state = DeliveryState.WAITING if again else DeliveryState.GIVEN_UP
             ours_still = deliveries.change_leased(
                 tx,
-                leased.id,
-                leased.lease_until,
+                leased,
                 state=state.value,
                 attempts=attempts,
                 next_attempt_at=decision.at if isinstance(decision, RetryAt) else None,
@@ -300,8 +297,7 @@ class Outbox:
         done = DeliveryState.ACKNOWLEDGED if row["accepted_at"] else DeliveryState.SENT
         ours_still = deliveries.change_leased(
             tx,
-            leased.id,
-            leased.lease_until,
+            leased,
             state=done.value,
             attempts=attempts,
             trigger=Trigger.SCHEDULE.value,
@@ -327,8 +323,7 @@ class Outbox:
         row = _found(deliveries.get(tx, leased.id), leased.id)
         deliveries.change_leased(
             tx,
-            leased.id,
-            leased.lease_until,
+            leased,
             state=row["resume_state"] or DeliveryState.WAITING.value,
             trigger=Trigger.SCHEDULE.value,
             next_attempt_at=row["resume_at"],

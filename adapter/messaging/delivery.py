@@ -1,7 +1,8 @@
 """One message on its way to one party, and each try at it.
 
 `waiting → leased → sent → acknowledged`, or `refused` (the receiver said no), or `given-up` (we, or a
-person, stopped trying). Where the patient is, is another axis: `discharge.case`.
+person, stopped trying), or `cancelled` (its sender took it back before it was ever attempted).
+Where the patient is, is another axis: `discharge.case`.
 """
 
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ class DeliveryState(StrEnum):
     ACKNOWLEDGED = "acknowledged"
     REFUSED = "refused"
     GIVEN_UP = "given-up"
+    CANCELLED = "cancelled"  # never attempted, and never will be: withdrawn, or a newer one goes in its place
 
 
 class Trigger(StrEnum):
@@ -48,6 +50,7 @@ class Leased:
     attempts: int  # made before this one
     created_at: datetime
     lease_until: datetime
+    fence: int  # the number of this lease: only who holds the last one given may record what came of it
     trigger: Trigger = Trigger.SCHEDULE
     kind: str = ""  # what it carries: a notice kind, receipt, relayed, alarm or subscription
     next_attempt_at: datetime | None = None  # what the schedule had planned, kept when a person resends

@@ -94,17 +94,15 @@ _skipping = _candidates.with_for_update(skip_locked=True, of=delivery)
 _content = select(
     delivery.c.id, delivery.c.lane, delivery.c.endpoint, delivery.c.party, delivery.c.dialect,
     delivery.c.message_id, delivery.c.content_type, delivery.c.attempts, delivery.c.created_at,
-    delivery.c.trigger, delivery.c.kind, payload.c.content,
+    delivery.c.trigger, delivery.c.kind, delivery.c.fence, payload.c.content,
 ).join(payload, payload.c.hash == delivery.c.payload).where(
     delivery.c.id.in_(bindparam("ids", expanding=True))
 ).order_by(delivery.c.id)  # fmt: skip
 
 
 _one = select(delivery).where(delivery.c.id == bindparam("row"))
-_still_leased = and_(
-    delivery.c.state == "leased",
-    delivery.c.lease_until == bindparam("held_until", type_=delivery.c.lease_until.type),
-)
+_still_leased = and_(delivery.c.state == "leased", delivery.c.fence == bindparam("held"))
+"""The lease with that number is still the last one given, whatever any clock says."""
 _sent_as = (
     select(delivery)
     .where(delivery.c.message_id == bindparam("sent_id"), delivery.c.kind != "receipt")
@@ -150,7 +148,11 @@ _paused = select(endpoint_pause.c.endpoint)
 _lease = (
     update(delivery)
     .where(delivery.c.id.in_(bindparam("ids", expanding=True)))
-    .values(state="leased", lease_until=bindparam("until", type_=delivery.c.lease_until.type))
+    .values(
+        state="leased",
+        fence=delivery.c.fence + 1,
+        lease_until=bindparam("until", type_=delivery.c.lease_until.type),
+    )
 )
 
 
@@ -182,15 +184,15 @@ def change(tx: Connection, delivery_id: int, **values: Any) -> None:
     statements.change(tx, delivery, delivery_id, values)
 
 
-def change_leased(tx: Connection, delivery_id: int, lease_until: datetime, **values: Any) -> bool:
+def change_leased(tx: Connection, leased: Leased, **values: Any) -> bool:
     """Set columns, unless the lease has passed to somebody else meanwhile."""
-    held = {"row_id": delivery_id, "held_until": lease_until, "lease_until": None}
+    held = {"row_id": leased.id, "held": leased.fence, "lease_until": None}
     return statements.run(tx, _changing_leased(("lease_until", *values)), values | held) == 1
 
 
 def hand_over(tx: Connection, leased: Leased, attempts: int, now: datetime) -> bool:
     """Sent, and the answer is the receipt, which is taken next; False where the lease has passed on."""
-    values = {"row_id": leased.id, "held_until": leased.lease_until, "tried": attempts, "now": now}
+    values = {"row_id": leased.id, "held": leased.fence, "tried": attempts, "now": now}
     return statements.run(tx, _handed_over, values) == 1
 
 

@@ -281,6 +281,7 @@ delivery = Table(
     Column("next_attempt_at", Instant),
     Column("hold_until", Instant),  # until then an earlier one that backs off may hold this one's lane
     Column("lease_until", Instant),
+    Column("fence", Integer, nullable=False, server_default="0"),  # goes up with each lease: whose it is now
     Column("sent_at", Instant),
     Column("delivered_at", Instant),
     Column("accepted_at", Instant),
@@ -288,6 +289,7 @@ delivery = Table(
     Column("look_at", Instant),  # when the clock must look again for the receipt; NULL when it never need
     Column("error", Text),
     Column("original", _Id),  # the delivery that this one was reissued for
+    Column("superseded_by", _Id),  # the delivery that goes, or that was cancelled, in its place
     Index(
         "delivery_due",
         "endpoint",
@@ -361,6 +363,41 @@ endpoint_pause = Table(
     Column("by", Text),
 )
 
+endpoint_health = Table(
+    "endpoint_health",
+    metadata,
+    Column("endpoint", Text, primary_key=True),  # no row: all is well there
+    Column("failures", Integer, nullable=False),  # in a row
+    Column("since", Instant, nullable=False),  # of the first of them
+    Column("resting_since", Instant),  # NULL: it is not resting
+    Column("probe_at", Instant),  # when one message tries again; NULL when it is not resting
+    Column("rests", Integer, nullable=False, server_default="0"),  # probes in vain
+    Column("window", Integer),  # sends at a time while it recovers; NULL: as many as the region file allows
+    Column("error", Text),
+)
+
+duty = Table(
+    "duty",
+    metadata,
+    Column("name", Text, primary_key=True),  # deadlines, poll sogndal, …
+    Column("holder", Text, nullable=False),  # the process that does it now
+    Column("fence", _Wide, nullable=False),  # goes up with each change of hands
+    Column("until", Instant, nullable=False),
+)
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("number", _Wide, primary_key=True, autoincrement=False),  # 1, 2, 3, … without a gap
+    Column("at", Instant, nullable=False),
+    Column("kind", Text, nullable=False),  # received, erased
+    Column("message_row", _Id, nullable=False),
+    Column("content", LargeBinary(32)),  # SHA-256 of the bytes as they came
+    Column("previous", LargeBinary(32), nullable=False),  # hash of the entry before; of the first, zeros
+    Column("hash", LargeBinary(32), nullable=False),  # of all of the above
+    Index("journal_message", "message_row"),
+)
+
 alarm = Table(
     "alarm",
     metadata,
@@ -375,6 +412,8 @@ alarm = Table(
     Column("closed_by", Text),  # where a person has ended it by telling what was done
     Column("why", Text),  # what was done
     Column("case_id", _Id),
+    Column("mailed_at", Instant),  # when it stood in a mail
+    Column("escalated_at", Instant),  # when those were told who are told where nobody has seen it
     Index(
         "alarm_open",
         "kind",

@@ -155,6 +155,7 @@ def test_content_and_tokens_stay_out_of_representations():
         id=1, lane="1:sogndal", endpoint="sogndal", party="sogndal", dialect="fhir", message_id="m",
         content=b"hemmelig", content_type="x", attempts=0, created_at=datetime(2014, 3, 3, tzinfo=UTC),
         lease_until=datetime(2014, 3, 3, tzinfo=UTC),
+        fence=1,
     )  # fmt: skip
     assert "hemmelig" not in repr(leased)
 
