@@ -540,7 +540,7 @@ class Adapter:
                 outbox=built.outbox,
                 clock=built.clock,
                 observe=self._attempted,
-                watch=built.store.watch() if role == "worker" else None,
+                watch=built.store.watch() if role == "worker" or not built.store.embedded else None,
             )
             self.clockwork = Clockwork(self._jobs(self.deliverer))
 
