@@ -4,7 +4,7 @@ Each process asks for all duties at every tick and does those that it has been g
 replaced as soon as its time is over; one that only slept too long finds its writes refused (`Store.guarded`).
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -29,9 +29,9 @@ class Duties:
     """The duties of one process over one store."""
 
     store: Store
-    names: Collection[str]
     holder: str  # no other process has this name, nor will one that is started later
     clock: Callable[[], datetime]
+    names: set[str] = field(default_factory=set)  # of the duties that this process could do
     lasts: timedelta = LASTS
     _mine: dict[str, tuple[int, datetime]] = field(default_factory=dict)  # fence, and until when it is held
 
@@ -62,9 +62,10 @@ class Duties:
         held = self._mine.get(name)
         return held is not None and self.clock() < held[1]
 
-    def only(self, name: str, job: Callable[[], object]) -> Callable[[], object]:
+    def only(self, name: str, job: Callable[[], object]) -> "OfOne":
         """The job, which does nothing while another process has that duty."""
-        return lambda: job() if self.on(name) else None
+        self.names.add(name)
+        return OfOne(duties=self, name=name, job=job)
 
     def guarded(self, name: str) -> Store:
         """The store as one may write to it under that duty; NotOnDuty where another has it by now."""
@@ -79,3 +80,16 @@ class Duties:
         """Give back everything, at the end."""
         self._mine.clear()
         self.store.write(lambda tx: duties.leave(tx, self.holder, self.clock()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfOne:
+    """A job of whoever is on duty."""
+
+    duties: Duties
+    name: str
+    job: Callable[[], object]
+
+    def __call__(self) -> object:
+        """Do it, where it is for us to do."""
+        return self.job() if self.duties.on(self.name) else None

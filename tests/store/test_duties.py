@@ -25,7 +25,7 @@ def store(store_url: str) -> Iterator[Store]:
 
 
 def process(store: Store, clock: StandingClock, holder: str, *names: str) -> Duties:
-    return Duties(store=store, names=names or NAMES, holder=holder, clock=clock)
+    return Duties(store=store, names=set(names or NAMES), holder=holder, clock=clock)
 
 
 def paused(store: Store) -> list[str]:
