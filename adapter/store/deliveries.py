@@ -118,6 +118,7 @@ _content = select(
 
 
 _one = select(delivery).where(delivery.c.id == bindparam("row"))
+_one_alone = _one.with_for_update()
 _still_leased = and_(delivery.c.state == "leased", delivery.c.fence == bindparam("held"))
 """The lease with that number is still the last one given, whatever any clock says."""
 _sent_as = (
@@ -242,6 +243,19 @@ def add_attempt(tx: Connection, values: dict[str, Any]) -> None:
 def get(tx: Connection, delivery_id: int) -> Row | None:
     """One delivery."""
     return statements.row(tx, _one, row=delivery_id)
+
+
+def alone(tx: Connection, row: Row) -> Row:
+    """The delivery as it stands now; no other process changes it before the commit.
+
+    Whoever decides by what a row says must know that it still says so: a worker may lease it meanwhile.
+    SQLite has one writer at a time, and the row is as it was read.
+    """
+    if tx.dialect.name != "postgresql":
+        return row
+    now = statements.row(tx, _one_alone, row=row["id"])
+    assert now is not None
+    return now
 
 
 def sent_as(tx: Connection, message_id: str, party: str | None) -> Row | None:

@@ -3,18 +3,20 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import Connection, text
 
+from adapter.discharge.notices import NoticeKind
 from adapter.errors import Elsewhere
 from adapter.parcels import Parcel, enqueue
 from adapter.store import Store, cases, deliveries
 from adapter.store.waking import Listener
 from tests.conftest import StandingClock
+from tests.stage import Stage, receipt, stage
 
 pytestmark = pytest.mark.postgres
 
@@ -228,3 +230,54 @@ def test_a_lost_connection_is_a_reason_to_look_and_is_made_anew(
     stores[0].write(lambda tx: enqueue(tx, parcel("m1"), clock()))
     assert heard(listener, before)
     listener.close()
+
+
+# --- a person, and a worker -------------------------------------------------------------------------------
+
+
+def while_a_worker_takes_it(
+    url: str, clock: StandingClock, act: Callable[[Stage], object]
+) -> tuple[Stage, Future[object]]:
+    """A worker has leased the one delivery and not yet committed when a person acts."""
+    here, there = stage(url, clock), stage(url, clock)
+    here.receive(here.message(NoticeKind.ADMITTED, receivers=("vik",)))
+    with there.built.store.engine.begin() as worker, ThreadPoolExecutor(1) as person:
+        assert claimed(worker, clock()) == [1]
+        acted = person.submit(act, here)
+        until = time.monotonic() + 10
+        while not waits_for_another(there) and not acted.done() and time.monotonic() < until:
+            time.sleep(0.01)
+        worker.commit()
+        acted.exception(timeout=10)
+    there.close()
+    return here, acted
+
+
+def waits_for_another(play: Stage) -> bool:
+    with play.built.store.read() as connection:
+        return bool(connection.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted")).scalar_one())
+
+
+def test_a_resend_sees_that_a_worker_has_just_taken_it(url: str, clock: StandingClock) -> None:
+    resend = lambda play: play.write(  # noqa: E731  # said once, where it is used
+        lambda tx: play.outbox.resend(tx, 1, clock(), by="Marta")
+    )
+    play, acted = while_a_worker_takes_it(url, clock, resend)
+    assert acted.exception() is None
+    row = play.delivery()
+    assert (row["state"], row["fence"]) == ("leased", 1), "put back, it would be sent twice at once"
+    play.close()
+
+
+def test_a_receipt_that_comes_while_a_worker_takes_it_settles_it(url: str, clock: StandingClock) -> None:
+    def told(play: Stage) -> object:
+        said = receipt(
+            play.message(NoticeKind.ADMITTED, receivers=("vik",), message_id=play.delivery()["message_id"]),
+            at=clock(),
+        )
+        return play.receive(said)
+
+    play, acted = while_a_worker_takes_it(url, clock, told)
+    assert acted.exception() is None
+    assert play.delivery()["state"] == "acknowledged"
+    play.close()
