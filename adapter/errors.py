@@ -57,7 +57,7 @@ class StoreError(AdapterError):
 
 
 class Elsewhere(StoreError):
-    """Another process is writing the same, or about the same patient; the unit of work comes anew by itself."""
+    """Another process writes the same, or about the same patient; the unit of work comes anew by itself."""
 
 
 class NotOnDuty(AdapterError):

@@ -78,7 +78,7 @@ class Store:
     def ready(self, *, at_work: bool = False) -> None:
         """Raise StoreError unless the database answers and is of this version.
 
-        A process that is `at_work` already goes on over a store of a newer version, whose steps only add: so a
+        A process that is `at_work` already goes on over a store of a newer version, whose steps only add: a
         live installation is upgraded one process after another.
         """
         from adapter.store.migrations import current, newest
