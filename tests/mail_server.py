@@ -1,7 +1,7 @@
 """A mail server on loopback: it speaks SMTP over real sockets, keeps what it takes, and fails as told.
 
-`faults` says for a word of the protocol (`greeting`, `EHLO`, `STARTTLS`, `AUTH`, `MAIL`, `RCPT`, `DATA`, `text`)
-what is answered instead: a line, `DROP` (it hangs up) or `SLOW` (a byte now and then, never an answer).
+`faults` says for a word of the protocol (`greeting`, `EHLO`, `AUTH`, `MAIL`, `RCPT`, `DATA`, `text`) what is
+answered instead: a line, `DROP` (it hangs up) or `SLOW` (a byte now and then, never an answer).
 """
 
 import base64

@@ -229,9 +229,7 @@ class Stage:
 
     def claim(self) -> list[Leased]:
         """What is due now, for every endpoint."""
-        wanted = {
-            e.name: 100 for e in (*self.built.register.endpoints, *filter(None, [self.outbox.alarms.webhook]))
-        }
+        wanted = {e.name: 100 for e in (*self.built.register.endpoints, *self.outbox.alarms.endpoints)}
         return self.built.store.write(lambda tx: self.outbox.claim(tx, wanted, self.clock()))
 
     def deliver(self) -> list[str]:

@@ -82,7 +82,7 @@ class _Fault(Exception):
 
 
 def written(message_id: str, letter: dict[str, str], server: MailServer) -> bytes:
-    """The mail as it leaves, the same bytes in every attempt (RFC 5322; RFC 3834 for machines that answer)."""
+    """The mail as it leaves, the same in every attempt (RFC 5322; RFC 3834 for machines that answer)."""
     mail = EmailMessage(policy=SMTP)
     mail["From"] = Address("Discharge adapter", addr_spec=server.sender)
     mail["To"] = Address(addr_spec=letter["to"])
@@ -165,17 +165,18 @@ def _opened(line: socket.socket, server: MailServer, endpoint: Endpoint) -> smtp
 
 def _handed_in(talk: smtplib.SMTP, server: MailServer, to: str, mail: bytes) -> Reply:
     """What the server says of sender, address and text, in that order."""
-    for what, ask in (
-        ("the sender's address", lambda: talk.mail(server.sender)),
-        ("the address", lambda: talk.rcpt(to)),
-        ("the mail", lambda: talk.data(mail)),
-    ):
-        try:
-            code, said = ask()
-        except smtplib.SMTPDataError as error:
-            code, said = error.smtp_code, _bytes(error.smtp_error)
-        if code not in _YES:
-            return _refusal(what, code, said)
+    code, said = talk.mail(server.sender)
+    if code not in _YES:
+        return _refusal("the sender's address", code, said)
+    code, said = talk.rcpt(to)
+    if code not in _YES:
+        return _refusal("the address", code, said)
+    try:
+        code, said = talk.data(mail)
+    except smtplib.SMTPDataError as error:
+        code, said = error.smtp_code, _bytes(error.smtp_error)
+    if code not in _YES:
+        return _refusal("the mail", code, said)
     return Reply(taken=True)
 
 

@@ -52,9 +52,7 @@ def handed_in(
 
 
 def what_follows(reply: Reply, clock: StandingClock) -> type:
-    return type(
-        decide(reply, attempts=1, created_at=clock(), now=clock(), schedule=Schedule(), jitter=0.0)
-    )
+    return type(decide(reply, attempts=1, created_at=clock(), now=clock(), schedule=Schedule(), jitter=0.0))
 
 
 def test_a_mail_arrives_as_it_was_written(clock: StandingClock):
@@ -188,4 +186,3 @@ def test_a_file_of_trust_that_is_gone_is_a_reply(clock: StandingClock):
         reply = handed_in(server, trust="/nowhere/ca.pem")
     assert "`trust`" in str(reply.error)
     assert what_follows(reply, clock) is RetryAt
-
