@@ -9,7 +9,7 @@ further mails are made: what starts meanwhile stands in the next one.
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -76,7 +76,7 @@ class Telling:
     escalate_to: Sequence[str] = ()
     window: timedelta = timedelta(minutes=1)
     again_after: timedelta = timedelta(hours=1)
-    escalate_after: Mapping[str, timedelta] = ESCALATE_AFTER
+    escalate_after: Mapping[str, timedelta] = field(default_factory=lambda: ESCALATE_AFTER)
     digest_at: time | None = time(7)
     page: str | None = None
 

@@ -1,5 +1,6 @@
-"""Trying whether alarms arrive: one test alarm, by mail and webhook, through the delivery log as any other."""
+"""Trying whether alarms arrive: one test alarm, by mail and webhook, through the delivery log like any."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from adapter.cli.frame import Json, opened, print_json, put
@@ -59,13 +60,13 @@ def _tried(built: "Stations") -> list[dict[str, Any]]:
         found = [_came_of(built, tx, number) for number in ids]
     for one in found:
         if not one["taken"]:
-            built.store.write(
-                lambda tx, number=one["delivery"]: built.outbox.close(
-                    tx, number, "a test, which is not tried again", built.clock(), by=None
-                )
-            )
+            built.store.write(partial(_given_up, built, one["delivery"]))
     built.store.write(lambda tx: rows.end(tx, kind="test", subject=SUBJECT, now=built.clock()))
     return found
+
+
+def _given_up(built: "Stations", number: int, tx: "Connection") -> None:
+    built.outbox.close(tx, number, "a test, which is not tried again", built.clock(), by=None)
 
 
 def _started(built: "Stations", tx: "Connection") -> list[int]:
@@ -88,7 +89,7 @@ def _carried(built: "Stations") -> int:
     leased = built.store.write(lambda tx: built.outbox.claim(tx, wanted, built.clock()))
     for one in leased:
         reply = built.outbox.send(one)
-        built.store.write(lambda tx, one=one, reply=reply: built.outbox.record(tx, one, reply, built.clock()))
+        built.store.write(partial(built.outbox.record, leased=one, reply=reply, now=built.clock()))
     return len(leased)
 
 
