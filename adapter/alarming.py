@@ -3,7 +3,8 @@
 Mails about them are written by `telling`, from the same rows.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import orjson
@@ -46,6 +47,7 @@ class Alarms:
 
     webhook: Endpoint | None = None
     mail: Endpoint | None = None
+    to_do: Mapping[str, str] = field(default_factory=dict)  # by kind, for those who are posted to
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -128,6 +130,8 @@ class Alarms:
         if self.webhook is None:
             return
         document = {"alarm": alarm_id, "event": what, "at": now.isoformat(), **said}
+        if what != "ended" and said["kind"] in self.to_do:
+            document["do"] = self.to_do[said["kind"]]
         enqueue(
             tx,
             Parcel(

@@ -219,7 +219,7 @@ def stations(
     store = _store(settings.store, create=create)
     key = _pseudonym_key(settings, store)
     cases = Cases(agreement=law, roles={p.id: p.kind for p in register.parties})
-    alarms = Alarms(webhook=_webhook(settings), mail=_mail(settings))
+    alarms = _alarms(settings)
     shelves = Shelves(store=store, cases=cases, register=register, zone=law.zone, pseudonym_key=key)
     pushes = Pushes(store=store, shelves=shelves, clock=clock)
     servers = _message_servers(settings, clock)
@@ -537,18 +537,22 @@ def mail_server(settings: Settings) -> MailServer | None:
     )
 
 
-def _telling(settings: Settings, alarms: Alarms, register: Register, law: Agreement) -> Telling:
-    """Who is told of alarms; the words of the pages say what to do about them."""
-    chosen, to_do = settings.alarms, {}
-    if alarms.endpoints:
-        from adapter.web.wording import TO_DO
+def _alarms(settings: Settings) -> Alarms:
+    """Where people are told of alarms; the words of the pages say what to do about them."""
+    webhook, mail = _webhook(settings), _mail(settings)
+    if webhook is None and mail is None:
+        return Alarms()
+    from adapter.web.wording import TO_DO
 
-        to_do = TO_DO
+    return Alarms(webhook=webhook, mail=mail, to_do=TO_DO)
+
+
+def _telling(settings: Settings, alarms: Alarms, register: Register, law: Agreement) -> Telling:
+    chosen = settings.alarms
     return Telling(
         alarms=alarms,
         register=register,
         zone=law.zone,
-        to_do=to_do,
         to=settings.mail.to,
         escalate_to=settings.mail.escalate_to,
         window=chosen.window,

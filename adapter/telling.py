@@ -71,7 +71,6 @@ class Telling:
     alarms: Alarms
     register: Register
     zone: ZoneInfo
-    to_do: Mapping[str, str]  # by kind
     to: Sequence[str] = ()  # addresses
     escalate_to: Sequence[str] = ()
     window: timedelta = timedelta(minutes=1)
@@ -83,7 +82,7 @@ class Telling:
     @property
     def words(self) -> Words:
         """What the letters need."""
-        return Words(to_do=self.to_do, zone=self.zone, page=self.page)
+        return Words(to_do=self.alarms.to_do, zone=self.zone, page=self.page)
 
     # --- what has started ---
 

@@ -1,8 +1,10 @@
 """People are told of alarms: once, together, again where nobody looks, and when their mail server is back."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import orjson
 import pytest
@@ -13,9 +15,13 @@ from adapter.discharge.notices import NoticeKind
 from adapter.parcels import MAIL, WEBHOOK
 from adapter.scheduler.mailing import Mailing
 from adapter.store import messages, tables
+from adapter.web.wording import TO_DO
 from tests.conftest import StandingClock
 from tests.mail_server import PretendMailServer
 from tests.stage import SYNNOVE, TORBJORN, Stage, failing, stage
+
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+NAMES_OF_PLACES = frozenset[str]()
 
 pytestmark = pytest.mark.postgres_in_soak
 
@@ -69,6 +75,11 @@ def start(play: Stage, kind: str, subject: str, text: str = "x") -> None:
 
 def end(play: Stage, kind: str, subject: str) -> None:
     play.write(lambda tx: play.outbox.alarms.end(tx, kind, subject, play.clock()))
+
+
+def posted(play: Stage, event: str) -> list[dict[str, object]]:
+    said = [orjson.loads(m.content) for name, m in play.post.sent if name == WEBHOOK]
+    return [one for one in said if one["event"] == event]
 
 
 def test_the_first_alarm_after_silence_is_mailed_at_once_with_what_to_do(
@@ -197,6 +208,50 @@ def test_workers_that_look_at_the_same_moment_make_one_mail_of_an_alarm(store_ur
             one.close()
 
 
+def test_every_kind_is_mailed_and_posted_with_what_to_do(store_url: str, clock: StandingClock):
+    with play_with(store_url, clock, **with_webhook()) as (play, server):
+        for kind, to_do in TO_DO.items():
+            start(play, kind, f"about {kind}", f"what and where of {kind}")
+            tick(play)
+            (mail,) = [one for one in server.mails_to(SOLVEIG) if f"about about {kind}," in one.text]
+            (said,) = [one for one in posted(play, "started") if one["kind"] == kind]
+            assert f"{kind}: what and where of {kind}" in mail.text
+            assert f"What to do: {to_do}" in mail.text
+            assert (said["kind"], said["subject"], said["do"]) == (kind, f"about {kind}", to_do)
+            clock.forward(minutes=2)
+
+
+WRITTEN = re.compile(r'<(?:FamilyName|GivenName)>(.*?)<|"(?:family|given)": \[?\s*"(.*?)"')
+
+
+def test_no_mail_and_no_post_has_a_name_or_number_of_the_fixtures(store_url: str, clock: StandingClock):
+    files = sorted(FIXTURES.rglob("*.xml")) + sorted(FIXTURES.rglob("message*.json"))
+    fed = [file.read_bytes() for file in files]
+    written = [one.decode("latin-1" if b"ISO-8859-1" in one[:99] else "utf-8") for one in fed]
+    with play_with(store_url, clock, **with_webhook()) as (play, server):
+        clock.at = datetime(2014, 12, 1, 8, tzinfo=UTC)
+        play.post.answer = failing(422)
+        for content in fed:
+            play.receive(content)
+        for _ in range(4):
+            while play.deliver():
+                pass
+            tick(play)
+            digest(play)
+            clock.forward(hours=25)
+        told = [f"{m.mail['Subject']}\n{m.text}" for m in server.taken]
+        told += [m.content.decode() for name, m in play.post.sent if name == WEBHOOK]
+        assert len(play.rows(tables.alarm)) > 10
+        names = {
+            name for text in written for found in WRITTEN.findall(text) for name in found if len(name) > 2
+        }
+        numbers = {number for text in written for number in re.findall(r"(?<!\d)\d{11}(?!\d)", text)}
+        assert len(names) > 10
+        assert len(numbers) > 10
+        words = set(re.findall(r"[\w-]+", "\n".join(told)))
+        assert (names | numbers) & words - NAMES_OF_PLACES == set()
+
+
 # --- nobody looks ---
 
 
@@ -205,8 +260,7 @@ def with_webhook(**more: object) -> dict[str, object]:
 
 
 def escalated(play: Stage) -> list[dict[str, object]]:
-    said = [orjson.loads(m.content) for name, m in play.post.sent if name == WEBHOOK]
-    return [one for one in said if one["event"] == "escalated"]
+    return posted(play, "escalated")
 
 
 def test_what_nobody_has_seen_is_told_once_to_others_and_the_webhook(store_url: str, clock: StandingClock):
