@@ -661,6 +661,7 @@ class Adapter:
                 alarms=built.outbox.alarms,
                 clock=built.clock,
                 folder=folder,
+                machine=gethostname(),
                 room=_room,
                 share=chosen.disk_free_share,
                 least=chosen.disk_free_bytes,

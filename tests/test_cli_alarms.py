@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from adapter.cli.running import told_to_nobody
+from adapter.config import Settings
+from adapter.config.alarms import MailSettings
 from tests.mail_server import PretendMailServer
 from tests.shell import Shell
 
@@ -111,3 +114,9 @@ def test_where_alarms_go_nowhere_the_test_says_what_to_set(shell: Shell):
     done = shell("alarms", "test")
     assert done.status == 2
     assert "set server, sender and to in [mail], or alarm_webhook" in done.said
+
+
+def test_what_only_pretends_to_go_wrong_is_told_to_nobody():
+    mail = MailSettings(server="mail.example", sender="a@b.example", to=("c@d.example",))
+    found = told_to_nobody(Settings(mail=mail, alarm_webhook="http://127.0.0.1:9/alarms"))
+    assert (found.mail.server, found.mail.to, found.alarm_webhook) == (None, (), None)

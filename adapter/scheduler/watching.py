@@ -28,6 +28,9 @@ SLACK = 1.2
 APART = timedelta(minutes=1)
 """By how much two workers' clocks may differ before one's lease looks impossible to the other."""
 
+TOGETHER = 1.0
+"""Seconds within which two clocks must be read to be compared."""
+
 Room = Callable[[Path], tuple[int, int]]
 """Bytes in all, and bytes free, of the disk that a folder is on; raises OSError."""
 
@@ -40,6 +43,7 @@ class Disk:
     alarms: Alarms
     clock: Callable[[], datetime]
     folder: Path
+    machine: str  # as another has another disk by that name
     room: Room
     share: float
     least: int  # bytes
@@ -51,10 +55,10 @@ class Disk:
         except OSError as error:
             log.warning("room on the disk cannot be asked", folder=str(self.folder), error=error.strerror)
             return False
-        limit, subject = max(self.share * whole, self.least), f"disk of {self.folder}"
+        limit, subject = max(self.share * whole, self.least), f"disk of {self.folder} on {self.machine}"
         little = free < limit
         if little:
-            text = f"{_bytes(free)} of {_bytes(whole)} are free on the disk of {self.folder}; make room there"
+            text = f"{_bytes(free)} of {_bytes(whole)} are free on the {subject}; make room there"
             self.store.write(
                 lambda tx: self.alarms.start(tx, kind="disk", subject=subject, text=text, now=self.clock())
             )
@@ -140,7 +144,7 @@ class Clocks:
         self._store, self._outbox = store, outbox
         self._clock, self._steady = clock, steady
         self._machine, self._most, self._after_jump = machine, most, after_jump
-        self._last = clock(), steady()
+        self._last, _ = self._read()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -165,7 +169,9 @@ class Clocks:
 
     def look(self) -> float:
         """Compare since the last look; returns the seconds by which the clock was set, forward or back."""
-        (wall_before, steady_before), (wall, steady) = self._last, (self._clock(), self._steady())
+        (wall_before, steady_before), ((wall, steady), together) = self._last, self._read()
+        if not together:
+            return 0.0  # the next look tells
         jump = (wall - wall_before).total_seconds() - (steady - steady_before)
         if abs(jump) > self._most.total_seconds():
             log.warning("the clock was set", seconds=round(jump, 1))
@@ -173,6 +179,11 @@ class Clocks:
             self._tell_of(jump, wall_before)
         self._last = wall, steady  # not before it is told of: what failed is found again
         return jump
+
+    def _read(self) -> tuple[tuple[datetime, float], bool]:
+        """Both clocks, and whether they were read at one moment: a process may be held up in between."""
+        before, wall, after = self._steady(), self._clock(), self._steady()
+        return (wall, before), after - before < TOGETHER
 
     def _tell_of(self, jump: float, before: datetime) -> None:
         zone = self._outbox.cases.agreement.zone

@@ -118,9 +118,11 @@ def _conversation(server: MailServer, endpoint: Endpoint) -> Iterator[smtplib.SM
     ended: list[bool] = []
     try:
         # Broken off from outside when its time is over: a socket's own time-out is for each piece.
+        started = perf_counter()
         line = socket.create_connection((server.host, server.port), endpoint.timeout)
+        left = max(0.0, endpoint.timeout - (perf_counter() - started))
         with line, line.dup() as same:
-            clock = Timer(endpoint.timeout, _break_off, (same, ended))
+            clock = Timer(left, _break_off, (same, ended))
             clock.start()
             try:
                 talk = _opened(line, server, endpoint)

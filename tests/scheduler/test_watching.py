@@ -33,6 +33,7 @@ def disk(play: Stage, whole: int, free: int) -> bool:
         alarms=play.outbox.alarms,
         clock=play.clock,
         folder=Path("/srv/store"),
+        machine="sogn1",
         room=lambda _: (whole, free),
         share=0.1,
         least=GIB,
@@ -47,9 +48,9 @@ def test_a_disk_nearly_full_is_one_alarm_until_there_is_room_with_some_slack(
     assert on(play) == []
     for free in (4.9, 5.1, 4.8, 5.9):  # about the limit it does not come and go
         disk(play, 50 * GIB, int(free * GIB))
-    assert on(play) == [("disk", "disk of /srv/store")]
+    assert on(play) == [("disk", "disk of /srv/store on sogn1")]
     assert "5.9" not in play.rows(tables.alarm)[0]["text"]
-    assert "4.8 GiB of 50.0 GiB are free" in play.rows(tables.alarm)[0]["text"]
+    assert "4.8 GiB of 50.0 GiB are free on the disk of" in play.rows(tables.alarm)[0]["text"]
     disk(play, 50 * GIB, 6 * GIB)
     assert on(play) == []
     assert len(play.rows(tables.alarm)) == 1
@@ -69,8 +70,8 @@ def test_a_disk_that_cannot_be_asked_is_no_alarm_and_no_fault(store_url: str, cl
         raise FileNotFoundError(2, "No such file or directory")
 
     watcher = Disk(
-        store=play.built.store, alarms=play.outbox.alarms, clock=clock, folder=Path("/x"), room=gone,
-        share=0.1, least=GIB,
+        store=play.built.store, alarms=play.outbox.alarms, clock=clock, folder=Path("/x"), machine="sogn1",
+        room=gone, share=0.1, least=GIB,
     )  # fmt: skip
     assert watcher() is False
     play.close()
@@ -181,6 +182,22 @@ def test_a_clock_that_was_set_is_an_alarm_that_a_person_ends(
     watch.look()
     assert anew == [1]
     play.write(lambda tx: play.outbox.alarms.close(tx, 1, clock(), by="Marta", why="NTP was off"))
+    assert on(play) == []
+    play.close()
+
+
+def test_a_process_held_up_between_reading_two_clocks_sees_no_jump(store_url: str, clock: StandingClock):
+    play = stage(store_url, clock)
+    watch = clocks(play, steady := Steady())
+
+    def held_up() -> datetime:
+        steady.at += 20
+        return clock.forward(seconds=20)
+
+    watch._clock = held_up
+    assert watch.look() == 0
+    watch._clock = clock
+    assert watch.look() == 0
     assert on(play) == []
     play.close()
 
