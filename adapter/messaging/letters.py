@@ -191,7 +191,7 @@ def about_a_day(day: Day, of: date, now: datetime, words: Words) -> Letter:
         "",
         *_foot(words),
     ]
-    return Letter(subject=_subject(f"{of}: {alarms} alarms on, {due} deadlines due"), text=_text(lines))
+    return Letter(subject=_subject(f"{of}: alarms on: {alarms}, deadlines due: {due}"), text=_text(lines))
 
 
 def _oldest(day: Day, now: datetime) -> str:
