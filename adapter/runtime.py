@@ -546,6 +546,7 @@ class Adapter:
 
     def _jobs(self, deliverer: "Deliverer") -> dict[str, tuple[timedelta, Callable[[], object]]]:
         from adapter.scheduler.deadlines import Deadlines
+        from adapter.scheduler.heads import DailyHead
         from adapter.scheduler.housekeeping import Housekeeping
         from adapter.scheduler.shelving import Shelving
         from adapter.scheduler.subscriptions import Heartbeats
@@ -582,6 +583,7 @@ class Adapter:
             "shelve": (timedelta(seconds=2), Shelving(shelves=built.shelves)),
             "heartbeats": (timedelta(seconds=1), heartbeats),
             "prune": (timedelta(hours=1), house.prune),
+            "journal": (timedelta(hours=1), DailyHead(built.store, built.clock)),
         }
         return jobs | self._polls()
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, delete, exists, or_, select, text, update
 
-from adapter.store import statements
+from adapter.store import chain, statements
 from adapter.store.deliveries import UNFINISHED
 from adapter.store.statements import Row, add_unless_there, added, found
 from adapter.store.tables import (
@@ -72,8 +72,11 @@ def with_content(tx: Connection, rows: Collection[int]) -> list[Row]:
 
 
 def add(tx: Connection, values: dict[str, Any]) -> int:
-    """Record a message; returns its row number. Its size may be what a stranger says it is."""
-    return added(tx, message, values | {"size": min(values["size"], LARGEST_SIZE)})
+    """Record a message, and have it chained; returns its row. Its size may be what a stranger says it is."""
+    row = added(tx, message, values | {"size": min(values["size"], LARGEST_SIZE)})
+    told = values.get("sha256") or values["payload"]
+    chain.note(tx, chain.Kind.RECEIVED, row, at=values["received_at"], content=told)
+    return row
 
 
 def known(tx: Connection, sender: str, message_id: str) -> Row | None:
