@@ -561,6 +561,8 @@ class Adapter:
             keep_attempts=keep.attempts,
             keep_seen=keep.seen,
             keep_accesses=keep.accesses,
+            keep_log=keep.log,
+            keep_ledger=keep.ledger,
         )
         clock_of_the_law = Deadlines(
             store=built.store,

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, delete, exists, or_, select, text, update
+from sqlalchemy import Connection, and_, bindparam, delete, exists, func, or_, select, text, update
 
 from adapter.store import chain, statements
 from adapter.store.deliveries import UNFINISHED
@@ -214,6 +214,12 @@ def needless(tx: Connection, before: datetime, most: int) -> list[bytes]:
     return list(tx.execute(select(payload.c.hash).where(_needless(before)).limit(most)).scalars())
 
 
-def prune(tx: Connection, digests: Sequence[bytes], before: datetime) -> int:
-    """Forget these payloads, as far as they are still needless; returns how many."""
-    return tx.execute(delete(payload).where(payload.c.hash.in_(digests), _needless(before))).rowcount
+def prune(tx: Connection, digests: Sequence[bytes], before: datetime, now: datetime) -> int:
+    """Forget these payloads, as far as they are still needless; returns how many. The journal tells of it."""
+    going = delete(payload).where(payload.c.hash.in_(digests), _needless(before)).returning(payload.c.hash)
+    gone = list(tx.execute(going).scalars())
+    if gone:
+        last = tx.execute(select(func.max(message.c.id)).where(message.c.payload.in_(gone))).scalar()
+        if last is not None:
+            chain.note(tx, chain.Kind.EMPTIED, last, at=now)
+    return len(gone)

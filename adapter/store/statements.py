@@ -107,13 +107,11 @@ def found(tx: Connection, query: Select[Any]) -> list[Row]:
     return [dict(one) for one in tx.execute(query).mappings()]
 
 
-def say(tx: Connection, sql: str, *, to_the_end: bool = False) -> None:
-    """Run a bare word of SQL, as SAVEPOINT; `to_the_end` where it works on while its rows are read."""
+def say(tx: Connection, sql: str) -> None:
+    """Run a bare word of SQL, as SAVEPOINT."""
     cursor = _cursor(tx)
     try:
         cursor.execute(sql)
-        if to_the_end:
-            cursor.fetchall()
     except tx.dialect.loaded_dbapi.Error as error:
         raise _as_sqlalchemy(tx, sql, error) from error
     cursor.close()
