@@ -87,13 +87,13 @@ class Store:
         while self.embedded and self.write(_give_some_back):
             pass
 
-    def shorten(self) -> None:
-        """Cut the write-ahead log where it has grown large and nobody is at it; else it stays as it is."""
+    def shorten(self, *, always: bool = False) -> None:
+        """Cut the write-ahead log where it has grown large, or `always`, and nobody is at it."""
         file = embedded_file(self.url)
         if file is None or self.writer.busy:
             return
         beside = file.with_name(f"{file.name}-wal")
-        if not beside.exists() or beside.stat().st_size <= LARGE_LOG:
+        if not beside.exists() or (beside.stat().st_size <= LARGE_LOG and not always):
             return
         connection = sqlite3.connect(file, timeout=0.2)  # whoever reads it right now is not waited for
         try:

@@ -26,7 +26,7 @@ LARGEST_SIZE = 2**63 - 1
 
 _known = select(
     message.c.id, message.c.outcome, message.c.reason, message.c.case_id, message.c.payload,
-    message.c.content_type, message.c.same_as, message.c.message_id,
+    message.c.content_type, message.c.same_as, message.c.message_id, message.c.code,
     message.c.acknowledgement, message.c.acknowledgement_type,
 ).where(message.c.sender == bindparam("sender"), message.c.message_id == bindparam("message_id"))  # fmt: skip
 _transmission = select(message.c.message_id).where(
