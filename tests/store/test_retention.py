@@ -110,7 +110,7 @@ def test_every_table_has_a_rule_or_does_not_grow():
 
 
 def test_every_table_is_documented_with_what_prunes_it():
-    told = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", OPERATIONS.read_text(), re.MULTILINE))
+    told = dict(re.findall(r"^\| (?:table )?`(\w+)` \| ([^|]+) \|", OPERATIONS.read_text(), re.MULTILINE))
     for name, rule in retention.RULES.items():
         assert (f"retention.{rule}" if " " not in rule else rule) in told[name], name
     for name in retention.DO_NOT_GROW:
