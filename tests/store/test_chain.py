@@ -4,6 +4,7 @@ import hashlib
 import importlib
 import struct
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from adapter.store.migrations import upgrade
 from adapter.store.savepoint import savepoint
 from tests.conftest import StandingClock
 from tests.shell import FIXTURES, Shell
-from tests.stage import Stage, answering, receipt, stage
+from tests.stage import SYNNOVE, Stage, answering, receipt, stage
 
 pytestmark = pytest.mark.postgres_in_soak
 
@@ -143,16 +144,18 @@ def test_an_entry_outside_a_unit_of_work_is_refused(play: Stage, clock: Standing
 
 
 def test_several_processes_write_one_chain(play: Stage, clock: StandingClock):
+    """Each about patients of its own, so that nothing but the chain's lock keeps them apart."""
     other = Store(play.built.store.url)
     futures = []
-    for n in range(60):
-        read = play.built.inbox.read
-        prepared = read(Incoming(content=play.message(NoticeKind.ADMITTED, encounter=f"opphald-{n % 3}")))
+    for n in range(120):
+        who = replace(SYNNOVE, identifiers=((SYNNOVE.identifiers[0][0], f"{n:011}"),))
+        content = play.message(NoticeKind.ADMITTED, subject=who)
+        prepared = play.built.inbox.read(Incoming(content=content))
         store = other if n % 2 else play.built.store
         futures.append(store.submit(lambda tx, p=prepared: play.built.inbox.take(tx, p, clock())))
     assert {f.result().outcome for f in futures} == {"accepted"}
     other.close()
-    assert [e["number"] for e in play.rows(tables.journal)] == list(range(1, 61))
+    assert [e["number"] for e in play.rows(tables.journal)] == list(range(1, 121))
     assert wrong(play) == []
 
 
