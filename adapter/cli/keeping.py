@@ -67,7 +67,8 @@ def check(
         missing = f"; not those of {', '.join(schemas['missing'])}" if schemas["missing"] else ""
         put(f"official schemas: all of {', '.join(schemas['covered'])}{missing}")
     if chained is not None and not as_json:
-        put(f"journal: {chained['entries']} entries, head {chained['head'] or 'none yet'}")
+        entries = "1 entry" if chained["entries"] == 1 else f"{chained['entries']} entries"
+        put(f"journal: {entries}, head {chained['head'] or 'none yet'}")
     for finding in () if as_json else findings:
         put(f"- {finding}")
     if findings:

@@ -318,7 +318,7 @@ def test_the_command_prints_the_head_and_proves_an_earlier_one(tmp_path: Path):
     assert (told.status, kept["entries"]) == (0, 1)
     number, digits = kept["head"].split(":")
     assert (number, len(digits)) == ("1", 64)
-    assert f"journal: 1 entries, head {kept['head']}" in shell("check", "--journal").out.decode()
+    assert f"journal: 1 entry, head {kept['head']}" in shell("check", "--journal").out.decode()
     assert shell("check", "--journal", "--head", kept["head"]).status == 0
     assert shell("check", "--journal", "--head", f"2:{digits}").status == 1
     assert shell("check", "--journal", "--head", "nonsense").status == 2
