@@ -697,6 +697,7 @@ class Adapter:
         """What is done now and then: what only one process may do, under a duty."""
         from adapter.scheduler.deadlines import Deadlines
         from adapter.scheduler.duties import EVERY
+        from adapter.scheduler.heads import DailyHead
         from adapter.scheduler.housekeeping import Housekeeping
         from adapter.scheduler.shelving import Shelving
         from adapter.scheduler.subscriptions import Heartbeats
@@ -711,6 +712,8 @@ class Adapter:
             keep_attempts=keep.attempts,
             keep_seen=keep.seen,
             keep_accesses=keep.accesses,
+            keep_log=keep.log,
+            keep_ledger=keep.ledger,
         )
         clock_of_the_law = Deadlines(
             store=store,
@@ -733,6 +736,7 @@ class Adapter:
             "shelve": (timedelta(seconds=2), shelving),
             "heartbeats": (timedelta(seconds=1), heartbeats),
             "prune": (timedelta(hours=1), house.prune),
+            "journal": (timedelta(hours=1), DailyHead(store, built.clock)),
         }
         each: dict[str, tuple[timedelta, Callable[[], object]]] = {
             "deliver": (timedelta(seconds=1), deliverer.nudge),

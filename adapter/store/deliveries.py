@@ -449,10 +449,3 @@ def pause(tx: Connection, endpoint: str, now: datetime, by: str | None) -> None:
 def resume(tx: Connection, endpoint: str) -> bool:
     """Let them go again; False where it was not paused."""
     return tx.execute(delete(endpoint_pause).where(endpoint_pause.c.endpoint == endpoint)).rowcount > 0
-
-
-def prune_attempts(tx: Connection, before: datetime) -> int:
-    """Forget attempts older than `before` of deliveries that are finished."""
-    finished = select(delivery.c.id).where(~UNFINISHED)
-    gone = tx.execute(delete(attempt).where(attempt.c.at < before, attempt.c.delivery_id.in_(finished)))
-    return gone.rowcount
