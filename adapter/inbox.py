@@ -106,7 +106,7 @@ class Inbox:
             outbox=self.outbox,
             register=self.register,
             zone=self.zone,
-            new_id=self.new_id,
+            key=self.pseudonym_key,
             checks=self.checks,
         )
 

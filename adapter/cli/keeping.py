@@ -153,7 +153,9 @@ def restore(
     *,
     put_back: Annotated[
         str | None,
-        typer.Option("--put-back", metavar="INSTANT", help="The store was put back by other means, as of then."),
+        typer.Option(
+            "--put-back", metavar="INSTANT", help="The store was put back by other means, as of then."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -185,7 +187,8 @@ def _was_put_back(text: str) -> datetime:
     with opened() as built:
         if of is None or of.tzinfo is None or of > built.clock():
             raise ConfigurationError(
-                f"--put-back {text}: write an instant that has been, with its offset, as 2026-11-26T03:00:00+01:00"
+                f"--put-back {text}: write an instant that has been, with its offset, "
+                "as 2026-11-26T03:00:00+01:00"
             )
         told = restored.Restored(at=built.clock(), of=of)
         built.store.write(lambda tx: restored.mark(tx, told))

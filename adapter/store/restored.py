@@ -1,4 +1,4 @@
-"""That a store was put back from a backup, when, and of which moment: known until all is done that follows."""
+"""That a store was put back from a backup, and of which moment; known until all that follows is done."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime

@@ -59,9 +59,12 @@ def test_a_backup_under_load_holds_up_no_writer_and_ends(store: Store, tmp_path:
     def write(mine: Store, name: str) -> None:
         number = 0
         while not stop.is_set():
-            began = time.perf_counter()
-            subject = f"{name} {(number := number + 1)}"
-            mine.write(lambda tx: alarms.start(tx, kind="b", subject=subject, text="x", now=clock()))
+            began, number = time.perf_counter(), number + 1
+
+            def unit(tx, subject=f"{name} {number}"):
+                alarms.start(tx, kind="b", subject=subject, text="x", now=clock())
+
+            mine.write(unit)
             waits.append(time.perf_counter() - began)
 
     writers = [threading.Thread(target=write, args=(s, str(n))) for n, s in enumerate((store, other))]
@@ -216,7 +219,7 @@ def test_a_disk_that_fills_up_leaves_no_half_file_and_says_so(
         [sys.executable, "-m", "adapter.cli", "backup", "copy.db"],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20)),  # noqa: PLW1509
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20)),
         capture_output=True,
         timeout=60,
     )
