@@ -27,6 +27,7 @@ BY_HAND = frozenset(
         "identity-number",
         "unknown-service",
         "unknown-original-of-correction",
+        "restored",
     )
 )
 """Alarms that nothing ends but a person who tells what was done."""

@@ -44,6 +44,7 @@ from adapter.parcels import WEBHOOK
 from adapter.plans import Plans
 from adapter.pushes import Pulls, Pushes
 from adapter.readers import Reader
+from adapter.restoring import Receipts, Restoring
 from adapter.shelves import Shelves
 from adapter.store import MADE_BY, Store, messages, must_exist
 from adapter.store import address_register as address_answers
@@ -582,6 +583,7 @@ class Adapter:
             "shelve": (timedelta(seconds=2), Shelving(shelves=built.shelves)),
             "heartbeats": (timedelta(seconds=1), heartbeats),
             "prune": (timedelta(hours=1), house.prune),
+            "held receipts": (timedelta(seconds=30), Receipts(inbox=built.inbox, clock=built.clock)),
         }
         return jobs | self._polls()
 
@@ -600,13 +602,13 @@ class Adapter:
                         name=endpoint.name,
                         channel="poll",
                         mailbox=PlansMailbox(endpoint, Pulls(pushes=built.pushes, plans=self._plans)),
-                        partner=_speakers_at(built.register, endpoint),
+                        partner=built.register.speakers_at(endpoint),
                     ),
                 )
             if endpoint.transport != "directory":
                 continue
             box = DirectoryMailbox(endpoint.name, Path(endpoint.address), largest=settings.max_message_bytes)
-            partner = _speakers_at(built.register, endpoint)
+            partner = built.register.speakers_at(endpoint)
             jobs[f"poll {endpoint.name}"] = (
                 timedelta(seconds=1),
                 make(name=endpoint.name, channel="directory", mailbox=box, partner=partner),
@@ -649,6 +651,21 @@ class Adapter:
         for one, server_settings in zip(built.message_servers, settings.message_servers, strict=True):
             jobs |= self._message_server(one, server_settings)
         return jobs
+
+    def restoring(self) -> Restoring:
+        """What follows where the store was put back from a backup."""
+        from adapter.scheduler.polling import Round
+
+        built, settings = self.built, self.built.settings
+        looks = [job for _, job in self._polls().values() if isinstance(job, Round)]
+        return Restoring(
+            store=built.store,
+            outbox=built.outbox,
+            folders=[one.mailbox for one in looks if isinstance(one.mailbox, DirectoryMailbox)],
+            message_servers=[one.name for one in settings.message_servers if one.her_ids],
+            partners=[one.name for one in built.register.partners],
+            clock=built.clock,
+        )
 
     def _message_server(
         self, server: MessageServer, chosen: MessageServerSettings
@@ -775,6 +792,7 @@ class Adapter:
         _refuse(unreadable_files(self.built.settings, self.built.register))
         _compile(self.built.schemas)
         if self.deliverer is not None and self.clockwork is not None:
+            self.restoring()()
             self.built.store.write(lambda tx: self.built.outbox.find_endpoints(tx, self.built.clock()))
             self.deliverer.start()
             self.clockwork.start()
@@ -907,17 +925,6 @@ def check_exposure(settings: Settings, register: Register) -> None:
             f"will not listen on {settings.host}, where others can reach it: {' and '.join(missing)}. "
             "Configure both, or listen on 127.0.0.1"
         )
-
-
-def _speakers_at(register: Register, endpoint: Endpoint) -> Partner:
-    """Who may put files into a directory endpoint's folder, or write plans on a server: those whose it is."""
-    at = register.plans_endpoint_of if endpoint.transport == PLANS else register.endpoint_of
-    parties = tuple(
-        party.id
-        for party in register.parties
-        if (found := at(party)) is not None and found.name == endpoint.name
-    )
-    return Partner(name=endpoint.name, parties=parties)
 
 
 def _partner(register: Register, name: str | None) -> Partner | None:
