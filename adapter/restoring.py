@@ -182,8 +182,8 @@ def words(
     of = f"{told.of.astimezone(zone):%Y-%m-%d %H:%M}"
     files = ", ".join(f"{count} of {name}" for name, count in sorted(done.taken_again.items()))
     said = [
-        f"the store was put back as it was at {of} ({zone}); what came, left or was recorded since is missing "
-        "until it comes again",
+        f"the store was put back as it was at {of} ({zone}); what came, left or was recorded since is "
+        "missing until it comes again",
         f"taken again: {files or 'no files'}; FHIR servers are read on from there",
         f"{done.going_out} deliveries that waited then go out, some perhaps for the second time, under the "
         f"same ids; {done.asked_again} are sent again for their receipt",
@@ -194,8 +194,8 @@ def words(
         said.append(f"ask to send again what was sent over HTTP since {of}, receipts too: {_some(partners)}")
     if message_servers:
         said.append(
-            f"of {_some(message_servers)} what was fetched since {of} is marked read and is not listed again: "
-            "ask its senders to send it again"
+            f"of {_some(message_servers)} what was fetched since {of} is marked read, and not listed "
+            "again: ask its senders to send it again"
         )
     said.append("what people have recorded since then, they must record again; then close this")
     return ". ".join(one[:1].upper() + one[1:] for one in said)

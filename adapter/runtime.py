@@ -27,7 +27,7 @@ import structlog
 
 from adapter.alarming import Alarms
 from adapter.cases import Cases
-from adapter.config import MessageServerSettings, Region, Settings, load_region
+from adapter.config import FhirMailboxSettings, MessageServerSettings, Region, Settings, load_region
 from adapter.config.soundness import contradictions, missing_folders, unreadable_files
 from adapter.discharge.agreement import Agreement, agreement
 from adapter.discharge.pathways import NOTHING
@@ -44,6 +44,9 @@ from adapter.parcels import WEBHOOK
 from adapter.plans import Plans
 from adapter.pushes import Pulls, Pushes
 from adapter.readers import Reader
+from adapter.reconciliation import Comparison, Daily, Reconciliation
+from adapter.reconciliation.fhir_servers import WithMailbox, WithPlans
+from adapter.reconciliation.message_servers import WithMessageServer
 from adapter.restoring import Receipts, Restoring
 from adapter.shelves import Shelves
 from adapter.store import MADE_BY, Store, messages, must_exist
@@ -583,6 +586,14 @@ class Adapter:
             "shelve": (timedelta(seconds=2), Shelving(shelves=built.shelves)),
             "heartbeats": (timedelta(seconds=1), heartbeats),
             "prune": (timedelta(hours=1), house.prune),
+            "reconcile": (
+                timedelta(minutes=1),
+                Daily(
+                    reconciliation=reconciliation(built),
+                    at=built.settings.reconcile_at,
+                    zone=built.agreement.zone,
+                ),
+            ),
             "held receipts": (timedelta(seconds=30), Receipts(inbox=built.inbox, clock=built.clock)),
         }
         return jobs | self._polls()
@@ -624,16 +635,7 @@ class Adapter:
                 ),
             )
         for server in settings.fhir_mailboxes:
-            endpoint = Endpoint(
-                name=server.name,
-                transport="fhir",
-                address=server.address,
-                dialect="fhir",
-                token=server.token,
-                timeout=server.timeout,
-                client_certificate=server.certificate,
-                trust=server.trust,
-            )
+            endpoint = _polled(server)
             jobs[f"poll {server.name}"] = (
                 server.every,
                 make(
@@ -925,6 +927,47 @@ def check_exposure(settings: Settings, register: Register) -> None:
             f"will not listen on {settings.host}, where others can reach it: {' and '.join(missing)}. "
             "Configure both, or listen on 127.0.0.1"
         )
+
+
+def _polled(server: FhirMailboxSettings) -> Endpoint:
+    """A FHIR server of the settings as an endpoint."""
+    return Endpoint(
+        name=server.name,
+        transport="fhir",
+        address=server.address,
+        dialect="fhir",
+        token=server.token,
+        timeout=server.timeout,
+        client_certificate=server.certificate,
+        trust=server.trust,
+    )
+
+
+def reconciliation(built: Stations) -> Reconciliation:
+    """What is compared once a day: message servers, polled FHIR servers, servers of plans."""
+    settings, register = built.settings, built.register
+    mail: list[Comparison] = [
+        WithMessageServer(
+            server=one,
+            store=built.store,
+            register=register,
+            numbers=partial(her_ids, register),
+            her_ids=chosen.her_ids,
+            zone=built.agreement.zone,
+            clock=built.clock,
+        )
+        for one, chosen in zip(built.message_servers, settings.message_servers, strict=True)
+    ]
+    mail += [
+        WithMailbox(endpoint=_polled(one), store=built.store, clock=built.clock)
+        for one in settings.fhir_mailboxes
+    ]
+    mail += [
+        WithPlans(endpoint=one, store=built.store, shelves=built.shelves, clock=built.clock)
+        for one in register.endpoints
+        if one.transport == PLANS
+    ]
+    return Reconciliation(store=built.store, alarms=built.outbox.alarms, comparisons=mail, clock=built.clock)
 
 
 def _partner(register: Register, name: str | None) -> Partner | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from adapter.cli.frame import Chosen, Json, app, did, opened, print_json, put, s
 from adapter.cli.registering import about_the_region
 from adapter.config import load, load_region
 from adapter.errors import ConfigurationError, StoreError
+
+if TYPE_CHECKING:
+    from adapter.reconciliation import Compared
 
 PANEL = "Keep"
 
@@ -197,6 +200,31 @@ def _was_put_back(text: str) -> datetime:
 
 def _utc(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+@app.command(rich_help_panel=PANEL)
+def reconcile(as_json: Json = False) -> None:
+    """Compare what we hold open with what partners' servers hold, now."""
+    from adapter.runtime import reconciliation
+
+    with opened() as built:
+        compared = reconciliation(built)()
+    if as_json:
+        print_json([_told(one) for one in compared])
+    for one in () if as_json else compared:
+        count = f"{len(one.differences)} differences" if one.differences else "the same"
+        put(f"{one.peer}: {one.fault or count}")
+        for difference in one.differences:
+            put(f"- {difference.what}: {difference.text}")
+    if not compared and not as_json:
+        put("there is no server to compare with")
+    if any(one.differences or one.fault for one in compared):
+        raise typer.Exit(1)
+
+
+def _told(one: "Compared") -> dict[str, object]:
+    found = [{"what": d.what, "text": d.text} for d in one.differences]
+    return {"peer": one.peer, "fault": one.fault, "differences": found}
 
 
 @contextmanager

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import orjson
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete
 
-from adapter.store.statements import add_unless_there
+from adapter.store import messages
 from adapter.store.tables import setting
 
 BACKUP = "backup-of"
@@ -33,7 +33,7 @@ class Restored:
 
 def mark(tx: Connection, told: Restored) -> None:
     """Note it, for a store that was put back by other means than ours."""
-    _replace(tx, PENDING, told.text())
+    messages.put_value(tx, PENDING, told.text())
 
 
 def pending(tx: Connection) -> Restored | None:
@@ -50,22 +50,16 @@ def settle(tx: Connection, told: Restored) -> bool:
     """What follows has been done; False where another process has been quicker."""
     gone = tx.execute(delete(setting).where(setting.c.name == PENDING, setting.c.value == told.text()))
     if gone.rowcount:
-        _replace(tx, DONE, told.text())
+        messages.put_value(tx, DONE, told.text())
     return bool(gone.rowcount)
 
 
 def _read(tx: Connection, name: str) -> Restored | None:
-    text = tx.execute(select(setting.c.value).where(setting.c.name == name)).scalar_one_or_none()
+    text = messages.value(tx, name)
     if text is None:
         return None
     told = orjson.loads(text)
     return Restored(at=datetime.fromisoformat(told["at"]), of=datetime.fromisoformat(told["of"]))
-
-
-def _replace(tx: Connection, name: str, text: str) -> None:
-    met = tx.execute(update(setting).where(setting.c.name == name).values(value=text)).rowcount
-    if not met:
-        add_unless_there(tx, setting, {"name": name, "value": text})
 
 
 def _utc(moment: datetime) -> str:
