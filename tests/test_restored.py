@@ -4,6 +4,7 @@ Real receivers over HTTP, real folders, a real FHIR server that is polled; time 
 runs a store that has lost nothing, and in the end both know the same.
 """
 
+import errno
 import os
 import shutil
 from collections import Counter
@@ -17,6 +18,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from lxml import etree
 
 from adapter.config import FhirMailboxSettings, Region, Settings
 from adapter.discharge.notices import NoticeKind
@@ -34,7 +36,7 @@ from adapter.simulator.threads import serving
 from adapter.store import backup, deliveries, restored, subscriptions, tables
 from adapter.transport.directory import DirectoryMailbox
 from tests.conftest import StandingClock
-from tests.message_servers import empty_store
+from tests.message_servers import Exchange, empty_store, exchange
 from tests.stage import TORBJORN, FakePost, Stage, answering, receipt, region, stage, taken
 
 pytestmark = pytest.mark.postgres_in_soak
@@ -259,6 +261,15 @@ def bytes_by_id(place: World) -> dict[tuple[str, str], set[bytes]]:
     return found
 
 
+def apprecs(place: World) -> list[tuple[str, str]]:
+    """The receipts that the hospital has found in its folder: their ids, and of which messages."""
+    found = []
+    for file in (place.folder / "laerdal-sjukehus" / "out").glob("*.xml"):
+        root = etree.parse(file).getroot()
+        found.append((root.findtext("{*}Id"), root.findtext("{*}OriginalMsgId/{*}Id")))
+    return sorted(set(found))
+
+
 def test_a_store_put_back_as_it_was_an_hour_ago_loses_and_doubles_nothing(both: tuple[World, World]) -> None:
     kept, lost = both
     for place in both:
@@ -301,6 +312,8 @@ def test_a_store_put_back_as_it_was_an_hour_ago_loses_and_doubles_nothing(both: 
     again = bytes_by_id(lost)
     assert len(again) >= 4
     assert all(len(digests) == 1 for digests in again.values())
+    assert apprecs(kept) == apprecs(lost)
+    assert len({of for _, of in apprecs(lost)}) == len(apprecs(lost)) >= 1  # never a second one
     read = [{f.name for f in (place.folder / "aardal" / "read").iterdir()} for place in both]
     assert read[0] == read[1]
     states = [Counter((d["kind"], d["party"], d["state"]) for d in p.rows(tables.delivery)) for p in both]
@@ -451,6 +464,57 @@ def test_people_are_told_whom_to_ask_for_what(play: Stage, tmp_path: Path) -> No
     assert "mailbox luster: the folder done/" in alarm["text"]
 
 
+# --- the message server ------
+
+
+def put_back(place: Exchange, folder: Path) -> Exchange:
+    """The adapter begins over the store as it was at the backup."""
+    built = place.stage.built
+    place.stage.close()
+    for file in folder.glob("store.db*"):
+        file.unlink()
+    backup.restore(built.settings.store, folder / "copy.db", place.stage.clock())
+    again = stations(built.settings, region=built.region, clock=place.stage.clock)
+    post = dict.fromkeys(("fhir", "directory", "webhook"), place.stage.post)
+    outbox = replace(again.outbox, transports={**again.outbox.transports, **post}, jitter=lambda: 0.0)
+    again = replace(again, outbox=outbox, inbox=replace(again.inbox, outbox=outbox))
+    adapter = Adapter(again, role="worker")
+    assert adapter.restoring()() is not None
+    return replace(place, stage=replace(place.stage, built=again), adapter=adapter)
+
+
+def test_what_waited_is_posted_to_the_message_server_as_the_same_message(
+    tmp_path: Path, clock: StandingClock
+) -> None:
+    with exchange(tmp_path, clock) as place:
+        place.stage.receive(place.stage.message(K.ADMITTED, receivers=("aardal",)), channel="http")
+        backup.write(place.stage.built.store, tmp_path / "copy.db", clock())
+        place.stage.deliver()
+        again = put_back(place, tmp_path)
+        again.stage.deliver()
+        first, second = again.server.holds.values()
+        assert first.business.content == second.business.content
+        again.stage.close()
+
+
+def test_a_receipt_that_the_message_server_has_is_not_given_again(
+    tmp_path: Path, clock: StandingClock
+) -> None:
+    with exchange(tmp_path, clock) as place:
+        report = place.stage.plo(K.REPORT_OF_ADMISSION, sender="aardal", receivers=("laerdal-sjukehus",))
+        assert place.post(report).taken
+        assert place.poll() == 1
+        backup.write(place.stage.built.store, tmp_path / "copy.db", clock())
+        place.stage.deliver()
+        given = place.server.requests("POST", "/apprec")
+        assert len(given) == 1
+        again = put_back(place, tmp_path)
+        again.stage.deliver()
+        assert place.server.requests("POST", "/apprec") == given
+        assert [d["state"] for d in again.stage.rows(tables.delivery, kind="receipt")] == ["sent"]
+        again.stage.close()
+
+
 # --- a folder ------
 
 
@@ -488,6 +552,18 @@ def test_nothing_in_the_folder_is_replaced_or_followed(tmp_path: Path) -> None:
     assert box.again(datetime.fromtimestamp(0, UTC)) == 1
     assert (tmp_path / "in" / "a.xml").read_text() == "in/a.xml"
     assert (tmp_path / "in" / "a-2.xml").read_text() == "done/a.xml"
+
+
+def test_a_share_that_knows_no_links_is_laid_back_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, "no links here")
+
+    box = in_a_folder(tmp_path, "done/a.xml", "in/a.xml")
+    monkeypatch.setattr(os, "link", refuse)
+    assert box.again(datetime.fromtimestamp(0, UTC)) == 1
+    assert names_in(tmp_path) == ["in/a-1.xml", "in/a.xml"]
 
 
 def test_a_folder_from_which_nothing_was_ever_taken_has_nothing_to_lay_back(tmp_path: Path) -> None:

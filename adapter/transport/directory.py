@@ -164,10 +164,11 @@ class DirectoryMailbox:
 
     def _lay_back(self, source: Path) -> bool:
         """Into `in/`, replacing nothing there, and without the reason why it had failed."""
+        place = self._folder / "in"
+        place.mkdir(exist_ok=True)
         names = chain([source.name], (f"{source.stem}-{n}{source.suffix}" for n in count(1)))
-        target = next(one for one in (self._folder / "in" / name for name in names) if not one.exists())
         try:
-            source.rename(target)
+            next(name for name in names if _renamed(source, place / name))
         except FileNotFoundError:
             return False  # another process has laid it back
         (source.parent / _beside(source.name)).unlink(missing_ok=True)
@@ -295,6 +296,23 @@ def _taken(place: int, name: str) -> bool:
 
 def _beside(name: str) -> str:
     return f"{name}{_REASON}"
+
+
+def _renamed(source: Path, target: Path) -> bool:
+    """Give a file another name; False where that is taken, for nothing is replaced."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except FileExistsError:
+        return False
+    except OSError as fault:
+        if fault.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
+            raise
+        if target.exists():  # a network share without links
+            return False
+        source.rename(target)
+        return True
+    source.unlink()
+    return True
 
 
 def _moved_since(folder: Path, after: float) -> list[Path]:
