@@ -33,6 +33,7 @@ from adapter.scheduler.polling import Round
 from adapter.simulator.fhir_server import FhirServer
 from adapter.simulator.receivers import FhirReceiver
 from adapter.simulator.threads import serving
+from adapter.store import alarms as alarm_rows
 from adapter.store import backup, deliveries, restored, subscriptions, tables
 from adapter.transport.directory import DirectoryMailbox
 from tests.conftest import StandingClock
@@ -462,6 +463,20 @@ def test_people_are_told_whom_to_ask_for_what(play: Stage, tmp_path: Path) -> No
     )
     assert "of nhn what was fetched" in alarm["text"].replace("Of", "of")
     assert "mailbox luster: the folder done/" in alarm["text"]
+
+
+@pytest.mark.parametrize(("role", "alarms"), [("worker", 1), ("web", 0)])
+def test_it_is_done_at_the_start_of_what_delivers(
+    tmp_path: Path, clock: StandingClock, role: str, alarms: int
+) -> None:
+    (tmp_path / "copy.db").write_bytes(empty_store())
+    backup.restore(f"sqlite:///{tmp_path}/store.db", tmp_path / "copy.db", clock())
+    built = stations(Settings(store=f"sqlite:///{tmp_path}/store.db", port=0), clock=clock)
+    adapter = Adapter(built, role=role)
+    adapter.start()
+    with built.store.read() as tx:
+        assert alarm_rows.counts(tx).get("restored", 0) == alarms
+    adapter.stop()
 
 
 # --- the message server ------
