@@ -29,7 +29,7 @@ from adapter.messaging.register import Partner
 from adapter.restoring import Done, Receipts, Restoring
 from adapter.runtime import Adapter, Stations, stations
 from adapter.scheduler.delivering import Deliverer
-from adapter.scheduler.polling import Round
+from adapter.scheduler.duties import OfOne
 from adapter.simulator.fhir_server import FhirServer
 from adapter.simulator.receivers import FhirReceiver
 from adapter.simulator.threads import serving
@@ -82,11 +82,12 @@ class World:
     def work(self, rounds: int = 6) -> None:
         """What the running adapter does by itself, for a few minutes."""
         for _ in range(rounds):
-            for _, job in self.adapter._polls().values():
-                assert isinstance(job, Round)
-                job()
+            self.adapter.duties()
+            for name, (_, job) in self.adapter.jobs.items():
+                if name.startswith("poll ") or name == "held receipts":
+                    assert isinstance(job, OfOne) and self.adapter.duties.on(job.name)
+                    job()
             self.deliver()
-            self.adapter._jobs(self.adapter.deliverer)["held receipts"][1]()
             self.clock.forward(seconds=30)
 
     def deliver(self) -> None:
