@@ -32,6 +32,7 @@ BY_HAND = frozenset(
         "identity-number",
         "unknown-service",
         "unknown-original-of-correction",
+        "restored",
         "clock",
     )
 )

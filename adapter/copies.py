@@ -22,6 +22,7 @@ from adapter.mappings.checking import Checks
 from adapter.mappings.known import named
 from adapter.messaging.addressing import addressed
 from adapter.messaging.envelope import Address, Envelope
+from adapter.messaging.numbering import as_uuid
 from adapter.messaging.register import Party, Side
 from adapter.messaging.routing import Route
 from adapter.store import deliveries, messages
@@ -187,8 +188,4 @@ def _addressing(
 
 def derived_id(message_id: str, *about: str) -> str:
     """A UUID that is always the same for the same message and purpose."""
-    digest = bytearray(hashlib.sha256("/".join((message_id, *about)).encode()).digest()[:16])
-    digest[6] = digest[6] & 0x0F | 0x80  # version 8: of our own making (RFC 9562)
-    digest[8] = digest[8] & 0x3F | 0x80
-    h = digest.hex()
-    return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
+    return as_uuid(hashlib.sha256("/".join((message_id, *about)).encode()).digest())

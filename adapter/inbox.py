@@ -36,7 +36,7 @@ from adapter.messaging.envelope import Address, Envelope
 from adapter.messaging.register import Partner, Party, Register, Side
 from adapter.messaging.routing import Route
 from adapter.originals import Originals
-from adapter.outbox import Outbox
+from adapter.outbox import Outbox, Receipted
 from adapter.parcels import RECEIPT, Parcel, enqueue
 from adapter.relay import pass_on, relays
 from adapter.shelves import Shelves
@@ -107,7 +107,7 @@ class Inbox:
             outbox=self.outbox,
             register=self.register,
             zone=self.zone,
-            new_id=self.new_id,
+            key=self.pseudonym_key,
             checks=self.checks,
         )
 
@@ -181,7 +181,7 @@ class Inbox:
         content = messages.content(tx, held["payload"])
         if content is None:
             raise NotFound(f"the bytes of message {row} are gone: retention has removed them")
-        partner = next((p for p in self.register.partners if p.name == held["partner"]), None)
+        partner = self.register.speaker(held["partner"]) if held["partner"] is not None else None
         if held["partner"] is not None and partner is None:
             raise NotFound(
                 f"message {row} came from the partner {held['partner']}, which the region file no longer has"
@@ -196,7 +196,7 @@ class Inbox:
         try:
             sender = self._judge.sender(reading.envelope, incoming, now)
             if reading.acknowledgement is not None and prepared.problem is None:
-                raise Quarantined("a receipt for a message that we have not sent", code="unknown-original")
+                return self._receipt_released(tx, held, prepared, reading, sender, now, by=by)
             before = messages.known(tx, sender.id, reading.envelope.message_id)
             if before is not None and before["id"] != row:
                 if not self._same(tx, before, prepared):
@@ -652,9 +652,7 @@ class Inbox:
         values = _message_row(tx, prepared, giver, now)
         values |= {"outcome": "accepted", "reason": _not_valid(reading)}
         row = messages.add(tx, values)
-        givers = self.register.spoken_for(giver)
-        claims = (self.outbox.receipt(tx, said, party, now, source=f"message {row}") for party in givers)
-        found = next((claim for claim in claims if claim is not None), None)
+        found = self._claimed(tx, said, giver, row, now)
         if found is None:
             problem = Quarantined(
                 f"{giver.id} gives a receipt for a message that we have not sent to it; compare the two logs",
@@ -664,6 +662,29 @@ class Inbox:
             self._tell_of_quarantine(tx, row, problem.reason, now)
             return _outcome("quarantined", problem, row, envelope, giver.id)
         messages.change(tx, row, case_id=found.delivery["case_id"])
+        return self._counted(tx, found, prepared, reading, giver, row, now)
+
+    def _claimed(
+        self, tx: Connection, said: Acknowledgement, giver: Party, row: int, now: datetime
+    ) -> Receipted | None:
+        """The delivery that a receipt is for, to whichever party its giver speaks for."""
+        givers = self.register.spoken_for(giver)
+        claims = (self.outbox.receipt(tx, said, party, now, source=f"message {row}") for party in givers)
+        return next((claim for claim in claims if claim is not None), None)
+
+    def _counted(
+        self,
+        tx: Connection,
+        found: Receipted,
+        prepared: Prepared,
+        reading: Reading,
+        giver: Party,
+        row: int,
+        now: datetime,
+    ) -> Acceptance:
+        """A receipt has found its delivery: it is passed back, where somebody waits for it."""
+        said, envelope = reading.acknowledgement, reading.envelope
+        assert said is not None
         of_one_more = not found.news and self._answers.relayed(found)
         if (found.news or of_one_more) and found.status in (Status.ACCEPTED, Status.REFUSED):
             self._answers.pass_back(
@@ -679,6 +700,31 @@ class Inbox:
             warning=_not_valid(reading),
             receipt=True,
         )
+
+    def _receipt_released(
+        self,
+        tx: Connection,
+        held: Row,
+        prepared: Prepared,
+        reading: Reading,
+        giver: Party,
+        now: datetime,
+        *,
+        by: str | None,
+    ) -> Acceptance:
+        """A receipt that came before its message was known, which a restore had lost."""
+        row, said = held["id"], reading.acknowledgement
+        assert said is not None
+        found = self._claimed(tx, said, giver, row, now)
+        if found is None:
+            problem = Quarantined("a receipt for a message that we have not sent", code="unknown-original")
+            return _still_held(held, problem)
+        case_id = found.delivery["case_id"]
+        messages.change(tx, row, outcome="released", sender=giver.id, case_id=case_id)
+        self.outbox.alarms.end(tx, "quarantined", f"message {row}", now)
+        what = f"released from quarantine: the receipt of delivery {found.delivery['id']}"
+        case_rows.note(tx, at=now, subject=f"message {row}", what=what, case_id=case_id, by=by)
+        return self._counted(tx, found, prepared, reading, giver, row, now)
 
     def speaks_for(self, prepared: Prepared, leased: Leased) -> bool:
         """Whether the receipt in a response is given by the party that the message was sent to."""

@@ -27,7 +27,7 @@ from adapter.messaging.register import EDI, Endpoint, Party, Register, Side
 from adapter.messaging.retry import GiveUp, RetryAt, Schedule, Sent, decide, delay
 from adapter.parcels import ALARM, MAIL, NOTICES, NOWHERE, SUBSCRIPTION
 from adapter.store import cases as case_rows
-from adapter.store import deliveries, messages
+from adapter.store import deliveries, messages, restored
 from adapter.store.statements import Row
 from adapter.subscriptions import Subscriptions
 from adapter.transport import Outgoing, Transport
@@ -417,7 +417,7 @@ class Outbox:
             return Receipted(delivery=row, told=told, status=before, news=False)
         match said.status:
             case Status.ACCEPTED:
-                at = max(row["created_at"], min(said.at, now))
+                at = max(self._earliest(tx, row, said.at), min(said.at, now))
                 self._accepted(tx, row, told, at, now, source)
             case Status.REFUSED:
                 self._refused(tx, row, told, said, now, source)
@@ -442,6 +442,12 @@ class Outbox:
                 deliveries.change(tx, delivery_id, receipt_due_at=due, look_at=due)
                 self._unpark(tx, row, now)
         return Receipted(delivery=row, told=told, status=said.status, news=True)
+
+    def _earliest(self, tx: Connection, row: Row, said_at: datetime) -> datetime:
+        """From when a receipt for it may be: its making, or where a restore has lost that, the backup."""
+        made: datetime = row["created_at"]
+        lost = restored.last(tx) if said_at < made else None
+        return lost.of if lost is not None and lost.of <= said_at <= lost.at <= made else made
 
     def _accepted(
         self, tx: Connection, row: Row, told: Row | None, at: datetime, now: datetime, source: str

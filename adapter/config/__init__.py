@@ -8,7 +8,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import time, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -191,6 +191,7 @@ class Settings(BaseSettings):
     alarm_webhook_token: str | None = Field(default=None, repr=False)
     operators: tuple[Operator, ...] = ()
     subscription_failures: int = Field(default=8, ge=1)  # tries in a row until a subscription is in error
+    reconcile_at: time = time(4, 30)  # when, on the hospital's clock, we compare with partners' servers
     metrics_sign_in: bool = False  # whether /metrics is for operators only
     directory_mailboxes: tuple[DirectoryMailboxSettings, ...] = ()
     fhir_mailboxes: tuple[FhirMailboxSettings, ...] = ()

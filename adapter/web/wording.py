@@ -360,6 +360,8 @@ TO_DO = {
     "deadline-unknown": "It is tried again in an hour; if it stays, look at the case and its notices.",
     "plan-conflict": "Compare the two versions, agree by telephone, then keep one: plan-conflicts keep.",
     "mailbox": "Look at the mailbox's address and credentials; nothing is lost, it is read again.",
+    "reconciliation": "Do what it proposes; it ends with the next comparison that no longer finds it.",
+    "restored": "Ask those who are named to send again; then record here that they have.",
     "subscription": "Tell the subscriber; it asks to be told again, and for the events that it missed.",
     "identity-number": "Telephone the sender: whom is it about? A new message replaces one that was wrong.",
     "disk": "Make room on that disk, or give the adapter a larger one, before it is full.",
