@@ -44,6 +44,7 @@ from adapter.parcels import WEBHOOK
 from adapter.plans import Plans
 from adapter.pushes import Pulls, Pushes
 from adapter.readers import Reader
+from adapter.resting import Resting
 from adapter.shelves import Shelves
 from adapter.store import MADE_BY, Store, messages, must_exist
 from adapter.store import address_register as address_answers
@@ -221,15 +222,17 @@ def stations(
         notes=lambda name: Notes(store=store, place=name, clock=clock),
         numbers=partial(her_ids, register),
     )
+    schedule = settings.retry.schedule()
     outbox = Outbox(
         cases=cases,
         register=register,
         transports=_transports(pushes, edi),
-        schedule=settings.retry.schedule(),
+        schedule=schedule,
         jitter=jitter,
         lease=settings.lease,
         alarms=alarms,
         subscriptions=_subscriptions(settings, register, alarms, shelves),
+        resting=Resting(register=register, alarms=alarms, schedule=schedule),
     )
     inbox = Inbox(
         store=store,
@@ -579,6 +582,7 @@ class Adapter:
             "deadlines": (timedelta(seconds=2), clock_of_the_law),
             "leases": (timedelta(seconds=5), house.free_leases),
             "receipts": (timedelta(seconds=5), house.missing_receipts),
+            "late": (timedelta(seconds=15), house.give_up_late),
             "shelve": (timedelta(seconds=2), Shelving(shelves=built.shelves)),
             "heartbeats": (timedelta(seconds=1), heartbeats),
             "prune": (timedelta(hours=1), house.prune),
