@@ -111,6 +111,8 @@ class Deliverer:
             return taken + self._outbox.claim_notifications(tx, told, TELLERS - len(told), now)
 
         claimed = self._store.write(claim)
+        if any(free.get(name) for name in self._outbox.resting.passed):
+            self.nudge()  # what was looked at is held by its lanes; there is more behind it
         by_endpoint: dict[str, list[Leased]] = {}
         for item in claimed:
             by_endpoint.setdefault(item.endpoint, []).append(item)
