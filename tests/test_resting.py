@@ -1,4 +1,4 @@
-"""An endpoint that keeps failing rests: its messages wait unharmed, a probe tries it, a person is told once."""
+"""An endpoint that keeps failing rests: its messages wait unharmed, a probe tries it, a person hears of it."""
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
