@@ -1,6 +1,7 @@
-"""An endpoint that keeps failing rests: its messages wait unharmed, a probe tries it, a person hears of it."""
+"""An endpoint that keeps failing rests: its messages wait unharmed, a probe tries it, a person is told."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -244,6 +245,20 @@ def test_a_client_error_on_a_probe_proves_the_endpoint_alive(play: Stage, clock:
     play.post.answer = failing(422, error="HTTP 422: not understood")
     assert play.deliver() == ["gave-up"]
     assert (health(play)["resting_since"], health(play)["window"]) == (None, 1)
+
+
+@pytest.mark.parametrize("round_", range(3))
+def test_of_several_workers_only_one_sends_the_probe(
+    store_url: str, play: Stage, clock: StandingClock, round_: int
+):
+    rest(play, clock)
+    to_probe(play, clock)
+    others = [stage(store_url, clock) for _ in range(3)]
+    with ThreadPoolExecutor(len(others)) as pool:
+        claimed = list(pool.map(Stage.claim, others))
+    for other in others:
+        other.close()
+    assert sorted(len(one) for one in claimed) == [0, 0, 1]
 
 
 def test_a_worker_that_dies_with_the_probe_only_puts_it_off(play: Stage, clock: StandingClock):
