@@ -12,8 +12,11 @@ from adapter.fhir.bundles import Subject
 from adapter.messaging.delivery import Leased, Reply
 from adapter.messaging.register import Endpoint
 from adapter.parcels import WEBHOOK
-from adapter.store import deliveries, tables
+from adapter.store import deliveries, endpoint_health, shown, tables
+from adapter.store.overview import queues
 from adapter.transport import Outgoing
+from adapter.web.metrics import Metrics
+from adapter.web.overview import tiles
 from tests.conftest import StandingClock
 from tests.stage import Stage, failing, stage, taken
 
@@ -430,3 +433,30 @@ def test_the_webhooks_own_rest_is_not_posted_to_it(store_url: str, clock: Standi
         play.deliver()
     assert len(play.rows(tables.delivery, endpoint=WEBHOOK)) == posted
     play.close()
+
+
+# --- to be seen ---
+
+
+def test_metrics_the_command_line_and_the_pages_show_it(play: Stage, clock: StandingClock):
+    rest(play, clock)
+    metrics = Metrics(play.built.store, clock)
+    assert b'discharge_endpoint_resting{endpoint="sogndal"} 1.0' in metrics.text()
+    with play.built.store.read() as tx:
+        known = endpoint_health.ailing(tx)
+        register = play.built.register
+        made = tiles(
+            register, clock().date(), queues=queues(tx), tries={}, delivered={}, paused=(), ailing=known
+        )
+    document = shown.endpoint(
+        "sogndal", "https://sogndal.example/", "fhir",
+        depth={}, oldest=None, last=None, paused=None, ailing=known["sogndal"], now=clock(),
+    )  # fmt: skip
+    assert (document["health"], document["failures"]) == ("resting", 5)
+    assert document["resting_since"] == "2014-03-03T09:00:00Z"
+    assert document["next_probe"] == "2014-03-03T09:00:15Z"
+    marks = {tile.id: tile.mark for tile in made}
+    assert marks["sogndal"].words == "Rests: does not answer"
+    assert marks["luster"].level != "bad"
+    play.write(lambda tx: play.outbox.resting.end(tx, "sogndal", clock()))
+    assert b"discharge_endpoint_resting{" not in metrics.text()
