@@ -24,8 +24,10 @@ from adapter.messaging.awaiting import Wait
 from adapter.messaging.delivery import DeliveryState, Leased, Reply, Trigger
 from adapter.messaging.envelope import masked
 from adapter.messaging.register import EDI, Endpoint, Party, Register, Side
-from adapter.messaging.retry import GiveUp, RetryAt, Schedule, Sent, decide, delay
+from adapter.messaging.resting import Health
+from adapter.messaging.retry import Decision, GiveUp, RetryAt, Schedule, Sent, decide, delay
 from adapter.parcels import ALARM, MAIL, NOTICES, NOWHERE, SUBSCRIPTION
+from adapter.resting import Resting
 from adapter.store import cases as case_rows
 from adapter.store import deliveries, messages, restored
 from adapter.store.statements import Row
@@ -77,6 +79,7 @@ class Outbox:
     lease: timedelta
     alarms: Alarms
     subscriptions: Subscriptions
+    resting: Resting
     lead_time: timedelta = timedelta(hours=4)  # that people need before a deadline; then its notice overtakes
 
     def endpoint(self, name: str) -> Endpoint | None:
@@ -90,6 +93,7 @@ class Outbox:
         Only where that one reads the dialect in which the content is frozen; the rest can be reissued.
         """
         found = 0
+        self.resting.forget(tx, now)
         for row in deliveries.astray(tx, [e.name for e in self.register.endpoints]):
             party = self.register.party(row["party"])
             endpoint = self.endpoint_for(party, row["kind"]) if party is not None else None
@@ -117,13 +121,32 @@ class Outbox:
 
     # --- out ---
 
-    def claim(self, tx: Connection, wanted: Mapping[str, int], now: datetime) -> list[Leased]:
-        """Lease what is due: for each endpoint up to the number wanted. `wanted` missing one means none."""
+    def claim(
+        self,
+        tx: Connection,
+        wanted: Mapping[str, int],
+        now: datetime,
+        enough: Callable[[Sequence[Leased]], bool] = lambda _: False,
+    ) -> list[Leased]:
+        """Lease what is due: for each endpoint up to the number wanted. `wanted` missing one means none.
+
+        The endpoints are asked in their order, until there is `enough`.
+        """
         taken: list[Leased] = []
-        paused = deliveries.paused(tx)
+        paused, ailing = deliveries.paused(tx), self.resting.look(tx)
+        due = deliveries.with_something_due(tx, now)
+        until = now + self.lease
         for name, most in wanted.items():
-            if most > 0 and name not in paused:
-                taken += deliveries.claim(tx, name, most=most, now=now, lease_until=now + self.lease)
+            if most <= 0 or name in paused:
+                continue
+            if name in ailing:
+                taken += self.resting.claim(tx, name, ailing[name], most=most, now=now, lease_until=until)
+            elif name in due:
+                taken += deliveries.claim(
+                    tx, name, most=most, now=now, lease_until=until, passed=self.resting.passed
+                )
+            if enough(taken):
+                break
         return [one for one in taken if self._may_leave(tx, one, now)]
 
     def _may_leave(self, tx: Connection, leased: Leased, now: datetime) -> bool:
@@ -178,7 +201,7 @@ class Outbox:
         """One attempt, over the network; nothing of the store is held."""
         endpoint = leased.to or self.endpoint(leased.endpoint)
         if endpoint is None:
-            return Reply(error=f"the endpoint {leased.endpoint!r} is no longer configured")
+            return Reply(error=f"the endpoint {leased.endpoint!r} is no longer configured", ours=True)
         content = leased.content
         if leased.dialect not in (ALARM, SUBSCRIPTION):
             content = named(leased.dialect).repeat(content, leased.attempts + 1)
@@ -206,7 +229,7 @@ class Outbox:
         """
         by_person = leased.trigger is Trigger.PERSON
         told = leased.dialect == SUBSCRIPTION
-        attempts = leased.attempts + (0 if by_person else 1)
+        attempts = leased.attempts + (0 if by_person or leased.probe else 1)
         decision = (
             Sent(delivered=True)
             if receipted
@@ -222,6 +245,10 @@ class Outbox:
         )
         if told:
             decision = self.subscriptions.decided(tx, leased, decision)
+        else:
+            alive = isinstance(decision, Sent)
+            health = self.resting.learn(tx, leased, reply, now, lives=alive, jitter=self.jitter())
+            decision = _behind_the_others(leased, decision, health)
         if leased.endpoint == MAIL:
             decision = patient(decision, now)
         outcome = {Sent: "sent", RetryAt: "retry", GiveUp: "gave-up"}[type(decision)]
@@ -230,7 +257,7 @@ class Outbox:
             {
                 "delivery_id": leased.id,
                 "at": now,
-                "trigger": leased.trigger.value,
+                "trigger": _why(leased).value,
                 "status": reply.status,
                 "outcome": outcome,
                 "ms": round(reply.ms, 1),
@@ -360,6 +387,15 @@ class Outbox:
         self._end_waiting(tx, row, now)
         self._undeliverable(tx, delivery_id, why, now)
         self._learn(tx, row, told, {Step.NOT_RECEIVED: now}, f"delivery {delivery_id}", now)
+
+    def give_up_late(self, tx: Connection, now: datetime, most: int = 200) -> int:
+        """What has waited too long for an endpoint that rests is given up, some at a time, with alarms."""
+        late = self.resting.late(tx, deliveries.paused(tx), now, most)
+        for delivery_id, error in late:
+            reason = f"still not reached after {self.schedule.give_up_after}: {error}"
+            _given_up(tx, delivery_id, reason)
+            self._undeliverable(tx, delivery_id, reason, now)
+        return len(late)
 
     def _undeliverable(
         self, tx: Connection, delivery_id: int, reason: str, now: datetime, *, alarm: bool = True
@@ -721,6 +757,19 @@ def _given_up(tx: Connection, delivery_id: int, why: str) -> None:
     """It is not tried any more, and nobody waits for it."""
     state = DeliveryState.GIVEN_UP.value
     deliveries.change(tx, delivery_id, state=state, next_attempt_at=None, error=why, **_SETTLED)
+
+
+def _why(leased: Leased) -> Trigger:
+    """The trigger that the attempt log has: a probe, unless it would have left for a reason of its own."""
+    return Trigger.PROBE if leased.probe and leased.trigger is Trigger.SCHEDULE else leased.trigger
+
+
+def _behind_the_others(leased: Leased, decision: Decision, health: Health | None) -> Decision:
+    """A probe in vain does not move a message's backoff, but the next probe is another message's turn."""
+    if not leased.probe or not isinstance(decision, RetryAt):
+        return decision
+    turns = (leased.next_attempt_at, health.probe_at if health is not None else None)
+    return replace(decision, at=max(filter(None, turns), default=decision.at))
 
 
 def _is_refused(row: Row) -> bool:

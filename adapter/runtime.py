@@ -50,6 +50,7 @@ from adapter.readers import Reader
 from adapter.reconciliation import Comparison, Daily, Reconciliation
 from adapter.reconciliation.fhir_servers import WithMailbox, WithPlans
 from adapter.reconciliation.message_servers import WithMessageServer
+from adapter.resting import Resting
 from adapter.restoring import Receipts, Restoring
 from adapter.shelves import Shelves
 from adapter.store import MADE_BY, Store, embedded_file, messages, must_exist
@@ -241,15 +242,17 @@ def stations(
         notes=lambda name: Notes(store=store, place=name, clock=clock),
         numbers=partial(her_ids, register),
     )
+    schedule = settings.retry.schedule()
     outbox = Outbox(
         cases=cases,
         register=register,
         transports=_transports(pushes, edi, mail_server(settings)),
-        schedule=settings.retry.schedule(),
+        schedule=schedule,
         jitter=jitter,
         lease=settings.lease,
         alarms=alarms,
         subscriptions=_subscriptions(settings, register, alarms, shelves),
+        resting=Resting(register=register, alarms=alarms, schedule=schedule),
     )
     inbox = Inbox(
         store=store,
@@ -737,6 +740,7 @@ class Adapter:
             "deadlines": (timedelta(seconds=2), clock_of_the_law),
             "leases": (timedelta(seconds=5), house.free_leases),
             "receipts": (timedelta(seconds=5), house.missing_receipts),
+            "late": (timedelta(seconds=15), house.give_up_late),
             "shelve": (timedelta(seconds=2), shelving),
             "heartbeats": (timedelta(seconds=1), heartbeats),
             "prune": (timedelta(hours=1), house.prune),

@@ -305,7 +305,9 @@ def test_what_waited_for_an_endpoint_goes_once_the_region_names_one(store_url: s
 # --- trying again ------
 
 
-def test_the_schedule_is_followed_to_its_end_and_then_a_person_is_told(play: Stage, clock: StandingClock):
+def test_the_schedule_is_followed_to_its_end_and_then_a_person_is_told(store_url: str, clock: StandingClock):
+    never_rests = Settings.model_validate({"retry": {"rest_after": 1000}})
+    play = stage(store_url, clock, settings=never_rests)
     tell(play, ADMITTED)
     play.post.answer = failing(503)
     waits = []
@@ -322,6 +324,7 @@ def test_the_schedule_is_followed_to_its_end_and_then_a_person_is_told(play: Sta
     assert timedelta(hours=69) < given_up_after <= timedelta(hours=72)
     assert states(play) == ["given-up"]
     assert open_alarms(play) == [("given-up", "delivery 1")]
+    play.close()
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 400, 401, 403, 404, 409, 410, 412, 422])

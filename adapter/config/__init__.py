@@ -132,10 +132,16 @@ class RetrySettings(Frozen):
     delays: tuple[Wait, ...] = Field(default=Schedule().delays, min_length=1)
     give_up_after: Wait = Schedule().give_up_after
     jitter: float = Field(default=Schedule().jitter, ge=0, lt=1)
+    rest_after: int = Field(default=Schedule().rest_after, ge=1)  # failures in a row until an endpoint rests
 
     def schedule(self) -> Schedule:
         """The schedule as the post reads it."""
-        return Schedule(delays=self.delays, give_up_after=self.give_up_after, jitter=self.jitter)
+        return Schedule(
+            delays=self.delays,
+            give_up_after=self.give_up_after,
+            jitter=self.jitter,
+            rest_after=self.rest_after,
+        )
 
 
 class Retention(Frozen):

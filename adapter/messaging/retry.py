@@ -32,6 +32,7 @@ class Schedule:
     jitter: float = 0.2  # share of the delay, to either side
     retry_after_floor: timedelta = timedelta(seconds=1)
     retry_after_ceiling: timedelta = timedelta(hours=1)
+    rest_after: int = 5  # failures in a row until an endpoint rests; see messaging.resting
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +67,14 @@ def delay(schedule: Schedule, attempts: int, jitter: float) -> timedelta:
     return base * (1 + schedule.jitter * jitter)
 
 
+def asked(schedule: Schedule, seconds: float | None) -> timedelta:
+    """The wait that a receiver asks for, within bounds; none where it says nothing."""
+    if seconds is None:
+        return timedelta()
+    floor, ceiling = schedule.retry_after_floor, schedule.retry_after_ceiling
+    return timedelta(seconds=min(max(floor.total_seconds(), seconds), ceiling.total_seconds()))
+
+
 def decide(
     reply: Reply,
     *,
@@ -87,11 +96,7 @@ def decide(
         return GiveUp(reason=reply.error or "the receiver will not take this message")
     if reply.status is not None and _permanent(reply.status):
         return GiveUp(reason=_permanent_reason(reply))
-    wait = delay(schedule, attempts, jitter)
-    if reply.retry_after is not None:
-        floor, ceiling = schedule.retry_after_floor, schedule.retry_after_ceiling
-        asked = min(max(floor.total_seconds(), reply.retry_after), ceiling.total_seconds())
-        wait = max(wait, timedelta(seconds=asked))
+    wait = max(delay(schedule, attempts, jitter), asked(schedule, reply.retry_after))
     reason = reply.error or f"HTTP {reply.status}"
     if now + wait > created_at + schedule.give_up_after:
         return GiveUp(reason=f"still failing after {schedule.give_up_after}: {reason}", permanent=False)

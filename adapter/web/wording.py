@@ -109,6 +109,9 @@ HEALTH = {
     "ok": Mark(words="Receiving", level="good"),
     "failing": Mark(words="Does not answer", level="bad"),
     "paused": Mark(words="Paused", level="warn"),
+    "resting": Mark(words="Rests: does not answer", level="bad"),
+    "recovering": Mark(words="Coming back, a few at a time", level="busy"),
+    "asked-to-wait": Mark(words="Asks us to wait", level="warn"),
     "unused": Mark(words="Nothing sent yet", level="plain"),
 }
 FOLDER = Mark(words="Files are put in its folder", level="good")
@@ -359,6 +362,7 @@ TO_DO = {
     "deadline-missed": "Do what was due, or say why not, and record it here.",
     "deadline-unknown": "It is tried again in an hour; if it stays, look at the case and its notices.",
     "plan-conflict": "Compare the two versions, agree by telephone, then keep one: plan-conflicts keep.",
+    "endpoint-resting": "Ask whoever runs it; where something is urgent, telephone. It is tried by itself.",
     "mailbox": "Look at the mailbox's address and credentials; nothing is lost, it is read again.",
     "reconciliation": "Do what it proposes; it ends with the next comparison that no longer finds it.",
     "restored": "Ask those who are named to send again; then record here that they have.",
