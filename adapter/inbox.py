@@ -26,6 +26,7 @@ from adapter.fhir.bundles import Subject, checks, synthetic
 from adapter.fhir.subscriptions import CARE_PLAN_CHANGED
 from adapter.incoming import Incoming, Prepared, fault_of_ours, heard_from, meaning, understand
 from adapter.judging import Judge
+from adapter.lanes import Lanes
 from adapter.mappings import Addressing, Reading, kith
 from adapter.mappings.checking import NO_CHECKS, Checks, few
 from adapter.mappings.known import named
@@ -254,6 +255,7 @@ class Inbox:
         content = messages.content(tx, told["payload"])
         party = self.register.party(to or old["party"])
         sender = self.register.party(told["sender"])
+        self.outbox.not_cancelled(old)
         if content is None or party is None or sender is None:
             raise NotFound(f"delivery {delivery_id}: its bytes or its parties are no longer known")
         if sender.side is Side.THEIRS and party.side is Side.THEIRS:
@@ -490,9 +492,15 @@ class Inbox:
         home = self.cases.learn(tx, patient, learned, now)
         case_id = home[(notice.sender, notice.message_id)]
         self._originals.taken(tx, notice, home, row=row, case_id=case_id, patient=patient, now=now)
+        lanes = Lanes(outbox=self.outbox, checks=self.checks)
         for copy in _one_a_party(copies):
-            kept = values["payload"] if copy.content is prepared.incoming.content else None
-            self._forward(tx, envelope, notice, copy, row, case_id, kept, now)
+            place = lanes.place(tx, copy, reading, notice, sender, case_id=case_id, patient=patient)
+            kept = values["payload"] if place.copy.content is prepared.incoming.content else None
+            made = self._forward(
+                tx, envelope, place.notice, place.copy, row, case_id, kept, now, never=place.cancelled
+            )
+            if made is not None:
+                lanes.settle(tx, place, made, row, now)
         answer, answer_type = self._answers.receipts(
             tx, envelope, routes, sender, row, now, awaited=prepared.incoming.awaited
         )
@@ -595,16 +603,21 @@ class Inbox:
         case_id: int,
         kept: bytes | None,
         now: datetime,
-    ) -> None:
-        """Enqueue one receiver's copy; `kept` is its hash where it is the bytes as they came."""
+        *,
+        never: str | None = None,
+    ) -> int | None:
+        """Enqueue one receiver's copy; `kept` is its hash where it is the bytes as they came.
+
+        `never` is why it is only written into the log. None where there is nothing to enqueue.
+        """
         route = copy.route
         if route.refusal is not None:
             what = f"not passed on to {route.party.id}: {route.refusal.text}"
             case_rows.note(tx, at=now, subject=f"message {row}", what=what, case_id=case_id)
-            return
+            return None
         if route.endpoint is None and route.receipted_on_storing and not self.register.open:
-            return  # its board is its system: there is nowhere to send it on to
-        enqueue(
+            return None  # its board is its system: there is nowhere to send it on to
+        made = enqueue(
             tx,
             Parcel(
                 kind=notice.kind.value,
@@ -619,11 +632,13 @@ class Inbox:
                 case_id=case_id,
                 refers_to=copy.refers_to,
                 hold_until=self._overtaking(tx, case_id, notice, route.party.id, now),
+                cancelled=never,
             ),
             now,
         )
-        if copy.left_out:
+        if copy.left_out and never is None:
             _note_left_out(tx, copy.left_out, notice.kind, route.party, row, case_id, now)
+        return made
 
     def _overtaking(
         self, tx: Connection, case_id: int, notice: Notice, receiver: str, now: datetime

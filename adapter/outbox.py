@@ -392,7 +392,7 @@ class Outbox:
         not too late (HIS 80415, N-02).
         """
         row = deliveries.sent_as(tx, said.original_id, party)
-        if row is None:
+        if row is None or row["state"] == DeliveryState.CANCELLED.value:
             return None
         state, delivery_id = row["state"], row["id"]
         told = messages.get(tx, row["message_row"]) if row["message_row"] is not None else None
@@ -618,6 +618,7 @@ class Outbox:
         row = _found(deliveries.get(tx, delivery_id), delivery_id)
         if row["state"] == DeliveryState.LEASED.value:
             return  # it is on its way at this moment
+        self.not_cancelled(row)
         if row["endpoint"] is None or not self._reachable(tx, row["endpoint"]):
             raise NotFound(
                 f"delivery {delivery_id} has no endpoint; name one for {row['party']} in the region file"
@@ -646,6 +647,14 @@ class Outbox:
             by=by,
         )
 
+    def not_cancelled(self, row: Row) -> None:
+        """NotFound for what is never sent, with what it is: nothing that people do by hand brings it back."""
+        if row["state"] != DeliveryState.CANCELLED.value:
+            return
+        by = row["superseded_by"]
+        see = f"; see delivery {by}" if by is not None else ""
+        raise NotFound(f"delivery {row['id']} is cancelled for good: {row['error']}{see}")
+
     def _reachable(self, tx: Connection, name: str) -> bool:
         """Whether an endpoint is one of the region's, or of a subscription that may be told."""
         return self.endpoint(name) is not None or self.subscriptions.endpoint(tx, name) is not None
@@ -653,6 +662,7 @@ class Outbox:
     def once_more(self, tx: Connection, delivery_id: int, now: datetime, *, by: str | None, why: str) -> None:
         """Put a delivery back on the schedule, because a person has decided what stood in its way."""
         row = _found(deliveries.get(tx, delivery_id), delivery_id)
+        self.not_cancelled(row)
         self.check_consent(tx, delivery_id, now)
         deliveries.change(
             tx,
@@ -668,6 +678,7 @@ class Outbox:
     def give_up(self, tx: Connection, delivery_id: int, now: datetime, *, by: str | None) -> None:
         """Stop trying, because a person says so; visible, never silent."""
         row = _found(deliveries.get(tx, delivery_id), delivery_id)
+        self.not_cancelled(row)
         settled = row["resume_state"] or row["state"]  # where it stands, also while a person sends it again
         if settled in (DeliveryState.ACKNOWLEDGED.value, DeliveryState.REFUSED.value):
             raise NotFound(f"delivery {delivery_id} is {settled} already: there is nothing to give up")

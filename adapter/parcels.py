@@ -42,6 +42,7 @@ class Parcel:
     expects_receipt: bool = True
     hold_until: datetime | None = None
     original: int | None = None
+    cancelled: str | None = None  # why it is only written into the log, and never sent
     thread: str | None = None  # the conversation of what is relayed unread, where no case is known
 
     @property
@@ -66,6 +67,8 @@ def enqueue(tx: Connection, parcel: Parcel, now: datetime) -> int:
     waits = NOWHERE if parcel.endpoint is None else None
     if behind is not None:
         waits = f"parked behind delivery {behind}, to which it refers"
+    waits = parcel.cancelled or waits
+    state = DeliveryState.WAITING if parcel.cancelled is None else DeliveryState.CANCELLED
     return deliveries.add(
         tx,
         {
@@ -81,7 +84,7 @@ def enqueue(tx: Connection, parcel: Parcel, now: datetime) -> int:
             "expects_receipt": int(parcel.expects_receipt),
             "payload": parcel.kept or messages.keep(tx, parcel.content),
             "content_type": parcel.content_type,
-            "state": DeliveryState.WAITING.value,
+            "state": state.value,
             "created_at": now,
             "next_attempt_at": None if waits else now,
             "hold_until": parcel.hold_until,

@@ -88,6 +88,7 @@ DELIVERY_STATES = {
     "acknowledged": "Acknowledged",
     "refused": "Refused",
     "given-up": "Given up",
+    "cancelled": "Cancelled, never sent",
 }
 OUTCOMES = {
     "accepted": Mark(words="Accepted", level="good"),
@@ -275,7 +276,7 @@ class Wording:
             if shown["receipt_due_at"] is None:
                 return Mark(words="Sent, receipt missing", level="warn")
             return Mark(words="Sent, receipt awaited", level="busy")
-        levels = {"leased": "busy", "acknowledged": "good", "sent": "good"}
+        levels = {"leased": "busy", "acknowledged": "good", "sent": "good", "cancelled": "plain"}
         return Mark(words=words, level=levels.get(state, "bad"))
 
     def delivery_state(self, state: str) -> str:
