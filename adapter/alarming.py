@@ -21,6 +21,7 @@ SOMEBODY = "operator"
 BY_HAND = frozenset(
     (
         "deadline-missed",
+        "delivery-urgent",
         "contradicting-receipt",
         "receipt-not-passed-back",
         "not-synthetic",

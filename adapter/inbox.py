@@ -315,6 +315,7 @@ class Inbox:
         )
         if may_see.left_out and old["case_id"] is not None:
             _note_left_out(tx, may_see.left_out, kind, party, told["id"], old["case_id"], now)
+        self.outbox.telephoning.watch(tx, new, now)
         self.outbox.close(tx, delivery_id, f"reissued as delivery {new}", now, by=by)
         return new
 
@@ -617,6 +618,7 @@ class Inbox:
             return None
         if route.endpoint is None and route.receipted_on_storing and not self.register.open:
             return None  # its board is its system: there is nowhere to send it on to
+        due_at = self._due(tx, case_id, notice, route.party.id)
         made = enqueue(
             tx,
             Parcel(
@@ -631,7 +633,8 @@ class Inbox:
                 message_row=row,
                 case_id=case_id,
                 refers_to=copy.refers_to,
-                hold_until=self._overtaking(tx, case_id, notice, route.party.id, now),
+                hold_until=self._overtaking(notice, due_at, now),
+                look_at=self.outbox.telephoning.first_look(notice.kind, due_at, now),
                 cancelled=never,
             ),
             now,
@@ -640,9 +643,13 @@ class Inbox:
             _note_left_out(tx, copy.left_out, notice.kind, route.party, row, case_id, now)
         return made
 
-    def _overtaking(
-        self, tx: Connection, case_id: int, notice: Notice, receiver: str, now: datetime
-    ) -> datetime | None:
+    def _due(self, tx: Connection, case_id: int, notice: Notice, receiver: str) -> datetime | None:
+        """When the first deadline is due that this very notice would meet."""
+        if notice.standing is Standing.CANCELLATION:
+            return None
+        return self.cases.due_for(tx, case_id, notice.kind, (notice.sender, receiver))
+
+    def _overtaking(self, notice: Notice, due_at: datetime | None, now: datetime) -> datetime | None:
         """From when this may overtake an earlier message that is still backing off in its lane.
 
         A deadline that this very notice would meet gives it the right; what takes back or corrects an
@@ -650,7 +657,6 @@ class Inbox:
         """
         if notice.standing is not Standing.NEW or notice.kind is NoticeKind.READINESS_WITHDRAWN:
             return None
-        due_at = self.cases.due_for(tx, case_id, notice.kind, (notice.sender, receiver))
         return max(now, due_at - self.outbox.lead_time) if due_at is not None else None
 
     # --- receipts that come back ---

@@ -292,6 +292,7 @@ class Lanes:
             now,
         )
         deliveries.change(tx, old["id"], superseded_by=again)
+        self.outbox.telephoning.watch(tx, again, now)
         why = f"sent after all as delivery {again}: delivery {made} takes back what it was cancelled for"
         self._note(tx, made, f"delivery {old['id']}", why, now)
 

@@ -23,6 +23,7 @@ from adapter.messaging.acknowledgement import Acknowledgement, Status
 from adapter.messaging.awaiting import Wait
 from adapter.messaging.delivery import DeliveryState, Leased, Reply, Trigger
 from adapter.messaging.envelope import masked
+from adapter.messaging.nearing import hurried
 from adapter.messaging.register import EDI, Endpoint, Party, Register, Side
 from adapter.messaging.retry import GiveUp, RetryAt, Schedule, Sent, decide, delay
 from adapter.parcels import ALARM, NOTICES, NOWHERE, SUBSCRIPTION, WEBHOOK
@@ -30,6 +31,7 @@ from adapter.store import cases as case_rows
 from adapter.store import deliveries, messages
 from adapter.store.statements import Row
 from adapter.subscriptions import Subscriptions
+from adapter.telephoning import URGENT, Telephoning
 from adapter.transport import Outgoing, Transport
 from adapter.transport.fhir_rest import is_duplicate
 
@@ -78,6 +80,13 @@ class Outbox:
     alarms: Alarms
     subscriptions: Subscriptions
     lead_time: timedelta = timedelta(hours=4)  # that people need before a deadline; then its notice overtakes
+
+    @property
+    def telephoning(self) -> Telephoning:
+        """Who is told in time whom to call."""
+        return Telephoning(
+            cases=self.cases, register=self.register, alarms=self.alarms, before=self.lead_time
+        )
 
     def endpoint(self, name: str) -> Endpoint | None:
         """A configured endpoint, the alarm webhook among them."""
@@ -219,6 +228,7 @@ class Outbox:
                 schedule=self.schedule,
                 jitter=self.jitter(),
                 duplicate=is_duplicate(reply),
+                due_at=None if reply.taken else self._due(tx, leased, now),
             )
         )
         if told:
@@ -262,6 +272,11 @@ class Outbox:
         if told:
             self.subscriptions.attempted(tx, leased, decision, now)
         return outcome
+
+    def _due(self, tx: Connection, leased: Leased, now: datetime) -> datetime | None:
+        """The deadline that what has failed would meet."""
+        row = deliveries.get(tx, leased.id) if leased.kind in NOTICES else None
+        return self.telephoning.due(tx, row, now) if row is not None else None
 
     def _plan(self, tx: Connection, leased: Leased, reply: Reply, now: datetime) -> None:
         """A plan that stands on the receiver's server ends its alarm; one changed at both ends begins it."""
@@ -369,6 +384,7 @@ class Outbox:
         """
         row = _found(deliveries.get(tx, delivery_id), delivery_id)
         deliveries.park_behind(tx, row["message_id"], row["party"], delivery_id)
+        self.telephoning.watch(tx, delivery_id, now)
         if not alarm:
             return
         self.alarms.start(
@@ -420,7 +436,8 @@ class Outbox:
             case Status.REFUSED:
                 self._refused(tx, row, told, said, now, source)
             case Status.NOT_NOW:
-                wait = delay(self.schedule, max(row["attempts"], 1), self.jitter())
+                due_at = self.telephoning.due(tx, row, now)
+                wait = hurried(delay(self.schedule, max(row["attempts"], 1), self.jitter()), due_at, now)
                 reason = _words(said) or "the receiver asks us to try again later"
                 if now + wait > row["created_at"] + self.schedule.give_up_after:
                     _given_up(tx, delivery_id, reason)
@@ -434,6 +451,7 @@ class Outbox:
                         error=reason,
                         **_SETTLED,
                     )
+                    self.telephoning.watch(tx, delivery_id, now)
             case Status.TAKEN_OVER:
                 endpoint = self.endpoint(row["endpoint"] or "")
                 due = now + endpoint.receipt_within if endpoint else None
@@ -519,6 +537,9 @@ class Outbox:
         return sum(self._still_missing(tx, row, now) for row in deliveries.receipts_missing(tx, now))
 
     def _still_missing(self, tx: Connection, row: Row, now: datetime) -> bool:
+        if self.telephoning.not_there(row):
+            return self.telephoning.look(tx, row, now)
+        self.telephoning.keep_or_end(tx, row, now)
         tries = deliveries.attempts(tx, [row["id"]])
         told_by = messages.get(tx, row["message_row"]) if row["message_row"] is not None else None
         sent = max((t["at"] for t in tries if t["outcome"] == "sent"), default=row["sent_at"] or now)
@@ -573,10 +594,11 @@ class Outbox:
     def _telephone(self, tx: Connection, row: Row, wait: Wait, now: datetime) -> bool:
         """The law does not wait as long as the standard: a person asks, while there is time."""
         assert wait.due_at is not None
-        zone = self.cases.agreement.zone
-        due = f"{wait.due_at.astimezone(zone):%Y-%m-%d %H:%M} ({zone.key})"
-        receiver = self.register.name(row["party"])
-        what = f"it must be there by {due}, and half of the time is gone"
+        calling = self.telephoning
+        if self.alarms.on(tx, URGENT, f"delivery {row['id']}"):
+            return calling.tell(tx, row, wait.due_at, "it has left, and no receipt has come", now)
+        receiver = self.register.name(row["party"]) + calling.number(tx, row["party"])
+        what = f"it must be there by {calling.by(wait.due_at)}, and half of the time is gone"
         how = (
             f"telephone {receiver} about {spoken(row['kind'])} (delivery {row['id']}), and record the answer"
         )
@@ -672,6 +694,7 @@ class Outbox:
             error=None,
             **_SETTLED,
         )
+        self.telephoning.watch(tx, delivery_id, now)
         subject = f"delivery {delivery_id}"
         case_rows.note(tx, at=now, subject=subject, what=why, case_id=row["case_id"], by=by)
 

@@ -41,6 +41,7 @@ class Parcel:
     refers_to: str | None = None
     expects_receipt: bool = True
     hold_until: datetime | None = None
+    look_at: datetime | None = None  # when the clock must look whether it has got there
     original: int | None = None
     cancelled: str | None = None  # why it is only written into the log, and never sent
     thread: str | None = None  # the conversation of what is relayed unread, where no case is known
@@ -88,6 +89,7 @@ def enqueue(tx: Connection, parcel: Parcel, now: datetime) -> int:
             "created_at": now,
             "next_attempt_at": None if waits else now,
             "hold_until": parcel.hold_until,
+            "look_at": parcel.look_at if parcel.cancelled is None else None,
             "error": waits,
             "original": parcel.original,
         },

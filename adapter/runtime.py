@@ -228,6 +228,7 @@ def stations(
         schedule=settings.retry.schedule(),
         jitter=jitter,
         lease=settings.lease,
+        lead_time=settings.telephone_before,
         alarms=alarms,
         subscriptions=_subscriptions(settings, register, alarms, shelves),
     )

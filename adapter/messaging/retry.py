@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from adapter.messaging.delivery import Reply
+from adapter.messaging.nearing import hurried
 
 TRANSIENT_4XX = frozenset({408, 425, 429})
 """Request timeout, too early, too many requests: the only client errors worth another try."""
@@ -75,17 +76,18 @@ def decide(
     schedule: Schedule,
     jitter: float,
     duplicate: bool = False,
+    due_at: datetime | None = None,
 ) -> Decision:
     """What follows from `reply`, the answer to attempt number `attempts` (1 is the first).
 
     `duplicate` says that a 409 carried an OperationOutcome with issue code `duplicate` in answer to
-    `$process-message`; only then is it success.
+    `$process-message`; only then is it success. `due_at` is the deadline that the message would meet.
     """
     if reply.taken or (reply.status == 409 and duplicate):
         return Sent(delivered=reply.delivered or reply.status == 409)
     if reply.status is not None and _permanent(reply.status):
         return GiveUp(reason=_permanent_reason(reply))
-    wait = delay(schedule, attempts, jitter)
+    wait = hurried(delay(schedule, attempts, jitter), due_at, now)
     if reply.retry_after is not None:
         floor, ceiling = schedule.retry_after_floor, schedule.retry_after_ceiling
         asked = min(max(floor.total_seconds(), reply.retry_after), ceiling.total_seconds())

@@ -351,6 +351,7 @@ TO_DO = {
     "given-up": "Tell the receiver by telephone, set right what is wrong, then resend it.",
     "receipt-missing": "Telephone the receiver; then resend it or give it up.",
     "receipt-urgent": "Telephone the receiver now, while there is time; record its answer.",
+    "delivery-urgent": "Telephone the receiver now, while there is time; then record here what was said.",
     "not-received": "It counts as not received. Telephone the receiver, then reissue it.",
     "unknown-service": "Add the service to the region file, or tell the sender the right address.",
     "unknown-original-of-correction": "Ask the sender which notice is meant; none is undone meanwhile.",
