@@ -118,7 +118,8 @@ class Telephoning:
             f"telephone {receiver}{self.number(tx, row['party'])} about it (delivery {row['id']}), "
             "and record the answer"
         )
-        self.alarms.start(tx, kind=URGENT, subject=subject, text=text, now=now, case_id=row["case_id"])
+        case_id = row["case_id"]
+        self.alarms.start(tx, kind="delivery-urgent", subject=subject, text=text, now=now, case_id=case_id)
         return new
 
     def by(self, due_at: datetime) -> str:
