@@ -270,6 +270,9 @@ class Lanes:
     def _send_after_all(self, tx: Connection, old: Row, made: int, now: datetime) -> None:
         content = messages.content(tx, old["payload"])
         if content is None:
+            self._note(
+                tx, made, f"delivery {old['id']}", "it should go after all, but its bytes are gone", now
+            )
             return
         party = self.outbox.register.party(old["party"])
         endpoint = self.outbox.endpoint_for(party, old["kind"]) if party is not None else None

@@ -19,7 +19,8 @@ from adapter.mappings.known import named
 from adapter.messaging.acknowledgement import Status
 from adapter.messaging.delivery import Reply
 from adapter.messaging.register import ReceiptWhen
-from adapter.store import deliveries, messages, tables
+from adapter.store import cases as case_rows
+from adapter.store import deliveries, journal, messages, shown, tables
 from adapter.store import lanes as lane_rows
 from tests.conftest import StandingClock
 from tests.stage import Stage, altered, answering, failing, receipt, region, stage, taken
@@ -170,6 +171,14 @@ def test_a_withdrawal_before_the_first_attempt_cancels_both_for_good(play: Stage
     notes = [(h["subject"], h["what"]) for h in play.rows(tables.history)]
     assert any(s == "delivery 1" and "never sent" in w for s, w in notes)
     assert any(s == "delivery 2" and "never sent" in w for s, w in notes)
+    with play.built.store.read() as tx:
+        assert list(journal.findings(tx, play.built.agreement, play.outbox.cases.roles)) == []
+        (case,) = case_rows.listed(tx)
+        told = shown.case(tx, case)
+    assert [(d["state"], d["superseded_by"]) for d in told["deliveries"]] == [
+        ("cancelled", None),
+        ("cancelled", 2),
+    ]
 
 
 def test_it_needs_no_reference(play: Stage, clock: StandingClock):
