@@ -8,13 +8,14 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import insert
 
-from adapter.config import Settings
+from adapter.config import Settings, load_region
 from adapter.discharge.notices import NoticeKind, Standing
+from adapter.errors import ConfigurationError
 from adapter.messaging.acknowledgement import Status
 from adapter.messaging.delivery import Reply
 from adapter.store import deliveries, tables
 from tests.conftest import StandingClock
-from tests.stage import Stage, altered, answering, failing, receipt, region, stage, taken
+from tests.stage import REGION, Stage, altered, answering, failing, receipt, region, stage, taken
 
 pytestmark = pytest.mark.postgres_in_soak
 
@@ -290,3 +291,13 @@ def test_what_ours_tell_ours_is_the_same(play: Stage, clock: StandingClock):
     assert play.delivery(2)["look_at"] is None
     assert play.delivery(3)["look_at"] is not None
     assert replace(play.outbox.telephoning).before == timedelta(hours=4)
+
+
+def test_the_region_file_may_name_the_number(tmp_path):
+    text = REGION.read_text().replace('id = "sogndal"', f'id = "sogndal"\ntelephone = "{NUMBER}"', 1)
+    (tmp_path / "region.toml").write_text(text)
+    party = load_region(tmp_path / "region.toml").register_.party("sogndal")
+    assert party is not None and party.telephone == NUMBER
+    (tmp_path / "region.toml").write_text(text.replace(NUMBER, "ring Kari"))
+    with pytest.raises(ConfigurationError, match="telephone"):
+        load_region(tmp_path / "region.toml")
