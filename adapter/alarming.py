@@ -26,6 +26,7 @@ SOMEBODY = "operator"
 BY_HAND = frozenset(
     (
         "deadline-missed",
+        "delivery-urgent",
         "contradicting-receipt",
         "receipt-not-passed-back",
         "not-synthetic",

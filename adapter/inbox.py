@@ -26,6 +26,7 @@ from adapter.fhir.bundles import Subject, checks, synthetic
 from adapter.fhir.subscriptions import CARE_PLAN_CHANGED
 from adapter.incoming import Incoming, Prepared, fault_of_ours, heard_from, meaning, understand
 from adapter.judging import Judge
+from adapter.lanes import Lanes
 from adapter.mappings import Addressing, Reading, kith
 from adapter.mappings.checking import NO_CHECKS, Checks, few
 from adapter.mappings.known import named
@@ -255,6 +256,7 @@ class Inbox:
         content = messages.content(tx, told["payload"])
         party = self.register.party(to or old["party"])
         sender = self.register.party(told["sender"])
+        self.outbox.not_cancelled(old)
         if content is None or party is None or sender is None:
             raise NotFound(f"delivery {delivery_id}: its bytes or its parties are no longer known")
         if sender.side is Side.THEIRS and party.side is Side.THEIRS:
@@ -314,6 +316,7 @@ class Inbox:
         )
         if may_see.left_out and old["case_id"] is not None:
             _note_left_out(tx, may_see.left_out, kind, party, told["id"], old["case_id"], now)
+        self.outbox.telephoning.watch(tx, new, now)
         self.outbox.close(tx, delivery_id, f"reissued as delivery {new}", now, by=by)
         return new
 
@@ -493,9 +496,15 @@ class Inbox:
         home = self.cases.learn(tx, patient, learned, now)
         case_id = home[(notice.sender, notice.message_id)]
         self._originals.taken(tx, notice, home, row=row, case_id=case_id, patient=patient, now=now)
+        lanes = Lanes(outbox=self.outbox, checks=self.checks)
         for copy in _one_a_party(copies):
-            kept = values["payload"] if copy.content is prepared.incoming.content else None
-            self._forward(tx, envelope, notice, copy, row, case_id, kept, now)
+            place = lanes.place(tx, copy, reading, notice, sender, case_id=case_id, patient=patient)
+            kept = values["payload"] if place.copy.content is prepared.incoming.content else None
+            made = self._forward(
+                tx, envelope, place.notice, place.copy, row, case_id, kept, now, never=place.cancelled
+            )
+            if made is not None:
+                lanes.settle(tx, place, made, row, now)
         answer, answer_type = self._answers.receipts(
             tx, envelope, routes, sender, row, now, awaited=prepared.incoming.awaited
         )
@@ -598,16 +607,22 @@ class Inbox:
         case_id: int,
         kept: bytes | None,
         now: datetime,
-    ) -> None:
-        """Enqueue one receiver's copy; `kept` is its hash where it is the bytes as they came."""
+        *,
+        never: str | None = None,
+    ) -> int | None:
+        """Enqueue one receiver's copy; `kept` is its hash where it is the bytes as they came.
+
+        `never` is why it is only written into the log. None where there is nothing to enqueue.
+        """
         route = copy.route
         if route.refusal is not None:
             what = f"not passed on to {route.party.id}: {route.refusal.text}"
             case_rows.note(tx, at=now, subject=f"message {row}", what=what, case_id=case_id)
-            return
+            return None
         if route.endpoint is None and route.receipted_on_storing and not self.register.open:
-            return  # its board is its system: there is nowhere to send it on to
-        enqueue(
+            return None  # its board is its system: there is nowhere to send it on to
+        due_at = self._due(tx, case_id, notice, route.party.id)
+        made = enqueue(
             tx,
             Parcel(
                 kind=notice.kind.value,
@@ -621,16 +636,23 @@ class Inbox:
                 message_row=row,
                 case_id=case_id,
                 refers_to=copy.refers_to,
-                hold_until=self._overtaking(tx, case_id, notice, route.party.id, now),
+                hold_until=self._overtaking(notice, due_at, now),
+                look_at=self.outbox.telephoning.first_look(notice.kind, due_at, now),
+                cancelled=never,
             ),
             now,
         )
-        if copy.left_out:
+        if copy.left_out and never is None:
             _note_left_out(tx, copy.left_out, notice.kind, route.party, row, case_id, now)
+        return made
 
-    def _overtaking(
-        self, tx: Connection, case_id: int, notice: Notice, receiver: str, now: datetime
-    ) -> datetime | None:
+    def _due(self, tx: Connection, case_id: int, notice: Notice, receiver: str) -> datetime | None:
+        """When the first deadline is due that this very notice would meet."""
+        if notice.standing is Standing.CANCELLATION:
+            return None
+        return self.cases.due_for(tx, case_id, notice.kind, (notice.sender, receiver))
+
+    def _overtaking(self, notice: Notice, due_at: datetime | None, now: datetime) -> datetime | None:
         """From when this may overtake an earlier message that is still backing off in its lane.
 
         A deadline that this very notice would meet gives it the right; what takes back or corrects an
@@ -638,7 +660,6 @@ class Inbox:
         """
         if notice.standing is not Standing.NEW or notice.kind is NoticeKind.READINESS_WITHDRAWN:
             return None
-        due_at = self.cases.due_for(tx, case_id, notice.kind, (notice.sender, receiver))
         return max(now, due_at - self.outbox.lead_time) if due_at is not None else None
 
     # --- receipts that come back ---

@@ -23,6 +23,7 @@ from adapter.messaging.acknowledgement import Acknowledgement, Status
 from adapter.messaging.awaiting import Wait
 from adapter.messaging.delivery import DeliveryState, Leased, Reply, Trigger
 from adapter.messaging.envelope import masked
+from adapter.messaging.nearing import hurried
 from adapter.messaging.register import EDI, Endpoint, Party, Register, Side
 from adapter.messaging.resting import Health
 from adapter.messaging.retry import Decision, GiveUp, RetryAt, Schedule, Sent, decide, delay
@@ -32,6 +33,7 @@ from adapter.store import cases as case_rows
 from adapter.store import deliveries, messages, restored
 from adapter.store.statements import Row
 from adapter.subscriptions import Subscriptions
+from adapter.telephoning import URGENT, Telephoning
 from adapter.transport import Outgoing, Transport
 from adapter.transport.fhir_rest import is_duplicate
 
@@ -81,6 +83,13 @@ class Outbox:
     subscriptions: Subscriptions
     resting: Resting
     lead_time: timedelta = timedelta(hours=4)  # that people need before a deadline; then its notice overtakes
+
+    @property
+    def telephoning(self) -> Telephoning:
+        """Who is told in time whom to call."""
+        return Telephoning(
+            cases=self.cases, register=self.register, alarms=self.alarms, before=self.lead_time
+        )
 
     def endpoint(self, name: str) -> Endpoint | None:
         """A configured endpoint, those of alarms among them."""
@@ -241,6 +250,7 @@ class Outbox:
                 schedule=self.schedule,
                 jitter=self.jitter(),
                 duplicate=is_duplicate(reply),
+                due_at=None if reply.taken else self._due(tx, leased, now),
             )
         )
         if told:
@@ -290,6 +300,11 @@ class Outbox:
         if told:
             self.subscriptions.attempted(tx, leased, decision, now)
         return outcome
+
+    def _due(self, tx: Connection, leased: Leased, now: datetime) -> datetime | None:
+        """The deadline that what has failed would meet."""
+        row = deliveries.get(tx, leased.id) if leased.kind in NOTICES else None
+        return self.telephoning.due(tx, row, now) if row is not None else None
 
     def _plan(self, tx: Connection, leased: Leased, reply: Reply, now: datetime) -> None:
         """A plan that stands on the receiver's server ends its alarm; one changed at both ends begins it."""
@@ -406,6 +421,7 @@ class Outbox:
         """
         row = _found(deliveries.get(tx, delivery_id), delivery_id)
         deliveries.park_behind(tx, row["message_id"], row["party"], delivery_id)
+        self.telephoning.watch(tx, delivery_id, now)
         if not alarm:
             return
         self.alarms.start(
@@ -429,7 +445,7 @@ class Outbox:
         not too late (HIS 80415, N-02).
         """
         row = deliveries.sent_as(tx, said.original_id, party)
-        if row is None:
+        if row is None or row["state"] == DeliveryState.CANCELLED.value:
             return None
         row = deliveries.alone(tx, row)
         state, delivery_id = row["state"], row["id"]
@@ -458,7 +474,8 @@ class Outbox:
             case Status.REFUSED:
                 self._refused(tx, row, told, said, now, source)
             case Status.NOT_NOW:
-                wait = delay(self.schedule, max(row["attempts"], 1), self.jitter())
+                due_at = self.telephoning.due(tx, row, now)
+                wait = hurried(delay(self.schedule, max(row["attempts"], 1), self.jitter()), due_at, now)
                 reason = _words(said) or "the receiver asks us to try again later"
                 if now + wait > row["created_at"] + self.schedule.give_up_after:
                     _given_up(tx, delivery_id, reason)
@@ -472,6 +489,7 @@ class Outbox:
                         error=reason,
                         **_SETTLED,
                     )
+                    self.telephoning.watch(tx, delivery_id, now)
             case Status.TAKEN_OVER:
                 endpoint = self.endpoint(row["endpoint"] or "")
                 due = now + endpoint.receipt_within if endpoint else None
@@ -566,6 +584,9 @@ class Outbox:
         row = deliveries.alone(tx, missed)
         if row["look_at"] is None or row["look_at"] > now:
             return False  # it has come meanwhile
+        if self.telephoning.not_there(row):
+            return self.telephoning.look(tx, row, now)
+        self.telephoning.keep_or_end(tx, row, now)
         tries = deliveries.attempts(tx, [row["id"]])
         told_by = messages.get(tx, row["message_row"]) if row["message_row"] is not None else None
         sent = max((t["at"] for t in tries if t["outcome"] == "sent"), default=row["sent_at"] or now)
@@ -620,10 +641,11 @@ class Outbox:
     def _telephone(self, tx: Connection, row: Row, wait: Wait, now: datetime) -> bool:
         """The law does not wait as long as the standard: a person asks, while there is time."""
         assert wait.due_at is not None
-        zone = self.cases.agreement.zone
-        due = f"{wait.due_at.astimezone(zone):%Y-%m-%d %H:%M} ({zone.key})"
-        receiver = self.register.name(row["party"])
-        what = f"it must be there by {due}, and half of the time is gone"
+        calling = self.telephoning
+        if self.alarms.on(tx, URGENT, f"delivery {row['id']}"):
+            return calling.tell(tx, row, wait.due_at, "it has left, and no receipt has come", now)
+        receiver = self.register.name(row["party"]) + calling.number(tx, row["party"])
+        what = f"it must be there by {calling.by(wait.due_at)}, and half of the time is gone"
         how = (
             f"telephone {receiver} about {spoken(row['kind'])} (delivery {row['id']}), and record the answer"
         )
@@ -665,6 +687,7 @@ class Outbox:
         row = _alone(tx, delivery_id)
         if row["state"] == DeliveryState.LEASED.value:
             return  # it is on its way at this moment
+        self.not_cancelled(row)
         if row["endpoint"] is None or not self._reachable(tx, row["endpoint"]):
             raise NotFound(
                 f"delivery {delivery_id} has no endpoint; name one for {row['party']} in the region file"
@@ -693,6 +716,14 @@ class Outbox:
             by=by,
         )
 
+    def not_cancelled(self, row: Row) -> None:
+        """NotFound for what is never sent, with what it is: nothing that people do by hand brings it back."""
+        if row["state"] != DeliveryState.CANCELLED.value:
+            return
+        by = row["superseded_by"]
+        see = f"; see delivery {by}" if by is not None else ""
+        raise NotFound(f"delivery {row['id']} is cancelled for good: {row['error']}{see}")
+
     def _reachable(self, tx: Connection, name: str) -> bool:
         """Whether an endpoint is one of the region's, or of a subscription that may be told."""
         return self.endpoint(name) is not None or self.subscriptions.endpoint(tx, name) is not None
@@ -700,6 +731,7 @@ class Outbox:
     def once_more(self, tx: Connection, delivery_id: int, now: datetime, *, by: str | None, why: str) -> None:
         """Put a delivery back on the schedule, because a person has decided what stood in its way."""
         row = _alone(tx, delivery_id)
+        self.not_cancelled(row)
         self.check_consent(tx, delivery_id, now)
         deliveries.change(
             tx,
@@ -709,12 +741,14 @@ class Outbox:
             error=None,
             **_SETTLED,
         )
+        self.telephoning.watch(tx, delivery_id, now)
         subject = f"delivery {delivery_id}"
         case_rows.note(tx, at=now, subject=subject, what=why, case_id=row["case_id"], by=by)
 
     def give_up(self, tx: Connection, delivery_id: int, now: datetime, *, by: str | None) -> None:
         """Stop trying, because a person says so; visible, never silent."""
         row = _alone(tx, delivery_id)
+        self.not_cancelled(row)
         settled = row["resume_state"] or row["state"]  # where it stands, also while a person sends it again
         if settled in (DeliveryState.ACKNOWLEDGED.value, DeliveryState.REFUSED.value):
             raise NotFound(f"delivery {delivery_id} is {settled} already: there is nothing to give up")

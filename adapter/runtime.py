@@ -250,6 +250,7 @@ def stations(
         schedule=schedule,
         jitter=jitter,
         lease=settings.lease,
+        lead_time=settings.telephone_before,
         alarms=alarms,
         subscriptions=_subscriptions(settings, register, alarms, shelves),
         resting=Resting(register=register, alarms=alarms, schedule=schedule),

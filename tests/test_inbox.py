@@ -467,6 +467,7 @@ def test_a_correction_refers_to_the_id_under_which_each_receiver_knows_the_first
     first = str(uuid.uuid4())
     play.receive(play.message(READY, receivers=("sogndal", "vik"), message_id=first))
     known = {d["party"]: d["message_id"] for d in play.rows(tables.delivery)}
+    play.deliver()
     play.receive(play.message(READY, receivers=("sogndal",), standing=Standing.CORRECTION, refers_to=first))
     assert play.delivery(3)["refers_to"] == known["sogndal"] != first
 

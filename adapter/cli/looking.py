@@ -154,7 +154,7 @@ def _in_days(case: dict[str, Any], zone: tzinfo) -> dict[str, Any]:
 @app.command(rich_help_panel=PANEL)
 def deliveries(
     state: Annotated[
-        str | None, typer.Option(help="waiting, leased, sent, acknowledged, refused, given-up")
+        str | None, typer.Option(help="waiting, leased, sent, acknowledged, refused, given-up, cancelled")
     ] = None,
     *,
     awaiting: Annotated[

@@ -193,6 +193,7 @@ class Settings(BaseSettings):
     clock_tolerance: Duration = timedelta(minutes=10)  # how far ahead of us a sender's clock may be
     answer_within: Wait | None = None  # local figure for "at once" (§ 11); the agreement's where not set
     lease: Wait = timedelta(seconds=60)
+    telephone_before: Wait = timedelta(hours=4)  # that people need before a deadline
     alarm_webhook: Address | None = None
     alarm_webhook_token: str | None = Field(default=None, repr=False)
     operators: tuple[Operator, ...] = ()

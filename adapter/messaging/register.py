@@ -73,6 +73,7 @@ class Party:
     valid_to: date | None = None  # the last day on which it is valid
     successor: str | None = None
     hosted_by: str | None = None  # the host municipality that receives on its behalf
+    telephone: str | None = None  # whom to call when a message does not get through
     addressing: tuple[tuple[str, tuple[str, ...]], ...] = ()  # by kind of notice, not as the table
     unknown_service: UnknownService = UnknownService.ACCEPT
 

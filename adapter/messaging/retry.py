@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from adapter.messaging.delivery import Reply
+from adapter.messaging.nearing import hurried
 
 TRANSIENT_4XX = frozenset({408, 425, 429})
 """Request timeout, too early, too many requests: the only client errors worth another try."""
@@ -84,11 +85,12 @@ def decide(
     schedule: Schedule,
     jitter: float,
     duplicate: bool = False,
+    due_at: datetime | None = None,
 ) -> Decision:
     """What follows from `reply`, the answer to attempt number `attempts` (1 is the first).
 
     `duplicate` says that a 409 carried an OperationOutcome with issue code `duplicate` in answer to
-    `$process-message`; only then is it success.
+    `$process-message`; only then is it success. `due_at` is the deadline that the message would meet.
     """
     if reply.taken or (reply.status == 409 and duplicate):
         return Sent(delivered=reply.delivered or reply.status == 409)
@@ -96,7 +98,7 @@ def decide(
         return GiveUp(reason=reply.error or "the receiver will not take this message")
     if reply.status is not None and _permanent(reply.status):
         return GiveUp(reason=_permanent_reason(reply))
-    wait = max(delay(schedule, attempts, jitter), asked(schedule, reply.retry_after))
+    wait = max(hurried(delay(schedule, attempts, jitter), due_at, now), asked(schedule, reply.retry_after))
     reason = reply.error or f"HTTP {reply.status}"
     if now + wait > created_at + schedule.give_up_after:
         return GiveUp(reason=f"still failing after {schedule.give_up_after}: {reason}", permanent=False)

@@ -470,7 +470,12 @@ def move_case(tx: Connection, old: int, new: int) -> None:
 
 
 def reissued_as(tx: Connection, first: Row) -> str | None:
-    """The message id of the delivery that went out in place of one that never arrived."""
+    """The message id of the delivery that went out in place of one that never arrived, or never left."""
+    if first["state"] == "cancelled":
+        follower = get(tx, first["superseded_by"]) if first["superseded_by"] is not None else None
+        if follower is None or follower["kind"] != first["kind"]:
+            return None
+        return reissued_as(tx, follower) or str(follower["message_id"])
     if first["state"] not in ("refused", "given-up"):
         return None
     query = select(delivery.c.message_id).where(

@@ -199,6 +199,7 @@ def _delivery(row: Row, tries: Iterable[Document]) -> Document:
         "receipt_due_at": when(row["receipt_due_at"]),
         "error": row["error"],
         "reissue_of": row["original"],
+        "superseded_by": row["superseded_by"],
         "attempts": list(tries),
     }
 

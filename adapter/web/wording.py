@@ -88,6 +88,7 @@ DELIVERY_STATES = {
     "acknowledged": "Acknowledged",
     "refused": "Refused",
     "given-up": "Given up",
+    "cancelled": "Cancelled, never sent",
 }
 OUTCOMES = {
     "accepted": Mark(words="Accepted", level="good"),
@@ -278,7 +279,7 @@ class Wording:
             if shown["receipt_due_at"] is None:
                 return Mark(words="Sent, receipt missing", level="warn")
             return Mark(words="Sent, receipt awaited", level="busy")
-        levels = {"leased": "busy", "acknowledged": "good", "sent": "good"}
+        levels = {"leased": "busy", "acknowledged": "good", "sent": "good", "cancelled": "plain"}
         return Mark(words=words, level=levels.get(state, "bad"))
 
     def delivery_state(self, state: str) -> str:
@@ -353,6 +354,7 @@ TO_DO = {
     "given-up": "Tell the receiver by telephone, set right what is wrong, then resend it.",
     "receipt-missing": "Telephone the receiver; then resend it or give it up.",
     "receipt-urgent": "Telephone the receiver now, while there is time; record its answer.",
+    "delivery-urgent": "Telephone the receiver now, while there is time; then record here what was said.",
     "not-received": "It counts as not received. Telephone the receiver, then reissue it.",
     "unknown-service": "Add the service to the region file, or tell the sender the right address.",
     "unknown-original-of-correction": "Ask the sender which notice is meant; none is undone meanwhile.",
