@@ -21,12 +21,13 @@ pytestmark = pytest.mark.postgres_in_soak
 
 ADMITTED, NEEDS = NoticeKind.ADMITTED, NoticeKind.CARE_NEEDS
 NUMBER = "+47 57 66 00 00"
+NEVER_RESTS = Settings.model_validate({"retry": {"rest_after": 1000}})
 
 
 @pytest.fixture
 def play(store_url: str, clock: StandingClock) -> Iterator[Stage]:
     """Sogndal has a telephone number in the region file."""
-    made = stage(store_url, clock, of=altered(region(), "sogndal", telephone=NUMBER))
+    made = stage(store_url, clock, of=altered(region(), "sogndal", telephone=NUMBER), settings=NEVER_RESTS)
     yield made
     made.close()
 
