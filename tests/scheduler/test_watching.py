@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from adapter.config import Settings
 from adapter.discharge.notices import NoticeKind
 from adapter.messaging.delivery import Reply
 from adapter.scheduler.clockwork import Clockwork
