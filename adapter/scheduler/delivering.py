@@ -5,7 +5,7 @@ receiver holds up only its own threads.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
@@ -85,16 +85,9 @@ class Deliverer:
 
     def round(self) -> list[Future[None]]:
         """Claim what is due for endpoints with a free carrier, and set the carriers to work."""
-        free, told = self._free(), self._told()
-        now = self._clock()
-
-        def claim(tx: Connection) -> list[Leased]:
-            taken = self._outbox.claim(tx, {name: n * BATCH for name, n in free.items()}, now)
-            return taken + self._outbox.claim_notifications(tx, told, TELLERS - len(told), now)
-
-        claimed = self._store.write(claim)
+        free = self._free()
         by_endpoint: dict[str, list[Leased]] = {}
-        for item in claimed:
+        for item in self.claim(free):
             by_endpoint.setdefault(item.endpoint, []).append(item)
         started = []
         for name, items in by_endpoint.items():
@@ -104,6 +97,26 @@ class Deliverer:
                     self._busy[name] = self._busy.get(name, 0) + 1
                 started.append(self._pool.submit(self._carry, name, items[start : start + share]))
         return started
+
+    # what a round is made of: each step by itself needs no thread
+
+    def claim(self, free: Mapping[str, int]) -> list[Leased]:
+        """Lease what is due, for each endpoint as much as so many free carriers take."""
+        told, now = self._told(), self._clock()
+
+        def claim(tx: Connection) -> list[Leased]:
+            taken = self._outbox.claim(tx, {name: n * BATCH for name, n in free.items()}, now)
+            return taken + self._outbox.claim_notifications(tx, told, TELLERS - len(told), now)
+
+        return self._store.write(claim)
+
+    def in_time(self, item: Leased) -> bool:
+        """Whether the sending can begin: none starts that might outlast its lease."""
+        return not self._clock() > item.lease_until - self._margin(item)
+
+    def give_back(self, items: Sequence[Leased]) -> "Future[None]":
+        """Release what was claimed and will not be tried."""
+        return self._store.submit(partial(self._outbox.release, leased=items, now=self._clock()))
 
     def _free(self) -> dict[str, int]:
         """How many more carriers each endpoint allows."""
@@ -147,11 +160,10 @@ class Deliverer:
         recording: list[Future[None]] = []
         try:
             for number, item in enumerate(items):
-                if self._stop.is_set() or self._clock() > item.lease_until - self._margin(item):
-                    give_back = partial(self._outbox.release, leased=items[number:], now=self._clock())
-                    recording.append(self._store.submit(give_back))
+                if self._stop.is_set() or not self.in_time(item):
+                    recording.append(self.give_back(items[number:]))
                     break
-                recording.append(self._settle(item, self._sent(item)))
+                recording.append(self.settle(item, self.send(item)))
         except Exception as error:  # noqa: BLE001  # what is left waits for its lease to end
             log.error("a carrier failed; what it held is sent later", endpoint=endpoint, error=_said(error))
         finally:
@@ -173,7 +185,7 @@ class Deliverer:
                     error=_said(error),
                 )
 
-    def _sent(self, item: Leased) -> Reply:
+    def send(self, item: Leased) -> Reply:
         """The reply; a fault of our own counts as a failed attempt, so that it is repeated and told of."""
         try:
             return self._outbox.send(item)
@@ -186,7 +198,7 @@ class Deliverer:
         found = item.to or self._outbox.endpoint(item.endpoint)
         return timedelta(seconds=found.longest if found else 0) + SPARE
 
-    def _settle(self, item: Leased, reply: Reply) -> "Future[None]":
+    def settle(self, item: Leased, reply: Reply) -> "Future[None]":
         """Record the attempt, and take the message in the response, in one transaction."""
         answer: Prepared | None = None
         if reply.body:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import StaticPool
 
 from adapter.errors import ConfigurationError, StoreError
 from adapter.store.statements import say
@@ -25,12 +26,19 @@ T = TypeVar("T")
 class Store:
     """One database, its writer and its readers."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        connect: Callable[[], Any] | None = None,
+        writer: Callable[..., Writer] = Writer,
+    ) -> None:
+        """`connect` opens an embedded database elsewhere than in the file; `writer` runs the units."""
         self.url = url
-        self.engine = _engine(url)
+        self.engine = _engine(url, connect)
         self.turn = _turn(self.engine)
         try:
-            self.writer = Writer(self.engine.execution_options(writes=True), turn=self.turn)
+            self.writer = writer(self.engine.execution_options(writes=True), turn=self.turn)
         except OSError as error:
             raise StoreError(f"the store cannot be used: {error.filename}: {error.strerror}") from error
 
@@ -129,11 +137,13 @@ def _turn(engine: Engine) -> Path | None:
     return Path(f"{database}.turn")
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str, connect: Callable[[], Any] | None) -> Engine:
     try:
         parsed = make_url(url)
         if parsed.drivername == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
+        if parsed.get_backend_name() == "sqlite" and connect is not None:
+            return _sqlite(parsed.database, create_engine(parsed, creator=connect, poolclass=StaticPool))
         if parsed.get_backend_name() == "sqlite":
             return _sqlite(parsed.database, create_engine(parsed, connect_args={"timeout": 15.0}))
         return create_engine(parsed, pool_pre_ping=True, pool_size=8, max_overflow=8)
