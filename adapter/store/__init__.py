@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import StaticPool
 
 from adapter.errors import ConfigurationError, StoreError
 from adapter.store.statements import say
@@ -30,12 +29,12 @@ class Store:
         self,
         url: str,
         *,
-        connect: Callable[[], Any] | None = None,
+        engine: Engine | None = None,
         writer: Callable[..., Writer] = Writer,
     ) -> None:
-        """`connect` opens an embedded database elsewhere than in the file; `writer` runs the units."""
+        """`engine` reaches the database in another way than by its address; `writer` runs the units."""
         self.url = url
-        self.engine = _engine(url, connect)
+        self.engine = engine if engine is not None else _engine(url)
         self.turn = _turn(self.engine)
         try:
             self.writer = writer(self.engine.execution_options(writes=True), turn=self.turn)
@@ -137,15 +136,13 @@ def _turn(engine: Engine) -> Path | None:
     return Path(f"{database}.turn")
 
 
-def _engine(url: str, connect: Callable[[], Any] | None) -> Engine:
+def _engine(url: str) -> Engine:
     try:
         parsed = make_url(url)
         if parsed.drivername == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
-        if parsed.get_backend_name() == "sqlite" and connect is not None:
-            return _sqlite(parsed.database, create_engine(parsed, creator=connect, poolclass=StaticPool))
         if parsed.get_backend_name() == "sqlite":
-            return _sqlite(parsed.database, create_engine(parsed, connect_args={"timeout": 15.0}))
+            return embedded(create_engine(parsed, connect_args={"timeout": 15.0}))
         return create_engine(parsed, pool_pre_ping=True, pool_size=8, max_overflow=8)
     except (SQLAlchemyError, ModuleNotFoundError, ValueError) as error:
         raise ConfigurationError(
@@ -154,7 +151,9 @@ def _engine(url: str, connect: Callable[[], Any] | None) -> Engine:
         ) from error
 
 
-def _sqlite(database: str | None, engine: Engine) -> Engine:
+def embedded(engine: Engine) -> Engine:
+    """Have every connection to SQLite set up as the store needs it."""
+    database = engine.url.database
     if database and database != ":memory:":
         _must_have_a_folder(Path(database))
 

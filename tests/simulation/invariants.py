@@ -33,6 +33,7 @@ FOLD = "a case is the fold of its notices"
 DEADLINE = "a deadline fires once, not early, at most one tick late"
 LEASE = "leases never overlap"
 STUCK = "nothing is stuck"
+STUMBLED = "no step ends in an error"
 SOUND = "the store's records agree"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -94,15 +95,17 @@ class Watch:
             return
         if fired_before is not None and before is not None and before[0] == row["due_at"]:
             self.say(DEADLINE, f"deadline {row['id']} fired twice")
-        if now is not None and now < row["due_at"] + 1_000_000:
-            late = (row["due_at"] + 1_000_000 - now) / 1e6
-            self.say(DEADLINE, f"deadline {row['id']} fired {late:.1f} s early")
+        late = row["due_at"] // 1_000_000 * 1_000_000 + 1_000_000  # all of its last second is in time
+        if now is not None and now < late:
+            self.say(DEADLINE, f"deadline {row['id']} fired {(late - now) / 1e6:.1f} s early")
 
     def looked(self, process: Process) -> None:
         """The clock of the law has looked: nothing that was due then is left."""
-        late = micro(process.clock()) - 1_000_000
-        for row in self.disk.look("SELECT id FROM deadline WHERE state = 'open' AND due_at <= ?", late):
-            self.say(DEADLINE, f"deadline {row['id']} was due when the clock looked, and was not fired")
+        now = process.clock()
+        late = micro(now) - 1_000_000
+        for row in self.disk.look("SELECT * FROM deadline WHERE state = 'open' AND due_at <= ?", late):
+            if row["next_at"] is None or row["next_at"] <= micro(now) or _is_missed(process, row, now):
+                self.say(DEADLINE, f"deadline {row['id']} was due when the clock looked, and was not fired")
 
     # --- leases and lanes ---
 
@@ -189,6 +192,21 @@ class Watch:
         return row
 
 
+def _is_missed(process: Process, row: Any, now: datetime) -> bool:
+    """Whether the facts themselves say so; one that waits for a person's word stays open."""
+    with process.built.store.read() as tx:
+        case = case_rows.get(tx, row["case_id"])
+        assert case is not None
+        told = [fact for _, _, fact in case_rows.facts(tx, case["patient"])]
+    agreement, roles = process.built.agreement, process.built.cases.roles
+    found = (d for one in courses(told, agreement, roles) for d in deadlines(one, agreement, now, roles))
+    return any(
+        (d.kind, d.party, micro(d.since), d.state)
+        == (row["kind"], row["party"], row["since"], DeadlineState.MISSED)
+        for d in found
+    )
+
+
 # --- when everything works again, and time has passed ------------------------------------------------------
 
 
@@ -235,7 +253,8 @@ def _kept(watch: Watch, told: Told, systems: dict[str, System]) -> None:
         taken[0]["id"],
         told.message_id,
     )
-    if facts[0][0] != 1:
+    unjudged = (taken[0]["reason"] or "").startswith("passed on as it came")  # between two of theirs
+    if facts[0][0] != 1 and not unjudged:
         watch.say(ONCE, f"{what} gave {facts[0][0]} facts")
     system = systems.get(told.receiver)
     if system is None:

@@ -10,6 +10,7 @@ from functools import partial
 
 from structlog.testing import capture_logs
 
+from adapter.errors import AdapterError
 from adapter.incoming import Incoming
 from adapter.scheduler.polling import Round
 from tests.simulation import invariants
@@ -25,7 +26,7 @@ from tests.simulation.region import (
     THEIRS_PLO,
     known,
 )
-from tests.simulation.world import AFTER, BEFORE, MIDDLE, Carried, Dead, Fate, Process, World, disk
+from tests.simulation.world import AFTER, BEFORE, MIDDLE, Carried, Dead, Fate, Process, World, disk, release
 from tests.stage import Stage
 
 STEPS = 130
@@ -36,7 +37,8 @@ READS = {
     THEIRS_PLO: "plo-1.6",
     THEIRS_FHIR: "fhir",
 }
-CALM = [0, 5, 30, 120, 900, 3600, *[4 * 3600] * 6, *[12 * 3600] * 4, *[24 * 3600] * 10]
+_HOUR = 3600.0
+CALM = (0, 5, 60, 900, *(n * _HOUR for n in (1, 1, 1, 4, 12, 24, 48, 24, 72, 96, 168)))
 """Seconds that pass between the rounds in which everything works, until every limit of the law is over."""
 
 
@@ -64,7 +66,7 @@ def live(seed: int) -> Life:
             one.calm()
             one.account()
         finally:
-            one.disk.let_go()
+            release()
     return Life(
         seed=seed, trace=tuple(one.trace), findings=tuple(one.watch.found), deaths=one.fate.deaths
     )
@@ -122,14 +124,14 @@ class _Living:
         """Steps in an order that nobody would choose."""
         steps = [
             (self._tell, 16), (self._post, 18), (self._claim, 16), (self._send, 22), (self._record, 20),
-            (self._tick, 10), (self._poll, 8), (self._hear, 12), (self._person, 3), (self._skew, 2),
-            (self._kill, 1), (self._weather, 4),
+            (self._tick, 10), (self._look, 8), (self._hear, 12), (self._person, 3), (self._skew, 2),
+            (self._kill, 1), (self._weather, 4), (self._slow, 4), (self._eve, 2),
         ]  # fmt: skip
         kinds, weights = [one for one, _ in steps], [weight for _, weight in steps]
         for step in self.chance.choices(kinds, weights, k=STEPS):
             self._time_passes()
             process = self.chance.choice(self.processes)
-            if self.chance.random() < 0.06:
+            if self.chance.random() < 0.1:
                 how = self.chance.choice((MIDDLE, BEFORE, AFTER))
                 self.fate.decide(how, self.chance.randint(0, 40) if how == MIDDLE else 0)
             self._as(process, step)
@@ -142,7 +144,9 @@ class _Living:
             step(process)
         except Dead as death:
             self.note("dies", death)
-            self._anew(process)
+            self._anew(self.watch.acting or process)
+        except AdapterError as error:
+            self.watch.say(invariants.STUMBLED, f"{type(error).__name__} {error}")
         finally:
             self.watch.acting = None
 
@@ -213,8 +217,11 @@ class _Living:
         elif not told.acknowledged:
             told.refused = True
 
+    def _look(self, process: Process) -> None:
+        self._poll(process, self.chance.choice(FOLDERS))
+
     def _poll(self, process: Process, *names: str) -> None:
-        for name in names or (self.chance.choice(FOLDERS),):
+        for name in names:
             system = self.systems[name]
             before = dict(system.mail)
             Round(
@@ -295,6 +302,21 @@ class _Living:
             recorded.result()
         self.note("records", one.item.id, one.item.fence, one.reply.status, one.reply.error or "")
 
+    def _slow(self, process: Process) -> None:
+        """It is so slow that its leases end, and another takes what it has."""
+        if not process.carried and not self._claim(process):
+            return
+        self._send(process)
+        self.note("is slow")
+        self.time.pass_by(round(self.chance.uniform(55, 130), 3))
+        other = self.chance.choice([one for one in self.processes if one is not process])
+        self.watch.acting = other
+        self.note("tick", "leases", other.house.free_leases())
+        self._claim(other)
+        self.watch.acting = process
+        if self.chance.random() < 0.5:
+            self._record(process)
+
     def _tick(self, process: Process, *, every: bool = False) -> None:
         house = process.house
         jobs: list[tuple[str, Callable[[], object]]] = [
@@ -305,6 +327,22 @@ class _Living:
         ]
         for name, job in jobs[:3] if every else self.chance.choices(jobs, (5, 5, 5, 1)):
             self.note("tick", name, job())
+
+    def _eve(self, process: Process) -> None:
+        """The clock looks in the very second in which a deadline is due, and in the next."""
+        soon = self.disk.look(
+            "SELECT min(due_at) FROM deadline WHERE state = 'open' AND due_at > ?",
+            invariants.micro(process.clock()),
+        )[0][0]
+        if soon is None:
+            return
+        wait = instant(soon).replace(microsecond=900_000) - process.clock()
+        if not timedelta(0) < wait < timedelta(hours=30):
+            return
+        self.time.pass_by(wait.total_seconds())
+        for _ in range(2):
+            self.note("tick", "deadlines", self._law(process))
+            self.time.pass_by(1.1)
 
     def _law(self, process: Process) -> int:
         looked = process.deadlines()
@@ -341,6 +379,7 @@ class _Living:
         for seconds in CALM:
             self.time.pass_by(seconds)
             self._as(self.processes[0], self._settles)
+            self._as(self.processes[0], self._eve)
         for process in self.processes:
             self._as(process, lambda one: one.writer.flush())
 
@@ -356,7 +395,7 @@ class _Living:
                 self._hand_in(process, told, surely=True)
         while any(system.later for system in self.systems.values()):
             self._hear(process, all_of_it=True)
-        self._poll(process, *FOLDERS)
+        self._poll(process, *(name for name in FOLDERS if self.systems[name].mail))
         self._tick(process, every=True)
         while self._claim(process):
             while process.carried:

@@ -13,8 +13,10 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cache, partial
 from typing import Any
+from weakref import WeakSet
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.pool import StaticPool
 
 from adapter.config import Region, Settings
 from adapter.messaging.delivery import Leased, Reply
@@ -22,7 +24,7 @@ from adapter.runtime import Stations, stations
 from adapter.scheduler.deadlines import Deadlines
 from adapter.scheduler.delivering import Deliverer
 from adapter.scheduler.housekeeping import Housekeeping
-from adapter.store import Store
+from adapter.store import Store, embedded
 from adapter.store.migrations import migrate
 from adapter.store.writer import Unit, Writer
 from adapter.transport import Transport
@@ -67,13 +69,18 @@ class Disk(sqlite3.Connection):
     """The one database; closing it, as a dying process does, takes back what was not committed."""
 
     fate: Fate
+    open: "WeakSet[_Cursor]"
 
     def cursor(self, factory: Any = None) -> "_Cursor":  # noqa: ARG002
         """A cursor at whose statements the process may die."""
-        return super().cursor(_Cursor)
+        made = super().cursor(_Cursor)
+        self.open.add(made)
+        return made
 
     def close(self) -> None:
-        """Whoever closes it is gone; the data stays."""
+        """Whoever closes it is gone, with what it was reading; the data stays."""
+        for cursor in list(self.open):
+            cursor.close()
         self.rollback()
 
     def look(self, sql: str, *values: object) -> list[sqlite3.Row]:
@@ -102,22 +109,46 @@ def _settings() -> Settings:
 @cache
 def _image() -> bytes:
     """An empty store of this version, made once."""
-    connection = sqlite3.connect(":memory:", factory=Disk, check_same_thread=False)
-    connection.fate = Fate()
-    store = Store("sqlite://", connect=lambda: connection)
-    migrate(store)
-    store.close()
-    made = connection.serialize()
-    connection.let_go()
+    _in_use.disk = _disk(Fate())
+    migrate(Store("sqlite://", engine=_engine()))
+    made = _in_use.disk.serialize()
+    release()
     return made
+
+
+def _disk(fate: Fate) -> Disk:
+    made: Disk = sqlite3.connect(":memory:", factory=Disk)
+    made.fate, made.open = fate, WeakSet()
+    return made
+
+
+class _InUse:
+    disk: Disk | None = None
+
+
+_in_use = _InUse()
+
+
+@cache
+def _engine() -> Engine:
+    """One for all lives, so that what SQLAlchemy has compiled is compiled once."""
+    return embedded(create_engine("sqlite://", creator=lambda: _in_use.disk, poolclass=StaticPool))
 
 
 def disk(fate: Fate) -> Disk:
-    """An empty store in memory."""
-    made: Disk = sqlite3.connect(":memory:", factory=Disk, check_same_thread=False)
-    made.fate = fate
-    made.deserialize(_image())
-    return made
+    """An empty store in memory, which is the one in use from now on."""
+    image = _image()
+    _in_use.disk = _disk(fate)
+    _in_use.disk.deserialize(image)
+    return _in_use.disk
+
+
+def release() -> None:
+    """Let the store in memory go."""
+    _engine().dispose()
+    assert _in_use.disk is not None
+    _in_use.disk.let_go()
+    _in_use.disk = None
 
 
 class _Asked(Future[Any]):
@@ -229,7 +260,7 @@ class World:
     ) -> Process:
         """Build the stations over the database as it is."""
         writer = partial(InlineWriter, fate=self.fate, chance=self.chance, committed=committed)
-        store = Store("sqlite://", connect=lambda: self.disk, writer=writer)
+        store = Store("sqlite://", engine=_engine(), writer=writer)
         built = stations(self.settings, region=self.region, clock=clock, over=store)
         outbox = replace(
             built.outbox,
