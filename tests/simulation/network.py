@@ -18,6 +18,7 @@ from adapter.messaging.register import Endpoint
 from adapter.transport import Mail, Memory, Outgoing
 
 RUBBISH = b"<html><body>It works!</body></html>"
+HELD = b'{"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "duplicate"}]}'
 
 
 @dataclass
@@ -29,6 +30,7 @@ class Arrived:
     delivery: int
     times: int = 1
     answer: bytes | None = None  # the receiver's receipt; it says the same whenever it is asked again
+    first: bytes | None = None  # what it says instead, once
 
 
 @dataclass
@@ -63,15 +65,17 @@ class System:
     def _receipts(self, one: Arrived, now: datetime) -> None:
         """When it will give its receipt, and which."""
         how = self.chance.choice(
-            ("at once", "at once", "later", "later", "later", "twice", "refused", "never", "contradicting")
+            ("at once", "at once", "later", "later", "twice", "not now", "refused", "never", "contradicting")
             if self.reads == "fhir"
             else ("later", "later", "later", "twice", "refused later", "never", "contradicting")
         )
         refused = how.startswith("refused") or (how == "contradicting" and self.chance.random() < 0.5)
         status = Status.REFUSED if refused else Status.ACCEPTED
         said = self._receipt(one.content, status, now)
-        if how in ("at once", "refused", "contradicting") and self.reads == "fhir":
+        if how in ("at once", "refused", "contradicting", "not now") and self.reads == "fhir":
             one.answer = said
+            if how == "not now":  # and the next time it takes the message
+                one.first = self._receipt(one.content, Status.NOT_NOW, now)
         elif how != "never":
             self.later.append(said)
         if how == "twice":
@@ -159,6 +163,9 @@ class Network:
             wait = 30.0 if what == "429" else None
             return Reply(status=int(what), retry_after=wait, ms=1.0)
         more: dict[str, Any] = {}
-        if one.answer is not None:
-            more = {"body": one.answer, "content_type": "application/fhir+json"}
+        said, one.first = one.first or one.answer, None
+        if said is not None:
+            more = {"body": said, "content_type": "application/fhir+json"}
+        elif one.times > 1 and self.chance.random() < 0.5:
+            return Reply(status=409, body=HELD, content_type="application/fhir+json", ms=1.0)
         return Reply(status=200 if more else 202, taken=True, delivered=True, ms=1.0, **more)

@@ -8,6 +8,7 @@ from datetime import datetime
 from adapter.discharge.notices import NoticeKind, Standing
 from adapter.errors import NotFound
 from adapter.fhir.bundles import Subject
+from adapter.incoming import Prepared
 from tests.simulation.region import BOARD, DELIVERED, HOSPITAL, OTHER_HOSPITAL, THEIRS_FHIR, THEIRS_PLO
 from tests.simulation.world import Process
 from tests.stage import SYNNOVE, TORBJORN, Stage
@@ -47,6 +48,7 @@ class Told:
     acknowledged: bool = False
     refused: bool = False  # it has been told so, or a person will: it does not insist any more
     put: int = 0  # how often it has been left in the folder
+    read: Prepared | None = None  # as every process reads it: a pure function of the bytes, done once
 
     @property
     def insists(self) -> bool:
@@ -69,7 +71,7 @@ def stays(chance: random.Random) -> list[Stay]:
     """The stories of one life, at most `MOST` messages long."""
     made: list[Stay] = []
     left = MOST
-    for _ in range(chance.randint(2, 4)):
+    for _ in range(chance.randint(1, 3)):
         hospital, municipality = chance.choice(_PAIRS)
         script = _script(chance)[:left]
         left -= len(script)

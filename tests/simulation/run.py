@@ -29,7 +29,7 @@ from tests.simulation.region import (
 from tests.simulation.world import AFTER, BEFORE, MIDDLE, Carried, Dead, Fate, Process, World, disk, release
 from tests.stage import Stage
 
-STEPS = 130
+STEPS = 100
 READS = {
     HOSPITAL: "fhir",
     OTHER_HOSPITAL: "plo-1.6",
@@ -38,7 +38,7 @@ READS = {
     THEIRS_FHIR: "fhir",
 }
 _HOUR = 3600.0
-CALM = (0, 5, 60, 900, *(n * _HOUR for n in (1, 1, 1, 4, 12, 24, 48, 24, 72, 96, 168)))
+CALM = (0, 60, *(n * _HOUR for n in (1, 1, 1, 4, 20, 72, 24, 120, 240)))
 """Seconds that pass between the rounds in which everything works, until every limit of the law is over."""
 
 
@@ -124,16 +124,17 @@ class _Living:
         """Steps in an order that nobody would choose."""
         steps = [
             (self._tell, 16), (self._post, 18), (self._claim, 16), (self._send, 22), (self._record, 20),
-            (self._tick, 10), (self._look, 8), (self._hear, 12), (self._person, 3), (self._skew, 2),
+            (self._tick, 10), (self._look, 10), (self._hear, 12), (self._person, 3), (self._skew, 2),
             (self._kill, 1), (self._weather, 4), (self._slow, 4), (self._eve, 2),
         ]  # fmt: skip
         kinds, weights = [one for one, _ in steps], [weight for _, weight in steps]
         for step in self.chance.choices(kinds, weights, k=STEPS):
             self._time_passes()
             process = self.chance.choice(self.processes)
-            if self.chance.random() < 0.1:
-                how = self.chance.choice((MIDDLE, BEFORE, AFTER))
-                self.fate.decide(how, self.chance.randint(0, 40) if how == MIDDLE else 0)
+            writes = step in (self._tell, self._post, self._look, self._hear, self._record)
+            if self.chance.random() < (0.3 if writes else 0.05):
+                how = self.chance.choice((MIDDLE, MIDDLE, BEFORE, AFTER))
+                self.fate.decide(how, int(50 * self.chance.random() ** 1.5) if how == MIDDLE else 0)
             self._as(process, step)
             self.fate.decide(None)
 
@@ -193,9 +194,11 @@ class _Living:
         if not surely and self.chance.random() < 0.1:
             self.note("post", told.number, "lost on its way")
             return
-        incoming = Incoming(content=told.content, content_type="application/fhir+json", channel="http")
-        inbox = process.built.inbox
-        prepared, now = inbox.read(incoming), process.clock()
+        inbox, now = process.built.inbox, process.clock()
+        if told.read is None:
+            kind = "application/fhir+json"
+            told.read = inbox.read(Incoming(content=told.content, content_type=kind, channel="http"))
+        prepared = told.read
         process.asked.append((told, process.built.store.submit(lambda tx: inbox.take(tx, prepared, now))))
         if surely or self.chance.random() < 0.7:
             self._answer(process, surely=surely)
@@ -218,7 +221,9 @@ class _Living:
             told.refused = True
 
     def _look(self, process: Process) -> None:
-        self._poll(process, self.chance.choice(FOLDERS))
+        full = [name for name in FOLDERS if self.systems[name].mail]
+        if full:
+            self._poll(process, self.chance.choice(full))
 
     def _poll(self, process: Process, *names: str) -> None:
         for name in names:

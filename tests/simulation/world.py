@@ -117,7 +117,7 @@ def _image() -> bytes:
 
 
 def _disk(fate: Fate) -> Disk:
-    made: Disk = sqlite3.connect(":memory:", factory=Disk)
+    made: Disk = sqlite3.connect(":memory:", factory=Disk, cached_statements=1000)
     made.fate, made.open = fate, WeakSet()
     return made
 
