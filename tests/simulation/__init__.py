@@ -1,4 +1,4 @@
-"""The adapter's decision core in a world of its own: one thread, one seed, every fault that can be thought of.
+"""The adapter's decision core in a world of its own: one thread, one seed, every fault we could think of.
 
 The stations are the real ones (inbox, outbox, cases, scheduler, the store's tables and queries), over SQLite
 in memory. What is made up is what lies around them: the network and the systems at its far ends, the clocks,

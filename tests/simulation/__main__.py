@@ -1,4 +1,4 @@
-"""`python -m tests.simulation SEED`: live a seed once more, print what happened and what was wrong with it."""
+"""`python -m tests.simulation SEED`: live it once more, print what happened and what was wrong."""
 
 import sys
 

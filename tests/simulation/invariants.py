@@ -121,7 +121,10 @@ class Watch:
         (own,) = self.disk.look("SELECT * FROM delivery WHERE id = ?", item.id)
         if own["sent_at"] is not None:
             return  # it is only sent again
-        merged = {row[0] for row in self.disk.look("SELECT merged_into FROM discharge_case WHERE merged_into IS NOT NULL")}
+        merged = {
+            row[0]
+            for row in self.disk.look("SELECT merged_into FROM discharge_case WHERE merged_into IS NOT NULL")
+        }
         for other in self.disk.look(
             "SELECT * FROM delivery WHERE case_id = ? AND party = ? AND id < ? AND sent_at IS NULL "
             "AND state IN ('waiting', 'leased')",
@@ -146,7 +149,7 @@ class Watch:
         return parked or again or (in_need and backing_off)
 
     def arrived(self, system: System, leased: Leased) -> None:
-        """For the first time at its receiver: those before it in its lane have come before, or may be late."""
+        """For the first time at its receiver: those before it in its lane have come, or may be late."""
         if leased.kind not in NOTICES:
             return
         (own,) = self.disk.look("SELECT * FROM delivery WHERE id = ?", leased.id)
@@ -224,14 +227,14 @@ def at_the_end(
 
 
 def _final(watch: Watch) -> None:
-    alarmed = {
-        row["subject"] for row in watch.disk.look("SELECT subject FROM alarm WHERE until IS NULL")
-    }
+    alarmed = {row["subject"] for row in watch.disk.look("SELECT subject FROM alarm WHERE until IS NULL")}
     for row in watch.disk.look("SELECT * FROM delivery WHERE state IN ('waiting', 'leased', 'sent')"):
         parked = row["state"] == "waiting" and row["next_attempt_at"] is None and row["error"] is not None
         asked = row["state"] == "sent" and f"delivery {row['id']}" in alarmed
         if not (parked or asked or (row["state"] == "sent" and not row["expects_receipt"])):
-            watch.say(STUCK, f"delivery {row['id']} ({row['kind']} to {row['party']}) is still {row['state']}")
+            watch.say(
+                STUCK, f"delivery {row['id']} ({row['kind']} to {row['party']}) is still {row['state']}"
+            )
 
 
 def _kept(watch: Watch, told: Told, systems: dict[str, System]) -> None:
@@ -282,8 +285,7 @@ def _told_of(watch: Watch, row: Any) -> bool:
     by_person = watch.disk.look(notes, subject)[0][0]
     parked = row["state"] == "waiting" and row["next_attempt_at"] is None and row["error"] is not None
     return parked or (
-        row["state"] in ("given-up", "refused")
-        and bool(watch.disk.look(alarms, subject)[0][0] or by_person)
+        row["state"] in ("given-up", "refused") and bool(watch.disk.look(alarms, subject)[0][0] or by_person)
     )
 
 
@@ -319,16 +321,21 @@ def _folded(watch: Watch, tx: Connection, process: Process, chance: random.Rando
         chance.shuffle(facts)
         if courses(facts, agreement, roles) != given:
             watch.say(FOLD, "another order of arrival gives other cases")
-        rows = {
-            tuple(row_of(case).values()): deadlines(case, agreement, now, roles) for case in given
-        }
+        rows = {tuple(row_of(case).values()): deadlines(case, agreement, now, roles) for case in given}
         for row in case_rows.listed(tx, patient=patient):
             same = rows.get(tuple(row[name] for name in row_of(given[0])))
             if same is None:
                 watch.say(FOLD, f"case {row['id']} says something else than its facts")
                 continue
-            stored = {(d["kind"], d["party"], d["about"] or d["since"]): d for d in case_rows.deadlines(tx, row["id"])}
+            stored = {
+                (d["kind"], d["party"], d["about"] or d["since"]): d
+                for d in case_rows.deadlines(tx, row["id"])
+            }
             for d in same:
                 kept = stored.get((d.kind, d.party, d.about or d.since))
-                if d.state is DeadlineState.MISSED and not d.quiet and (kept is None or kept["fired_at"] is None):
+                if (
+                    d.state is DeadlineState.MISSED
+                    and not d.quiet
+                    and (kept is None or kept["fired_at"] is None)
+                ):
                     watch.say(DEADLINE, f"{d.kind} of case {row['id']} was missed, and nobody was told")

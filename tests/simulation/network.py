@@ -108,7 +108,7 @@ class System:
         """It has been taken."""
         self.mail.pop(mail.key, None)
 
-    def failed(self, mail: Mail, reason: str) -> None:  # noqa: ARG002
+    def failed(self, mail: Mail, reason: str) -> None:
         """It cannot be taken as it stands, and a person is told."""
         self.done(mail)
 

@@ -67,9 +67,7 @@ def live(seed: int) -> Life:
             one.account()
         finally:
             release()
-    return Life(
-        seed=seed, trace=tuple(one.trace), findings=tuple(one.watch.found), deaths=one.fate.deaths
-    )
+    return Life(seed=seed, trace=tuple(one.trace), findings=tuple(one.watch.found), deaths=one.fate.deaths)
 
 
 class _Living:
@@ -87,9 +85,7 @@ class _Living:
             disk=self.disk,
             ids=self.new_id,
         )
-        self.systems = {
-            name: System(name, reads, self.chance, self.new_id) for name, reads in READS.items()
-        }
+        self.systems = {name: System(name, reads, self.chance, self.new_id) for name, reads in READS.items()}
         self.network = Network(
             chance=self.chance,
             now=lambda: self.time.at,
@@ -167,9 +163,7 @@ class _Living:
         open_ = [stay for stay in self.stays if stay.left]
         if not open_:
             return
-        told = tell(
-            self.chance.choice(open_), len(self.story) + 1, self.write, self.time.at, self.new_id
-        )
+        told = tell(self.chance.choice(open_), len(self.story) + 1, self.write, self.time.at, self.new_id)
         if told is not None:
             self.story.append(told)
             self.note("told", told.number, told.standing, told.kind, told.sender, "to", told.receiver)
@@ -269,7 +263,7 @@ class _Living:
     # --- what a worker does ---
 
     def _claim(self, process: Process) -> int:
-        items = process.deliverer.claim({name: 1 for name in READS})
+        items = process.deliverer.claim(dict.fromkeys(READS, 1))
         self.watch.claimed(items, process.clock())
         process.carried += [Carried(item) for item in items]
         if items:

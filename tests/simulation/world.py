@@ -71,7 +71,7 @@ class Disk(sqlite3.Connection):
     fate: Fate
     open: "WeakSet[_Cursor]"
 
-    def cursor(self, factory: Any = None) -> "_Cursor":  # noqa: ARG002
+    def cursor(self, factory: Any = None) -> "_Cursor":
         """A cursor at whose statements the process may die."""
         made = super().cursor(_Cursor)
         self.open.add(made)
@@ -174,7 +174,7 @@ class InlineWriter(Writer):
         self,
         engine: Engine,
         *,
-        turn: object,  # noqa: ARG002  # nobody else writes at the same time
+        turn: object,  # nobody else writes at the same time
         fate: Fate,
         chance: random.Random,
         committed: Callable[[], None],
@@ -249,7 +249,7 @@ class World:
     fate: Fate
     disk: Disk
     ids: Callable[[], str]
-    settings: Settings = field(default_factory=lambda: _settings())
+    settings: Settings = field(default_factory=_settings)
 
     def process(
         self,
