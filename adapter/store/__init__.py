@@ -8,6 +8,7 @@ connection for looking. Queries live in modules named after what they find: `mes
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from adapter.errors import ConfigurationError, StoreError
 from adapter.store.statements import say
+from adapter.store.waking import Listener
 from adapter.store.writer import Writer
 
 T = TypeVar("T")
@@ -34,6 +36,8 @@ class Store:
     ) -> None:
         """`engine` reaches the database in another way than by its address; `writer` runs the units."""
         self.url = url
+        self._guard: Callable[[Connection], None] | None = None
+        self._listener: Listener | None = None
         self.engine = engine if engine is not None else _engine(url)
         self.turn = _turn(self.engine)
         try:
@@ -48,11 +52,25 @@ class Store:
 
     def submit(self, unit: Callable[[Connection], T]) -> "Future[T]":
         """Queue a unit of work; the future resolves after its commit."""
-        return self.writer.submit(unit)
+        guard = self._guard
+        if guard is None:
+            return self.writer.submit(unit)
+
+        def guarded(tx: Connection) -> T:
+            guard(tx)
+            return unit(tx)
+
+        return self.writer.submit(guarded)
 
     def write(self, unit: Callable[[Connection], T]) -> T:
         """Run a unit of work and wait for its commit."""
-        return self.writer.submit(unit).result()
+        return self.submit(unit).result()
+
+    def guarded(self, guard: Callable[[Connection], None]) -> "Store":
+        """The same store, whose units of work begin with `guard`: where that raises, nothing is written."""
+        other = copy(self)
+        other._guard = guard
+        return other
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -64,26 +82,31 @@ class Store:
             cause = getattr(error, "orig", None) or type(error).__name__
             raise StoreError(f"the store cannot be read: {str(cause).splitlines()[0]}") from error
 
-    def ready(self) -> None:
-        """Raise StoreError unless the database answers and is of this version."""
+    def ready(self, *, at_work: bool = False) -> None:
+        """Raise StoreError unless the database answers and is of this version.
+
+        A process that is `at_work` already goes on over a store of a newer version, whose steps only add: a
+        live installation is upgraded one process after another.
+        """
         from adapter.store.migrations import current, newest
 
         with self.read() as connection:
             connection.execute(text("SELECT 1"))
         found, wanted = current(self), newest()
-        if found != wanted:
-            raise StoreError(
-                f"the store is of version {found or 'none'}, this adapter needs {wanted}: "
-                "run `discharge-adapter migrate`"
-            )
+        if found == wanted or (at_work and found is not None and found > wanted):
+            return
+        newer = found is not None and found > wanted
+        what = "upgrade this program" if newer else "run `discharge-adapter migrate`"
+        raise StoreError(f"the store is of version {found or 'none'}, this adapter needs {wanted}: {what}")
 
-    def watch(self) -> Callable[[], object] | None:
-        """A cheap question whose answer changes when another process has committed; None where there is none.
+    def watch(self) -> Callable[[], object]:
+        """A cheap question whose answer changes when another process has written what may have to be sent.
 
-        SQLite counts the commits of others for each connection (PRAGMA data_version).
+        SQLite counts the commits of others for each connection (PRAGMA data_version), PostgreSQL tells.
         """
         if not self.embedded:
-            return None
+            self._listener = self._listener or Listener(self.engine)
+            return self._listener
         connection = self.engine.raw_connection()
         cursor = connection.cursor()
         return lambda: cursor.execute("PRAGMA data_version").fetchone()[0]
@@ -96,6 +119,8 @@ class Store:
     def close(self) -> None:
         """Finish what is queued and let go of the database."""
         self.writer.close()
+        if self._listener is not None:
+            self._listener.close()
         self.engine.dispose()
 
 

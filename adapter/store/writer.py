@@ -19,8 +19,9 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from adapter.errors import StoreError
-from adapter.store.statements import say
+from adapter.errors import Elsewhere, StoreError
+from adapter.store.statements import first_in_its_commit, say
+from adapter.store.waking import tell
 
 T = TypeVar("T")
 Unit = Callable[[Connection], Any]
@@ -125,7 +126,11 @@ class Writer:
         finally:
             fcntl.flock(self._turn, fcntl.LOCK_UN)
 
-    def _commit(self, batch: list[_Item]) -> None:
+    def _commit(self, batch: list[_Item], *, anew: bool = True) -> None:
+        """Run the units and tell what came of each.
+
+        One that met another process comes anew and by itself: it may wait, and sees what the other has done.
+        """
         try:
             results = self._together(batch)
         except Exception as error:  # noqa: BLE001  # without this thread nothing would ever be stored again
@@ -133,11 +138,16 @@ class Writer:
             for _, future in batch:
                 future.set_exception(failure)
             return
-        for (_, future), (result, failed) in zip(batch, results, strict=True):
+        again = []
+        for (unit, future), (result, failed) in zip(batch, results, strict=True):
             if failed is None:
                 future.set_result(result)
+            elif isinstance(failed, Elsewhere) and anew:
+                again.append((unit, future))
             else:
                 future.set_exception(failed)
+        for item in again:
+            self._commit([item], anew=False)
 
     @retry(
         retry=retry_if_exception(_passing),
@@ -148,7 +158,11 @@ class Writer:
     def _together(self, batch: list[_Item]) -> list[tuple[Any, BaseException | None]]:
         """Run the units in one transaction; all of them again where the database has lost a race."""
         with self._in_turn(), self._engine.begin() as connection:
-            results = [_run_one(connection, unit) for unit, _ in batch]
+            results = []
+            for number, (unit, _) in enumerate(batch):
+                first_in_its_commit(connection, first=number == 0)
+                results.append(_run_one(connection, unit))
+            tell(connection)
         self.commits += 1
         self._last = self._clock()
         return results
@@ -163,7 +177,8 @@ def _run_one(connection: Connection, unit: Unit) -> tuple[Any, BaseException | N
         if error.connection_invalidated or _passing(error):
             raise
         say(connection, "ROLLBACK TO SAVEPOINT unit")
-        return None, StoreError(f"the store refused: {_said(error)}")
+        met = getattr(error.orig, "sqlstate", None) == "23505"  # somebody else has just written the same
+        return None, (Elsewhere if met else StoreError)(f"the store refused: {_said(error)}")
     except Exception as error:  # noqa: BLE001  # one unit's fault must not take its neighbours' commit with it
         say(connection, "ROLLBACK TO SAVEPOINT unit")
         return None, error
