@@ -96,10 +96,10 @@ def acknowledging_before_the_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     """What came of a unit is told while it still waits to be written."""
     commit = InlineWriter._commit
 
-    def tell_first(writer: InlineWriter, batch: list[tuple[Unit, Future[Any]]]) -> None:
+    def tell_first(writer: InlineWriter, batch: list[tuple[Unit, Future[Any]]], **more: Any) -> None:
         told = [(unit, Future[Any]()) for unit, future in batch if future.done()]
         if told:
-            commit(writer, told)
+            commit(writer, told, **more)
         new = [item for item in batch if not item[1].done()]
         with writer._engine.connect() as connection, connection.begin() as transaction:
             results = [writers._run_one(connection, unit) for unit, _ in new]
