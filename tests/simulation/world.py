@@ -23,6 +23,7 @@ from adapter.messaging.delivery import Leased, Reply
 from adapter.runtime import Stations, stations
 from adapter.scheduler.deadlines import Deadlines
 from adapter.scheduler.delivering import Deliverer
+from adapter.scheduler.duties import Duties
 from adapter.scheduler.housekeeping import Housekeeping
 from adapter.store import Store, embedded
 from adapter.store.migrations import migrate
@@ -31,6 +32,7 @@ from adapter.transport import Transport
 from tests.simulation.clock import Clock, Time
 
 LEASE = timedelta(seconds=60)
+CLOCK, MAIL = "clock", "poll"  # the duties
 MIDDLE, BEFORE, AFTER = "in the middle of a unit", "before the commit", "after the commit"
 
 
@@ -234,7 +236,7 @@ class Process:
     deadlines: Deadlines
     house: Housekeeping
     writer: InlineWriter
-    alive: bool = True
+    duties: Duties
     carried: list[Carried] = field(default_factory=list)
     asked: list[tuple[Any, "Future[Any]"]] = field(default_factory=list)  # messages not yet answered
 
@@ -269,7 +271,10 @@ class World:
         )
         inbox = replace(built.inbox, outbox=outbox, new_id=self.ids)
         built = replace(built, outbox=outbox, inbox=inbox)
-        keep = self.settings.retention
+        duties = Duties(
+            store=store, holder=f"{name} {self.ids()}", clock=clock, names={CLOCK, MAIL}, lasts=LEASE
+        )
+        watched, keep = duties.guarded(CLOCK), self.settings.retention
         assert isinstance(store.writer, InlineWriter)
         return Process(
             name=name,
@@ -277,11 +282,12 @@ class World:
             built=built,
             writer=store.writer,
             deliverer=Deliverer(store=store, inbox=inbox, outbox=outbox, clock=clock),
+            duties=duties,
             deadlines=Deadlines(
-                store=store, cases=built.cases, outbox=outbox, register=built.register, clock=clock
+                store=watched, cases=built.cases, outbox=outbox, register=built.register, clock=clock
             ),
             house=Housekeeping(
-                store=store,
+                store=watched,
                 outbox=outbox,
                 clock=clock,
                 keep_payloads=keep.payloads,
