@@ -161,6 +161,8 @@ class Watch:
         ):
             waits = other["kind"] in NOTICES and other["state"] in ("waiting", "leased", "sent")
             came = other["message_id"] in system.arrived
+            if other["trigger"] == "person" and other["resume_state"] in ("given-up", "refused"):
+                continue  # it had left its lane, and a person sends it again
             excused = other["id"] in self._excused.get(leased.id, ()) or other["next_attempt_at"] is None
             if waits and not came and not (excused and other["state"] != "leased"):
                 self.say(ORDER, f"delivery {leased.id} arrived before delivery {other['id']} of its lane")
