@@ -8,6 +8,7 @@ import logging
 import os
 import random
 import secrets
+import shutil
 import socket
 import sys
 import threading
@@ -20,7 +21,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -28,7 +29,8 @@ import structlog
 
 from adapter.alarming import Alarms
 from adapter.cases import Cases
-from adapter.config import MessageServerSettings, Region, Settings, load_region
+from adapter.config import FhirMailboxSettings, MessageServerSettings, Region, Settings, load_region
+from adapter.config.alarms import PORTS
 from adapter.config.soundness import contradictions, missing_folders, unreadable_files
 from adapter.discharge.agreement import Agreement, agreement
 from adapter.discharge.pathways import NOTHING
@@ -41,18 +43,24 @@ from adapter.messaging.envelope import HER
 from adapter.messaging.register import EDI, PLANS, Endpoint, Partner, Party, Register
 from adapter.messaging.scopes import permits
 from adapter.outbox import Outbox
-from adapter.parcels import WEBHOOK
+from adapter.parcels import MAIL, WEBHOOK
 from adapter.plans import Plans
 from adapter.pushes import Pulls, Pushes
 from adapter.readers import Reader
+from adapter.reconciliation import Comparison, Daily, Reconciliation
+from adapter.reconciliation.fhir_servers import WithMailbox, WithPlans
+from adapter.reconciliation.message_servers import WithMessageServer
+from adapter.resting import Resting
+from adapter.restoring import Receipts, Restoring
 from adapter.shelves import Shelves
-from adapter.store import MADE_BY, Store, messages, must_exist
+from adapter.store import MADE_BY, Store, embedded_file, messages, must_exist
 from adapter.store import address_register as address_answers
 from adapter.store.migrations import current, migrate
 from adapter.store.remembered import Notes
 from adapter.store.resources import Eyes
 from adapter.subscribers import Subscribers
 from adapter.subscriptions import Subscriptions
+from adapter.telling import ESCALATE_AFTER, Telling
 from adapter.transport import Transport
 from adapter.transport.address_register import AddressRegister, Kept, RememberedRegister
 from adapter.transport.communication_party import Soap
@@ -64,6 +72,7 @@ from adapter.transport.edi_mailbox import EdiMailbox
 from adapter.transport.fhir_plans import FhirPlans
 from adapter.transport.fhir_plans_mailbox import PlansMailbox
 from adapter.transport.fhir_rest import FhirMailbox, FhirRest
+from adapter.transport.mail import Mail, MailServer
 from adapter.transport.rest_hook import RestHook
 from adapter.transport.webhook import Webhook
 
@@ -77,6 +86,7 @@ if TYPE_CHECKING:
     from adapter.scheduler.clockwork import Clockwork
     from adapter.scheduler.delivering import Deliverer
     from adapter.scheduler.duties import Duties
+    from adapter.scheduler.watching import Clocks
     from adapter.web.metrics import Door, Metrics
 
 log = structlog.get_logger("runtime")
@@ -195,6 +205,7 @@ class Stations:
     message_servers: tuple[MessageServer, ...]
     clock: Callable[[], datetime]
     schemas: "SchemaFolder | None"
+    telling: Telling
 
 
 def stations(
@@ -219,12 +230,12 @@ def stations(
         say(EVALUATION)
     law = _agreement(settings, region)
     register = region.register_ if region is not None else Register(open=True)
-    _refuse(contradictions(settings, register))
+    _refuse([*contradictions(settings, register), *_unknown_kinds(settings)])
     schemas = schema_folder(settings)
     store = over if over is not None else _store(settings.store, create=create)
     key = _pseudonym_key(settings, store)
     cases = Cases(agreement=law, roles={p.id: p.kind for p in register.parties})
-    alarms = Alarms(webhook=_webhook(settings))
+    alarms = _alarms(settings)
     shelves = Shelves(store=store, cases=cases, register=register, zone=law.zone, pseudonym_key=key)
     pushes = Pushes(store=store, shelves=shelves, clock=clock)
     servers = _message_servers(settings, clock)
@@ -233,15 +244,18 @@ def stations(
         notes=lambda name: Notes(store=store, place=name, clock=clock),
         numbers=partial(her_ids, register),
     )
+    schedule = settings.retry.schedule()
     outbox = Outbox(
         cases=cases,
         register=register,
-        transports=_transports(pushes, edi),
-        schedule=settings.retry.schedule(),
+        transports=_transports(pushes, edi, mail_server(settings)),
+        schedule=schedule,
         jitter=jitter,
         lease=settings.lease,
+        lead_time=settings.telephone_before,
         alarms=alarms,
         subscriptions=_subscriptions(settings, register, alarms, shelves),
+        resting=Resting(register=register, alarms=alarms, schedule=schedule),
     )
     inbox = Inbox(
         store=store,
@@ -270,6 +284,7 @@ def stations(
         message_servers=servers,
         clock=clock,
         schemas=schemas,
+        telling=_telling(settings, alarms, register, law),
     )
 
 
@@ -325,6 +340,7 @@ def findings(settings: Settings, region: Region | None) -> list[str]:
     return [
         *found,
         *contradictions(settings, register),
+        *_unknown_kinds(settings),
         *unreadable_files(settings, register),
         *missing_folders(settings, register),
     ]
@@ -457,13 +473,14 @@ def _numbers(party: Party) -> frozenset[int]:
     return frozenset(int(value) for system, value in pairs if system == HER and value.isdecimal())
 
 
-def _transports(pushes: Pushes, edi: Edi) -> Mapping[str, Transport]:
+def _transports(pushes: Pushes, edi: Edi, mail: MailServer | None) -> Mapping[str, Transport]:
     return {
         EDI: edi,
         "fhir": FhirRest(),
         PLANS: FhirPlans(pushes),
         "directory": Directory(),
         "webhook": Webhook(),
+        "mail": Mail(mail),
         "rest-hook": RestHook(),
     }
 
@@ -509,6 +526,75 @@ def _webhook(settings: Settings) -> Endpoint | None:
     )
 
 
+def _mail(settings: Settings) -> Endpoint | None:
+    if settings.mail.server is None:
+        return None
+    return Endpoint(
+        name=MAIL,
+        transport="mail",
+        address=settings.mail.server,
+        dialect="alarm",
+        concurrency=1,
+        timeout=settings.mail.timeout,
+        trust=settings.mail.trust,
+    )
+
+
+def mail_server(settings: Settings) -> MailServer | None:
+    """Where alarms are handed in as mail, None where the settings name no server."""
+    mail = settings.mail
+    if mail.server is None or mail.sender is None:
+        return None
+    return MailServer(
+        host=mail.server,
+        port=mail.port or PORTS[mail.security],
+        security=mail.security,
+        sender=mail.sender,
+        recipients=frozenset((*mail.to, *mail.escalate_to)),
+        user=mail.user,
+        password=mail.password,
+    )
+
+
+def _alarms(settings: Settings) -> Alarms:
+    """Where people are told of alarms; the words of the pages say what to do about them."""
+    webhook, mail = _webhook(settings), _mail(settings)
+    if webhook is None and mail is None:
+        return Alarms()
+    from adapter.web.wording import TO_DO
+
+    return Alarms(webhook=webhook, mail=mail, to_do=TO_DO)
+
+
+def _telling(settings: Settings, alarms: Alarms, register: Register, law: Agreement) -> Telling:
+    chosen = settings.alarms
+    return Telling(
+        alarms=alarms,
+        register=register,
+        zone=law.zone,
+        to=settings.mail.to,
+        escalate_to=settings.mail.escalate_to,
+        window=chosen.window,
+        again_after=chosen.again_after,
+        escalate_after={**ESCALATE_AFTER, **chosen.escalate_after},
+        digest_at=chosen.digest_at if chosen.digest else None,
+        page=f"{settings.public_url}/alarms" if settings.public_url is not None else None,
+    )
+
+
+def _unknown_kinds(settings: Settings) -> list[str]:
+    """A misspelt kind of alarm must not be ignored."""
+    if not settings.alarms.escalate_after:
+        return []
+    from adapter.web.wording import TO_DO
+
+    return [
+        f"settings: [alarms] escalate_after: no alarm is of the kind {kind!r}; docs/alarms.md lists them"
+        for kind in settings.alarms.escalate_after
+        if kind not in TO_DO
+    ]
+
+
 def _pseudonym_key(settings: Settings, store: Store) -> bytes:
     """The key of the patients' pseudonyms: the setting's, else one that the store made for itself."""
     if settings.pseudonym_key is not None:
@@ -529,6 +615,7 @@ class Adapter:
     metrics: "Metrics | None" = None
     deliverer: "Deliverer | None" = None
     clockwork: "Clockwork | None" = None
+    clocks: "Clocks | None" = None
     duties: "Duties"  # this, and the jobs, of a process that delivers
     jobs: "Mapping[str, tuple[timedelta, Callable[[], object]]]"
 
@@ -558,8 +645,61 @@ class Adapter:
                 watch=built.store.watch() if role == "worker" or not built.store.embedded else None,
             )
             self.duties = Duties(store=built.store, holder=process_name(), clock=built.clock)
-            self.jobs = self._jobs(self.deliverer, self.duties)
+            self.clocks = self._clocks()
+            self.jobs = self._jobs(self.deliverer, self.duties) | self._watches(self.deliverer)
             self.clockwork = Clockwork(self.jobs)
+
+    def _clocks(self) -> "Clocks":
+        from adapter.scheduler.watching import Clocks
+
+        built = self.built
+        return Clocks(
+            store=built.store,
+            outbox=built.outbox,
+            clock=built.clock,
+            steady=monotonic,
+            machine=socket.gethostname(),
+            most=built.settings.alarms.clock_difference,
+            after_jump=lambda: self.clockwork.begin_anew(built.clock()) if self.clockwork else None,
+        )
+
+    def _watches(self, deliverer: "Deliverer") -> dict[str, tuple[timedelta, Callable[[], object]]]:
+        """Jobs that tell people, and that watch the adapter itself."""
+        from adapter.scheduler.mailing import Mailing
+        from adapter.scheduler.watching import Backlog, Disk
+
+        built, chosen = self.built, self.built.settings.alarms
+        assert self.clocks is not None
+        jobs: dict[str, tuple[timedelta, Callable[[], object]]] = {
+            "backlog": (
+                timedelta(seconds=30),
+                Backlog(store=built.store, outbox=built.outbox, clock=built.clock, longest=chosen.backlog),
+            ),
+            "bring back": (timedelta(seconds=10), self.clocks.bring_back),
+            "compare clocks": (timedelta(seconds=30), self.clocks.compare),
+        }
+        folder = chosen.disk or folder_of(built.settings.store)
+        if folder is not None:
+            disk = Disk(
+                store=built.store,
+                alarms=built.outbox.alarms,
+                clock=built.clock,
+                folder=folder,
+                machine=socket.gethostname(),
+                room=_room,
+                share=chosen.disk_free_share,
+                least=chosen.disk_free_bytes,
+            )
+            jobs["disk"] = (timedelta(seconds=60), disk)
+        if built.outbox.alarms.endpoints:
+            mailing = Mailing(
+                store=built.store, telling=built.telling, clock=built.clock, nudge=deliverer.nudge
+            )
+            jobs |= {
+                "tell": (timedelta(seconds=3), mailing.alarms),
+                "digest": (timedelta(seconds=20), mailing.digest),
+            }
+        return jobs
 
     def _jobs(
         self, deliverer: "Deliverer", duties: "Duties"
@@ -567,6 +707,7 @@ class Adapter:
         """What is done now and then: what only one process may do, under a duty."""
         from adapter.scheduler.deadlines import Deadlines
         from adapter.scheduler.duties import EVERY
+        from adapter.scheduler.heads import DailyHead
         from adapter.scheduler.housekeeping import Housekeeping
         from adapter.scheduler.shelving import Shelving
         from adapter.scheduler.subscriptions import Heartbeats
@@ -581,6 +722,8 @@ class Adapter:
             keep_attempts=keep.attempts,
             keep_seen=keep.seen,
             keep_accesses=keep.accesses,
+            keep_log=keep.log,
+            keep_ledger=keep.ledger,
         )
         clock_of_the_law = Deadlines(
             store=store,
@@ -600,9 +743,23 @@ class Adapter:
             "deadlines": (timedelta(seconds=2), clock_of_the_law),
             "leases": (timedelta(seconds=5), house.free_leases),
             "receipts": (timedelta(seconds=5), house.missing_receipts),
+            "late": (timedelta(seconds=15), house.give_up_late),
             "shelve": (timedelta(seconds=2), shelving),
             "heartbeats": (timedelta(seconds=1), heartbeats),
             "prune": (timedelta(hours=1), house.prune),
+            "journal": (timedelta(hours=1), DailyHead(store, built.clock)),
+            "reconcile": (
+                timedelta(minutes=1),
+                Daily(
+                    reconciliation=reconciliation(built),
+                    at=built.settings.reconcile_at,
+                    zone=built.agreement.zone,
+                ),
+            ),
+            "held receipts": (
+                timedelta(seconds=30),
+                Receipts(inbox=replace(built.inbox, store=store), clock=built.clock),
+            ),
         }
         each: dict[str, tuple[timedelta, Callable[[], object]]] = {
             "deliver": (timedelta(seconds=1), deliverer.nudge),
@@ -634,13 +791,13 @@ class Adapter:
                         name=endpoint.name,
                         channel="poll",
                         mailbox=PlansMailbox(endpoint, Pulls(pushes=built.pushes, plans=self._plans)),
-                        partner=_speakers_at(built.register, endpoint),
+                        partner=built.register.speakers_at(endpoint),
                     ),
                 )
             if endpoint.transport != "directory":
                 continue
             box = DirectoryMailbox(endpoint.name, Path(endpoint.address), largest=settings.max_message_bytes)
-            partner = _speakers_at(built.register, endpoint)
+            partner = built.register.speakers_at(endpoint)
             jobs[f"poll {endpoint.name}"] = (
                 timedelta(seconds=1),
                 make(name=endpoint.name, channel="directory", mailbox=box, partner=partner),
@@ -656,16 +813,7 @@ class Adapter:
                 ),
             )
         for server in settings.fhir_mailboxes:
-            endpoint = Endpoint(
-                name=server.name,
-                transport="fhir",
-                address=server.address,
-                dialect="fhir",
-                token=server.token,
-                timeout=server.timeout,
-                client_certificate=server.certificate,
-                trust=server.trust,
-            )
+            endpoint = _polled(server)
             jobs[f"poll {server.name}"] = (
                 server.every,
                 make(
@@ -683,6 +831,23 @@ class Adapter:
         for one, server_settings in zip(built.message_servers, settings.message_servers, strict=True):
             jobs |= self._message_server(one, server_settings, duties)
         return jobs
+
+    def restoring(self) -> Restoring:
+        """What follows where the store was put back from a backup."""
+        from adapter.scheduler.duties import OfOne
+        from adapter.scheduler.polling import Round
+
+        built, settings = self.built, self.built.settings
+        known = (job.job for _, job in self.jobs.values() if isinstance(job, OfOne))
+        looks = [job for job in known if isinstance(job, Round)]
+        return Restoring(
+            store=built.store,
+            outbox=built.outbox,
+            folders=[one.mailbox for one in looks if isinstance(one.mailbox, DirectoryMailbox)],
+            message_servers=[one.name for one in settings.message_servers if one.her_ids],
+            partners=[one.name for one in built.register.partners],
+            clock=built.clock,
+        )
 
     def _message_server(
         self, server: MessageServer, chosen: MessageServerSettings, duties: "Duties"
@@ -810,10 +975,13 @@ class Adapter:
         _refuse(unreadable_files(self.built.settings, self.built.register))
         _compile(self.built.schemas)
         if self.deliverer is not None and self.clockwork is not None:
+            self.restoring()()
             self.built.store.write(lambda tx: self.built.outbox.find_endpoints(tx, self.built.clock()))
             self.deliverer.start()
             self.duties()
             self.clockwork.start()
+        if self.clocks is not None:
+            self.clocks.start(every=1.0)
         if self.role == "worker":
             self._show_metrics()
             return None
@@ -870,6 +1038,8 @@ class Adapter:
             self._server.should_exit = True
         if self._thread is not None:
             self._thread.join(timeout=10)
+        if self.clocks is not None:
+            self.clocks.stop()
         if self.clockwork is not None:
             self.clockwork.stop()
             self._leave()
@@ -919,6 +1089,17 @@ def log_acceptance(done: Acceptance, **more: object) -> None:
     )
 
 
+def _room(folder: Path) -> tuple[int, int]:
+    found = shutil.disk_usage(folder)
+    return found.total, found.free
+
+
+def folder_of(store: str) -> Path | None:
+    """The folder of an embedded store, whose disk is watched; None for another."""
+    file = embedded_file(store)
+    return file.absolute().parent if file is not None else None
+
+
 def _refuse(findings: Sequence[str]) -> None:
     if findings:
         raise ConfigurationError("\n".join(findings))
@@ -953,15 +1134,45 @@ def check_exposure(settings: Settings, register: Register) -> None:
         )
 
 
-def _speakers_at(register: Register, endpoint: Endpoint) -> Partner:
-    """Who may put files into a directory endpoint's folder, or write plans on a server: those whose it is."""
-    at = register.plans_endpoint_of if endpoint.transport == PLANS else register.endpoint_of
-    parties = tuple(
-        party.id
-        for party in register.parties
-        if (found := at(party)) is not None and found.name == endpoint.name
+def _polled(server: FhirMailboxSettings) -> Endpoint:
+    """A FHIR server of the settings as an endpoint."""
+    return Endpoint(
+        name=server.name,
+        transport="fhir",
+        address=server.address,
+        dialect="fhir",
+        token=server.token,
+        timeout=server.timeout,
+        client_certificate=server.certificate,
+        trust=server.trust,
     )
-    return Partner(name=endpoint.name, parties=parties)
+
+
+def reconciliation(built: Stations) -> Reconciliation:
+    """What is compared once a day: message servers, polled FHIR servers, servers of plans."""
+    settings, register = built.settings, built.register
+    mail: list[Comparison] = [
+        WithMessageServer(
+            server=one,
+            store=built.store,
+            register=register,
+            numbers=partial(her_ids, register),
+            her_ids=chosen.her_ids,
+            zone=built.agreement.zone,
+            clock=built.clock,
+        )
+        for one, chosen in zip(built.message_servers, settings.message_servers, strict=True)
+    ]
+    mail += [
+        WithMailbox(endpoint=_polled(one), store=built.store, clock=built.clock)
+        for one in settings.fhir_mailboxes
+    ]
+    mail += [
+        WithPlans(endpoint=one, store=built.store, shelves=built.shelves, clock=built.clock)
+        for one in register.endpoints
+        if one.transport == PLANS
+    ]
+    return Reconciliation(store=built.store, alarms=built.outbox.alarms, comparisons=mail, clock=built.clock)
 
 
 def _partner(register: Register, name: str | None) -> Partner | None:

@@ -47,6 +47,7 @@ class Rig:
     nursery: "subprocess.Popen[bytes] | None" = None  # where further workers are born
     others: list[int] = field(default_factory=list)  # their process ids
     faults: str = ""  # of the receivers, as the simulator takes them
+    concurrency: int = 2  # sends at a time to each of them
     receivers: "subprocess.Popen[bytes] | None" = None
     ports: dict[str, int] = field(default_factory=dict)
     ready_after: float = 0.0
@@ -77,7 +78,7 @@ class Rig:
         assert self.receivers.stdout is not None
         self.ports = orjson.loads(self.receivers.stdout.readline())
 
-    def write_configuration(self, concurrency: int = 2) -> None:
+    def write_configuration(self) -> None:
         lines = ['name = "Rig"', 'agreement = "norway"', ""]
         lines += [
             "[[party]]", 'id = "laerdal-sjukehus"', 'name = "Lærdal sjukehus"', 'kind = "hospital"',
@@ -90,7 +91,7 @@ class Rig:
                 f'identifiers = ["HER|{8150000 + number}"]', f'endpoint = "{name}"', "",
                 "[[endpoint]]", f'name = "{name}"', 'transport = "fhir"', 'dialect = "fhir"',
                 f'address = "http://127.0.0.1:{self.ports[name]}/fhir/$process-message"',
-                f"concurrency = {concurrency}", f"timeout = {self.timeout}", "",
+                f"concurrency = {self.concurrency}", f"timeout = {self.timeout}", "",
             ]  # fmt: skip
         digest = hashlib.sha256(TOKEN.encode()).hexdigest()
         parties = ", ".join(f'"{p}"' for p in ("laerdal-sjukehus", *self.names))

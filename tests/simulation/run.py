@@ -294,7 +294,7 @@ class _Living:
                 break
         else:
             return
-        if not process.deliverer.in_time(one.item):
+        if process.deliverer.not_now([one.item]):
             process.carried.remove(one)
             self.note("gives back", one.item.id)
             process.deliverer.give_back([one.item])
