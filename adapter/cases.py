@@ -388,6 +388,8 @@ class Cases:
                 continue
             if found is not None:
                 values = _deadline_row(found, row["reminded_at"], row["fired_at"])
+                if _put_off(row, found, now):
+                    values["next_at"] = row["next_at"]
             else:
                 values = {
                     "state": "void",
@@ -410,6 +412,12 @@ class Cases:
 def late_from(due_at: datetime) -> datetime:
     """The first second in which a deadline is missed: all of the one in which it is due is in time."""
     return due_at + timedelta(seconds=1)
+
+
+def _put_off(row: Row, d: Deadline, now: datetime) -> bool:
+    """Whether its time is up, it waits for a person's word, and the clock has seen that already."""
+    waits = d.state == "open" and row["state"] == "open" and late_from(d.due_at) <= now
+    return waits and row["next_at"] is not None and bool(row["next_at"] > now)
 
 
 def next_look(d: Deadline, reminded_at: datetime | None, fired_at: datetime | None) -> datetime | None:

@@ -215,12 +215,14 @@ def stations(
     clock: Callable[[], datetime] = now,
     say: Callable[[str], None] | None = None,
     create: bool = True,
+    over: Store | None = None,
 ) -> Stations:
     """Build the stations over the configured store; an empty or older embedded store is migrated first.
 
     Without `create` a store that is not there, or is empty, is a ConfigurationError.
 
-    `region` replaces the region file's, for the simulated region. `say` is told once about evaluation mode.
+    `region` replaces the region file's, for the simulated region; `over` is a store that is open and of this
+    version already. `say` is told once about evaluation mode.
     """
     if region is None and settings.region is not None:
         region = load_region(settings.region)
@@ -230,7 +232,7 @@ def stations(
     register = region.register_ if region is not None else Register(open=True)
     _refuse([*contradictions(settings, register), *_unknown_kinds(settings)])
     schemas = schema_folder(settings)
-    store = _store(settings.store, create=create)
+    store = over if over is not None else _store(settings.store, create=create)
     key = _pseudonym_key(settings, store)
     cases = Cases(agreement=law, roles={p.id: p.kind for p in register.parties})
     alarms = _alarms(settings)

@@ -101,6 +101,8 @@ class Deadlines:
         reminded_at = now if near else row["reminded_at"]
         told = near or row["reminded_at"] or row["remind_at"] is None
         again = late_from(row["due_at"]) if told else row["remind_at"]
+        if again is not None and again <= now:
+            again = now + PUT_OFF  # its time is up, and it waits for a person's word, which comes as a fact
         changed = rows.change_deadline(tx, row["id"], "open", reminded_at=reminded_at, next_at=again)
         if near and changed and self._ours(tx, row):
             self._tell(tx, row, "deadline-near", subject, text, "reminded", now)

@@ -99,18 +99,8 @@ class Deliverer:
 
     def round(self) -> list[Future[None]]:
         """Claim what is due for endpoints with a free carrier, and set the carriers to work."""
-        free, told, room = self._in_turn(self._free()), self._told(), self._room()
-        now = self._clock()
-
-        def enough(taken: Sequence[Leased]) -> bool:
-            return _carriers(Counter(item.endpoint for item in taken), free) >= room
-
-        def claim(tx: Connection) -> list[Leased]:
-            wanted = {name: n * BATCH for name, n in free.items()} if room > 0 else {}
-            taken = self._outbox.claim(tx, wanted, now, enough)
-            return taken + self._outbox.claim_notifications(tx, told, TELLERS - len(told), now)
-
-        claimed = self._store.write(claim)
+        free = self._in_turn(self._free())
+        claimed = self.claim(free)
         if any(free.get(name) for name in self._outbox.resting.passed):
             self.nudge()  # what was looked at is held by its lanes; there is more behind it
         by_endpoint: dict[str, list[Leased]] = {}
@@ -127,6 +117,23 @@ class Deliverer:
                 some = items[start : start + share]
                 started.append(self._pool(name).submit(self._carry, carrier, name, some))
         return started
+
+    # what a round is made of: each step by itself needs no thread
+
+    def claim(self, free: Mapping[str, int]) -> list[Leased]:
+        """Lease what is due, for each endpoint as much as so many free carriers take."""
+        told, room = self._told(), self._room()
+        now = self._clock()
+
+        def enough(taken: Sequence[Leased]) -> bool:
+            return _carriers(Counter(item.endpoint for item in taken), free) >= room
+
+        def claim(tx: Connection) -> list[Leased]:
+            wanted = {name: n * BATCH for name, n in free.items()} if room > 0 else {}
+            taken = self._outbox.claim(tx, wanted, now, enough)
+            return taken + self._outbox.claim_notifications(tx, told, TELLERS - len(told), now)
+
+        return self._store.write(claim)
 
     def _pool(self, name: str) -> ThreadPoolExecutor:
         """The threads of an endpoint; subscribers share theirs."""
@@ -191,15 +198,14 @@ class Deliverer:
         left = list(items)
         try:
             while left:
-                back = self._not_now(left)
+                back = self.not_now(left)
                 if back:
-                    give_back = partial(self._outbox.release, leased=back, now=self._clock())
-                    recording.append(self._store.submit(give_back))
+                    recording.append(self.give_back(back))
                     left = [item for item in left if item not in back]
                     continue
                 item = left.pop(0)
                 self._asked[carrier] = monotonic()
-                recording.append(self._settle(item, self._sent(item)))
+                recording.append(self.settle(item, self.send(item)))
         except Exception as error:  # noqa: BLE001  # what is left waits for its lease to end
             log.error("a carrier failed; what it held is sent later", endpoint=endpoint, error=_said(error))
         finally:
@@ -211,12 +217,16 @@ class Deliverer:
                     del self._busy[endpoint]
             self.nudge()
 
-    def _not_now(self, items: Sequence[Leased]) -> list[Leased]:
+    def not_now(self, items: Sequence[Leased]) -> list[Leased]:
         """What is given back: all where the time is up, or what an endpoint that has begun to rest holds."""
         now = self._clock()
         if self._stop.is_set() or now > items[0].lease_until - self._margin(items[0]):
             return list(items)
         return self._outbox.resting.held(items[0].endpoint, items, now)
+
+    def give_back(self, items: Sequence[Leased]) -> "Future[None]":
+        """Release what was claimed and will not be tried."""
+        return self._store.submit(partial(self._outbox.release, leased=items, now=self._clock()))
 
     def _await(self, recording: Sequence[Future[None]], endpoint: str) -> None:
         """Wait until every attempt is on the disk; of one that is not, the message is sent again."""
@@ -229,7 +239,7 @@ class Deliverer:
                     error=_said(error),
                 )
 
-    def _sent(self, item: Leased) -> Reply:
+    def send(self, item: Leased) -> Reply:
         """The reply; a fault of our own counts as a failed attempt, so that it is repeated and told of."""
         try:
             return self._outbox.send(item)
@@ -242,7 +252,7 @@ class Deliverer:
         found = item.to or self._outbox.endpoint(item.endpoint)
         return timedelta(seconds=found.longest if found else 0) + SPARE
 
-    def _settle(self, item: Leased, reply: Reply) -> "Future[None]":
+    def settle(self, item: Leased, reply: Reply) -> "Future[None]":
         """Record the attempt, and take the message in the response, in one transaction."""
         answer: Prepared | None = None
         if reply.body:

@@ -28,14 +28,21 @@ T = TypeVar("T")
 class Store:
     """One database, its writer and its readers."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        engine: Engine | None = None,
+        writer: Callable[..., Writer] = Writer,
+    ) -> None:
+        """`engine` reaches the database in another way than by its address; `writer` runs the units."""
         self.url = url
         self._guard: Callable[[Connection], None] | None = None
         self._listener: Listener | None = None
-        self.engine = _engine(url)
+        self.engine = engine if engine is not None else _engine(url)
         self.turn = _turn(self.engine)
         try:
-            self.writer = Writer(self.engine.execution_options(writes=True), turn=self.turn)
+            self.writer = writer(self.engine.execution_options(writes=True), turn=self.turn)
         except OSError as error:
             raise StoreError(f"the store cannot be used: {error.filename}: {error.strerror}") from error
 
@@ -193,7 +200,7 @@ def _engine(url: str) -> Engine:
         if parsed.drivername == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
         if parsed.get_backend_name() == "sqlite":
-            return _sqlite(parsed.database, create_engine(parsed, connect_args={"timeout": 15.0}))
+            return embedded(create_engine(parsed, connect_args={"timeout": 15.0}))
         return create_engine(parsed, pool_pre_ping=True, pool_size=8, max_overflow=8)
     except (SQLAlchemyError, ModuleNotFoundError, ValueError) as error:
         raise ConfigurationError(
@@ -202,7 +209,9 @@ def _engine(url: str) -> Engine:
         ) from error
 
 
-def _sqlite(database: str | None, engine: Engine) -> Engine:
+def embedded(engine: Engine) -> Engine:
+    """Have every connection to SQLite set up as the store needs it."""
+    database = engine.url.database
     if database and database != ":memory:":
         _must_have_a_folder(Path(database))
 

@@ -1,6 +1,7 @@
 """The clock of the law: recompute, fire once, tell our own side's staff, starve nobody."""
 
 import threading
+import uuid
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -220,6 +221,37 @@ def test_a_bad_row_is_put_off_and_starves_nobody(play: Stage, clock: StandingClo
     clock.forward(hours=1)
     assert law(play)() == 2
     assert open_alarms(play) == ["deadline-missed", "deadline-missed"]
+
+
+def test_what_waits_for_a_person_s_word_is_looked_at_once_an_hour_and_starves_nobody(
+    play: Stage, clock: StandingClock
+):
+    """Its time is up, and it stays open while nobody has classified the answer: not due at every tick."""
+    ready = str(uuid.uuid4())
+    play.post.answer = answering(clock)
+    for kind, message_id in ((ADMITTED, None), (NEEDS, None), (READY, ready)):
+        play.receive(play.message(kind, message_id=message_id))
+        play.deliver()
+        clock.forward(hours=1)
+    note = play.message(
+        NoticeKind.NOTE,
+        sender="sogndal",
+        receivers=("laerdal-sjukehus",),
+        refers_to=ready,
+        text="Me får sjå",
+    )
+    play.receive(note)
+    clock.forward(days=2)
+    law(play)()
+    (row,) = play.rows(tables.deadline, kind="payment-start")
+    assert (row["state"], row["next_at"]) == ("open", clock() + timedelta(hours=1))
+    assert law(play)() == 0
+    clock.forward(minutes=30)
+    play.receive(play.message(NEEDS))  # changes the case, and not what it waits for
+    (again,) = play.rows(tables.deadline, kind="payment-start")
+    assert again["next_at"] == row["next_at"]
+    clock.forward(minutes=30)
+    assert (law(play)(), law(play)()) == (1, 0)
 
 
 def test_two_clocks_fire_a_deadline_once(play: Stage, clock: StandingClock):
