@@ -263,6 +263,10 @@ class Outbox:
             self.subscriptions.attempted(tx, leased, decision, now)
         return outcome
 
+    def recorded(self, tx: Connection, leased: Leased, tried: Collection[datetime]) -> bool:
+        """Whether the attempt is on record, written at one of the moments at which that was tried."""
+        return any(one["at"] in tried for one in deliveries.attempts(tx, [leased.id]))
+
     def _plan(self, tx: Connection, leased: Leased, reply: Reply, now: datetime) -> None:
         """A plan that stands on the receiver's server ends its alarm; one changed at both ends begins it."""
         subject = plan_at(reply.plan or "", leased.endpoint)

@@ -19,6 +19,8 @@ from adapter.incoming import Incoming, Prepared
 from adapter.messaging.delivery import SPARE, Leased, Reply
 from adapter.outbox import Outbox
 from adapter.parcels import SUBSCRIPTION, WEBHOOK
+from adapter.scheduler.recording import Record
+from adapter.scheduler.troubles import Troubles
 from adapter.store import Store
 
 log = structlog.get_logger("outbox")
@@ -65,6 +67,7 @@ class Deliverer:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._seen: object = None
+        self._troubles = Troubles()
 
     def start(self) -> None:
         """Begin looking."""
@@ -128,8 +131,11 @@ class Deliverer:
                 if self._stop.is_set():
                     return
                 self.round()
+                if (ended := self._troubles.over("look")) is not None:
+                    log.info("due deliveries are looked for again", error=ended[0], failed=ended[1])
             except Exception as error:  # noqa: BLE001  # without this thread nothing would ever be sent again
-                log.error("could not look for due deliveries", error=_said(error))
+                if self._troubles.failed("look", _said(error)):
+                    log.error("could not look for due deliveries", error=_said(error))
                 self._stop.wait(AFTER_A_FAULT)
                 self._wake.set()
             self._stop.wait(self._pause)
@@ -144,9 +150,11 @@ class Deliverer:
         return nudged or self._seen != before
 
     def _carry(self, endpoint: str, items: Sequence[Leased]) -> None:
-        recording: list[Future[None]] = []
+        recording: list[Record | Future[None]] = []
         try:
             for number, item in enumerate(items):
+                if recording and isinstance(recording[-1], Record) and recording[-1].failing:
+                    recording[-1].exception()  # nothing more leaves until what has left is on record
                 if self._stop.is_set() or self._clock() > item.lease_until - self._margin(item):
                     give_back = partial(self._outbox.release, leased=items[number:], now=self._clock())
                     recording.append(self._store.submit(give_back))
@@ -162,7 +170,7 @@ class Deliverer:
                     del self._busy[endpoint]
             self.nudge()
 
-    def _await(self, recording: Sequence[Future[None]], endpoint: str) -> None:
+    def _await(self, recording: "Sequence[Record | Future[None]]", endpoint: str) -> None:
         """Wait until every attempt is on the disk; of one that is not, the message is sent again."""
         for future in recording:
             error = future.exception()
@@ -186,7 +194,7 @@ class Deliverer:
         found = item.to or self._outbox.endpoint(item.endpoint)
         return timedelta(seconds=found.longest if found else 0) + SPARE
 
-    def _settle(self, item: Leased, reply: Reply) -> "Future[None]":
+    def _settle(self, item: Leased, reply: Reply) -> Record:
         """Record the attempt, and take the message in the response, in one transaction."""
         answer: Prepared | None = None
         if reply.body:
@@ -200,8 +208,13 @@ class Deliverer:
             and self._inbox.speaks_for(answer, item)
         )
 
+        tried: list[datetime] = []
+
         def unit(tx: Connection) -> None:
+            if tried and self._outbox.recorded(tx, item, tried):
+                return  # a commit whose answer was lost
             now = self._clock()
+            tried.append(now)
             outcome = self._outbox.record(tx, item, reply, now, receipted=receipted)
             if reply.final:
                 self._inbox.held_there(tx, item, now)
@@ -211,7 +224,7 @@ class Deliverer:
                 self._inbox.odd_answer(tx, answer, item, now)
             self._observe(item, reply, outcome)
 
-        return self._store.submit(unit)
+        return Record(self._store, unit, until=item.lease_until, clock=self._clock, stopping=self._stop.wait)
 
 
 def _said(error: BaseException) -> str:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, delete, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -20,6 +20,16 @@ from adapter.store.statements import say
 from adapter.store.writer import Writer
 
 T = TypeVar("T")
+
+
+_IN_TIME = {
+    "connect_timeout": 5,  # seconds
+    "tcp_user_timeout": 20_000,  # milliseconds; of a network that swallows everything it else takes 15 min
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
+"""How soon a PostgreSQL server that is gone is known to be so; the store's address may say otherwise."""
 
 
 class Store:
@@ -58,9 +68,14 @@ class Store:
             raise StoreError(f"the store cannot be read: {str(cause).splitlines()[0]}") from error
 
     def ready(self) -> None:
-        """Raise StoreError unless the database answers and is of this version."""
+        """Raise StoreError unless the database answers, is of this version, and takes what is written.
+
+        After a write that failed, one is tried here, so that it is known when the store takes them again.
+        """
         from adapter.store.migrations import current, newest
 
+        if self.writer.outage.reason is not None:
+            self.write(_mark)
         with self.read() as connection:
             connection.execute(text("SELECT 1"))
         found, wanted = current(self), newest()
@@ -91,6 +106,17 @@ class Store:
         self.writer.close()
         self.engine.dispose()
 
+
+def _mark(tx: Connection) -> None:
+    """Any change at all, by which it is seen that the store takes one."""
+    from adapter.store import messages
+    from adapter.store.tables import setting
+
+    tx.execute(delete(setting).where(setting.c.name == _WRITTEN))
+    messages.set_value(tx, _WRITTEN, "yes")
+
+
+_WRITTEN = "written-after-an-outage"
 
 MADE_BY = "`discharge-adapter run`, `receive` or `migrate` makes one, `restore` puts a backup there"
 
@@ -136,7 +162,8 @@ def _engine(url: str) -> Engine:
             parsed = parsed.set(drivername="postgresql+psycopg")
         if parsed.get_backend_name() == "sqlite":
             return _sqlite(parsed.database, create_engine(parsed, connect_args={"timeout": 15.0}))
-        return create_engine(parsed, pool_pre_ping=True, pool_size=8, max_overflow=8)
+        reach = {name: value for name, value in _IN_TIME.items() if name not in parsed.query}
+        return create_engine(parsed, pool_pre_ping=True, pool_size=8, max_overflow=8, connect_args=reach)
     except (SQLAlchemyError, ModuleNotFoundError, ValueError) as error:
         raise ConfigurationError(
             f"store: {_without_password(url)} cannot be used ({type(error).__name__}); "

@@ -17,9 +17,10 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
-from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_exponential
+from tenacity import retry, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random_exponential
 
 from adapter.errors import StoreError
+from adapter.store.outage import Outage, of_the_store, said
 from adapter.store.statements import say
 
 T = TypeVar("T")
@@ -59,6 +60,7 @@ class Writer:
         self._starting = threading.Lock()
         self._closed = False
         self.commits = 0
+        self.outage = Outage(clock)
 
     def submit(self, unit: Callable[[Connection], T]) -> "Future[T]":
         """Queue a unit; its future resolves after the commit, or with what went wrong."""
@@ -129,7 +131,8 @@ class Writer:
         try:
             results = self._together(batch)
         except Exception as error:  # noqa: BLE001  # without this thread nothing would ever be stored again
-            failure = StoreError(f"the store could not commit: {_said(error)}")
+            failure = StoreError(f"the store could not commit: {said(error)}")
+            self.outage.failed(len(batch), said(error))
             for _, future in batch:
                 future.set_exception(failure)
             return
@@ -141,7 +144,7 @@ class Writer:
 
     @retry(
         retry=retry_if_exception(_passing),
-        stop=stop_after_attempt(4),
+        stop=stop_after_attempt(4) | stop_after_delay(10),  # who waits for a lock has waited long by then
         wait=wait_random_exponential(multiplier=0.02, max=0.5),
         reraise=True,
     )
@@ -149,6 +152,9 @@ class Writer:
         """Run the units in one transaction; all of them again where the database has lost a race."""
         with self._in_turn(), self._engine.begin() as connection:
             results = [_run_one(connection, unit) for unit, _ in batch]
+            changed = _changed(connection)
+        if changed:
+            self.outage.over()
         self.commits += 1
         self._last = self._clock()
         return results
@@ -160,10 +166,10 @@ def _run_one(connection: Connection, unit: Unit) -> tuple[Any, BaseException | N
     try:
         result = unit(connection)
     except DBAPIError as error:
-        if error.connection_invalidated or _passing(error):
+        if of_the_store(error) is not None or _passing(error):
             raise
         say(connection, "ROLLBACK TO SAVEPOINT unit")
-        return None, StoreError(f"the store refused: {_said(error)}")
+        return None, StoreError(f"the store refused: {said(error)}")
     except Exception as error:  # noqa: BLE001  # one unit's fault must not take its neighbours' commit with it
         say(connection, "ROLLBACK TO SAVEPOINT unit")
         return None, error
@@ -171,7 +177,10 @@ def _run_one(connection: Connection, unit: Unit) -> tuple[Any, BaseException | N
     return result, None
 
 
-def _said(error: Exception) -> str:
-    """The driver's own words without the statement and its values, which may identify somebody."""
-    cause = getattr(error, "orig", None)
-    return str(cause).splitlines()[0] if cause else type(error).__name__
+def _changed(connection: Connection) -> bool:
+    """Whether a commit would prove anything: SQLite commits nothing at all on the fullest of disks."""
+    driver = connection.connection.dbapi_connection
+    known: int | None = getattr(driver, "total_changes", None)
+    before = connection.info.get("changes", 0)
+    connection.info["changes"] = known
+    return known is None or known != before

@@ -9,11 +9,12 @@ import os
 import socket
 import ssl
 import threading
+from collections.abc import Sequence
 from select import POLLIN, POLLOUT, poll
 from time import perf_counter
 from typing import Any
 
-_Address = tuple[int, int, int, str, Any]
+_Addresses = Sequence[tuple[int, int, int, str, Any]]
 
 _CERTIFICATE = {
     9: "the receiver's certificate is not valid yet; compare the clocks of both machines",
@@ -55,13 +56,13 @@ def dialled(host: str, port: int, within: float) -> socket.socket:
     raise fault
 
 
-def _resolved(host: str, port: int, within: float) -> list[_Address]:
+def _resolved(host: str, port: int, within: float) -> _Addresses:
     """The host's addresses; asked in a thread of its own, which is left behind where no answer comes."""
     try:
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except socket.gaierror:
         pass  # a name
-    told: list[list[_Address] | BaseException] = []
+    told: list[_Addresses | BaseException] = []
 
     def ask() -> None:
         try:

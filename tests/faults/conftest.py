@@ -1,4 +1,4 @@
-"""A stage whose far end is a real socket: the adapter's own transports, and peers that answer byte for byte."""
+"""A stage whose far end is a real socket: the adapter's own transports, and peers on loopback."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace

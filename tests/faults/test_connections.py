@@ -1,4 +1,4 @@
-"""No connection comes about: the message waits and is tried again, and a sentence says what is wrong and what to do.
+"""No connection comes about: the message is tried again, and a sentence says what is wrong and what to do.
 
 Certificates are made here, from an authority that the endpoint trusts or not; names and networks are real
 where a machine without network has them, and otherwise the system call's own error.
@@ -66,15 +66,19 @@ class Authority:
         return context
 
     def _certificate(
-        self, key: ec.EllipticCurvePrivateKey, name: str, until: datetime, *, ca: bool = False, begins: int = -9
+        self,
+        key: ec.EllipticCurvePrivateKey,
+        name: str,
+        until: datetime,
+        *,
+        ca: bool = False,
+        begins: int = -9,
     ) -> x509.Certificate:
         def called(text: str) -> x509.Name:
             return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
         loopback = name == "127.0.0.1"
-        names: list[x509.GeneralName] = [
-            x509.IPAddress(ip_address(name)) if loopback else x509.DNSName(name)
-        ]
+        names: list[x509.GeneralName] = [x509.IPAddress(ip_address(name)) if loopback else x509.DNSName(name)]
         signer: ec.EllipticCurvePrivateKey = key if ca else self.key  # type: ignore[attr-defined]
         return (
             x509.CertificateBuilder()
@@ -143,9 +147,7 @@ def test_a_certificate_of_another_host_name_is_told_as_such(at_peers, peer: PEER
 
 def test_one_that_is_not_valid_yet_points_at_the_clocks(at_peers, peer: PEERS, tmp_path: Path) -> None:
     authority = Authority(tmp_path, "authority")
-    receiver = peer(
-        answer("202 Accepted"), authority.server("127.0.0.1", begins=1, until=timedelta(days=3))
-    )
+    receiver = peer(answer("202 Accepted"), authority.server("127.0.0.1", begins=1, until=timedelta(days=3)))
     assert "not valid yet; compare the clocks" in fails(at_peers(vik=trusting(receiver, authority)))
 
 
@@ -159,7 +161,9 @@ def test_an_authority_that_we_do_not_know_is_not_trusted(
     assert receiver.requests == []
 
 
-def test_a_renewed_certificate_is_found_without_a_restart(at_peers, peer: PEERS, clock, tmp_path: Path) -> None:
+def test_a_renewed_certificate_is_found_without_a_restart(
+    at_peers, peer: PEERS, clock, tmp_path: Path
+) -> None:
     authority = Authority(tmp_path, "authority")
     expired = authority.server("127.0.0.1", until=timedelta(days=-1))
     receiver = peer(lambda c, r: c.sendall(answer("200 OK", receipted(r, clock), JSON)), expired)
@@ -186,6 +190,7 @@ def test_a_handshake_that_hangs_is_cut_off(at_peers, drop: bytes) -> None:
         play = at_peers(
             vik={"address": f"https://127.0.0.1:{server.getsockname()[1]}/", "timeout": WITHIN, "trust": None}
         )
+
         def behave() -> None:
             connection, _ = server.accept()
             with connection:
@@ -227,7 +232,8 @@ def resolver(behave: Callable[[], object], real: Callable[..., object]) -> Calla
     """A name service that behaves so; numbers need none."""
 
     def ask(host: str, *arguments: object, **more: object) -> object:
-        return behave() if host == "fhir.vik.example" and not more.get("flags") else real(host, *arguments, **more)
+        of_vik = host == "fhir.vik.example" and not more.get("flags")
+        return behave() if of_vik else real(host, *arguments, **more)
 
     return ask
 
@@ -251,7 +257,9 @@ def test_a_name_service_that_never_answers_holds_a_carrier_no_longer_than_the_en
     assert fails(named(at_peers)) == dialling.NO_NAMES
 
 
-def test_where_one_of_two_addresses_leads_nowhere_the_other_one_is_taken(at_peers, monkeypatch, peer: PEERS) -> None:
+def test_where_one_of_two_addresses_leads_nowhere_the_other_one_is_taken(
+    at_peers, monkeypatch, peer: PEERS
+) -> None:
     """A host with two addresses, of which the first (say, of IPv6) leads nowhere."""
     receiver = peer(answer("202 Accepted"))
     with socket.socket() as full:  # bound, and not listening
@@ -295,7 +303,8 @@ def test_a_connection_that_does_not_come_about_in_time_waits(at_peers) -> None:
             one.setblocking(False)
             one.connect_ex(server.getsockname())
         time.sleep(0.05)
-        said = fails(at_peers(vik={"address": f"http://127.0.0.1:{server.getsockname()[1]}/", "timeout": WITHIN}))
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        said = fails(at_peers(vik={"address": address, "timeout": WITHIN}))
         for one in fillers:
             one.close()
     assert said == f"no connection within {WITHIN:g} s; ask the receiver's operator, or look at the firewall"
