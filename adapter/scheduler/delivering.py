@@ -19,7 +19,7 @@ from adapter.incoming import Incoming, Prepared
 from adapter.messaging.delivery import SPARE, Leased, Reply
 from adapter.outbox import Outbox
 from adapter.parcels import SUBSCRIPTION, WEBHOOK
-from adapter.scheduler.recording import Record
+from adapter.scheduler.recording import Record, on_record
 from adapter.scheduler.troubles import Troubles
 from adapter.store import Store
 
@@ -153,8 +153,7 @@ class Deliverer:
         recording: list[Record | Future[None]] = []
         try:
             for number, item in enumerate(items):
-                if recording and isinstance(recording[-1], Record) and recording[-1].failing:
-                    recording[-1].exception()  # nothing more leaves until what has left is on record
+                on_record(recording)
                 if self._stop.is_set() or self._clock() > item.lease_until - self._margin(item):
                     give_back = partial(self._outbox.release, leased=items[number:], now=self._clock())
                     recording.append(self._store.submit(give_back))

@@ -4,7 +4,7 @@ A message that has left and is not on record is sent again when its lease has en
 for a moment, full, or held by another program, should not cost its receiver a second copy.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 
@@ -66,3 +66,10 @@ class Record:
         error = self.exception()
         if error is not None:
             raise error
+
+
+def on_record(recording: "Sequence[Record | Future[None]]") -> None:
+    """Where something could not be recorded, wait for it: nothing more leaves that would not be either."""
+    for one in recording:
+        if isinstance(one, Record) and one.failing:
+            one.exception()
