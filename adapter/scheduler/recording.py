@@ -7,6 +7,7 @@ for a moment, full, or held by another program, should not cost its receiver a s
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from datetime import datetime
+from time import monotonic
 
 from sqlalchemy import Connection
 
@@ -40,6 +41,7 @@ class Record:
         self._until = until
         self._clock = clock
         self._stopping = stopping
+        self._ends = monotonic() + max(0.0, (until - clock()).total_seconds())  # if the clock is set back
         self._future: Future[None] = store.submit(unit)
 
     @property
@@ -47,12 +49,17 @@ class Record:
         """Whether the last try has failed."""
         return self._future.done() and self._future.exception() is not None
 
+    @property
+    def _over(self) -> bool:
+        """Whether the lease has ended."""
+        return self._clock() >= self._until or monotonic() >= self._ends
+
     def exception(self) -> BaseException | None:
         """What kept it from being stored until the lease had ended; None once it is stored."""
         pause, last = FIRST_PAUSE, False
         while True:
             error = self._future.exception()
-            if not isinstance(error, StoreError) or last or self._clock() >= self._until:
+            if not isinstance(error, StoreError) or last or self._over:
                 return error
             last = self._stopping(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
