@@ -75,7 +75,10 @@ class Store:
         from adapter.store.migrations import current, newest
 
         if self.writer.outage.reason is not None:
-            self.write(_mark)
+            try:
+                self.submit(_mark).result(_SOON)
+            except TimeoutError:
+                raise StoreError(f"the store cannot be written: {self.writer.outage.reason}") from None
         with self.read() as connection:
             connection.execute(text("SELECT 1"))
         found, wanted = current(self), newest()
@@ -115,6 +118,9 @@ def _mark(tx: Connection) -> None:
     tx.execute(delete(setting).where(setting.c.name == _WRITTEN))
     messages.set_value(tx, _WRITTEN, "yes")
 
+
+_SOON = 2.0
+"""Seconds: who asks whether the store is ready does not wait as long as who wants something stored."""
 
 _WRITTEN = "written-after-an-outage"
 
