@@ -5,6 +5,7 @@ forgets nothing. A job that is late still runs (no misfire grace), runs missed a
 overlaps itself.
 """
 
+import logging
 import traceback
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -26,6 +27,8 @@ class Clockwork:
             timezone="UTC",
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
         )
+        # that a job is still at work when it would begin again is as it should be, and may be so each second
+        logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
         troubles = Troubles()
         for name, (every, job) in jobs.items():
             self._scheduler.add_job(

@@ -126,19 +126,23 @@ def test_what_waits_to_be_delivered_waits_and_leaves_when_there_is_room(disk: Sm
     play.close()
 
 
-def test_mail_stays_in_its_mailbox_until_it_can_be_stored(
-    play: Stage, disk: SmallDisk, clock: StandingClock, tmp_path: Path
-) -> None:
-    (tmp_path / "in").mkdir()
-    look = Round(
+def mailbox(play: Stage, folder: Path) -> Round:
+    return Round(
         name="folder",
         channel="directory",
-        mailbox=DirectoryMailbox("folder", tmp_path),
+        mailbox=DirectoryMailbox("folder", folder),
         partner=Partner(name="folder", parties=("laerdal-sjukehus",)),
         store=play.built.store,
         inbox=play.built.inbox,
-        clock=clock,
+        clock=play.clock,
     )
+
+
+def test_mail_stays_in_its_mailbox_until_it_can_be_stored(
+    play: Stage, disk: SmallDisk, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    look = mailbox(play, tmp_path)
     disk.fill(play.built.store)
     until_full(play, first=10)
     before = len(play.rows(tables.message))
@@ -223,3 +227,16 @@ def posted(made, number: int) -> int:
 def limit(process: int, size: int) -> None:
     """No file of that process grows beyond so many bytes."""
     psutil.Process(process).rlimit(psutil.RLIMIT_FSIZE, (size, psutil.RLIM_INFINITY))
+
+
+def test_a_folder_that_is_gone_for_a_night_is_told_once(
+    play: Stage, clock: StandingClock, tmp_path: Path
+) -> None:
+    """Its mailbox is looked at each second; there is one alarm, and one line of log."""
+    look = mailbox(play, tmp_path / "gone")
+    with capture_logs() as logs:
+        for _ in range(50):
+            look()
+            clock.forward(seconds=1)
+    assert [line["event"] for line in logs] == ["mailbox cannot be read"]
+    assert len(play.rows(tables.alarm, kind="mailbox", until=None)) == 1
