@@ -30,13 +30,11 @@ from tests.faults.postgres import Wire, own_server, wire_to
 from tests.rig import SENDER, TOKEN, Rig, rig
 from tests.stage import FNR, SYNNOVE, Stage, answering, stage
 
-pytestmark = [pytest.mark.postgres]
-
-
 # --- stopped and started ----------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
+@pytest.mark.soak
+@pytest.mark.postgres
 @pytest.mark.timeout(180)
 def test_a_database_that_is_stopped_and_started_costs_no_message_and_no_process(tmp_path: Path) -> None:
     with (
@@ -130,6 +128,7 @@ def database(server: str, template: str) -> Iterator[str]:
     _sql(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.mark.postgres
 def test_a_backend_terminated_in_the_middle_of_a_unit_takes_it_back_and_the_next_one_works(
     at_wire: tuple[Stage, Wire], clock: StandingClock
 ) -> None:
@@ -153,6 +152,7 @@ def test_a_backend_terminated_in_the_middle_of_a_unit_takes_it_back_and_the_next
     ]
 
 
+@pytest.mark.postgres
 @pytest.mark.parametrize("cut", ["before", "after"])
 def test_a_message_whose_commit_was_not_heard_of_is_taken_once_when_it_comes_again(
     at_wire: tuple[Stage, Wire], cut: str
@@ -171,6 +171,7 @@ def test_a_message_whose_commit_was_not_heard_of_is_taken_once_when_it_comes_aga
     assert len(play.rows(tables.delivery, party="vik")) == len(play.rows(tables.fact)) == 1
 
 
+@pytest.mark.postgres
 @pytest.mark.parametrize("cut", ["before", "after"])
 def test_what_was_sent_is_recorded_once_although_the_commit_was_not_heard_of(
     at_wire: tuple[Stage, Wire], cut: str
@@ -191,6 +192,7 @@ def test_what_was_sent_is_recorded_once_although_the_commit_was_not_heard_of(
 # --- while a lease lasts ----------------------------------------------------------------------------------
 
 
+@pytest.mark.postgres_in_soak
 def test_nothing_more_leaves_until_what_has_left_is_on_record(store_url: str, clock: StandingClock) -> None:
     """A store that fails from the first record on: at most one more is on its way when that is known."""
     play = stage(store_url, clock)
@@ -220,6 +222,7 @@ def test_nothing_more_leaves_until_what_has_left_is_on_record(store_url: str, cl
     play.close()
 
 
+@pytest.mark.postgres_in_soak
 def test_a_lease_that_ends_first_is_said_so_and_the_message_sent_again(
     store_url: str, clock: StandingClock
 ) -> None:

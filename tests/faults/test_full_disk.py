@@ -71,6 +71,8 @@ def test_nothing_is_acknowledged_that_is_not_stored_and_it_is_said_once(play: St
         disk.fill(play.built.store)
         taken, turned = until_full(play, first=10)
         assert turned == 20
+        play.write(lambda tx: None)  # a commit of nothing proves nothing
+        assert play.built.store.writer.outage.reason is not None
         assert [row["id"] for row in play.rows(tables.message)] == [*before, *taken]
         if disk.mounted:  # SQLite's own limit still lets pass what needs no new page
             with pytest.raises(StoreError):
@@ -182,7 +184,7 @@ def test_jobs_that_fail_for_hours_fill_no_log() -> None:
     assert logs[1]["failed"] == 3600
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(120)
 def test_a_running_adapter_turns_partners_away_and_comes_back_by_itself(
     tmp_path: Path, disk: SmallDisk

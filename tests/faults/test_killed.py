@@ -53,9 +53,9 @@ def admitted(play: Stage, number: int = 0, to: str = "aardal") -> bytes:
 @pytest.mark.parametrize(
     "at",
     [
-        ("adapter.store.migrations:upgrade", "before", 1),
+        pytest.param(("adapter.store.migrations:upgrade", "before", 1), marks=pytest.mark.soak),
         ("alembic.runtime.migration:HeadMaintainer.update_to_step", "after", 4),
-        ("adapter.store.migrations:upgrade", "after", 1),
+        pytest.param(("adapter.store.migrations:upgrade", "after", 1), marks=pytest.mark.soak),
     ],
     ids=["before the first step", "between two steps", "before the commit"],
 )
@@ -87,7 +87,10 @@ def test_a_first_start_that_is_killed_leaves_nothing_and_is_done_by_the_next(tmp
 
 @pytest.mark.parametrize(
     "at",
-    [("adapter.store.backup:_copy", "before", 1), ("adapter.store.backup:_copy", "after", 1)],
+    [
+        pytest.param(("adapter.store.backup:_copy", "before", 1), marks=pytest.mark.soak),
+        ("adapter.store.backup:_copy", "after", 1),
+    ],
     ids=["before", "copied, not named"],
 )
 def test_a_backup_that_is_killed_is_no_backup_and_the_next_one_is(tmp_path: Path, at: At) -> None:
@@ -111,7 +114,7 @@ def test_a_backup_that_is_killed_is_no_backup_and_the_next_one_is(tmp_path: Path
     "at",
     [
         ("adapter.store.messages:prune", "after", 1),
-        ("adapter.store.messages:prune", "before", 2),
+        pytest.param(("adapter.store.messages:prune", "before", 2), marks=pytest.mark.soak),
         ("adapter.store:Store.give_back", "before", 1),
     ],
     ids=["before the commit", "between two steps", "before pages are given back"],
@@ -146,11 +149,11 @@ def test_pruning_that_is_killed_takes_nothing_that_is_needed_and_goes_on(tmp_pat
 @pytest.mark.parametrize(
     "at",
     [
-        ("adapter.inbox:Inbox.take", "after", 1),
+        pytest.param(("adapter.inbox:Inbox.take", "after", 1), marks=pytest.mark.soak),
         ("adapter.inbox:Inbox.accept", "after", 1),
-        ("adapter.transport.directory:_move_into", "before", 1),
+        pytest.param(("adapter.transport.directory:_move_into", "before", 1), marks=pytest.mark.soak),
         ("os:replace", "before", 1),
-        ("adapter.transport.directory:_move_into", "after", 1),
+        pytest.param(("adapter.transport.directory:_move_into", "after", 1), marks=pytest.mark.soak),
     ],
     ids=["before the commit", "stored", "before the move", "in the move", "moved"],
 )
@@ -174,8 +177,8 @@ def test_a_file_picked_up_by_a_process_that_dies_is_taken_once(tmp_path: Path, a
     "at",
     [
         ("os:fsync", "before", 1),
-        ("pathlib:Path.replace", "before", 1),
-        ("pathlib:Path.replace", "after", 1),
+        pytest.param(("pathlib:Path.replace", "before", 1), marks=pytest.mark.soak),
+        pytest.param(("pathlib:Path.replace", "after", 1), marks=pytest.mark.soak),
         ("adapter.outbox:Outbox.record", "after", 1),
     ],
     ids=["half written", "written, not named", "named", "not on record"],

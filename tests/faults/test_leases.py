@@ -17,6 +17,8 @@ from tests.conftest import StandingClock
 from tests.stage import Stage, receipt
 from tests.transport.conftest import Peer, answer
 
+pytestmark = pytest.mark.postgres_in_soak
+
 JSON = "Content-Type: application/fhir+json"
 
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
+import orjson
 import psutil
 import pytest
 import requests
@@ -20,13 +21,15 @@ from structlog.testing import capture_logs
 
 from adapter.config import Region, Settings
 from adapter.discharge.notices import NoticeKind
+from adapter.messaging.acknowledgement import Status
 from adapter.messaging.delivery import Reply
 from adapter.messaging.register import Endpoint, Partner
 from adapter.runtime import Adapter, now
+from adapter.simulator.receipts import receipt
 from adapter.store import tables
 from adapter.transport import Outgoing
 from tests.faults.conftest import with_endpoints
-from tests.stage import FNR, SYNNOVE, Stage, receipt, region, stage
+from tests.stage import FNR, SYNNOVE, Stage, region, stage
 
 PUSHING, FOLDER = ("luster", "sogndal"), "vik"
 RECEIVERS = (*PUSHING, FOLDER)
@@ -66,7 +69,7 @@ class Municipalities:
             while (one := self.waiting.get()) is not None:
                 name, content = one
                 if name in RECEIVERS:
-                    self.give(session, name, receipt(content, at=now()))
+                    self.give(session, name, receipt(name, orjson.loads(content), Status.ACCEPTED, now()))
 
     def give(self, session: requests.Session, name: str, said: bytes) -> None:
         if name == FOLDER:
