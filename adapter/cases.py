@@ -83,6 +83,12 @@ class Cases:
             rows.change_facts(tx, changed)
             self._refold(tx, patient, [], rows.facts(tx, patient), now)
 
+    def refold(self, tx: Connection, patient: str, now: datetime) -> None:
+        """Bring what is left of a patient up to date after facts were removed."""
+        stored = rows.facts(tx, patient)
+        if stored:
+            self._refold(tx, patient, [], stored, now)
+
     def _refold(
         self,
         tx: Connection,

@@ -7,6 +7,8 @@
     │   └── Quarantined          waits for a correction of our own data; no receipt has been given yet
     ├── CannotWrite              a notice has no form in the dialect that its receiver reads
     ├── StoreError               the store said no: busy for too long, full, or of another version
+    │   └── Elsewhere            another process writes the same, or about the same patient, at this moment
+    ├── NotOnDuty                another process has taken this duty over; nothing has been written
     ├── MailboxError             a mailbox could not be read to its end; the rest waits for the next poll
     ├── RegisterError            the address register could not be asked, or its answer not be understood
     ├── OutputError              standard output does not take what a command has to print
@@ -52,6 +54,14 @@ class CannotWrite(AdapterError):
 
 class StoreError(AdapterError):
     """The store could not do what was asked, and nothing of it was done."""
+
+
+class Elsewhere(StoreError):
+    """Another process writes the same, or about the same patient; the unit of work comes anew by itself."""
+
+
+class NotOnDuty(AdapterError):
+    """What only one process does at a time is done by another one now."""
 
 
 class MailboxError(AdapterError):

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from adapter.alarming import Alarms
+from adapter.alarming import Alarms, patient
 from adapter.cases import Cases
 from adapter.discharge.case import Evidence, Fact, Step
 from adapter.discharge.notices import Notice, NoticeKind, Standing, spoken
@@ -25,7 +25,7 @@ from adapter.messaging.delivery import DeliveryState, Leased, Reply, Trigger
 from adapter.messaging.envelope import masked
 from adapter.messaging.register import EDI, Endpoint, Party, Register, Side
 from adapter.messaging.retry import GiveUp, RetryAt, Schedule, Sent, decide, delay
-from adapter.parcels import ALARM, NOTICES, NOWHERE, SUBSCRIPTION, WEBHOOK
+from adapter.parcels import ALARM, MAIL, NOTICES, NOWHERE, SUBSCRIPTION
 from adapter.store import cases as case_rows
 from adapter.store import deliveries, messages
 from adapter.store.statements import Row
@@ -80,10 +80,9 @@ class Outbox:
     lead_time: timedelta = timedelta(hours=4)  # that people need before a deadline; then its notice overtakes
 
     def endpoint(self, name: str) -> Endpoint | None:
-        """A configured endpoint, the alarm webhook among them."""
-        if name == WEBHOOK and self.alarms.webhook is not None:
-            return self.alarms.webhook
-        return self.register.endpoint(name)
+        """A configured endpoint, those of alarms among them."""
+        of_alarms = (one for one in self.alarms.endpoints if one.name == name)
+        return next(of_alarms, None) or self.register.endpoint(name)
 
     def find_endpoints(self, tx: Connection, now: datetime) -> int:
         """After the region file has changed: what waited without an endpoint goes to the one named now.
@@ -223,6 +222,8 @@ class Outbox:
         )
         if told:
             decision = self.subscriptions.decided(tx, leased, decision)
+        if leased.endpoint == MAIL:
+            decision = patient(decision, now)
         outcome = {Sent: "sent", RetryAt: "retry", GiveUp: "gave-up"}[type(decision)]
         deliveries.add_attempt(
             tx,
@@ -345,7 +346,7 @@ class Outbox:
 
     def delivered(self, tx: Connection, delivery_id: int, now: datetime, *, source: str) -> None:
         """The receiver's side holds it, as the transport has learned after sending; known once."""
-        row = _found(deliveries.get(tx, delivery_id), delivery_id)
+        row = _alone(tx, delivery_id)
         if row["delivered_at"] is not None:
             return
         deliveries.change(tx, delivery_id, delivered_at=now)
@@ -358,7 +359,7 @@ class Outbox:
         A receipt that comes later all the same is taken (N-02).
         """
         _given_up(tx, delivery_id, why)
-        row = _found(deliveries.get(tx, delivery_id), delivery_id)
+        row = _alone(tx, delivery_id)
         told = messages.get(tx, row["message_row"]) if row["message_row"] is not None else None
         self._end_waiting(tx, row, now)
         self._undeliverable(tx, delivery_id, why, now)
@@ -398,6 +399,7 @@ class Outbox:
         row = deliveries.sent_as(tx, said.original_id, party)
         if row is None:
             return None
+        row = deliveries.alone(tx, row)
         state, delivery_id = row["state"], row["id"]
         told = messages.get(tx, row["message_row"]) if row["message_row"] is not None else None
         settled = {
@@ -522,7 +524,10 @@ class Outbox:
         """Look at every receipt that is awaited too long; returns for how many something was done."""
         return sum(self._still_missing(tx, row, now) for row in deliveries.receipts_missing(tx, now))
 
-    def _still_missing(self, tx: Connection, row: Row, now: datetime) -> bool:
+    def _still_missing(self, tx: Connection, missed: Row, now: datetime) -> bool:
+        row = deliveries.alone(tx, missed)
+        if row["look_at"] is None or row["look_at"] > now:
+            return False  # it has come meanwhile
         tries = deliveries.attempts(tx, [row["id"]])
         told_by = messages.get(tx, row["message_row"]) if row["message_row"] is not None else None
         sent = max((t["at"] for t in tries if t["outcome"] == "sent"), default=row["sent_at"] or now)
@@ -619,7 +624,7 @@ class Outbox:
 
     def resend(self, tx: Connection, delivery_id: int, now: datetime, *, by: str | None) -> None:
         """Try the same content once more now; the schedule stays as it is."""
-        row = _found(deliveries.get(tx, delivery_id), delivery_id)
+        row = _alone(tx, delivery_id)
         if row["state"] == DeliveryState.LEASED.value:
             return  # it is on its way at this moment
         if row["endpoint"] is None or not self._reachable(tx, row["endpoint"]):
@@ -656,7 +661,7 @@ class Outbox:
 
     def once_more(self, tx: Connection, delivery_id: int, now: datetime, *, by: str | None, why: str) -> None:
         """Put a delivery back on the schedule, because a person has decided what stood in its way."""
-        row = _found(deliveries.get(tx, delivery_id), delivery_id)
+        row = _alone(tx, delivery_id)
         self.check_consent(tx, delivery_id, now)
         deliveries.change(
             tx,
@@ -671,7 +676,7 @@ class Outbox:
 
     def give_up(self, tx: Connection, delivery_id: int, now: datetime, *, by: str | None) -> None:
         """Stop trying, because a person says so; visible, never silent."""
-        row = _found(deliveries.get(tx, delivery_id), delivery_id)
+        row = _alone(tx, delivery_id)
         settled = row["resume_state"] or row["state"]  # where it stands, also while a person sends it again
         if settled in (DeliveryState.ACKNOWLEDGED.value, DeliveryState.REFUSED.value):
             raise NotFound(f"delivery {delivery_id} is {settled} already: there is nothing to give up")
@@ -680,7 +685,7 @@ class Outbox:
 
     def close(self, tx: Connection, delivery_id: int, why: str, now: datetime, *, by: str | None) -> None:
         """Take a delivery off the schedule for good, with the reason, and end its alarms."""
-        row = _found(deliveries.get(tx, delivery_id), delivery_id)
+        row = _alone(tx, delivery_id)
         if row["state"] != DeliveryState.ACKNOWLEDGED.value:
             deliveries.change(
                 tx,
@@ -704,6 +709,10 @@ def _found(row: Row | None, delivery_id: int) -> Row:
     if row is None:
         raise NotFound(f"there is no delivery {delivery_id}; `discharge-adapter deliveries` lists them")
     return row
+
+
+def _alone(tx: Connection, delivery_id: int) -> Row:
+    return deliveries.alone(tx, _found(deliveries.get(tx, delivery_id), delivery_id))
 
 
 def _given_up(tx: Connection, delivery_id: int, why: str) -> None:

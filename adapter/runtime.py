@@ -8,6 +8,8 @@ import logging
 import os
 import random
 import secrets
+import shutil
+import socket
 import sys
 import threading
 import traceback
@@ -15,12 +17,12 @@ import uuid
 import warnings
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from time import sleep
-from typing import TYPE_CHECKING
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import structlog
@@ -28,10 +30,11 @@ import structlog
 from adapter.alarming import Alarms
 from adapter.cases import Cases
 from adapter.config import MessageServerSettings, Region, Settings, load_region
+from adapter.config.alarms import PORTS
 from adapter.config.soundness import contradictions, missing_folders, unreadable_files
 from adapter.discharge.agreement import Agreement, agreement
 from adapter.discharge.pathways import NOTHING
-from adapter.errors import ConfigurationError
+from adapter.errors import ConfigurationError, StoreError
 from adapter.inbox import Acceptance, Inbox
 from adapter.ledger import Ledger
 from adapter.mappings.checking import NO_CHECKS, Checks
@@ -40,18 +43,19 @@ from adapter.messaging.envelope import HER
 from adapter.messaging.register import EDI, PLANS, Endpoint, Partner, Party, Register
 from adapter.messaging.scopes import permits
 from adapter.outbox import Outbox
-from adapter.parcels import WEBHOOK
+from adapter.parcels import MAIL, WEBHOOK
 from adapter.plans import Plans
 from adapter.pushes import Pulls, Pushes
 from adapter.readers import Reader
 from adapter.shelves import Shelves
-from adapter.store import MADE_BY, Store, messages, must_exist
+from adapter.store import MADE_BY, Store, embedded_file, messages, must_exist
 from adapter.store import address_register as address_answers
 from adapter.store.migrations import current, migrate
 from adapter.store.remembered import Notes
 from adapter.store.resources import Eyes
 from adapter.subscribers import Subscribers
 from adapter.subscriptions import Subscriptions
+from adapter.telling import ESCALATE_AFTER, Telling
 from adapter.transport import Transport
 from adapter.transport.address_register import AddressRegister, Kept, RememberedRegister
 from adapter.transport.communication_party import Soap
@@ -63,6 +67,7 @@ from adapter.transport.edi_mailbox import EdiMailbox
 from adapter.transport.fhir_plans import FhirPlans
 from adapter.transport.fhir_plans_mailbox import PlansMailbox
 from adapter.transport.fhir_rest import FhirMailbox, FhirRest
+from adapter.transport.mail import Mail, MailServer
 from adapter.transport.rest_hook import RestHook
 from adapter.transport.webhook import Webhook
 
@@ -75,9 +80,14 @@ if TYPE_CHECKING:
     from adapter.fhir.bundles import Resource
     from adapter.scheduler.clockwork import Clockwork
     from adapter.scheduler.delivering import Deliverer
+    from adapter.scheduler.duties import Duties
+    from adapter.scheduler.watching import Clocks
     from adapter.web.metrics import Door, Metrics
 
 log = structlog.get_logger("runtime")
+
+CLOCK = "clock"
+"""The duty of whoever watches the deadlines and everything else that the clock brings."""
 
 PLANS_LOOK = timedelta(seconds=30)
 """How often it is looked at what has changed in the plans on a partner's server."""
@@ -96,6 +106,11 @@ def now() -> datetime:
 def new_id() -> str:
     """A new random UUID."""
     return str(uuid.uuid4())
+
+
+def process_name() -> str:
+    """A name that no other process has, on this machine or another."""
+    return f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
 
 
 def jitter() -> float:
@@ -185,6 +200,7 @@ class Stations:
     message_servers: tuple[MessageServer, ...]
     clock: Callable[[], datetime]
     schemas: "SchemaFolder | None"
+    telling: Telling
 
 
 def stations(
@@ -207,12 +223,12 @@ def stations(
         say(EVALUATION)
     law = _agreement(settings, region)
     register = region.register_ if region is not None else Register(open=True)
-    _refuse(contradictions(settings, register))
+    _refuse([*contradictions(settings, register), *_unknown_kinds(settings)])
     schemas = schema_folder(settings)
     store = _store(settings.store, create=create)
     key = _pseudonym_key(settings, store)
     cases = Cases(agreement=law, roles={p.id: p.kind for p in register.parties})
-    alarms = Alarms(webhook=_webhook(settings))
+    alarms = _alarms(settings)
     shelves = Shelves(store=store, cases=cases, register=register, zone=law.zone, pseudonym_key=key)
     pushes = Pushes(store=store, shelves=shelves, clock=clock)
     servers = _message_servers(settings, clock)
@@ -224,7 +240,7 @@ def stations(
     outbox = Outbox(
         cases=cases,
         register=register,
-        transports=_transports(pushes, edi),
+        transports=_transports(pushes, edi, mail_server(settings)),
         schedule=settings.retry.schedule(),
         jitter=jitter,
         lease=settings.lease,
@@ -258,6 +274,7 @@ def stations(
         message_servers=servers,
         clock=clock,
         schemas=schemas,
+        telling=_telling(settings, alarms, register, law),
     )
 
 
@@ -313,6 +330,7 @@ def findings(settings: Settings, region: Region | None) -> list[str]:
     return [
         *found,
         *contradictions(settings, register),
+        *_unknown_kinds(settings),
         *unreadable_files(settings, register),
         *missing_folders(settings, register),
     ]
@@ -445,13 +463,14 @@ def _numbers(party: Party) -> frozenset[int]:
     return frozenset(int(value) for system, value in pairs if system == HER and value.isdecimal())
 
 
-def _transports(pushes: Pushes, edi: Edi) -> Mapping[str, Transport]:
+def _transports(pushes: Pushes, edi: Edi, mail: MailServer | None) -> Mapping[str, Transport]:
     return {
         EDI: edi,
         "fhir": FhirRest(),
         PLANS: FhirPlans(pushes),
         "directory": Directory(),
         "webhook": Webhook(),
+        "mail": Mail(mail),
         "rest-hook": RestHook(),
     }
 
@@ -497,6 +516,75 @@ def _webhook(settings: Settings) -> Endpoint | None:
     )
 
 
+def _mail(settings: Settings) -> Endpoint | None:
+    if settings.mail.server is None:
+        return None
+    return Endpoint(
+        name=MAIL,
+        transport="mail",
+        address=settings.mail.server,
+        dialect="alarm",
+        concurrency=1,
+        timeout=settings.mail.timeout,
+        trust=settings.mail.trust,
+    )
+
+
+def mail_server(settings: Settings) -> MailServer | None:
+    """Where alarms are handed in as mail, None where the settings name no server."""
+    mail = settings.mail
+    if mail.server is None or mail.sender is None:
+        return None
+    return MailServer(
+        host=mail.server,
+        port=mail.port or PORTS[mail.security],
+        security=mail.security,
+        sender=mail.sender,
+        recipients=frozenset((*mail.to, *mail.escalate_to)),
+        user=mail.user,
+        password=mail.password,
+    )
+
+
+def _alarms(settings: Settings) -> Alarms:
+    """Where people are told of alarms; the words of the pages say what to do about them."""
+    webhook, mail = _webhook(settings), _mail(settings)
+    if webhook is None and mail is None:
+        return Alarms()
+    from adapter.web.wording import TO_DO
+
+    return Alarms(webhook=webhook, mail=mail, to_do=TO_DO)
+
+
+def _telling(settings: Settings, alarms: Alarms, register: Register, law: Agreement) -> Telling:
+    chosen = settings.alarms
+    return Telling(
+        alarms=alarms,
+        register=register,
+        zone=law.zone,
+        to=settings.mail.to,
+        escalate_to=settings.mail.escalate_to,
+        window=chosen.window,
+        again_after=chosen.again_after,
+        escalate_after={**ESCALATE_AFTER, **chosen.escalate_after},
+        digest_at=chosen.digest_at if chosen.digest else None,
+        page=f"{settings.public_url}/alarms" if settings.public_url is not None else None,
+    )
+
+
+def _unknown_kinds(settings: Settings) -> list[str]:
+    """A misspelt kind of alarm must not be ignored."""
+    if not settings.alarms.escalate_after:
+        return []
+    from adapter.web.wording import TO_DO
+
+    return [
+        f"settings: [alarms] escalate_after: no alarm is of the kind {kind!r}; docs/alarms.md lists them"
+        for kind in settings.alarms.escalate_after
+        if kind not in TO_DO
+    ]
+
+
 def _pseudonym_key(settings: Settings, store: Store) -> bytes:
     """The key of the patients' pseudonyms: the setting's, else one that the store made for itself."""
     if settings.pseudonym_key is not None:
@@ -517,6 +605,9 @@ class Adapter:
     metrics: "Metrics | None" = None
     deliverer: "Deliverer | None" = None
     clockwork: "Clockwork | None" = None
+    clocks: "Clocks | None" = None
+    duties: "Duties"  # this, and the jobs, of a process that delivers
+    jobs: "Mapping[str, tuple[timedelta, Callable[[], object]]]"
 
     def __init__(self, built: Stations, *, role: str = "all") -> None:
         self.built = built
@@ -533,6 +624,7 @@ class Adapter:
         if role != "web":
             from adapter.scheduler.clockwork import Clockwork
             from adapter.scheduler.delivering import Deliverer
+            from adapter.scheduler.duties import Duties
 
             self.deliverer = Deliverer(
                 store=built.store,
@@ -540,57 +632,133 @@ class Adapter:
                 outbox=built.outbox,
                 clock=built.clock,
                 observe=self._attempted,
-                watch=built.store.watch() if role == "worker" else None,
+                watch=built.store.watch() if role == "worker" or not built.store.embedded else None,
             )
-            self.clockwork = Clockwork(self._jobs(self.deliverer))
+            self.duties = Duties(store=built.store, holder=process_name(), clock=built.clock)
+            self.clocks = self._clocks()
+            self.jobs = self._jobs(self.deliverer, self.duties) | self._watches(self.deliverer)
+            self.clockwork = Clockwork(self.jobs)
 
-    def _jobs(self, deliverer: "Deliverer") -> dict[str, tuple[timedelta, Callable[[], object]]]:
+    def _clocks(self) -> "Clocks":
+        from adapter.scheduler.watching import Clocks
+
+        built = self.built
+        return Clocks(
+            store=built.store,
+            outbox=built.outbox,
+            clock=built.clock,
+            steady=monotonic,
+            machine=socket.gethostname(),
+            most=built.settings.alarms.clock_difference,
+            after_jump=lambda: self.clockwork.begin_anew(built.clock()) if self.clockwork else None,
+        )
+
+    def _watches(self, deliverer: "Deliverer") -> dict[str, tuple[timedelta, Callable[[], object]]]:
+        """Jobs that tell people, and that watch the adapter itself."""
+        from adapter.scheduler.mailing import Mailing
+        from adapter.scheduler.watching import Backlog, Disk
+
+        built, chosen = self.built, self.built.settings.alarms
+        assert self.clocks is not None
+        jobs: dict[str, tuple[timedelta, Callable[[], object]]] = {
+            "backlog": (
+                timedelta(seconds=30),
+                Backlog(store=built.store, outbox=built.outbox, clock=built.clock, longest=chosen.backlog),
+            ),
+            "bring back": (timedelta(seconds=10), self.clocks.bring_back),
+            "compare clocks": (timedelta(seconds=30), self.clocks.compare),
+        }
+        folder = chosen.disk or folder_of(built.settings.store)
+        if folder is not None:
+            disk = Disk(
+                store=built.store,
+                alarms=built.outbox.alarms,
+                clock=built.clock,
+                folder=folder,
+                machine=socket.gethostname(),
+                room=_room,
+                share=chosen.disk_free_share,
+                least=chosen.disk_free_bytes,
+            )
+            jobs["disk"] = (timedelta(seconds=60), disk)
+        if built.outbox.alarms.endpoints:
+            mailing = Mailing(
+                store=built.store, telling=built.telling, clock=built.clock, nudge=deliverer.nudge
+            )
+            jobs |= {
+                "tell": (timedelta(seconds=3), mailing.alarms),
+                "digest": (timedelta(seconds=20), mailing.digest),
+            }
+        return jobs
+
+    def _jobs(
+        self, deliverer: "Deliverer", duties: "Duties"
+    ) -> dict[str, tuple[timedelta, Callable[[], object]]]:
+        """What is done now and then: what only one process may do, under a duty."""
         from adapter.scheduler.deadlines import Deadlines
+        from adapter.scheduler.duties import EVERY
+        from adapter.scheduler.heads import DailyHead
         from adapter.scheduler.housekeeping import Housekeeping
         from adapter.scheduler.shelving import Shelving
         from adapter.scheduler.subscriptions import Heartbeats
 
-        built = self.built
+        built, store = self.built, duties.guarded(CLOCK)
         keep = built.settings.retention
         house = Housekeeping(
-            store=built.store,
+            store=store,
             outbox=built.outbox,
             clock=built.clock,
             keep_payloads=keep.payloads,
             keep_attempts=keep.attempts,
             keep_seen=keep.seen,
             keep_accesses=keep.accesses,
+            keep_log=keep.log,
+            keep_ledger=keep.ledger,
         )
         clock_of_the_law = Deadlines(
-            store=built.store,
+            store=store,
             cases=built.cases,
             outbox=built.outbox,
             register=built.register,
             clock=built.clock,
         )
         heartbeats = Heartbeats(
-            store=built.store,
+            store=store,
             subscriptions=built.outbox.subscriptions,
             clock=built.clock,
             nudge=deliverer.nudge,
         )
-        jobs: dict[str, tuple[timedelta, Callable[[], object]]] = {
-            "deliver": (timedelta(seconds=1), deliverer.nudge),
+        shelving = Shelving(shelves=replace(built.shelves, store=store))
+        of_one: dict[str, tuple[timedelta, Callable[[], object]]] = {
             "deadlines": (timedelta(seconds=2), clock_of_the_law),
             "leases": (timedelta(seconds=5), house.free_leases),
             "receipts": (timedelta(seconds=5), house.missing_receipts),
-            "shelve": (timedelta(seconds=2), Shelving(shelves=built.shelves)),
+            "shelve": (timedelta(seconds=2), shelving),
             "heartbeats": (timedelta(seconds=1), heartbeats),
             "prune": (timedelta(hours=1), house.prune),
+            "journal": (timedelta(hours=1), DailyHead(store, built.clock)),
         }
-        return jobs | self._polls()
+        each: dict[str, tuple[timedelta, Callable[[], object]]] = {
+            "deliver": (timedelta(seconds=1), deliverer.nudge),
+            "duties": (EVERY, duties),
+        }
+        watched = {name: (every, duties.only(CLOCK, job)) for name, (every, job) in of_one.items()}
+        polled = {name: (every, duties.only(name, job)) for name, (every, job) in self._polls(duties).items()}
+        return each | watched | polled
 
-    def _polls(self) -> dict[str, tuple[timedelta, Callable[[], object]]]:
+    def _polls(self, duties: "Duties") -> dict[str, tuple[timedelta, Callable[[], object]]]:
         """A job for every mailbox: directory endpoints' `in/`, servers with plans, those of the settings."""
         from adapter.scheduler.polling import Round
 
         built, settings = self.built, self.built.settings
-        make = partial(Round, store=built.store, inbox=built.inbox, clock=built.clock, observe=self._accepted)
+
+        def make(*, name: str, **of_it: Any) -> Round:
+            store = duties.guarded(f"poll {name}")
+            inbox = replace(built.inbox, store=store)
+            return Round(
+                name=name, store=store, inbox=inbox, clock=built.clock, observe=self._accepted, **of_it
+            )
+
         jobs: dict[str, tuple[timedelta, Callable[[], object]]] = {}
         for endpoint in built.register.endpoints:
             if endpoint.transport == PLANS:
@@ -647,21 +815,21 @@ class Adapter:
                 ),
             )
         for one, server_settings in zip(built.message_servers, settings.message_servers, strict=True):
-            jobs |= self._message_server(one, server_settings)
+            jobs |= self._message_server(one, server_settings, duties)
         return jobs
 
     def _message_server(
-        self, server: MessageServer, chosen: MessageServerSettings
+        self, server: MessageServer, chosen: MessageServerSettings, duties: "Duties"
     ) -> dict[str, tuple[timedelta, Callable[[], object]]]:
         """A job that asks what became of messages posted there, and one that fetches the mail."""
         from adapter.scheduler.confirming import Confirming
         from adapter.scheduler.polling import Round
 
-        built = self.built
+        built, asks = self.built, duties.guarded(f"confirm {server.name}")
         asking = Confirming(
             server=server,
-            store=built.store,
-            inbox=built.inbox,
+            store=asks,
+            inbox=replace(built.inbox, store=asks),
             numbers=partial(her_ids, built.register),
             clock=built.clock,
             fetches=bool(chosen.her_ids),
@@ -670,18 +838,19 @@ class Adapter:
             f"confirm {server.name}": (chosen.status_every, asking)
         }
         if chosen.her_ids:
+            polls = duties.guarded(f"poll {server.name}")
             fetching = Round(
                 name=server.name,
                 channel="poll",
                 mailbox=EdiMailbox(
                     server,
                     chosen.her_ids,
-                    Notes(store=built.store, place=server.name, clock=built.clock),
+                    Notes(store=polls, place=server.name, clock=built.clock),
                     largest=built.settings.max_message_bytes,
                 ),
                 partner=None,  # the server has made sure of who sends what
-                store=built.store,
-                inbox=built.inbox,
+                store=polls,
+                inbox=replace(built.inbox, store=polls),
                 clock=built.clock,
                 observe=self._accepted,
             )
@@ -777,7 +946,10 @@ class Adapter:
         if self.deliverer is not None and self.clockwork is not None:
             self.built.store.write(lambda tx: self.built.outbox.find_endpoints(tx, self.built.clock()))
             self.deliverer.start()
+            self.duties()
             self.clockwork.start()
+        if self.clocks is not None:
+            self.clocks.start(every=1.0)
         if self.role == "worker":
             self._show_metrics()
             return None
@@ -834,8 +1006,11 @@ class Adapter:
             self._server.should_exit = True
         if self._thread is not None:
             self._thread.join(timeout=10)
+        if self.clocks is not None:
+            self.clocks.stop()
         if self.clockwork is not None:
             self.clockwork.stop()
+            self._leave()
         if self.deliverer is not None:
             self.deliverer.stop()
         if self._door is not None:
@@ -843,6 +1018,13 @@ class Adapter:
         if self._warming is not None:
             self._warming.join()  # inside native code it cannot be left behind: the process would abort
         self.built.store.close()
+
+    def _leave(self) -> None:
+        """Others need not wait for what this process did; without the store they wait a few seconds."""
+        try:
+            self.duties.leave()
+        except StoreError as error:
+            log.warning("duties not given back", error=str(error))
 
     def _accepted(self, done: Acceptance, seconds: float | None = None) -> None:
         if self.metrics is not None:
@@ -873,6 +1055,17 @@ def log_acceptance(done: Acceptance, **more: object) -> None:
         case=done.case_id,
         **more,
     )
+
+
+def _room(folder: Path) -> tuple[int, int]:
+    found = shutil.disk_usage(folder)
+    return found.total, found.free
+
+
+def folder_of(store: str) -> Path | None:
+    """The folder of an embedded store, whose disk is watched; None for another."""
+    file = embedded_file(store)
+    return file.absolute().parent if file is not None else None
 
 
 def _refuse(findings: Sequence[str]) -> None:

@@ -133,6 +133,13 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/store.db"
         return
+    with postgres_store(request) as url:
+        yield url
+
+
+@contextmanager
+def postgres_store(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of an empty store in PostgreSQL."""
     server = request.getfixturevalue("postgres_server")
     template = request.getfixturevalue("postgres_template")
     name = f"test_{uuid.uuid4().hex[:8]}"

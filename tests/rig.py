@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,6 +44,10 @@ class Rig:
     timeout: float = 10.0  # seconds that the adapter waits for a receiver
     adapter: "subprocess.Popen[bytes] | None" = None
     worker: "subprocess.Popen[bytes] | None" = None  # beside the web side, where the two are apart
+    nursery: "subprocess.Popen[bytes] | None" = None  # where further workers are born
+    others: list[int] = field(default_factory=list)  # their process ids
+    faults: str = ""  # of the receivers, as the simulator takes them
+    concurrency: int = 2  # sends at a time to each of them
     receivers: "subprocess.Popen[bytes] | None" = None
     ports: dict[str, int] = field(default_factory=dict)
     ready_after: float = 0.0
@@ -67,14 +71,14 @@ class Rig:
 
     def start_receivers(self) -> None:
         self.receivers = subprocess.Popen(
-            [sys.executable, "-m", "tests.receivers", str(self.folder), *self.names],
+            [sys.executable, "-m", "tests.receivers", str(self.folder), self.faults, *self.names],
             stdout=subprocess.PIPE,
             cwd=Path(__file__).parent.parent,
         )
         assert self.receivers.stdout is not None
         self.ports = orjson.loads(self.receivers.stdout.readline())
 
-    def write_configuration(self, concurrency: int = 2) -> None:
+    def write_configuration(self) -> None:
         lines = ['name = "Rig"', 'agreement = "norway"', ""]
         lines += [
             "[[party]]", 'id = "laerdal-sjukehus"', 'name = "Lærdal sjukehus"', 'kind = "hospital"',
@@ -87,7 +91,7 @@ class Rig:
                 f'identifiers = ["HER|{8150000 + number}"]', f'endpoint = "{name}"', "",
                 "[[endpoint]]", f'name = "{name}"', 'transport = "fhir"', 'dialect = "fhir"',
                 f'address = "http://127.0.0.1:{self.ports[name]}/fhir/$process-message"',
-                f"concurrency = {concurrency}", f"timeout = {self.timeout}", "",
+                f"concurrency = {self.concurrency}", f"timeout = {self.timeout}", "",
             ]  # fmt: skip
         digest = hashlib.sha256(TOKEN.encode()).hexdigest()
         parties = ", ".join(f'"{p}"' for p in ("laerdal-sjukehus", *self.names))
@@ -143,6 +147,21 @@ class Rig:
                 env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)},
             )
 
+    def one_more_worker(self) -> int:
+        """A further worker, from the nursery; its process id."""
+        if self.nursery is None:
+            self.nursery = subprocess.Popen(
+                [sys.executable, "-m", "tests.nursery", str(self.config), str(self.folder / "adapter.log")],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                cwd=Path(__file__).parent.parent,
+            )
+        assert self.nursery.stdin is not None and self.nursery.stdout is not None
+        self.nursery.stdin.write(b"one more\n")
+        self.nursery.stdin.flush()
+        self.others.append(int(self.nursery.stdout.readline()))
+        return self.others[-1]
+
     def kill(self) -> None:
         assert self.adapter is not None
         self.adapter.send_signal(signal.SIGKILL)
@@ -155,7 +174,10 @@ class Rig:
         part.rename(self.folder / ORDER)
 
     def stop(self) -> None:
-        for process in (self.worker, self.adapter, self.receivers):
+        for number in self.others:
+            with suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
+        for process in (self.nursery, self.worker, self.adapter, self.receivers):
             if process is not None and process.poll() is None:
                 process.terminate()
                 try:
@@ -183,6 +205,7 @@ class Rig:
             [sys.executable, "-m", "adapter.cli", "--config", str(self.config), *arguments],
             capture_output=True,
             cwd=self.folder,
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)},
             check=False,
         )
 
@@ -199,6 +222,13 @@ class Rig:
         """Deliveries of which something can still become; looked up in the store, past the adapter."""
         waiting = "state IN ('waiting', 'leased') OR (state = 'sent' AND expects_receipt = 1)"
         return self.number(f"SELECT count(*) FROM delivery WHERE {waiting}")
+
+    def unfinished_after(self, seconds: float) -> int:
+        """What is unfinished once so many seconds have passed, or as soon as nothing is."""
+        until = time.monotonic() + seconds
+        while self.unfinished() and time.monotonic() < until:
+            time.sleep(0.1)
+        return self.unfinished()
 
     def _metric(self, name: str, port: int) -> float:
         text = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text

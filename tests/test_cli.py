@@ -829,7 +829,7 @@ def test_config_shows_settings_and_hides_secrets(shell: Shell) -> None:
     assert b"geheim" not in printed
     assert HASH.encode() not in printed
     kept = {"payloads": "P365D", "attempts": "P180D", "seen": "P30D", "accesses": "P1827D"}
-    assert done.json["retention"] == kept
+    assert done.json["retention"] == kept | {"log": "P1096D", "ledger": "P3653D"}
     hidden = shell("config", "--json", store="postgresql://post:geheim@127.0.0.1/kept").out
     assert b"geheim" not in hidden
 

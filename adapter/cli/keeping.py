@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,9 @@ from adapter.cli.frame import Chosen, Json, app, did, opened, print_json, put, s
 from adapter.cli.registering import about_the_region
 from adapter.config import load, load_region
 from adapter.errors import StoreError
+
+if TYPE_CHECKING:
+    from adapter.store.chain import Head
 
 PANEL = "Keep"
 
@@ -34,26 +37,38 @@ def check(
     journal: Annotated[
         bool, typer.Option("--journal", help="Also hold the store's records against each other.")
     ] = False,
+    head: Annotated[
+        str | None,
+        typer.Option(
+            "--head", metavar="NUMBER:HASH", help="With --journal: prove that this head is still in it."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Check the configuration and the store."""
     from adapter.runtime import findings as of_configuration
     from adapter.runtime import schema_coverage
 
+    noted = _noted(head, journal=journal)
     settings = load(Chosen.config)
     region = load_region(settings.region) if settings.region is not None else None
     warnings = list(region.warnings) if region is not None else []
-    findings = [*of_configuration(settings, region), *_about_the_store(settings.store, journal=journal)]
+    told, chained = _about_the_store(settings.store, journal=journal, noted=noted)
+    findings = [*of_configuration(settings, region), *told]
     unlike, doubtful = about_the_region(settings, region)
     findings, warnings = [*findings, *unlike], [*warnings, *doubtful]
     schemas = schema_coverage(settings)
     for warning in warnings:
         say(f"warning: {warning}")
     if as_json:
-        print_json({"findings": findings, "warnings": warnings, "schemas": schemas})
+        document = {"findings": findings, "warnings": warnings, "schemas": schemas}
+        print_json(document | ({"journal": chained} if journal else {}))
     elif schemas is not None:
         missing = f"; not those of {', '.join(schemas['missing'])}" if schemas["missing"] else ""
         put(f"official schemas: all of {', '.join(schemas['covered'])}{missing}")
+    if chained is not None and not as_json:
+        entries = "1 entry" if chained["entries"] == 1 else f"{chained['entries']} entries"
+        put(f"journal: {entries}, head {chained['head'] or 'none yet'}")
     for finding in () if as_json else findings:
         put(f"- {finding}")
     if findings:
@@ -62,27 +77,46 @@ def check(
         put("nothing found wrong")
 
 
-def _about_the_store(url: str, *, journal: bool) -> list[str]:
-    """What is wrong with the store; that there is none yet is not, before the first start."""
-    from adapter.store import MADE_BY, Store, embedded_file, must_exist
+def _noted(head: str | None, *, journal: bool) -> "Head | None":
+    """The head that somebody wrote down, as the option has it."""
+    from adapter.store.chain import Head
+
+    if head is None:
+        return None
+    if not journal:
+        raise typer.BadParameter("goes with --journal", param_hint="--head")
+    try:
+        return Head.read(head)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--head") from error
+
+
+def _about_the_store(
+    url: str, *, journal: bool, noted: "Head | None" = None
+) -> tuple[list[str], dict[str, Any] | None]:
+    """What is wrong with the store, and how long its journal is; no store before the first start is fine."""
+    from adapter.store import MADE_BY, Store, chain, embedded_file, must_exist
     from adapter.store import journal as journals
     from adapter.store.migrations import current
 
     file = embedded_file(url)
     if file is not None and file.absolute().parent.is_dir() and not file.exists() and not journal:
         say(f"there is no store at {file.absolute()} yet; {MADE_BY}")
-        return []
+        return [], None
     must_exist(url)
     store = Store(url)
     try:
         if current(store) is None:
-            return [f"there is nothing of ours in the store that the settings name; {MADE_BY}"]
+            return [f"there is nothing of ours in the store that the settings name; {MADE_BY}"], None
     finally:
         store.close()
     if not journal:
-        return []
+        return [], None
     with opened() as built, built.store.read() as connection:
-        return list(journals.findings(connection, built.agreement, built.cases.roles))
+        told = journals.findings(connection, built.agreement, built.cases.roles, noted)
+        last = chain.head(connection)
+        head = str(last) if last is not None else None
+        return told, {"entries": chain.entries(connection), "head": head}
 
 
 @app.command(rich_help_panel=PANEL)
@@ -107,6 +141,7 @@ def config(
         mailbox.pop("token", None)
     for secret in ("address_register_password", "address_register_token"):
         document["norway"].pop(secret)
+    document["mail"].pop("password")
     if settings.region is not None:
         region = load_region(settings.region)
         register = region.register_

@@ -21,6 +21,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from adapter.config.alarms import AlarmSettings, MailSettings
 from adapter.config.norway import NorwaySettings
 from adapter.config.region import NOT_UTF8, Region, load_region
 from adapter.config.values import (
@@ -32,6 +33,7 @@ from adapter.config.values import (
     PasswordHash,
     Seconds,
     Wait,
+    written,
 )
 from adapter.config.wording import explained
 from adapter.errors import ConfigurationError
@@ -45,6 +47,9 @@ PREFIX = "DISCHARGE_ADAPTER_"
 
 _OTHERS = ("SAMPLES", "NO_SKIPS", "TEST_POSTGRES")
 """Variables of that prefix by which the project's own tests are told where things lie."""
+
+LEAST_LOG = timedelta(days=400)
+"""For so long at least what has come is known when it comes again."""
 
 _ENGINES = ("sqlite", "postgresql")
 
@@ -140,6 +145,24 @@ class Retention(Frozen):
     attempts: Wait = timedelta(days=180)
     seen: Wait = timedelta(days=30)  # what mailboxes remember of messages already taken
     accesses: Wait = timedelta(days=5 * 365 + 2)  # who has looked; the least that HSLF-FS 2016:40 allows
+    log: Wait = timedelta(days=3 * 365 + 1)  # messages and deliveries of finished business
+    ledger: Wait = timedelta(days=10 * 365 + 3)  # facts, cases, deadlines, history, what was booked
+
+    @field_validator("log")
+    @classmethod
+    def _knows_what_comes_again(cls, value: timedelta) -> timedelta:
+        if value < LEAST_LOG:
+            raise ValueError(
+                f"must be at least {written(LEAST_LOG)}: by it a message that comes again is known, and "
+                "with less a duplicate would be taken for a new one"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _ledger_outlives_the_log(self) -> "Retention":
+        if self.ledger < self.log:
+            raise ValueError("ledger must be at least as long as log: no message may outlive its case")
+        return self
 
 
 class Settings(BaseSettings):
@@ -174,6 +197,8 @@ class Settings(BaseSettings):
     message_servers: tuple[MessageServerSettings, ...] = ()
     retry: RetrySettings = RetrySettings()
     retention: Retention = Retention()
+    mail: MailSettings = MailSettings()
+    alarms: AlarmSettings = AlarmSettings()
     norway: NorwaySettings = NorwaySettings()
 
     @field_validator("store")

@@ -8,9 +8,10 @@ overlaps itself.
 import logging
 import traceback
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
+from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from adapter.errors import AdapterError
@@ -25,6 +26,7 @@ class Clockwork:
     def __init__(self, jobs: Mapping[str, tuple[timedelta, Callable[[], object]]]) -> None:
         self._scheduler = BackgroundScheduler(
             timezone="UTC",
+            executors={"default": ThreadPoolExecutor(len(jobs))},  # a mailbox that hangs holds up itself only
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
         )
         # that a job is still at work when it would begin again is as it should be, and may be so each second
@@ -38,6 +40,11 @@ class Clockwork:
     def start(self) -> None:
         """Begin ticking."""
         self._scheduler.start()
+
+    def begin_anew(self, now: datetime) -> None:
+        """Every job is due now: after the clock was set back, the next tick would be as far ahead as that."""
+        for job in self._scheduler.get_jobs():
+            job.modify(next_run_time=now)
 
     def stop(self) -> None:
         """Let running jobs finish, then stop."""

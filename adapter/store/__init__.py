@@ -5,9 +5,11 @@ connection for looking. Queries live in modules named after what they find: `mes
 `deliveries`, `alarms`, `mailboxes`.
 """
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from adapter.errors import ConfigurationError, StoreError
 from adapter.store.statements import say
+from adapter.store.waking import Listener
 from adapter.store.writer import Writer
 
 T = TypeVar("T")
@@ -37,6 +40,8 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self._guard: Callable[[Connection], None] | None = None
+        self._listener: Listener | None = None
         self.engine = _engine(url)
         self.turn = _turn(self.engine)
         try:
@@ -51,11 +56,25 @@ class Store:
 
     def submit(self, unit: Callable[[Connection], T]) -> "Future[T]":
         """Queue a unit of work; the future resolves after its commit."""
-        return self.writer.submit(unit)
+        guard = self._guard
+        if guard is None:
+            return self.writer.submit(unit)
+
+        def guarded(tx: Connection) -> T:
+            guard(tx)
+            return unit(tx)
+
+        return self.writer.submit(guarded)
 
     def write(self, unit: Callable[[Connection], T]) -> T:
         """Run a unit of work and wait for its commit."""
-        return self.writer.submit(unit).result()
+        return self.submit(unit).result()
+
+    def guarded(self, guard: Callable[[Connection], None]) -> "Store":
+        """The same store, whose units of work begin with `guard`: where that raises, nothing is written."""
+        other = copy(self)
+        other._guard = guard
+        return other
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -67,10 +86,12 @@ class Store:
             cause = getattr(error, "orig", None) or type(error).__name__
             raise StoreError(f"the store cannot be read: {str(cause).splitlines()[0]}") from error
 
-    def ready(self) -> None:
+    def ready(self, *, at_work: bool = False) -> None:
         """Raise StoreError unless the database answers, is of this version, and takes what is written.
 
         After a write that failed, one is tried here, so that it is known when the store takes them again.
+        A process that is `at_work` already goes on over a store of a newer version, whose steps only add: a
+        live installation is upgraded one process after another.
         """
         from adapter.store.migrations import current, newest
 
@@ -82,31 +103,50 @@ class Store:
         with self.read() as connection:
             connection.execute(text("SELECT 1"))
         found, wanted = current(self), newest()
-        if found != wanted:
-            raise StoreError(
-                f"the store is of version {found or 'none'}, this adapter needs {wanted}: "
-                "run `discharge-adapter migrate`"
-            )
+        if found == wanted or (at_work and found is not None and found > wanted):
+            return
+        newer = found is not None and found > wanted
+        what = "upgrade this program" if newer else "run `discharge-adapter migrate`"
+        raise StoreError(f"the store is of version {found or 'none'}, this adapter needs {wanted}: {what}")
 
-    def watch(self) -> Callable[[], object] | None:
-        """A cheap question whose answer changes when another process has committed; None where there is none.
+    def watch(self) -> Callable[[], object]:
+        """A cheap question whose answer changes when another process has written what may have to be sent.
 
-        SQLite counts the commits of others for each connection (PRAGMA data_version).
+        SQLite counts the commits of others for each connection (PRAGMA data_version), PostgreSQL tells.
         """
         if not self.embedded:
-            return None
+            self._listener = self._listener or Listener(self.engine)
+            return self._listener
         connection = self.engine.raw_connection()
         cursor = connection.cursor()
         return lambda: cursor.execute("PRAGMA data_version").fetchone()[0]
 
     def give_back(self) -> None:
-        """Return freed pages to the disk, a bounded number at a time; PostgreSQL does it by itself."""
-        if self.embedded:
-            self.write(lambda tx: say(tx, "PRAGMA incremental_vacuum(5000)", to_the_end=True))
+        """Return freed pages to the disk, a bounded number a unit of work; PostgreSQL vacuums by itself."""
+        while self.embedded and self.write(_give_some_back):
+            pass
+
+    def shorten(self, *, always: bool = False) -> None:
+        """Cut the write-ahead log where it has grown large, or `always`, and nobody is at it."""
+        file = embedded_file(self.url)
+        if file is None or self.writer.busy:
+            return
+        beside = file.with_name(f"{file.name}-wal")
+        if not beside.exists() or (beside.stat().st_size <= LARGE_LOG and not always):
+            return
+        connection = sqlite3.connect(file, timeout=0.2)  # whoever reads it right now is not waited for
+        try:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.OperationalError:  # busy: another time
+            pass
+        finally:
+            connection.close()
 
     def close(self) -> None:
         """Finish what is queued and let go of the database."""
         self.writer.close()
+        if self._listener is not None:
+            self._listener.close()
         self.engine.dispose()
 
 
@@ -123,6 +163,22 @@ _SOON = 2.0
 """Seconds: who asks whether the store is ready does not wait as long as who wants something stored."""
 
 _WRITTEN = "written-after-an-outage"
+
+LARGE_LOG = 16 * 2**20
+"""Bytes of the write-ahead log beyond which it is cut; it is 8 MiB with a usual load."""
+
+PAGES_AT_ONCE = 1000
+"""Pages that one unit of work returns to the disk."""
+
+
+def _give_some_back(tx: Connection) -> bool:
+    """Whether there is more, and some was returned."""
+    before = tx.exec_driver_sql("PRAGMA freelist_count").scalar_one()
+    for _ in range(min(before, PAGES_AT_ONCE)):
+        say(tx, "PRAGMA incremental_vacuum(1)")  # Python's driver takes one step of it, whatever its number
+    left = tx.exec_driver_sql("PRAGMA freelist_count").scalar_one()
+    return bool(0 < left < before)
+
 
 MADE_BY = "`discharge-adapter run`, `receive` or `migrate` makes one, `restore` puts a backup there"
 

@@ -59,8 +59,3 @@ def listed(tx: Connection, place: str, prefix: str, *, after: str, most: int) ->
 def forget(tx: Connection, place: str, keys: Sequence[str]) -> None:
     """What need not be known any more."""
     tx.execute(delete(remembered).where(remembered.c.place == place, remembered.c.key.in_(keys)))
-
-
-def prune(tx: Connection, before: datetime) -> int:
-    """Forget what was kept before `before`."""
-    return tx.execute(delete(remembered).where(remembered.c.at < before)).rowcount

@@ -141,8 +141,3 @@ def counts(tx: Connection) -> dict[str, int]:
     """How many subscriptions there are in each state."""
     query = select(subscription.c.status, func.count()).group_by(subscription.c.status)
     return {row[0]: row[1] for row in tx.execute(query)}
-
-
-def prune(tx: Connection, before: datetime) -> int:
-    """Forget events older than `before`."""
-    return tx.execute(delete(subscription_event).where(subscription_event.c.at < before)).rowcount

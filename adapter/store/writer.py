@@ -19,9 +19,11 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from tenacity import retry, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random_exponential
 
-from adapter.errors import StoreError
+from adapter.errors import Elsewhere, StoreError
+from adapter.store import chain
 from adapter.store.outage import Outage, of_the_store, said
-from adapter.store.statements import say
+from adapter.store.statements import first_in_its_commit, say
+from adapter.store.waking import tell
 
 T = TypeVar("T")
 Unit = Callable[[Connection], Any]
@@ -127,7 +129,11 @@ class Writer:
         finally:
             fcntl.flock(self._turn, fcntl.LOCK_UN)
 
-    def _commit(self, batch: list[_Item]) -> None:
+    def _commit(self, batch: list[_Item], *, anew: bool = True) -> None:
+        """Run the units and tell what came of each.
+
+        One that met another process comes anew and by itself: it may wait, and sees what the other has done.
+        """
         try:
             results = self._together(batch)
         except Exception as error:  # noqa: BLE001  # without this thread nothing would ever be stored again
@@ -136,11 +142,16 @@ class Writer:
             for _, future in batch:
                 future.set_exception(failure)
             return
-        for (_, future), (result, failed) in zip(batch, results, strict=True):
+        again = []
+        for (unit, future), (result, failed) in zip(batch, results, strict=True):
             if failed is None:
                 future.set_result(result)
+            elif isinstance(failed, Elsewhere) and anew:
+                again.append((unit, future))
             else:
                 future.set_exception(failed)
+        for item in again:
+            self._commit([item], anew=False)
 
     @retry(
         retry=retry_if_exception(_passing),
@@ -150,10 +161,14 @@ class Writer:
     )
     def _together(self, batch: list[_Item]) -> list[tuple[Any, BaseException | None]]:
         """Run the units in one transaction; all of them again where the database has lost a race."""
-        with self._in_turn(), self._engine.begin() as connection:
-            results = [_run_one(connection, unit) for unit, _ in batch]
-            changed = _changed(connection)
-        if changed:
+        with self._in_turn(), self._engine.begin() as connection, chain.chained(connection):
+            results, before = [], _changes(connection)
+            for number, (unit, _) in enumerate(batch):
+                first_in_its_commit(connection, first=number == 0)
+                results.append(_run_one(connection, unit))
+            tell(connection)
+            after = _changes(connection)
+        if after is None or after != before:
             self.outage.over()
         self.commits += 1
         self._last = self._clock()
@@ -162,25 +177,28 @@ class Writer:
 
 def _run_one(connection: Connection, unit: Unit) -> tuple[Any, BaseException | None]:
     """A unit under its own savepoint; what it returned, or what went wrong with it."""
+    noted = chain.mark(connection)
     say(connection, "SAVEPOINT unit")
     try:
         result = unit(connection)
     except DBAPIError as error:
         if of_the_store(error) is not None or _passing(error):
             raise
-        say(connection, "ROLLBACK TO SAVEPOINT unit")
-        return None, StoreError(f"the store refused: {said(error)}")
+        _take_back(connection, noted)
+        met = getattr(error.orig, "sqlstate", None) == "23505"  # somebody else has just written the same
+        return None, (Elsewhere if met else StoreError)(f"the store refused: {said(error)}")
     except Exception as error:  # noqa: BLE001  # one unit's fault must not take its neighbours' commit with it
-        say(connection, "ROLLBACK TO SAVEPOINT unit")
+        _take_back(connection, noted)
         return None, error
     say(connection, "RELEASE SAVEPOINT unit")
     return result, None
 
 
-def _changed(connection: Connection) -> bool:
-    """Whether a commit would prove anything: SQLite commits nothing at all on the fullest of disks."""
-    driver = connection.connection.dbapi_connection
-    known: int | None = getattr(driver, "total_changes", None)
-    before = connection.info.get("changes", 0)
-    connection.info["changes"] = known
-    return known is None or known != before
+def _take_back(connection: Connection, noted: int) -> None:
+    say(connection, "ROLLBACK TO SAVEPOINT unit")
+    chain.back_to(connection, noted)
+
+
+def _changes(connection: Connection) -> int | None:
+    """How many rows SQLite has changed on it: to commit nothing at all succeeds on the fullest disk."""
+    return getattr(connection.connection.dbapi_connection, "total_changes", None)

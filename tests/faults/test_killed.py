@@ -59,16 +59,14 @@ def admitted(play: Stage, number: int = 0, to: str = "aardal") -> bytes:
     ],
     ids=["before the first step", "between two steps", "before the commit"],
 )
-def test_an_upgrade_that_is_killed_leaves_the_old_version_whole_and_is_done_by_the_next(
-    tmp_path: Path, at: At
-) -> None:
+def test_an_upgrade_that_is_killed_leaves_whole_steps_and_is_done_by_the_next(tmp_path: Path, at: At) -> None:
     store = Store(f"sqlite:///{tmp_path}/store.db")
     with store.engine.execution_options(writes=True).begin() as connection:
         upgrade(connection, "0001")
     store.close()
     dies(tmp_path, at, "migrate")
     store = Store(f"sqlite:///{tmp_path}/store.db")
-    assert current(store) == "0001"
+    assert "0001" <= (current(store) or "") < newest()
     store.close()
     does(tmp_path, "migrate")
     store = Store(f"sqlite:///{tmp_path}/store.db")

@@ -72,7 +72,7 @@ def test_retention_forgets_what_is_finished_and_keeps_what_is_needed(play: Stage
     play.receive(play.message(NoticeKind.DISCHARGED, receivers=("aardal",)))  # waits, and is rewritten
     play.receive(b"nobody can read this")
     house = housekeeping(play)
-    assert house.prune() == {"payloads": 0, "attempts": 0, "seen": 0, "access": 0, "accesses": 0}
+    assert not any(house.prune().values())
     clock.forward(days=366)
     gone = house.prune()
     assert gone["payloads"] > 0

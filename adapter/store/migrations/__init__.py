@@ -23,6 +23,8 @@ from sqlalchemy import (
     inspect,
     text,
 )
+from sqlalchemy.exc import DBAPIError
+from tenacity import retry, retry_if_exception, stop_after_attempt, wait_fixed
 
 from adapter.errors import StoreError
 from adapter.store.tables import metadata
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 
 _FOLDER = Path(__file__).parent
 _ADVISORY_LOCK = 8_143_500  # any number, the same in every process
+
+MOST_HELD_UP_MS = 2000
+"""For which a step may keep others waiting before it steps back."""
 
 
 def newest() -> str:
@@ -59,13 +64,37 @@ def migrate(store: "Store") -> tuple[str | None, str]:
             raise StoreError(
                 f"the store is of version {before}, newer than this program ({newest()}): upgrade it"
             )
-        if before != newest():
-            with store.engine.execution_options(writes=True).begin() as connection:
-                if _is_empty(connection):
-                    _create(connection)
-                else:
-                    upgrade(connection)
+        for step in _steps(before):
+            _bring_up(store, step)
         return before, newest()
+
+
+def _steps(before: str | None) -> list[str]:
+    """The versions that are yet to be reached; of an empty store only the last, for it is made whole."""
+    known = sorted(path.stem.split("_")[0] for path in (_FOLDER / "versions").glob("[0-9]*.py"))
+    return known[-1:] if before is None else [step for step in known if step > before]
+
+
+def _waited_in_vain(error: BaseException) -> bool:
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) == "55P03"
+
+
+@retry(
+    retry=retry_if_exception(_waited_in_vain), stop=stop_after_attempt(60), wait=wait_fixed(1), reraise=True
+)
+def _bring_up(store: "Store", step: str) -> None:
+    """One step, in a transaction of its own: one that takes long must not hold what another has locked.
+
+    Over PostgreSQL others go on meanwhile. A step that changes a table must have it alone for a moment, and
+    everybody who wants it queues behind; so it does not wait long for whoever looks long, but comes again.
+    """
+    with store.engine.execution_options(writes=True).begin() as connection:
+        if not store.embedded:
+            connection.execute(text(f"SET LOCAL lock_timeout = '{MOST_HELD_UP_MS}ms'"))
+        if _is_empty(connection):
+            _create(connection)
+        else:
+            upgrade(connection, step)
 
 
 def upgrade(connection: Connection, to: str = "head") -> None:
