@@ -8,7 +8,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import time, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -132,10 +132,16 @@ class RetrySettings(Frozen):
     delays: tuple[Wait, ...] = Field(default=Schedule().delays, min_length=1)
     give_up_after: Wait = Schedule().give_up_after
     jitter: float = Field(default=Schedule().jitter, ge=0, lt=1)
+    rest_after: int = Field(default=Schedule().rest_after, ge=1)  # failures in a row until an endpoint rests
 
     def schedule(self) -> Schedule:
         """The schedule as the post reads it."""
-        return Schedule(delays=self.delays, give_up_after=self.give_up_after, jitter=self.jitter)
+        return Schedule(
+            delays=self.delays,
+            give_up_after=self.give_up_after,
+            jitter=self.jitter,
+            rest_after=self.rest_after,
+        )
 
 
 class Retention(Frozen):
@@ -187,10 +193,12 @@ class Settings(BaseSettings):
     clock_tolerance: Duration = timedelta(minutes=10)  # how far ahead of us a sender's clock may be
     answer_within: Wait | None = None  # local figure for "at once" (§ 11); the agreement's where not set
     lease: Wait = timedelta(seconds=60)
+    telephone_before: Wait = timedelta(hours=4)  # that people need before a deadline
     alarm_webhook: Address | None = None
     alarm_webhook_token: str | None = Field(default=None, repr=False)
     operators: tuple[Operator, ...] = ()
     subscription_failures: int = Field(default=8, ge=1)  # tries in a row until a subscription is in error
+    reconcile_at: time = time(4, 30)  # when, on the hospital's clock, we compare with partners' servers
     metrics_sign_in: bool = False  # whether /metrics is for operators only
     directory_mailboxes: tuple[DirectoryMailboxSettings, ...] = ()
     fhir_mailboxes: tuple[FhirMailboxSettings, ...] = ()

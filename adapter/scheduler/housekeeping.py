@@ -55,6 +55,14 @@ class Housekeeping:
                 return 0
         return self.store.write(lambda tx: self.outbox.missing_receipts(tx, self.clock()))
 
+    def give_up_late(self) -> int:
+        """Give up what has waited too long for an endpoint that rests."""
+        with self.store.read() as connection:
+            paused = deliveries.paused(connection)
+            if not self.outbox.resting.late(connection, paused, self.clock(), 1):
+                return 0
+        return self.store.write(lambda tx: self.outbox.give_up_late(tx, self.clock()))
+
     def prune(self) -> dict[str, int]:
         """Apply retention: each kind of record for itself, in small steps; how many rows of each went."""
         now = self.clock()

@@ -159,6 +159,18 @@ def set_value(tx: Connection, name: str, text: str) -> None:
     add_unless_there(tx, setting, {"name": name, "value": text})
 
 
+def put_value(tx: Connection, name: str, text: str) -> None:
+    """Keep a value in place of what is there."""
+    if not tx.execute(update(setting).where(setting.c.name == name).values(value=text)).rowcount:
+        set_value(tx, name, text)
+
+
+def with_ids(tx: Connection, ids: Sequence[str]) -> set[str]:
+    """Which of these message ids have come, whoever sent them."""
+    query = select(message.c.message_id).where(message.c.message_id.in_(ids))
+    return set(tx.execute(query).scalars()) if ids else set()
+
+
 _LIVING = ("draft", "active", "on-hold", "unknown")
 """CarePlan.status of a plan that is still followed, however long ago it was told."""
 

@@ -129,9 +129,9 @@ def test_nothing_is_sent_under_a_lease_that_would_end_before_the_receiver_must_a
     play.receive(play.message(NoticeKind.ADMITTED, receivers=("vik",)))
 
     class Late(Deliverer):
-        def _carry(self, endpoint: str, items: list[Leased]) -> None:
+        def _carry(self, carrier: object, endpoint: str, items: list[Leased]) -> None:
             clock.at = items[0].lease_until - timedelta(seconds=14)  # it came late to its work
-            super()._carry(endpoint, items)
+            super()._carry(carrier, endpoint, items)
 
     late = Late(store=play.built.store, inbox=play.built.inbox, outbox=play.outbox, clock=clock)
     for future in late.round():

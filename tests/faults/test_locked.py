@@ -141,7 +141,7 @@ def test_a_backup_under_load_turns_nobody_away_and_is_whole(play: Stage, tmp_pat
     copies = []
     for number in range(3):
         before = taken[0]
-        backup.write(play.built.store, tmp_path / f"copy-{number}.db")
+        backup.write(play.built.store, tmp_path / f"copy-{number}.db", play.clock())
         copies.append((before, taken[0] + 1))
     done.set()
     loading.join()
