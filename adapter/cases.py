@@ -401,7 +401,10 @@ class Cases:
             if (
                 row["fired_at"] is not None and values["state"] == "open"
             ):  # it was missed, and is not any more
-                values |= {"fired_at": None, "noted_at": None, "next_at": now}
+                told_at = (
+                    row["reminded_at"] or row["fired_at"]
+                )  # else nobody knows that there is an alarm to end
+                values |= {"fired_at": None, "noted_at": None, "reminded_at": told_at, "next_at": now}
             if any(row[name] != value for name, value in values.items()):
                 rows.change_deadline(tx, row["id"], row["state"], **values)
         if wanted:

@@ -301,6 +301,10 @@ class Outbox:
             self.subscriptions.attempted(tx, leased, decision, now)
         return outcome
 
+    def recorded(self, tx: Connection, leased: Leased, tried: Collection[datetime]) -> bool:
+        """Whether the attempt is on record, written at one of the moments at which that was tried."""
+        return any(one["at"] in tried for one in deliveries.attempts(tx, [leased.id]))
+
     def _due(self, tx: Connection, leased: Leased, now: datetime) -> datetime | None:
         """The deadline that what has failed would meet."""
         row = deliveries.get(tx, leased.id) if leased.kind in NOTICES else None

@@ -205,6 +205,7 @@ class Rig:
             [sys.executable, "-m", "adapter.cli", "--config", str(self.config), *arguments],
             capture_output=True,
             cwd=self.folder,
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)},
             check=False,
         )
 

@@ -5,6 +5,7 @@ forgets nothing. A job that is late still runs (no misfire grace), runs missed a
 overlaps itself.
 """
 
+import logging
 import traceback
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -14,6 +15,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from adapter.errors import AdapterError
+from adapter.scheduler.troubles import Troubles
 
 log = structlog.get_logger("scheduler")
 
@@ -27,9 +29,12 @@ class Clockwork:
             executors={"default": ThreadPoolExecutor(len(jobs))},  # a mailbox that hangs holds up itself only
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
         )
+        # that a job is still at work when it would begin again is as it should be, and may be so each second
+        logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
+        troubles = Troubles()
         for name, (every, job) in jobs.items():
             self._scheduler.add_job(
-                _guarded(name, job), "interval", seconds=every.total_seconds(), id=name, name=name
+                _guarded(name, job, troubles), "interval", seconds=every.total_seconds(), id=name, name=name
             )
 
     def start(self) -> None:
@@ -47,16 +52,20 @@ class Clockwork:
             self._scheduler.shutdown(wait=True)
 
 
-def _guarded(name: str, job: Callable[[], object]) -> Callable[[], None]:
+def _guarded(name: str, job: Callable[[], object], troubles: Troubles) -> Callable[[], None]:
     def run() -> None:
         try:
             job()
         except AdapterError as error:
-            log.error("job failed", job=name, error=str(error))
+            if troubles.failed(name, str(error)):
+                log.error("job failed", job=name, error=str(error))
         except Exception as error:  # noqa: BLE001  # a job that fails must not stop the others; it runs again
             place = traceback.extract_tb(error.__traceback__)[-1]  # never its text, which may hold content
-            log.error(
-                "job failed", job=name, error=type(error).__name__, at=f"{place.filename}:{place.lineno}"
-            )
+            at = f"{place.filename}:{place.lineno}"
+            if troubles.failed(name, f"{type(error).__name__} {at}"):
+                log.error("job failed", job=name, error=type(error).__name__, at=at)
+        else:
+            if (ended := troubles.over(name)) is not None:
+                log.info("job works again", job=name, error=ended[0], failed=ended[1])
 
     return run

@@ -22,6 +22,8 @@ from adapter.incoming import Incoming, Prepared
 from adapter.messaging.delivery import SPARE, Leased, Reply
 from adapter.outbox import Outbox
 from adapter.parcels import SUBSCRIPTION
+from adapter.scheduler.recording import Record, on_record
+from adapter.scheduler.troubles import Troubles
 from adapter.store import Store
 
 log = structlog.get_logger("outbox")
@@ -78,6 +80,7 @@ class Deliverer:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._seen: object = None
+        self._troubles = Troubles()
 
     def start(self) -> None:
         """Begin looking."""
@@ -178,8 +181,11 @@ class Deliverer:
                 if self._stop.is_set():
                     return
                 self.round()
+                if (ended := self._troubles.over("look")) is not None:
+                    log.info("due deliveries are looked for again", error=ended[0], failed=ended[1])
             except Exception as error:  # noqa: BLE001  # without this thread nothing would ever be sent again
-                log.error("could not look for due deliveries", error=_said(error))
+                if self._troubles.failed("look", _said(error)):
+                    log.error("could not look for due deliveries", error=_said(error))
                 self._stop.wait(AFTER_A_FAULT)
                 self._wake.set()
             self._stop.wait(self._pause)
@@ -194,10 +200,11 @@ class Deliverer:
         return nudged or self._seen != before
 
     def _carry(self, carrier: object, endpoint: str, items: Sequence[Leased]) -> None:
-        recording: list[Future[None]] = []
+        recording: list[Record | Future[None]] = []
         left = list(items)
         try:
             while left:
+                on_record(recording)
                 back = self.not_now(left)
                 if back:
                     recording.append(self.give_back(back))
@@ -228,7 +235,7 @@ class Deliverer:
         """Release what was claimed and will not be tried."""
         return self._store.submit(partial(self._outbox.release, leased=items, now=self._clock()))
 
-    def _await(self, recording: Sequence[Future[None]], endpoint: str) -> None:
+    def _await(self, recording: "Sequence[Record | Future[None]]", endpoint: str) -> None:
         """Wait until every attempt is on the disk; of one that is not, the message is sent again."""
         for future in recording:
             error = future.exception()
@@ -252,7 +259,7 @@ class Deliverer:
         found = item.to or self._outbox.endpoint(item.endpoint)
         return timedelta(seconds=found.longest if found else 0) + SPARE
 
-    def settle(self, item: Leased, reply: Reply) -> "Future[None]":
+    def settle(self, item: Leased, reply: Reply) -> Record:
         """Record the attempt, and take the message in the response, in one transaction."""
         answer: Prepared | None = None
         if reply.body:
@@ -266,8 +273,13 @@ class Deliverer:
             and self._inbox.speaks_for(answer, item)
         )
 
+        tried: list[datetime] = []
+
         def unit(tx: Connection) -> None:
+            if tried and self._outbox.recorded(tx, item, tried):
+                return  # a commit whose answer was lost
             now = self._clock()
+            tried.append(now)
             outcome = self._outbox.record(tx, item, reply, now, receipted=receipted)
             if reply.final:
                 self._inbox.held_there(tx, item, now)
@@ -277,7 +289,7 @@ class Deliverer:
                 self._inbox.odd_answer(tx, answer, item, now)
             self._observe(item, reply, outcome)
 
-        return self._store.submit(unit)
+        return Record(self._store, unit, until=item.lease_until, clock=self._clock, stopping=self._stop.wait)
 
 
 def _carriers(taken: Counter[str], free: Mapping[str, int]) -> int:

@@ -76,7 +76,6 @@ class Round:
                 except Exception as fault:  # noqa: BLE001  # one piece of mail must not hold up the others
                     faults.append(self._stumbled(fault, mail.name))
         except MailboxError as error:
-            log.error("mailbox cannot be read", mailbox=self.name, error=str(error))
             faults.append(str(error))
         except AdapterError:
             raise
@@ -118,6 +117,8 @@ class Round:
             before = {row["name"]: row["error"] for row in mailboxes.listed(connection)}
         if self.name in before and before[self.name] is None and error is None:
             return  # nothing has changed: an empty look costs no commit
+        if error is not None and before.get(self.name) != error:  # what lasts is told once
+            log.error("mailbox cannot be read", mailbox=self.name, error=error)
 
         def unit(tx: Connection) -> None:
             mailboxes.polled(tx, self.name, now, error)

@@ -13,7 +13,7 @@ from copy import copy
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, delete, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -23,6 +23,16 @@ from adapter.store.waking import Listener
 from adapter.store.writer import Writer
 
 T = TypeVar("T")
+
+
+_IN_TIME = {
+    "connect_timeout": 5,  # seconds
+    "tcp_user_timeout": 20_000,  # milliseconds; of a network that swallows everything it else takes 15 min
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
+"""How soon a PostgreSQL server that is gone is known to be so; the store's address may say otherwise."""
 
 
 class Store:
@@ -84,13 +94,19 @@ class Store:
             raise StoreError(f"the store cannot be read: {str(cause).splitlines()[0]}") from error
 
     def ready(self, *, at_work: bool = False) -> None:
-        """Raise StoreError unless the database answers and is of this version.
+        """Raise StoreError unless the database answers, is of this version, and takes what is written.
 
+        After a write that failed, one is tried here, so that it is known when the store takes them again.
         A process that is `at_work` already goes on over a store of a newer version, whose steps only add: a
         live installation is upgraded one process after another.
         """
         from adapter.store.migrations import current, newest
 
+        if self.writer.outage.reason is not None:
+            try:
+                self.submit(_mark).result(_SOON)
+            except TimeoutError:
+                raise StoreError(f"the store cannot be written: {self.writer.outage.reason}") from None
         with self.read() as connection:
             connection.execute(text("SELECT 1"))
         found, wanted = current(self), newest()
@@ -140,6 +156,20 @@ class Store:
             self._listener.close()
         self.engine.dispose()
 
+
+def _mark(tx: Connection) -> None:
+    """Any change at all, by which it is seen that the store takes one."""
+    from adapter.store import messages
+    from adapter.store.tables import setting
+
+    tx.execute(delete(setting).where(setting.c.name == _WRITTEN))
+    messages.set_value(tx, _WRITTEN, "yes")
+
+
+_SOON = 2.0
+"""Seconds: who asks whether the store is ready does not wait as long as who wants something stored."""
+
+_WRITTEN = "written-after-an-outage"
 
 LARGE_LOG = 16 * 2**20
 """Bytes of the write-ahead log beyond which it is cut; it is 8 MiB with a usual load."""
@@ -201,7 +231,8 @@ def _engine(url: str) -> Engine:
             parsed = parsed.set(drivername="postgresql+psycopg")
         if parsed.get_backend_name() == "sqlite":
             return embedded(create_engine(parsed, connect_args={"timeout": 15.0}))
-        return create_engine(parsed, pool_pre_ping=True, pool_size=8, max_overflow=8)
+        reach = {name: value for name, value in _IN_TIME.items() if name not in parsed.query}
+        return create_engine(parsed, pool_pre_ping=True, pool_size=8, max_overflow=8, connect_args=reach)
     except (SQLAlchemyError, ModuleNotFoundError, ValueError) as error:
         raise ConfigurationError(
             f"store: {_without_password(url)} cannot be used ({type(error).__name__}); "

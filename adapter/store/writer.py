@@ -17,10 +17,11 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
-from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_exponential
+from tenacity import retry, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random_exponential
 
 from adapter.errors import Elsewhere, StoreError
 from adapter.store import chain
+from adapter.store.outage import Outage, of_the_store, said
 from adapter.store.statements import first_in_its_commit, say
 from adapter.store.waking import tell
 
@@ -61,6 +62,7 @@ class Writer:
         self._starting = threading.Lock()
         self._closed = False
         self.commits = 0
+        self.outage = Outage(clock)
 
     def submit(self, unit: Callable[[Connection], T]) -> "Future[T]":
         """Queue a unit; its future resolves after the commit, or with what went wrong."""
@@ -135,7 +137,8 @@ class Writer:
         try:
             results = self._together(batch)
         except Exception as error:  # noqa: BLE001  # without this thread nothing would ever be stored again
-            failure = StoreError(f"the store could not commit: {_said(error)}")
+            failure = StoreError(f"the store could not commit: {said(error)}")
+            self.outage.failed(len(batch), said(error))
             for _, future in batch:
                 future.set_exception(failure)
             return
@@ -152,18 +155,21 @@ class Writer:
 
     @retry(
         retry=retry_if_exception(_passing),
-        stop=stop_after_attempt(4),
+        stop=stop_after_attempt(4) | stop_after_delay(10),  # who waits for a lock has waited long by then
         wait=wait_random_exponential(multiplier=0.02, max=0.5),
         reraise=True,
     )
     def _together(self, batch: list[_Item]) -> list[tuple[Any, BaseException | None]]:
         """Run the units in one transaction; all of them again where the database has lost a race."""
         with self._in_turn(), self._engine.begin() as connection, chain.chained(connection):
-            results = []
+            results, before = [], _changes(connection)
             for number, (unit, _) in enumerate(batch):
                 first_in_its_commit(connection, first=number == 0)
                 results.append(_run_one(connection, unit))
             tell(connection)
+            after = _changes(connection)
+        if after is None or after != before:
+            self.outage.over()
         self.commits += 1
         self._last = self._clock()
         return results
@@ -176,11 +182,11 @@ def _run_one(connection: Connection, unit: Unit) -> tuple[Any, BaseException | N
     try:
         result = unit(connection)
     except DBAPIError as error:
-        if error.connection_invalidated or _passing(error):
+        if of_the_store(error) is not None or _passing(error):
             raise
         _take_back(connection, noted)
         met = getattr(error.orig, "sqlstate", None) == "23505"  # somebody else has just written the same
-        return None, (Elsewhere if met else StoreError)(f"the store refused: {_said(error)}")
+        return None, (Elsewhere if met else StoreError)(f"the store refused: {said(error)}")
     except Exception as error:  # noqa: BLE001  # one unit's fault must not take its neighbours' commit with it
         _take_back(connection, noted)
         return None, error
@@ -193,7 +199,6 @@ def _take_back(connection: Connection, noted: int) -> None:
     chain.back_to(connection, noted)
 
 
-def _said(error: Exception) -> str:
-    """The driver's own words without the statement and its values, which may identify somebody."""
-    cause = getattr(error, "orig", None)
-    return str(cause).splitlines()[0] if cause else type(error).__name__
+def _changes(connection: Connection) -> int | None:
+    """How many rows SQLite has changed on it: to commit nothing at all succeeds on the fullest disk."""
+    return getattr(connection.connection.dbapi_connection, "total_changes", None)

@@ -28,6 +28,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from adapter.messaging.delivery import Reply
 from adapter.messaging.register import Endpoint
+from adapter.transport.dialling import dialled, said_of, secured
 
 TOO_LONG = "the answer is longer than we read"
 COMPRESSED = "the answer is compressed, which we did not ask for"
@@ -56,6 +57,10 @@ class Request:
 
 class _CannotConnect(Exception):
     """No connection came about; the cause says why."""
+
+
+class _NotSecured(Exception):
+    """A connection that could not be made a secure one."""
 
 
 class _Unreadable(Exception):
@@ -148,7 +153,7 @@ class Wire:
         try:
             line = self._line(request, endpoint)
             _send(line, request, endpoint, body, id)
-        except (*_FAULTS, _CannotConnect, _Unreadable) as fault:
+        except (*_FAULTS, _CannotConnect, _NotSecured, _Unreadable) as fault:
             self._hang_up(request, endpoint)
             return Reply(error=_words(fault, endpoint), ms=_since(started))
         answer, error = _Answer(), None
@@ -265,12 +270,15 @@ def _stirs(line: socket.socket) -> bool:
 def _connected(request: Request, endpoint: Endpoint) -> socket.socket:
     context = _context(endpoint) if request.tls else None
     try:
-        line = socket.create_connection((request.host, request.port), endpoint.timeout)
+        line = dialled(request.host, request.port, endpoint.timeout)
     except (OSError, ValueError) as fault:
         raise _CannotConnect from fault
     try:
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return line if context is None else context.wrap_socket(line, server_hostname=request.host)
+        return line if context is None else secured(line, context, request.host, endpoint.timeout)
+    except TimeoutError as fault:
+        line.close()
+        raise _NotSecured from fault
     except BaseException:  # whatever it was, the socket is not left open, and it goes on up
         line.close()
         raise
@@ -386,15 +394,19 @@ def _words(fault: BaseException, endpoint: Endpoint) -> str:
     def among(*kinds: type[BaseException]) -> bool:
         return any(isinstance(cause, kinds) for cause in causes)
 
+    if among(_Unreadable):
+        return "a certificate or key file of the endpoint cannot be read; correct its path"
+    connecting = next((words for words in map(said_of, causes) if words is not None), None)
+    if connecting is not None:
+        return connecting
     seconds = f"{endpoint.timeout:g} s"
-    missed = "connection" if among(_CannotConnect) else "complete answer"
+    missed = f"complete answer within {seconds}"
+    if among(_NotSecured):
+        missed = f"secure connection within {seconds}; ask the receiver's operator"
+    elif among(_CannotConnect):
+        missed = f"connection within {seconds}; ask the receiver's operator, or look at the firewall"
     told = (
-        ((_Unreadable,), "a certificate or key file of the endpoint cannot be read; correct its path"),
-        ((ssl.SSLCertVerificationError,), "the receiver's certificate is not trusted; correct `trust`"),
-        ((ssl.SSLError,), "no secure connection could be agreed (TLS)"),
-        ((socket.gaierror, UnicodeError), "the receiver's host name has no address"),
-        ((ConnectionRefusedError,), "nobody listens at the receiver's address"),
-        ((TimeoutError,), f"no {missed} within {seconds}"),
+        ((TimeoutError,), f"no {missed}"),
         ((http.client.RemoteDisconnected,), "the receiver closed the connection without an answer"),
         ((ConnectionError,), "the connection was broken off"),
         ((http.client.IncompleteRead,), "the answer broke off before its end"),

@@ -427,7 +427,8 @@ def test_nobody_listening_is_said_so(transport, message):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     reply = transport.send(message, endpoint_at(f"http://127.0.0.1:{port}/"))
-    assert (reply.status, reply.error) == (None, "nobody listens at the receiver's address")
+    assert reply.status is None
+    assert str(reply.error).startswith("nobody listens at the receiver's address; ")
 
 
 @pytest.mark.parametrize("address", ["", "årdal", "http://", "ftp://127.0.0.1/", "http://127.0.0.1:x/"])
