@@ -7,6 +7,9 @@ READY := $(VENV)/.ready
 # long ones are in the first files, and begin first.
 TOGETHER := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
+# Every process that a test starts reads what was compiled once; without it each compiles the adapter anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test fast lint soak bench clean
 
 run: $(READY)  ## Start the adapter with a simulated region on the embedded store

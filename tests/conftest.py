@@ -10,13 +10,15 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+
+from tests.databases import Databases, address, hasten
 
 OSLO = ZoneInfo("Europe/Oslo")
 REGION = Path(__file__).parent.parent / "fixtures" / "regions" / "indre-sogn.toml"
@@ -67,6 +69,7 @@ def postgres_server() -> Iterator[str]:
             yield from _debian(binaries[-1], folder)
         else:
             with packaged_postgres(folder / "data") as url:
+                hasten(url)
                 yield url
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -80,7 +83,9 @@ def _debian(binaries: Path, folder: Path) -> Iterator[str]:
     start = ["-w", "-o", options, "-l", folder / "log", "start"]
     subprocess.run([binaries / "pg_ctl", "-D", data, *start], **run)
     try:
-        yield f"postgresql://postgres@/postgres?host={folder}"
+        url = f"postgresql://postgres@/postgres?host={folder}"
+        hasten(url)
+        yield url
     finally:
         subprocess.run([binaries / "pg_ctl", "-D", data, "-m", "immediate", "stop"], **run)
 
@@ -107,11 +112,17 @@ def postgres_template(postgres_server: str) -> Iterator[str]:
 
     name = f"template_{uuid.uuid4().hex[:8]}"
     _sql(postgres_server, f"CREATE DATABASE {name}")
-    store = Store(_database(postgres_server, name))
+    store = Store(address(postgres_server, name))
     migrate(store)
     store.close()
     yield name
     _sql(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def databases(postgres_server: str, postgres_template: str) -> Databases:
+    """Migrated databases, each for one test at a time."""
+    return Databases(server=postgres_server, template=postgres_template)
 
 
 @pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
@@ -133,12 +144,14 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/store.db"
         return
-    server = request.getfixturevalue("postgres_server")
-    template = request.getfixturevalue("postgres_template")
-    name = f"test_{uuid.uuid4().hex[:8]}"
-    _sql(server, f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield _database(server, name)
-    _sql(server, f"DROP DATABASE {name} WITH (FORCE)")
+    with postgres_store(request) as url:
+        yield url
+
+
+def postgres_store(request: pytest.FixtureRequest) -> AbstractContextManager[str]:
+    """The address of an empty store in PostgreSQL."""
+    databases: Databases = request.getfixturevalue("databases")
+    return databases.one()
 
 
 def _sql(server: str, statement: str) -> None:
@@ -146,10 +159,3 @@ def _sql(server: str, statement: str) -> None:
 
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(statement)
-
-
-def _database(server: str, name: str) -> str:
-    from sqlalchemy.engine import make_url
-
-    url = make_url(server).set(database=name, drivername="postgresql")
-    return url.render_as_string(hide_password=False)
