@@ -7,6 +7,8 @@
     │   └── Quarantined          waits for a correction of our own data; no receipt has been given yet
     ├── CannotWrite              a notice has no form in the dialect that its receiver reads
     ├── StoreError               the store said no: busy for too long, full, or of another version
+    │   └── Elsewhere            another process writes about the same patient: the unit comes again at once
+    ├── NotOnDuty                another process has taken this duty over; nothing has been written
     ├── MailboxError             a mailbox could not be read to its end; the rest waits for the next poll
     ├── RegisterError            the address register could not be asked, or its answer not be understood
     ├── OutputError              standard output does not take what a command has to print
@@ -52,6 +54,14 @@ class CannotWrite(AdapterError):
 
 class StoreError(AdapterError):
     """The store could not do what was asked, and nothing of it was done."""
+
+
+class Elsewhere(StoreError):
+    """Another process is writing about the same patient; whoever waits for it must hold nothing else."""
+
+
+class NotOnDuty(AdapterError):
+    """What only one process does at a time is done by another one now."""
 
 
 class MailboxError(AdapterError):

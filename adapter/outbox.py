@@ -341,7 +341,7 @@ class Outbox:
 
     def delivered(self, tx: Connection, delivery_id: int, now: datetime, *, source: str) -> None:
         """The receiver's side holds it, as the transport has learned after sending; known once."""
-        row = _found(deliveries.get(tx, delivery_id), delivery_id)
+        row = _alone(tx, delivery_id)
         if row["delivered_at"] is not None:
             return
         deliveries.change(tx, delivery_id, delivered_at=now)
@@ -354,7 +354,7 @@ class Outbox:
         A receipt that comes later all the same is taken (N-02).
         """
         _given_up(tx, delivery_id, why)
-        row = _found(deliveries.get(tx, delivery_id), delivery_id)
+        row = _alone(tx, delivery_id)
         told = messages.get(tx, row["message_row"]) if row["message_row"] is not None else None
         self._end_waiting(tx, row, now)
         self._undeliverable(tx, delivery_id, why, now)
@@ -394,6 +394,7 @@ class Outbox:
         row = deliveries.sent_as(tx, said.original_id, party)
         if row is None:
             return None
+        row = deliveries.alone(tx, row)
         state, delivery_id = row["state"], row["id"]
         told = messages.get(tx, row["message_row"]) if row["message_row"] is not None else None
         settled = {
@@ -518,7 +519,10 @@ class Outbox:
         """Look at every receipt that is awaited too long; returns for how many something was done."""
         return sum(self._still_missing(tx, row, now) for row in deliveries.receipts_missing(tx, now))
 
-    def _still_missing(self, tx: Connection, row: Row, now: datetime) -> bool:
+    def _still_missing(self, tx: Connection, missed: Row, now: datetime) -> bool:
+        row = deliveries.alone(tx, missed)
+        if row["look_at"] is None or row["look_at"] > now:
+            return False  # it has come meanwhile
         tries = deliveries.attempts(tx, [row["id"]])
         told_by = messages.get(tx, row["message_row"]) if row["message_row"] is not None else None
         sent = max((t["at"] for t in tries if t["outcome"] == "sent"), default=row["sent_at"] or now)
@@ -615,7 +619,7 @@ class Outbox:
 
     def resend(self, tx: Connection, delivery_id: int, now: datetime, *, by: str | None) -> None:
         """Try the same content once more now; the schedule stays as it is."""
-        row = _found(deliveries.get(tx, delivery_id), delivery_id)
+        row = _alone(tx, delivery_id)
         if row["state"] == DeliveryState.LEASED.value:
             return  # it is on its way at this moment
         if row["endpoint"] is None or not self._reachable(tx, row["endpoint"]):
@@ -652,7 +656,7 @@ class Outbox:
 
     def once_more(self, tx: Connection, delivery_id: int, now: datetime, *, by: str | None, why: str) -> None:
         """Put a delivery back on the schedule, because a person has decided what stood in its way."""
-        row = _found(deliveries.get(tx, delivery_id), delivery_id)
+        row = _alone(tx, delivery_id)
         self.check_consent(tx, delivery_id, now)
         deliveries.change(
             tx,
@@ -667,7 +671,7 @@ class Outbox:
 
     def give_up(self, tx: Connection, delivery_id: int, now: datetime, *, by: str | None) -> None:
         """Stop trying, because a person says so; visible, never silent."""
-        row = _found(deliveries.get(tx, delivery_id), delivery_id)
+        row = _alone(tx, delivery_id)
         settled = row["resume_state"] or row["state"]  # where it stands, also while a person sends it again
         if settled in (DeliveryState.ACKNOWLEDGED.value, DeliveryState.REFUSED.value):
             raise NotFound(f"delivery {delivery_id} is {settled} already: there is nothing to give up")
@@ -676,7 +680,7 @@ class Outbox:
 
     def close(self, tx: Connection, delivery_id: int, why: str, now: datetime, *, by: str | None) -> None:
         """Take a delivery off the schedule for good, with the reason, and end its alarms."""
-        row = _found(deliveries.get(tx, delivery_id), delivery_id)
+        row = _alone(tx, delivery_id)
         if row["state"] != DeliveryState.ACKNOWLEDGED.value:
             deliveries.change(
                 tx,
@@ -700,6 +704,10 @@ def _found(row: Row | None, delivery_id: int) -> Row:
     if row is None:
         raise NotFound(f"there is no delivery {delivery_id}; `discharge-adapter deliveries` lists them")
     return row
+
+
+def _alone(tx: Connection, delivery_id: int) -> Row:
+    return deliveries.alone(tx, _found(deliveries.get(tx, delivery_id), delivery_id))
 
 
 def _given_up(tx: Connection, delivery_id: int, why: str) -> None:

@@ -8,6 +8,7 @@ import logging
 import os
 import random
 import secrets
+import socket
 import sys
 import threading
 import traceback
@@ -15,12 +16,12 @@ import uuid
 import warnings
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from time import sleep
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import structlog
@@ -31,7 +32,7 @@ from adapter.config import MessageServerSettings, Region, Settings, load_region
 from adapter.config.soundness import contradictions, missing_folders, unreadable_files
 from adapter.discharge.agreement import Agreement, agreement
 from adapter.discharge.pathways import NOTHING
-from adapter.errors import ConfigurationError
+from adapter.errors import ConfigurationError, StoreError
 from adapter.inbox import Acceptance, Inbox
 from adapter.ledger import Ledger
 from adapter.mappings.checking import NO_CHECKS, Checks
@@ -75,9 +76,13 @@ if TYPE_CHECKING:
     from adapter.fhir.bundles import Resource
     from adapter.scheduler.clockwork import Clockwork
     from adapter.scheduler.delivering import Deliverer
+    from adapter.scheduler.duties import Duties
     from adapter.web.metrics import Door, Metrics
 
 log = structlog.get_logger("runtime")
+
+CLOCK = "clock"
+"""The duty of whoever watches the deadlines and everything else that the clock brings."""
 
 PLANS_LOOK = timedelta(seconds=30)
 """How often it is looked at what has changed in the plans on a partner's server."""
@@ -96,6 +101,11 @@ def now() -> datetime:
 def new_id() -> str:
     """A new random UUID."""
     return str(uuid.uuid4())
+
+
+def process_name() -> str:
+    """A name that no other process has, on this machine or another."""
+    return f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
 
 
 def jitter() -> float:
@@ -517,6 +527,8 @@ class Adapter:
     metrics: "Metrics | None" = None
     deliverer: "Deliverer | None" = None
     clockwork: "Clockwork | None" = None
+    duties: "Duties"  # this, and the jobs, of a process that delivers
+    jobs: "Mapping[str, tuple[timedelta, Callable[[], object]]]"
 
     def __init__(self, built: Stations, *, role: str = "all") -> None:
         self.built = built
@@ -533,6 +545,7 @@ class Adapter:
         if role != "web":
             from adapter.scheduler.clockwork import Clockwork
             from adapter.scheduler.delivering import Deliverer
+            from adapter.scheduler.duties import Duties
 
             self.deliverer = Deliverer(
                 store=built.store,
@@ -540,20 +553,26 @@ class Adapter:
                 outbox=built.outbox,
                 clock=built.clock,
                 observe=self._attempted,
-                watch=built.store.watch() if role == "worker" else None,
+                watch=built.store.watch() if role == "worker" or not built.store.embedded else None,
             )
-            self.clockwork = Clockwork(self._jobs(self.deliverer))
+            self.duties = Duties(store=built.store, holder=process_name(), clock=built.clock)
+            self.jobs = self._jobs(self.deliverer, self.duties)
+            self.clockwork = Clockwork(self.jobs)
 
-    def _jobs(self, deliverer: "Deliverer") -> dict[str, tuple[timedelta, Callable[[], object]]]:
+    def _jobs(
+        self, deliverer: "Deliverer", duties: "Duties"
+    ) -> dict[str, tuple[timedelta, Callable[[], object]]]:
+        """What is done now and then: what only one process may do, under a duty."""
         from adapter.scheduler.deadlines import Deadlines
+        from adapter.scheduler.duties import EVERY
         from adapter.scheduler.housekeeping import Housekeeping
         from adapter.scheduler.shelving import Shelving
         from adapter.scheduler.subscriptions import Heartbeats
 
-        built = self.built
+        built, store = self.built, duties.guarded(CLOCK)
         keep = built.settings.retention
         house = Housekeeping(
-            store=built.store,
+            store=store,
             outbox=built.outbox,
             clock=built.clock,
             keep_payloads=keep.payloads,
@@ -562,35 +581,48 @@ class Adapter:
             keep_accesses=keep.accesses,
         )
         clock_of_the_law = Deadlines(
-            store=built.store,
+            store=store,
             cases=built.cases,
             outbox=built.outbox,
             register=built.register,
             clock=built.clock,
         )
         heartbeats = Heartbeats(
-            store=built.store,
+            store=store,
             subscriptions=built.outbox.subscriptions,
             clock=built.clock,
             nudge=deliverer.nudge,
         )
-        jobs: dict[str, tuple[timedelta, Callable[[], object]]] = {
-            "deliver": (timedelta(seconds=1), deliverer.nudge),
+        shelving = Shelving(shelves=replace(built.shelves, store=store))
+        of_one: dict[str, tuple[timedelta, Callable[[], object]]] = {
             "deadlines": (timedelta(seconds=2), clock_of_the_law),
             "leases": (timedelta(seconds=5), house.free_leases),
             "receipts": (timedelta(seconds=5), house.missing_receipts),
-            "shelve": (timedelta(seconds=2), Shelving(shelves=built.shelves)),
+            "shelve": (timedelta(seconds=2), shelving),
             "heartbeats": (timedelta(seconds=1), heartbeats),
             "prune": (timedelta(hours=1), house.prune),
         }
-        return jobs | self._polls()
+        each: dict[str, tuple[timedelta, Callable[[], object]]] = {
+            "deliver": (timedelta(seconds=1), deliverer.nudge),
+            "duties": (EVERY, duties),
+        }
+        watched = {name: (every, duties.only(CLOCK, job)) for name, (every, job) in of_one.items()}
+        polled = {name: (every, duties.only(name, job)) for name, (every, job) in self._polls(duties).items()}
+        return each | watched | polled
 
-    def _polls(self) -> dict[str, tuple[timedelta, Callable[[], object]]]:
+    def _polls(self, duties: "Duties") -> dict[str, tuple[timedelta, Callable[[], object]]]:
         """A job for every mailbox: directory endpoints' `in/`, servers with plans, those of the settings."""
         from adapter.scheduler.polling import Round
 
         built, settings = self.built, self.built.settings
-        make = partial(Round, store=built.store, inbox=built.inbox, clock=built.clock, observe=self._accepted)
+
+        def make(*, name: str, **of_it: Any) -> Round:
+            store = duties.guarded(f"poll {name}")
+            inbox = replace(built.inbox, store=store)
+            return Round(
+                name=name, store=store, inbox=inbox, clock=built.clock, observe=self._accepted, **of_it
+            )
+
         jobs: dict[str, tuple[timedelta, Callable[[], object]]] = {}
         for endpoint in built.register.endpoints:
             if endpoint.transport == PLANS:
@@ -647,21 +679,21 @@ class Adapter:
                 ),
             )
         for one, server_settings in zip(built.message_servers, settings.message_servers, strict=True):
-            jobs |= self._message_server(one, server_settings)
+            jobs |= self._message_server(one, server_settings, duties)
         return jobs
 
     def _message_server(
-        self, server: MessageServer, chosen: MessageServerSettings
+        self, server: MessageServer, chosen: MessageServerSettings, duties: "Duties"
     ) -> dict[str, tuple[timedelta, Callable[[], object]]]:
         """A job that asks what became of messages posted there, and one that fetches the mail."""
         from adapter.scheduler.confirming import Confirming
         from adapter.scheduler.polling import Round
 
-        built = self.built
+        built, asks = self.built, duties.guarded(f"confirm {server.name}")
         asking = Confirming(
             server=server,
-            store=built.store,
-            inbox=built.inbox,
+            store=asks,
+            inbox=replace(built.inbox, store=asks),
             numbers=partial(her_ids, built.register),
             clock=built.clock,
             fetches=bool(chosen.her_ids),
@@ -670,18 +702,19 @@ class Adapter:
             f"confirm {server.name}": (chosen.status_every, asking)
         }
         if chosen.her_ids:
+            polls = duties.guarded(f"poll {server.name}")
             fetching = Round(
                 name=server.name,
                 channel="poll",
                 mailbox=EdiMailbox(
                     server,
                     chosen.her_ids,
-                    Notes(store=built.store, place=server.name, clock=built.clock),
+                    Notes(store=polls, place=server.name, clock=built.clock),
                     largest=built.settings.max_message_bytes,
                 ),
                 partner=None,  # the server has made sure of who sends what
-                store=built.store,
-                inbox=built.inbox,
+                store=polls,
+                inbox=replace(built.inbox, store=polls),
                 clock=built.clock,
                 observe=self._accepted,
             )
@@ -777,6 +810,7 @@ class Adapter:
         if self.deliverer is not None and self.clockwork is not None:
             self.built.store.write(lambda tx: self.built.outbox.find_endpoints(tx, self.built.clock()))
             self.deliverer.start()
+            self.duties()
             self.clockwork.start()
         if self.role == "worker":
             self._show_metrics()
@@ -836,6 +870,7 @@ class Adapter:
             self._thread.join(timeout=10)
         if self.clockwork is not None:
             self.clockwork.stop()
+            self._leave()
         if self.deliverer is not None:
             self.deliverer.stop()
         if self._door is not None:
@@ -843,6 +878,13 @@ class Adapter:
         if self._warming is not None:
             self._warming.join()  # inside native code it cannot be left behind: the process would abort
         self.built.store.close()
+
+    def _leave(self) -> None:
+        """Others need not wait for what this process did; without the store they wait a few seconds."""
+        try:
+            self.duties.leave()
+        except StoreError as error:
+            log.warning("duties not given back", error=str(error))
 
     def _accepted(self, done: Acceptance, seconds: float | None = None) -> None:
         if self.metrics is not None:

@@ -1,4 +1,4 @@
-"""PostgreSQL databases for tests: swept and given a new name after each test, as making one takes ten times as long.
+"""PostgreSQL databases for tests, swept after each and given a new name: making one takes ten times as long.
 
 A database that a test has filled or altered is dropped, and so is one that cannot be swept. Whoever still
 knows the old name finds nothing there: no test reaches into another's.
@@ -32,7 +32,7 @@ _FROM_ONE = (
 )
 _SHAPE = """
     SELECT (SELECT version_num FROM alembic_version),
-           (SELECT md5(string_agg(format('%s %s %s', attrelid, attname, atttypid), ',' ORDER BY attrelid, attnum))
+           (SELECT md5(string_agg(concat(attrelid, attname, atttypid), ',' ORDER BY attrelid, attnum))
             FROM pg_attribute JOIN pg_class ON attrelid = pg_class.oid
             WHERE relnamespace = 'public'::regnamespace),
            (SELECT count(*) FROM pg_constraint), (SELECT count(*) FROM pg_trigger)

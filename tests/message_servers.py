@@ -19,6 +19,7 @@ from adapter.messaging.delivery import Reply
 from adapter.messaging.register import EDI, Endpoint, ReceiptWhen
 from adapter.runtime import Adapter, stations
 from adapter.scheduler.confirming import Confirming
+from adapter.scheduler.duties import OfOne
 from adapter.scheduler.polling import Round
 from adapter.simulator.message_server import PretendServer
 from adapter.simulator.threads import serving
@@ -96,7 +97,10 @@ class Exchange:
 
     def job(self, name: str) -> Any:
         """What the adapter runs under that name."""
-        return self.adapter._jobs(self.adapter.deliverer)[name][1]
+        self.adapter.duties()
+        of_one = self.adapter.jobs[name][1]
+        assert isinstance(of_one, OfOne) and self.adapter.duties.on(name)
+        return of_one.job
 
     def poll(self) -> int:
         return self.round()()

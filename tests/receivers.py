@@ -1,4 +1,4 @@
-"""Receivers in a process of their own: `python -m tests.receivers FOLDER NAME...` prints their ports as JSON.
+"""Receivers in a process of their own: `python -m tests.receivers FOLDER FAULTS NAME...` prints their ports.
 
 Each logs every request to FOLDER/NAME.jsonl. A file FOLDER/kill orders a death: "PID AFTER" makes them
 kill that process once, after so many messages, at the instant after a request has been read and before it is
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import orjson
 
+from adapter.simulator.faults import Faults
 from adapter.simulator.memory import Taken
 from adapter.simulator.receivers import FhirReceiver
 
@@ -21,10 +22,11 @@ ORDER = "kill"
 
 
 async def main(arguments: list[str]) -> None:
-    folder, names = Path(arguments[0]), arguments[1:]
+    folder, faults, names = Path(arguments[0]), Faults.parse(arguments[1]), arguments[2:]
     fatal = Fatal(folder / ORDER)
     receivers = [
-        FhirReceiver(name, clock=now, log=folder / f"{name}.jsonl", on_taken=fatal) for name in names
+        FhirReceiver(name, clock=now, faults=faults, log=folder / f"{name}.jsonl", on_taken=fatal)
+        for name in names
     ]
     for receiver in receivers:
         await receiver.start()

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +18,12 @@ import requests
 from sqlalchemy import create_engine, text
 
 from adapter.messaging.envelope import HER, Address
+from tests import warm
 from tests.receivers import ORDER
+
+SETTLED = "The worker is running."
+AProcess = subprocess.Popen[bytes] | warm.Process
+ROOT = Path(__file__).parent.parent
 
 TOKEN = "rig-token"
 SENDER = Address(identifiers=((HER, "8143501"), (HER, "8143500")), name="Lærdal sjukehus")
@@ -42,9 +47,11 @@ class Rig:
     port: int = 0
     worker_port: int = 0
     timeout: float = 10.0  # seconds that the adapter waits for a receiver
-    adapter: "subprocess.Popen[bytes] | None" = None
-    worker: "subprocess.Popen[bytes] | None" = None  # beside the web side, where the two are apart
-    receivers: "subprocess.Popen[bytes] | None" = None
+    adapter: "AProcess | None" = None
+    worker: "AProcess | None" = None  # beside the web side, where the two are apart
+    others: list[int] = field(default_factory=list)  # process ids of further workers
+    faults: str = ""  # of the receivers, as the simulator takes them
+    receivers: "AProcess | None" = None
     ports: dict[str, int] = field(default_factory=dict)
     ready_after: float = 0.0
     starts: int = 0
@@ -67,7 +74,7 @@ class Rig:
 
     def start_receivers(self) -> None:
         self.receivers = subprocess.Popen(
-            [sys.executable, "-m", "tests.receivers", str(self.folder), *self.names],
+            [sys.executable, "-m", "tests.receivers", str(self.folder), self.faults, *self.names],
             stdout=subprocess.PIPE,
             cwd=Path(__file__).parent.parent,
         )
@@ -123,25 +130,29 @@ class Rig:
             time.sleep(0.02)
         raise AssertionError(f"the adapter did not start:\n{self.log()[-3000:]}")
 
-    def _started_worker(self) -> "subprocess.Popen[bytes]":
+    def _started_worker(self) -> "AProcess":
         """The other half of an adapter in two processes, once it is at work."""
         before, until = len(self.log()), time.monotonic() + 20
         process = self.process("worker")
-        while "The worker is running" not in self.log()[before:]:
+        while SETTLED not in self.log()[before:]:
             assert process.poll() is None and time.monotonic() < until, self.log()[-3000:]
             time.sleep(0.02)
         return process
 
-    def process(self, role: str) -> "subprocess.Popen[bytes]":
+    def process(self, role: str, **environment: str) -> "AProcess":
         """A process of the adapter."""
+        words = [*self.wrapper, "--config", str(self.config), "run", "--role", role]
+        env = os.environ | {"PYTHONPATH": str(ROOT)} | environment
         with (self.folder / "adapter.log").open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, *self.wrapper, "--config", str(self.config), "run", "--role", role],
-                stderr=log,
-                stdout=log,
-                cwd=self.folder,
-                env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)},
-            )
+            if warmed():
+                return warm.start(words, cwd=self.folder, env=env, stdout=log, stderr=log)
+            words = [sys.executable, *words]
+            return subprocess.Popen(words, cwd=self.folder, env=env, stdout=log, stderr=log)
+
+    def one_more_worker(self) -> int:
+        """A further worker, without metrics of its own; its process id."""
+        self.others.append(self.process("worker", DISCHARGE_ADAPTER_WORKER_PORT="0").pid)
+        return self.others[-1]
 
     def kill(self) -> None:
         assert self.adapter is not None
@@ -155,6 +166,9 @@ class Rig:
         part.rename(self.folder / ORDER)
 
     def stop(self) -> None:
+        for number in self.others:
+            with suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
         for process in (self.worker, self.adapter, self.receivers):
             if process is not None and process.poll() is None:
                 process.terminate()
@@ -179,12 +193,10 @@ class Rig:
 
     def cli(self, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
         """A command of the adapter over the same store."""
-        return subprocess.run(
-            [sys.executable, "-m", "adapter.cli", "--config", str(self.config), *arguments],
-            capture_output=True,
-            cwd=self.folder,
-            check=False,
-        )
+        words = ["-m", "adapter.cli", "--config", str(self.config), *arguments]
+        if warmed():
+            return warm.run(words, cwd=self.folder)
+        return subprocess.run([sys.executable, *words], capture_output=True, cwd=self.folder, check=False)
 
     def metric(self, name: str) -> float:
         """The sum of a metric over its labels."""
@@ -199,6 +211,13 @@ class Rig:
         """Deliveries of which something can still become; looked up in the store, past the adapter."""
         waiting = "state IN ('waiting', 'leased') OR (state = 'sent' AND expects_receipt = 1)"
         return self.number(f"SELECT count(*) FROM delivery WHERE {waiting}")
+
+    def unfinished_after(self, seconds: float) -> int:
+        """What is unfinished once so many seconds have passed, or as soon as nothing is."""
+        until = time.monotonic() + seconds
+        while self.unfinished() and time.monotonic() < until:
+            time.sleep(0.1)
+        return self.unfinished()
 
     def _metric(self, name: str, port: int) -> float:
         text = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text
@@ -234,6 +253,11 @@ class Rig:
 
     def _processes(self) -> list[psutil.Process]:
         return [psutil.Process(p.pid) for p in (self.adapter, self.worker) if p is not None]
+
+
+def warmed() -> bool:
+    """Whether processes begin with everything loaded: in tests, and not where figures are taken."""
+    return "PYTEST_CURRENT_TEST" in os.environ
 
 
 def free_port() -> int:

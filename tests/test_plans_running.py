@@ -47,7 +47,7 @@ def test_a_running_adapter_puts_plans_there_and_reads_them_back(tmp_path: Path, 
             play = Stage(built=built, post=FakePost(answer=taken()), clock=clock)
             until(lambda: play.rows(tables.delivery, kind="care-plan")[0]["state"] == "acknowledged")
             server.put(server.one("Goal") | {"description": {"text": "Gå til postkassen med stokk"}})
-            _, look = adapter._polls()[f"poll {SERVER}"]
+            _, look = adapter.jobs[f"poll {SERVER}"]
             assert look() == 1
             senders = [row["sender"] for row in play.rows(tables.message) if row["type"] == "care-plan"]
             assert senders == ["laerdal-sjukehus", "luster"]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 import structlog
+from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from adapter.errors import AdapterError
@@ -23,6 +24,7 @@ class Clockwork:
     def __init__(self, jobs: Mapping[str, tuple[timedelta, Callable[[], object]]]) -> None:
         self._scheduler = BackgroundScheduler(
             timezone="UTC",
+            executors={"default": ThreadPoolExecutor(len(jobs))},  # a mailbox that hangs holds up itself only
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
         )
         for name, (every, job) in jobs.items():

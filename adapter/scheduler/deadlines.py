@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from adapter.cases import Cases, late_from
 from adapter.discharge.notices import spoken
 from adapter.discharge.plan_tasks import KIND as PLAN_TASK
+from adapter.errors import NotOnDuty
 from adapter.messaging.register import Register, Side
 from adapter.outbox import Outbox
 from adapter.store import Store
@@ -63,6 +64,8 @@ class Deadlines:
         for of_case, fired in firing:
             try:
                 fired.result()
+            except NotOnDuty:
+                raise
             except Exception as error:  # noqa: BLE001  # one bad case must not stop the others; it comes again
                 for row in of_case:
                     log.error(

@@ -8,6 +8,7 @@ connection for looking. Queries live in modules named after what they find: `mes
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from adapter.errors import ConfigurationError, StoreError
 from adapter.store.statements import say
+from adapter.store.waking import Listener
 from adapter.store.writer import Writer
 
 T = TypeVar("T")
@@ -27,6 +29,8 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self._guard: Callable[[Connection], None] | None = None
+        self._listener: Listener | None = None
         self.engine = _engine(url)
         self.turn = _turn(self.engine)
         try:
@@ -41,11 +45,25 @@ class Store:
 
     def submit(self, unit: Callable[[Connection], T]) -> "Future[T]":
         """Queue a unit of work; the future resolves after its commit."""
-        return self.writer.submit(unit)
+        guard = self._guard
+        if guard is None:
+            return self.writer.submit(unit)
+
+        def guarded(tx: Connection) -> T:
+            guard(tx)
+            return unit(tx)
+
+        return self.writer.submit(guarded)
 
     def write(self, unit: Callable[[Connection], T]) -> T:
         """Run a unit of work and wait for its commit."""
-        return self.writer.submit(unit).result()
+        return self.submit(unit).result()
+
+    def guarded(self, guard: Callable[[Connection], None]) -> "Store":
+        """The same store, whose units of work begin with `guard`: where that raises, nothing is written."""
+        other = copy(self)
+        other._guard = guard
+        return other
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -70,13 +88,14 @@ class Store:
                 "run `discharge-adapter migrate`"
             )
 
-    def watch(self) -> Callable[[], object] | None:
-        """A cheap question whose answer changes when another process has committed; None where there is none.
+    def watch(self) -> Callable[[], object]:
+        """A cheap question whose answer changes when another process has written what may have to be sent.
 
-        SQLite counts the commits of others for each connection (PRAGMA data_version).
+        SQLite counts the commits of others for each connection (PRAGMA data_version), PostgreSQL tells.
         """
         if not self.embedded:
-            return None
+            self._listener = self._listener or Listener(self.engine)
+            return self._listener
         connection = self.engine.raw_connection()
         cursor = connection.cursor()
         return lambda: cursor.execute("PRAGMA data_version").fetchone()[0]
@@ -89,6 +108,8 @@ class Store:
     def close(self) -> None:
         """Finish what is queued and let go of the database."""
         self.writer.close()
+        if self._listener is not None:
+            self._listener.close()
         self.engine.dispose()
 
 

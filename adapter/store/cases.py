@@ -37,8 +37,9 @@ from adapter.discharge.notices import (
     PlanTask,
     Standing,
 )
+from adapter.errors import Elsewhere
 from adapter.store import statements
-from adapter.store.statements import Row, added, found
+from adapter.store.statements import Row, added, found, may_wait
 from adapter.store.tables import case, deadline, fact, history, message
 
 _MOMENTS = ("sent_at", "occurred", "admitted", "ready", "planned_discharge", "receive_from", "follow_up")
@@ -70,6 +71,7 @@ _told = (
     )
 )
 _lock = text("SELECT pg_advisory_xact_lock(:number)")
+_try_lock = text("SELECT pg_try_advisory_xact_lock(:number)")
 _case = select(case).where(case.c.id == bindparam("row"))
 _deadlines = (
     select(deadline).where(deadline.c.case_id == bindparam("case")).order_by(deadline.c.due_at, deadline.c.id)
@@ -167,11 +169,17 @@ def told_since(tx: Connection, patient: str, sender: str, since: datetime) -> in
 def alone_with(tx: Connection, patient: str) -> None:
     """Hold off every other process that would fold the same patient's facts, until the commit.
 
+    Raises Elsewhere where another process does so now and this unit of work shares its commit with earlier
+    ones: two that wait for each other's patients would wait until the database throws one of them out.
     SQLite has one writer at a time and needs no such thing.
     """
-    if tx.dialect.name == "postgresql":
-        number = int.from_bytes(hashlib.sha256(patient.encode()).digest()[:8], "big", signed=True)
+    if tx.dialect.name != "postgresql":
+        return
+    number = int.from_bytes(hashlib.sha256(patient.encode()).digest()[:8], "big", signed=True)
+    if may_wait(tx):
         tx.execute(_lock, {"number": number})
+    elif not tx.execute(_try_lock, {"number": number}).scalar_one():
+        raise Elsewhere("another process writes about the same patient at this moment")
 
 
 def add_facts(tx: Connection, rows: list[dict[str, Any]]) -> None:

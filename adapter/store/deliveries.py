@@ -31,6 +31,7 @@ from adapter.messaging.delivery import Leased, Trigger
 from adapter.store import statements
 from adapter.store.statements import Row, added, found
 from adapter.store.tables import attempt, delivery, endpoint_pause, payload
+from adapter.store.waking import is_due
 
 UNFINISHED = or_(
     delivery.c.state.in_(("waiting", "leased")),
@@ -90,7 +91,23 @@ _candidates = (
     .order_by(delivery.c.next_attempt_at, delivery.c.id)
     .limit(bindparam("most"))
 )
-_skipping = _candidates.with_for_update(skip_locked=True, of=delivery)
+_overtakes = or_(
+    delivery.c.hold_until.is_not(None),
+    delivery.c.sent_at.is_not(None),
+    _other.c.hold_until.is_not(None),
+    _other.c.sent_at.is_not(None),
+)
+_beside = exists().where(
+    _other.c.lane == delivery.c.lane,
+    _other.c.state.in_((_WAITING, _LEASED)),
+    _other.c.id != delivery.c.id,
+    _overtakes,
+)
+"""Another of its lane may go before or after it: two workers that look at once might take one each."""
+_skipping = _candidates.add_columns(delivery.c.lane, _beside.label("beside")).with_for_update(
+    skip_locked=True, of=delivery
+)
+_try_lane = select(func.pg_try_advisory_xact_lock(func.hashtextextended(bindparam("lane"), 0)).label("ours"))
 _content = select(
     delivery.c.id, delivery.c.lane, delivery.c.endpoint, delivery.c.party, delivery.c.dialect,
     delivery.c.message_id, delivery.c.content_type, delivery.c.attempts, delivery.c.created_at,
@@ -101,6 +118,7 @@ _content = select(
 
 
 _one = select(delivery).where(delivery.c.id == bindparam("row"))
+_one_alone = _one.with_for_update()
 _still_leased = and_(delivery.c.state == "leased", delivery.c.fence == bindparam("held"))
 """The lease with that number is still the last one given, whatever any clock says."""
 _sent_as = (
@@ -145,14 +163,16 @@ _handed_over = (
     )
 )
 _paused = select(endpoint_pause.c.endpoint)
+_on_its_way = exists().where(_other.c.lane == delivery.c.lane, _other.c.state == _LEASED)
 _lease = (
     update(delivery)
-    .where(delivery.c.id.in_(bindparam("ids", expanding=True)))
+    .where(delivery.c.id.in_(bindparam("ids", expanding=True)), delivery.c.state == _WAITING, ~_on_its_way)
     .values(
         state="leased",
         fence=delivery.c.fence + 1,
         lease_until=bindparam("until", type_=delivery.c.lease_until.type),
     )
+    .returning(delivery.c.id)
 )
 
 
@@ -163,19 +183,33 @@ def paused(tx: Connection) -> frozenset[str]:
 
 def claim(tx: Connection, endpoint: str, *, most: int, now: datetime, lease_until: datetime) -> list[Leased]:
     """Take up to `most` due deliveries of one endpoint until `lease_until`, one a lane."""
-    query = _skipping if tx.dialect.name == "postgresql" else _candidates
-    ids = [one["id"] for one in statements.rows(tx, query, endpoint=endpoint, now=now, most=most)]
+    wanted = {"endpoint": endpoint, "now": now, "most": most}
+    if tx.dialect.name == "postgresql":
+        ids = [one["id"] for one in statements.rows(tx, _skipping, **wanted) if _alone_in_lane(tx, one)]
+    else:
+        ids = [one["id"] for one in statements.rows(tx, _candidates, **wanted)]
     if not ids:
         return []
-    tx.execute(_lease, {"ids": ids, "until": lease_until})
-    rows = tx.execute(_content, {"ids": ids}).mappings()
+    taken = tx.execute(_lease, {"ids": ids, "until": lease_until}).scalars().all()
+    rows = tx.execute(_content, {"ids": taken}).mappings() if taken else ()
     return [
         Leased(**(dict(row) | {"trigger": Trigger(row["trigger"])}), lease_until=lease_until) for row in rows
     ]
 
 
+def _alone_in_lane(tx: Connection, one: Row) -> bool:
+    """Hold off other workers from the lane of one that another may overtake.
+
+    What they have taken meanwhile is seen by the lease, which looks anew. Other lanes need no lock, for which
+    the engine has room for some thousand.
+    """
+    return not one["beside"] or bool(statements.value(tx, _try_lane, lane=one["lane"]))
+
+
 def add(tx: Connection, values: dict[str, Any]) -> int:
     """A new delivery."""
+    if values.get("next_attempt_at") is not None:
+        is_due(tx)
     return added(tx, delivery, values)
 
 
@@ -209,6 +243,19 @@ def add_attempt(tx: Connection, values: dict[str, Any]) -> None:
 def get(tx: Connection, delivery_id: int) -> Row | None:
     """One delivery."""
     return statements.row(tx, _one, row=delivery_id)
+
+
+def alone(tx: Connection, row: Row) -> Row:
+    """The delivery as it stands now; no other process changes it before the commit.
+
+    Whoever decides by what a row says must know that it still says so: a worker may lease it meanwhile.
+    SQLite has one writer at a time, and the row is as it was read.
+    """
+    if tx.dialect.name != "postgresql":
+        return row
+    now = statements.row(tx, _one_alone, row=row["id"])
+    assert now is not None
+    return now
 
 
 def sent_as(tx: Connection, message_id: str, party: str | None) -> Row | None:

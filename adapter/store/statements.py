@@ -127,6 +127,16 @@ def _adding_unless_there(table: Table, names: tuple[str, ...], dialect: str) -> 
     return made(table).values(values).on_conflict_do_nothing()
 
 
+def first_in_its_commit(tx: Connection, *, first: bool) -> None:
+    """Say of the unit of work that begins whether the transaction holds nothing of earlier ones yet."""
+    tx.info["holds"] = not first
+
+
+def may_wait(tx: Connection) -> bool:
+    """Whether this unit of work may wait for another process: it keeps nobody else's work waiting."""
+    return not tx.info.get("holds", False)
+
+
 # --- to the driver ----------------------------------------------------------------------------------------
 
 

@@ -19,8 +19,9 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from adapter.errors import StoreError
-from adapter.store.statements import say
+from adapter.errors import Elsewhere, StoreError
+from adapter.store.statements import first_in_its_commit, say
+from adapter.store.waking import tell
 
 T = TypeVar("T")
 Unit = Callable[[Connection], Any]
@@ -133,11 +134,16 @@ class Writer:
             for _, future in batch:
                 future.set_exception(failure)
             return
-        for (_, future), (result, failed) in zip(batch, results, strict=True):
+        again = []
+        for (unit, future), (result, failed) in zip(batch, results, strict=True):
             if failed is None:
                 future.set_result(result)
+            elif isinstance(failed, Elsewhere) and len(batch) > 1:
+                again.append((unit, future))
             else:
                 future.set_exception(failed)
+        for item in again:  # by itself, so that it holds nothing of others while it waits
+            self._commit([item])
 
     @retry(
         retry=retry_if_exception(_passing),
@@ -148,7 +154,11 @@ class Writer:
     def _together(self, batch: list[_Item]) -> list[tuple[Any, BaseException | None]]:
         """Run the units in one transaction; all of them again where the database has lost a race."""
         with self._in_turn(), self._engine.begin() as connection:
-            results = [_run_one(connection, unit) for unit, _ in batch]
+            results = []
+            for number, (unit, _) in enumerate(batch):
+                first_in_its_commit(connection, first=number == 0)
+                results.append(_run_one(connection, unit))
+            tell(connection)
         self.commits += 1
         self._last = self._clock()
         return results
