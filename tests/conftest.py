@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from tests.compiled import shared
 from tests.databases import Databases, address, hasten
 
 ENOUGH = 4 * 1024**3
@@ -39,6 +40,7 @@ def _in_memory() -> bool:
 
 if "TMPDIR" not in os.environ and _in_memory():
     os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
+shared()
 os.environ.setdefault("no_proxy", "127.0.0.1,localhost")  # `requests` looks through all variables otherwise
 
 
