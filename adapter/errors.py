@@ -7,7 +7,7 @@
     │   └── Quarantined          waits for a correction of our own data; no receipt has been given yet
     ├── CannotWrite              a notice has no form in the dialect that its receiver reads
     ├── StoreError               the store said no: busy for too long, full, or of another version
-    │   └── Elsewhere            another process writes about the same patient: the unit comes again at once
+    │   └── Elsewhere            another process writes the same, or about the same patient, at this moment
     ├── NotOnDuty                another process has taken this duty over; nothing has been written
     ├── MailboxError             a mailbox could not be read to its end; the rest waits for the next poll
     ├── RegisterError            the address register could not be asked, or its answer not be understood
@@ -57,7 +57,7 @@ class StoreError(AdapterError):
 
 
 class Elsewhere(StoreError):
-    """Another process is writing about the same patient; whoever waits for it must hold nothing else."""
+    """Another process writes the same, or about the same patient; the unit of work comes anew by itself."""
 
 
 class NotOnDuty(AdapterError):

@@ -104,3 +104,20 @@ def test_a_store_that_cannot_be_opened_is_said_in_one_sentence(shell: Shell, nam
         assert (done.status, done.out) == (1, b""), command
         (said,) = done.said.splitlines()
         assert said.startswith("discharge-adapter: the store cannot be "), command
+
+
+def test_duties_are_shown_with_who_has_them(shell: Shell) -> None:
+    from datetime import UTC, datetime
+
+    from adapter.scheduler.duties import Duties
+    from adapter.store import Store
+
+    shell("receive", ADMITTED)
+    assert shell("duties", "--json").json == []
+    store = Store(f"sqlite:///{shell.folder}/discharge-adapter.db")
+    now = datetime.now(UTC)  # noqa: TID251  # the command's own clock
+    Duties(store=store, names={"clock", "poll vik"}, holder="here/1/ab", clock=lambda: now)()
+    store.close()
+    (first, second) = shell("duties", "--json").json
+    assert (first["name"], first["holder"], first["held"]) == ("clock", "here/1/ab", True)
+    assert second["name"] == "poll vik"

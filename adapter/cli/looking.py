@@ -287,3 +287,15 @@ def endpoints(context: typer.Context, as_json: Json = False) -> None:
         ]
     columns = ("name", "dialect", "health", "waiting", "unreceipted", "last_attempt", "last_error")
     show(listed, as_json, "Endpoints", columns, built.agreement.zone)
+
+
+@app.command(rich_help_panel=PANEL)
+def duties(as_json: Json = False) -> None:
+    """What only one process does at a time, and which one does it now."""
+    from adapter.store import duties as rows
+    from adapter.store import shown
+
+    with opened() as built, built.store.read() as connection:
+        now = built.clock()
+        listed = [shown.duty(row, now) for row in rows.listed(connection)]
+    show(listed, as_json, "Duties", ("name", "holder", "until", "held"), built.agreement.zone)

@@ -75,18 +75,22 @@ class Store:
             cause = getattr(error, "orig", None) or type(error).__name__
             raise StoreError(f"the store cannot be read: {str(cause).splitlines()[0]}") from error
 
-    def ready(self) -> None:
-        """Raise StoreError unless the database answers and is of this version."""
+    def ready(self, *, at_work: bool = False) -> None:
+        """Raise StoreError unless the database answers and is of this version.
+
+        A process that is `at_work` already goes on over a store of a newer version, whose steps only add: a
+        live installation is upgraded one process after another.
+        """
         from adapter.store.migrations import current, newest
 
         with self.read() as connection:
             connection.execute(text("SELECT 1"))
         found, wanted = current(self), newest()
-        if found != wanted:
-            raise StoreError(
-                f"the store is of version {found or 'none'}, this adapter needs {wanted}: "
-                "run `discharge-adapter migrate`"
-            )
+        if found == wanted or (at_work and found is not None and found > wanted):
+            return
+        newer = found is not None and found > wanted
+        what = "upgrade this program" if newer else "run `discharge-adapter migrate`"
+        raise StoreError(f"the store is of version {found or 'none'}, this adapter needs {wanted}: {what}")
 
     def watch(self) -> Callable[[], object]:
         """A cheap question whose answer changes when another process has written what may have to be sent.

@@ -241,6 +241,17 @@ def alarm(row: Row) -> Document:
     }
 
 
+def duty(row: Row, now: datetime) -> Document:
+    """A duty and the process that has it."""
+    return {
+        "name": row["name"],
+        "holder": row["holder"],
+        "fence": row["fence"],
+        "until": when(row["until"]),
+        "held": now < row["until"],
+    }
+
+
 def endpoint(
     name: str,
     address: str,

@@ -126,7 +126,11 @@ class Writer:
         finally:
             fcntl.flock(self._turn, fcntl.LOCK_UN)
 
-    def _commit(self, batch: list[_Item]) -> None:
+    def _commit(self, batch: list[_Item], *, anew: bool = True) -> None:
+        """Run the units and tell what came of each.
+
+        One that met another process comes anew and by itself: it may wait, and sees what the other has done.
+        """
         try:
             results = self._together(batch)
         except Exception as error:  # noqa: BLE001  # without this thread nothing would ever be stored again
@@ -138,12 +142,12 @@ class Writer:
         for (unit, future), (result, failed) in zip(batch, results, strict=True):
             if failed is None:
                 future.set_result(result)
-            elif isinstance(failed, Elsewhere) and len(batch) > 1:
+            elif isinstance(failed, Elsewhere) and anew:
                 again.append((unit, future))
             else:
                 future.set_exception(failed)
-        for item in again:  # by itself, so that it holds nothing of others while it waits
-            self._commit([item])
+        for item in again:
+            self._commit([item], anew=False)
 
     @retry(
         retry=retry_if_exception(_passing),
@@ -173,7 +177,8 @@ def _run_one(connection: Connection, unit: Unit) -> tuple[Any, BaseException | N
         if error.connection_invalidated or _passing(error):
             raise
         say(connection, "ROLLBACK TO SAVEPOINT unit")
-        return None, StoreError(f"the store refused: {_said(error)}")
+        met = getattr(error.orig, "sqlstate", None) == "23505"  # somebody else has just written the same
+        return None, (Elsewhere if met else StoreError)(f"the store refused: {_said(error)}")
     except Exception as error:  # noqa: BLE001  # one unit's fault must not take its neighbours' commit with it
         say(connection, "ROLLBACK TO SAVEPOINT unit")
         return None, error

@@ -4,6 +4,7 @@ All are open, but for the metrics where the settings want an operator to sign in
 """
 
 import asyncio
+from functools import partial
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -25,7 +26,7 @@ def routes(store: Store, metrics: Metrics, doorkeeper: Doorkeeper | None = None)
 
     async def readyz(_: Request) -> Response:
         try:
-            await run_in_threadpool(store.ready)
+            await run_in_threadpool(partial(store.ready, at_work=True))
         except AdapterError as error:
             return PlainTextResponse(f"not ready: {error}\n", status_code=503)
         return PlainTextResponse("ready\n")

@@ -2,7 +2,10 @@
 
 import subprocess
 import sys
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -15,7 +18,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, inspect, text
 
 from adapter.errors import StoreError
-from adapter.store import Store, ledger
+from adapter.store import Store, ledger, migrations
 from adapter.store.migrations import current, migrate, newest, upgrade
 from adapter.store.tables import metadata
 
@@ -179,4 +182,62 @@ def test_a_store_of_a_newer_program_is_left_alone(store_url: str):
         migrate(store)
     with pytest.raises(StoreError, match="9999"):
         store.ready()
+    store.ready(at_work=True)  # it was started before the upgrade, and goes on until it is started again
     store.close()
+
+
+def test_a_process_at_work_does_not_go_on_over_an_older_store(store_url: str):
+    store = Store(store_url)
+    migrate(store)
+    store.write(lambda tx: tx.execute(text("UPDATE alembic_version SET version_num = '0001'")))
+    with pytest.raises(StoreError, match="discharge-adapter migrate"):
+        store.ready(at_work=True)
+    store.close()
+
+
+@pytest.mark.postgres
+def test_a_live_store_is_migrated_and_nobody_waits_behind_a_long_look(
+    postgres_server: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Somebody looks at deliveries for long: the step that wants that table steps back and comes again."""
+    monkeypatch.setattr(migrations, "MOST_HELD_UP_MS", 200)
+    url = emptied(postgres_server)
+    store = Store(url)
+    stepped(store, "0014")
+    stop, counted = threading.Event(), []
+
+    def working() -> None:
+        other = Store(url)
+        while not stop.is_set():
+            with other.read() as connection:
+                counted.append(connection.execute(text("SELECT count(*) FROM delivery")).scalar_one())
+        other.close()
+
+    with ThreadPoolExecutor(2) as pool, Store(url).engine.connect() as long:
+        long.execute(text("SELECT count(*) FROM delivery"))
+        work = pool.submit(working)
+        migrating = pool.submit(migrate, store)
+        for _ in range(3):  # it is in the way, and steps back, again and again
+            until(lambda: waiting(long))
+            before = len(counted)
+            until(lambda n=before: len(counted) > n + 5)
+        assert not migrating.done()
+        long.rollback()
+        assert migrating.result(timeout=30) == ("0014", newest())
+        before = len(counted)
+        until(lambda: len(counted) > before)
+        stop.set()
+        work.result(timeout=10)
+    store.close()
+
+
+def waiting(connection: Connection) -> bool:
+    query = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'relation'"
+    return bool(connection.execute(text(query)).scalar_one())
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 15
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)

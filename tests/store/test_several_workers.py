@@ -12,8 +12,9 @@ from sqlalchemy import Connection, text
 
 from adapter.discharge.notices import NoticeKind
 from adapter.errors import Elsewhere
+from adapter.incoming import Incoming
 from adapter.parcels import Parcel, enqueue
-from adapter.store import Store, cases, deliveries
+from adapter.store import Store, cases, deliveries, tables
 from adapter.store.waking import Listener
 from tests.conftest import StandingClock
 from tests.stage import Stage, receipt, stage
@@ -177,6 +178,24 @@ def test_the_first_of_a_commit_may_wait_and_the_next_may_not(stores: tuple[Store
         with pytest.raises(Elsewhere):
             cases.alone_with(tx, "A")
         tx.info["holds"] = False
+
+
+def test_the_same_message_at_two_doors_at_once_is_taken_once(url: str, clock: StandingClock) -> None:
+    """Neither door knows it when it looks; the second learns from the first one's commit that it is known."""
+    here, there = stage(url, clock), stage(url, clock)
+    content = here.message(NoticeKind.ADMITTED)
+    with there.built.store.engine.begin() as first, ThreadPoolExecutor(1) as second:
+        taken = there.built.inbox.take(first, there.built.inbox.read(Incoming(content=content)), clock())
+        again = second.submit(here.receive, content)
+        until = time.monotonic() + 10
+        while not waits_for_another(there) and time.monotonic() < until:
+            time.sleep(0.01)
+        first.commit()
+        assert (taken.outcome, again.result(timeout=10).outcome) == ("accepted", "duplicate")
+    assert here.rows(tables.message)[0]["duplicates"] == 1
+    assert len(here.rows(tables.delivery)) == 1
+    there.close()
+    here.close()
 
 
 # --- hints ------------------------------------------------------------------------------------------------

@@ -25,7 +25,9 @@ from sqlalchemy import (
     inspect,
     text,
 )
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import ExecutableDDLElement
+from tenacity import retry, retry_if_exception, stop_after_attempt, wait_fixed
 
 from adapter.errors import StoreError
 from adapter.store.tables import metadata
@@ -41,6 +43,9 @@ _VERSION = Table(
     PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
 )
 _ADVISORY_LOCK = 8_143_500  # any number, the same in every process
+
+MOST_HELD_UP_MS = 2000
+"""For which a step may keep others waiting before it steps back."""
 
 
 def newest() -> str:
@@ -69,12 +74,30 @@ def migrate(store: "Store") -> tuple[str | None, str]:
                 f"the store is of version {before}, newer than this program ({newest()}): upgrade it"
             )
         if before != newest():
-            with store.engine.execution_options(writes=True).begin() as connection:
-                if _is_empty(connection):
-                    _create(connection)
-                else:
-                    upgrade(connection)
+            _bring_up(store)
         return before, newest()
+
+
+def _waited_in_vain(error: BaseException) -> bool:
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) == "55P03"
+
+
+@retry(
+    retry=retry_if_exception(_waited_in_vain), stop=stop_after_attempt(60), wait=wait_fixed(1), reraise=True
+)
+def _bring_up(store: "Store") -> None:
+    """All steps in one transaction.
+
+    Over PostgreSQL others go on meanwhile. A step that changes a table must have it alone for a moment, and
+    everybody who wants it queues behind; so it does not wait long for whoever looks long, but comes again.
+    """
+    with store.engine.execution_options(writes=True).begin() as connection:
+        if not store.embedded:
+            connection.execute(text(f"SET LOCAL lock_timeout = '{MOST_HELD_UP_MS}ms'"))
+        if _is_empty(connection):
+            _create(connection)
+        else:
+            upgrade(connection)
 
 
 def upgrade(connection: Connection, to: str = "head") -> None:
