@@ -38,10 +38,14 @@ def _in_memory() -> bool:
     return room.f_bavail * room.f_frsize > ENOUGH and not room.f_flag & os.ST_NOEXEC
 
 
-if "TMPDIR" not in os.environ and _in_memory():
-    os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
-shared()
-os.environ.setdefault("no_proxy", "127.0.0.1,localhost")  # `requests` looks through all variables otherwise
+def pytest_configure() -> None:
+    """What makes tests quicker, and would make figures that are taken false."""
+    if "TMPDIR" not in os.environ and _in_memory():
+        os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
+    os.environ.setdefault(
+        "no_proxy", "127.0.0.1,localhost"
+    )  # `requests` looks through all variables otherwise
+    shared()
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -179,3 +183,6 @@ def _sql(server: str, statement: str) -> None:
 
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(statement)
+
+
+_database = address  # for tests that make a database of their own

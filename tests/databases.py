@@ -52,10 +52,12 @@ class Databases:
     def one(self) -> Iterator[str]:
         """The address of a database without a row, for one test."""
         name = self.free.pop() if self.free else self._made()
-        yield address(self.server, name)
-        with psycopg.connect(self.server, autocommit=True) as server:
-            if not self._kept(server, name):
-                server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        try:
+            yield address(self.server, name)
+        finally:
+            with psycopg.connect(self.server, autocommit=True) as server:
+                if not self._kept(server, name):
+                    server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     def _made(self) -> str:
         name = _name()
