@@ -1,13 +1,18 @@
-"""Alarms: one row each, raised once until it is over, told to people and posted to one webhook."""
+"""Alarms: one row each, raised once until it is over, told to people and posted to one webhook.
 
-from dataclasses import dataclass
-from datetime import datetime
+Mails about them are written by `telling`, from the same rows.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 import orjson
 from sqlalchemy import Connection
 
 from adapter.errors import NotFound
 from adapter.messaging.register import Endpoint
+from adapter.messaging.retry import Decision, GiveUp, RetryAt
 from adapter.parcels import ALARM, WEBHOOK, Parcel, enqueue
 from adapter.store import alarms as rows
 from adapter.store import cases as case_rows
@@ -27,9 +32,13 @@ BY_HAND = frozenset(
         "identity-number",
         "unknown-service",
         "unknown-original-of-correction",
+        "clock",
     )
 )
 """Alarms that nothing ends but a person who tells what was done."""
+
+MAIL_PATIENCE = timedelta(minutes=10)
+"""So soon is a mail tried again, however long its server has been away."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +46,13 @@ class Alarms:
     """The alarms of a store."""
 
     webhook: Endpoint | None = None
+    mail: Endpoint | None = None
+    to_do: Mapping[str, str] = field(default_factory=dict)  # by kind, for those who are posted to
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Where people are told of alarms, as far as the settings say."""
+        return tuple(filter(None, (self.webhook, self.mail)))
 
     def start(
         self,
@@ -49,8 +65,13 @@ class Alarms:
         case_id: int | None = None,
         post: bool = True,
     ) -> None:
-        """Raise an alarm, once until it is over, and post it to the webhook where one is configured."""
-        started = rows.start(tx, kind=kind, subject=subject, text=text, now=now, case_id=case_id)
+        """Raise an alarm, once until it is over, and post it to the webhook where one is configured.
+
+        Without `post` it is told nowhere but on the pages: an alarm about alarms must make no further ones.
+        """
+        started = rows.start(
+            tx, kind=kind, subject=subject, text=text, now=now, case_id=case_id, quiet=not post
+        )
         if started is not None and post:
             self._post(tx, started, "started", {"kind": kind, "subject": subject, "text": text}, now)
 
@@ -63,6 +84,10 @@ class Alarms:
         ended = rows.end(tx, kind=kind, subject=subject, now=now)
         if ended is not None and deliveries.sent_as(tx, f"alarm-{ended}-started", None) is not None:
             self._post(tx, ended, "ended", {"kind": kind, "subject": subject}, now)
+
+    def escalate(self, tx: Connection, alarm_id: int | None, said: dict[str, str], now: datetime) -> None:
+        """Post that nobody has seen an alarm for too long; without a number, of several together."""
+        self._post(tx, alarm_id, "escalated", said, now)
 
     def see(self, tx: Connection, alarm_id: int, now: datetime, *, by: str | None) -> None:
         """A person has taken notice: it stays open, and stands in no banner any more."""
@@ -99,10 +124,14 @@ class Alarms:
         for kind in rows.undelivered(tx, subject):
             self.end(tx, kind, subject, now)
 
-    def _post(self, tx: Connection, alarm_id: int, what: str, said: dict[str, str], now: datetime) -> None:
+    def _post(
+        self, tx: Connection, alarm_id: int | None, what: str, said: dict[str, str], now: datetime
+    ) -> None:
         if self.webhook is None:
             return
         document = {"alarm": alarm_id, "event": what, "at": now.isoformat(), **said}
+        if what != "ended" and said["kind"] in self.to_do:
+            document["do"] = self.to_do[said["kind"]]
         enqueue(
             tx,
             Parcel(
@@ -110,13 +139,24 @@ class Alarms:
                 party=STAFF,
                 endpoint=WEBHOOK,
                 dialect="alarm",
-                message_id=f"alarm-{alarm_id}-{what}",
+                message_id=f"alarm-{alarm_id or f'several {now.isoformat()}'}-{what}",
                 content=orjson.dumps(document),
                 content_type="application/json",
                 expects_receipt=False,
             ),
             now,
         )
+
+
+def patient(decision: Decision, now: datetime) -> Decision:
+    """What follows where a mail server is away: its mails wait until it is back, and then not for long."""
+    soon = now + MAIL_PATIENCE
+    match decision:
+        case GiveUp(permanent=False, reason=reason):
+            return RetryAt(at=soon, reason=reason)
+        case RetryAt(at=at, reason=reason):
+            return RetryAt(at=min(at, soon), reason=reason)
+    return decision
 
 
 def _open_alarm(tx: Connection, alarm_id: int) -> Row:

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from adapter.alarming import Alarms
+from adapter.alarming import Alarms, patient
 from adapter.cases import Cases
 from adapter.discharge.case import Evidence, Fact, Step
 from adapter.discharge.notices import Notice, NoticeKind, Standing, spoken
@@ -25,7 +25,7 @@ from adapter.messaging.delivery import DeliveryState, Leased, Reply, Trigger
 from adapter.messaging.envelope import masked
 from adapter.messaging.register import EDI, Endpoint, Party, Register, Side
 from adapter.messaging.retry import GiveUp, RetryAt, Schedule, Sent, decide, delay
-from adapter.parcels import ALARM, NOTICES, NOWHERE, SUBSCRIPTION, WEBHOOK
+from adapter.parcels import ALARM, MAIL, NOTICES, NOWHERE, SUBSCRIPTION
 from adapter.store import cases as case_rows
 from adapter.store import deliveries, messages
 from adapter.store.statements import Row
@@ -80,10 +80,9 @@ class Outbox:
     lead_time: timedelta = timedelta(hours=4)  # that people need before a deadline; then its notice overtakes
 
     def endpoint(self, name: str) -> Endpoint | None:
-        """A configured endpoint, the alarm webhook among them."""
-        if name == WEBHOOK and self.alarms.webhook is not None:
-            return self.alarms.webhook
-        return self.register.endpoint(name)
+        """A configured endpoint, those of alarms among them."""
+        of_alarms = (one for one in self.alarms.endpoints if one.name == name)
+        return next(of_alarms, None) or self.register.endpoint(name)
 
     def find_endpoints(self, tx: Connection, now: datetime) -> int:
         """After the region file has changed: what waited without an endpoint goes to the one named now.
@@ -223,6 +222,8 @@ class Outbox:
         )
         if told:
             decision = self.subscriptions.decided(tx, leased, decision)
+        if leased.endpoint == MAIL:
+            decision = patient(decision, now)
         outcome = {Sent: "sent", RetryAt: "retry", GiveUp: "gave-up"}[type(decision)]
         deliveries.add_attempt(
             tx,

@@ -13,6 +13,7 @@ from adapter.messaging.delivery import DeliveryState
 from adapter.store import deliveries, messages
 
 WEBHOOK = "alarm-webhook"
+MAIL = "alarm-mail"
 RECEIPT = "receipt"
 RELAYED = "relayed"
 ALARM = "alarm"

@@ -8,6 +8,7 @@ import logging
 import os
 import random
 import secrets
+import shutil
 import socket
 import sys
 import threading
@@ -20,7 +21,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -29,6 +30,7 @@ import structlog
 from adapter.alarming import Alarms
 from adapter.cases import Cases
 from adapter.config import MessageServerSettings, Region, Settings, load_region
+from adapter.config.alarms import PORTS
 from adapter.config.soundness import contradictions, missing_folders, unreadable_files
 from adapter.discharge.agreement import Agreement, agreement
 from adapter.discharge.pathways import NOTHING
@@ -41,18 +43,19 @@ from adapter.messaging.envelope import HER
 from adapter.messaging.register import EDI, PLANS, Endpoint, Partner, Party, Register
 from adapter.messaging.scopes import permits
 from adapter.outbox import Outbox
-from adapter.parcels import WEBHOOK
+from adapter.parcels import MAIL, WEBHOOK
 from adapter.plans import Plans
 from adapter.pushes import Pulls, Pushes
 from adapter.readers import Reader
 from adapter.shelves import Shelves
-from adapter.store import MADE_BY, Store, messages, must_exist
+from adapter.store import MADE_BY, Store, embedded_file, messages, must_exist
 from adapter.store import address_register as address_answers
 from adapter.store.migrations import current, migrate
 from adapter.store.remembered import Notes
 from adapter.store.resources import Eyes
 from adapter.subscribers import Subscribers
 from adapter.subscriptions import Subscriptions
+from adapter.telling import ESCALATE_AFTER, Telling
 from adapter.transport import Transport
 from adapter.transport.address_register import AddressRegister, Kept, RememberedRegister
 from adapter.transport.communication_party import Soap
@@ -64,6 +67,7 @@ from adapter.transport.edi_mailbox import EdiMailbox
 from adapter.transport.fhir_plans import FhirPlans
 from adapter.transport.fhir_plans_mailbox import PlansMailbox
 from adapter.transport.fhir_rest import FhirMailbox, FhirRest
+from adapter.transport.mail import Mail, MailServer
 from adapter.transport.rest_hook import RestHook
 from adapter.transport.webhook import Webhook
 
@@ -77,6 +81,7 @@ if TYPE_CHECKING:
     from adapter.scheduler.clockwork import Clockwork
     from adapter.scheduler.delivering import Deliverer
     from adapter.scheduler.duties import Duties
+    from adapter.scheduler.watching import Clocks
     from adapter.web.metrics import Door, Metrics
 
 log = structlog.get_logger("runtime")
@@ -195,6 +200,7 @@ class Stations:
     message_servers: tuple[MessageServer, ...]
     clock: Callable[[], datetime]
     schemas: "SchemaFolder | None"
+    telling: Telling
 
 
 def stations(
@@ -217,12 +223,12 @@ def stations(
         say(EVALUATION)
     law = _agreement(settings, region)
     register = region.register_ if region is not None else Register(open=True)
-    _refuse(contradictions(settings, register))
+    _refuse([*contradictions(settings, register), *_unknown_kinds(settings)])
     schemas = schema_folder(settings)
     store = _store(settings.store, create=create)
     key = _pseudonym_key(settings, store)
     cases = Cases(agreement=law, roles={p.id: p.kind for p in register.parties})
-    alarms = Alarms(webhook=_webhook(settings))
+    alarms = _alarms(settings)
     shelves = Shelves(store=store, cases=cases, register=register, zone=law.zone, pseudonym_key=key)
     pushes = Pushes(store=store, shelves=shelves, clock=clock)
     servers = _message_servers(settings, clock)
@@ -234,7 +240,7 @@ def stations(
     outbox = Outbox(
         cases=cases,
         register=register,
-        transports=_transports(pushes, edi),
+        transports=_transports(pushes, edi, mail_server(settings)),
         schedule=settings.retry.schedule(),
         jitter=jitter,
         lease=settings.lease,
@@ -268,6 +274,7 @@ def stations(
         message_servers=servers,
         clock=clock,
         schemas=schemas,
+        telling=_telling(settings, alarms, register, law),
     )
 
 
@@ -323,6 +330,7 @@ def findings(settings: Settings, region: Region | None) -> list[str]:
     return [
         *found,
         *contradictions(settings, register),
+        *_unknown_kinds(settings),
         *unreadable_files(settings, register),
         *missing_folders(settings, register),
     ]
@@ -455,13 +463,14 @@ def _numbers(party: Party) -> frozenset[int]:
     return frozenset(int(value) for system, value in pairs if system == HER and value.isdecimal())
 
 
-def _transports(pushes: Pushes, edi: Edi) -> Mapping[str, Transport]:
+def _transports(pushes: Pushes, edi: Edi, mail: MailServer | None) -> Mapping[str, Transport]:
     return {
         EDI: edi,
         "fhir": FhirRest(),
         PLANS: FhirPlans(pushes),
         "directory": Directory(),
         "webhook": Webhook(),
+        "mail": Mail(mail),
         "rest-hook": RestHook(),
     }
 
@@ -507,6 +516,75 @@ def _webhook(settings: Settings) -> Endpoint | None:
     )
 
 
+def _mail(settings: Settings) -> Endpoint | None:
+    if settings.mail.server is None:
+        return None
+    return Endpoint(
+        name=MAIL,
+        transport="mail",
+        address=settings.mail.server,
+        dialect="alarm",
+        concurrency=1,
+        timeout=settings.mail.timeout,
+        trust=settings.mail.trust,
+    )
+
+
+def mail_server(settings: Settings) -> MailServer | None:
+    """Where alarms are handed in as mail, None where the settings name no server."""
+    mail = settings.mail
+    if mail.server is None or mail.sender is None:
+        return None
+    return MailServer(
+        host=mail.server,
+        port=mail.port or PORTS[mail.security],
+        security=mail.security,
+        sender=mail.sender,
+        recipients=frozenset((*mail.to, *mail.escalate_to)),
+        user=mail.user,
+        password=mail.password,
+    )
+
+
+def _alarms(settings: Settings) -> Alarms:
+    """Where people are told of alarms; the words of the pages say what to do about them."""
+    webhook, mail = _webhook(settings), _mail(settings)
+    if webhook is None and mail is None:
+        return Alarms()
+    from adapter.web.wording import TO_DO
+
+    return Alarms(webhook=webhook, mail=mail, to_do=TO_DO)
+
+
+def _telling(settings: Settings, alarms: Alarms, register: Register, law: Agreement) -> Telling:
+    chosen = settings.alarms
+    return Telling(
+        alarms=alarms,
+        register=register,
+        zone=law.zone,
+        to=settings.mail.to,
+        escalate_to=settings.mail.escalate_to,
+        window=chosen.window,
+        again_after=chosen.again_after,
+        escalate_after={**ESCALATE_AFTER, **chosen.escalate_after},
+        digest_at=chosen.digest_at if chosen.digest else None,
+        page=f"{settings.public_url}/alarms" if settings.public_url is not None else None,
+    )
+
+
+def _unknown_kinds(settings: Settings) -> list[str]:
+    """A misspelt kind of alarm must not be ignored."""
+    if not settings.alarms.escalate_after:
+        return []
+    from adapter.web.wording import TO_DO
+
+    return [
+        f"settings: [alarms] escalate_after: no alarm is of the kind {kind!r}; docs/alarms.md lists them"
+        for kind in settings.alarms.escalate_after
+        if kind not in TO_DO
+    ]
+
+
 def _pseudonym_key(settings: Settings, store: Store) -> bytes:
     """The key of the patients' pseudonyms: the setting's, else one that the store made for itself."""
     if settings.pseudonym_key is not None:
@@ -527,6 +605,7 @@ class Adapter:
     metrics: "Metrics | None" = None
     deliverer: "Deliverer | None" = None
     clockwork: "Clockwork | None" = None
+    clocks: "Clocks | None" = None
     duties: "Duties"  # this, and the jobs, of a process that delivers
     jobs: "Mapping[str, tuple[timedelta, Callable[[], object]]]"
 
@@ -556,8 +635,61 @@ class Adapter:
                 watch=built.store.watch() if role == "worker" or not built.store.embedded else None,
             )
             self.duties = Duties(store=built.store, holder=process_name(), clock=built.clock)
-            self.jobs = self._jobs(self.deliverer, self.duties)
+            self.clocks = self._clocks()
+            self.jobs = self._jobs(self.deliverer, self.duties) | self._watches(self.deliverer)
             self.clockwork = Clockwork(self.jobs)
+
+    def _clocks(self) -> "Clocks":
+        from adapter.scheduler.watching import Clocks
+
+        built = self.built
+        return Clocks(
+            store=built.store,
+            outbox=built.outbox,
+            clock=built.clock,
+            steady=monotonic,
+            machine=socket.gethostname(),
+            most=built.settings.alarms.clock_difference,
+            after_jump=lambda: self.clockwork.begin_anew(built.clock()) if self.clockwork else None,
+        )
+
+    def _watches(self, deliverer: "Deliverer") -> dict[str, tuple[timedelta, Callable[[], object]]]:
+        """Jobs that tell people, and that watch the adapter itself."""
+        from adapter.scheduler.mailing import Mailing
+        from adapter.scheduler.watching import Backlog, Disk
+
+        built, chosen = self.built, self.built.settings.alarms
+        assert self.clocks is not None
+        jobs: dict[str, tuple[timedelta, Callable[[], object]]] = {
+            "backlog": (
+                timedelta(seconds=30),
+                Backlog(store=built.store, outbox=built.outbox, clock=built.clock, longest=chosen.backlog),
+            ),
+            "bring back": (timedelta(seconds=10), self.clocks.bring_back),
+            "compare clocks": (timedelta(seconds=30), self.clocks.compare),
+        }
+        folder = chosen.disk or folder_of(built.settings.store)
+        if folder is not None:
+            disk = Disk(
+                store=built.store,
+                alarms=built.outbox.alarms,
+                clock=built.clock,
+                folder=folder,
+                machine=socket.gethostname(),
+                room=_room,
+                share=chosen.disk_free_share,
+                least=chosen.disk_free_bytes,
+            )
+            jobs["disk"] = (timedelta(seconds=60), disk)
+        if built.outbox.alarms.endpoints:
+            mailing = Mailing(
+                store=built.store, telling=built.telling, clock=built.clock, nudge=deliverer.nudge
+            )
+            jobs |= {
+                "tell": (timedelta(seconds=3), mailing.alarms),
+                "digest": (timedelta(seconds=20), mailing.digest),
+            }
+        return jobs
 
     def _jobs(
         self, deliverer: "Deliverer", duties: "Duties"
@@ -812,6 +944,8 @@ class Adapter:
             self.deliverer.start()
             self.duties()
             self.clockwork.start()
+        if self.clocks is not None:
+            self.clocks.start(every=1.0)
         if self.role == "worker":
             self._show_metrics()
             return None
@@ -868,6 +1002,8 @@ class Adapter:
             self._server.should_exit = True
         if self._thread is not None:
             self._thread.join(timeout=10)
+        if self.clocks is not None:
+            self.clocks.stop()
         if self.clockwork is not None:
             self.clockwork.stop()
             self._leave()
@@ -915,6 +1051,17 @@ def log_acceptance(done: Acceptance, **more: object) -> None:
         case=done.case_id,
         **more,
     )
+
+
+def _room(folder: Path) -> tuple[int, int]:
+    found = shutil.disk_usage(folder)
+    return found.total, found.free
+
+
+def folder_of(store: str) -> Path | None:
+    """The folder of an embedded store, whose disk is watched; None for another."""
+    file = embedded_file(store)
+    return file.absolute().parent if file is not None else None
 
 
 def _refuse(findings: Sequence[str]) -> None:

@@ -51,6 +51,7 @@ class Rig:
     worker: "AProcess | None" = None  # beside the web side, where the two are apart
     others: list[int] = field(default_factory=list)  # process ids of further workers
     faults: str = ""  # of the receivers, as the simulator takes them
+    concurrency: int = 2  # sends at a time to each of them
     receivers: "AProcess | None" = None
     ports: dict[str, int] = field(default_factory=dict)
     ready_after: float = 0.0
@@ -81,7 +82,7 @@ class Rig:
         assert self.receivers.stdout is not None
         self.ports = orjson.loads(self.receivers.stdout.readline())
 
-    def write_configuration(self, concurrency: int = 2) -> None:
+    def write_configuration(self) -> None:
         lines = ['name = "Rig"', 'agreement = "norway"', ""]
         lines += [
             "[[party]]", 'id = "laerdal-sjukehus"', 'name = "Lærdal sjukehus"', 'kind = "hospital"',
@@ -94,7 +95,7 @@ class Rig:
                 f'identifiers = ["HER|{8150000 + number}"]', f'endpoint = "{name}"', "",
                 "[[endpoint]]", f'name = "{name}"', 'transport = "fhir"', 'dialect = "fhir"',
                 f'address = "http://127.0.0.1:{self.ports[name]}/fhir/$process-message"',
-                f"concurrency = {concurrency}", f"timeout = {self.timeout}", "",
+                f"concurrency = {self.concurrency}", f"timeout = {self.timeout}", "",
             ]  # fmt: skip
         digest = hashlib.sha256(TOKEN.encode()).hexdigest()
         parties = ", ".join(f'"{p}"' for p in ("laerdal-sjukehus", *self.names))
@@ -139,19 +140,20 @@ class Rig:
             time.sleep(0.02)
         return process
 
-    def process(self, role: str, **environment: str) -> "AProcess":
-        """A process of the adapter."""
+    def process(self, role: str, *, at_once: bool = False, **environment: str) -> "AProcess":
+        """A process of the adapter; with `at_once` one that has been loaded, also where figures are taken."""
         words = [*self.wrapper, "--config", str(self.config), "run", "--role", role]
         env = os.environ | {"PYTHONPATH": str(ROOT)} | environment
         with (self.folder / "adapter.log").open("ab") as log:
-            if warmed():
+            if at_once or warmed():
                 return warm.start(words, cwd=self.folder, env=env, stdout=log, stderr=log)
             words = [sys.executable, *words]
             return subprocess.Popen(words, cwd=self.folder, env=env, stdout=log, stderr=log)
 
     def one_more_worker(self) -> int:
-        """A further worker, without metrics of its own; its process id."""
-        self.others.append(self.process("worker", DISCHARGE_ADAPTER_WORKER_PORT="0").pid)
+        """A further worker, loaded before and without metrics of its own; its process id."""
+        started = self.process("worker", at_once=True, DISCHARGE_ADAPTER_WORKER_PORT="0")
+        self.others.append(started.pid)
         return self.others[-1]
 
     def kill(self) -> None:

@@ -31,7 +31,7 @@ from adapter.outbox import Outbox
 from adapter.runtime import Stations, stations
 from adapter.store import tables
 from adapter.store.tables import metadata
-from adapter.transport import Outgoing
+from adapter.transport import Outgoing, Transport
 
 T = TypeVar("T")
 
@@ -234,9 +234,7 @@ class Stage:
 
     def claim(self) -> list[Leased]:
         """What is due now, for every endpoint."""
-        wanted = {
-            e.name: 100 for e in (*self.built.register.endpoints, *filter(None, [self.outbox.alarms.webhook]))
-        }
+        wanted = {e.name: 100 for e in (*self.built.register.endpoints, *self.outbox.alarms.endpoints)}
         return self.built.store.write(lambda tx: self.outbox.claim(tx, wanted, self.clock()))
 
     def deliver(self) -> list[str]:
@@ -274,7 +272,8 @@ def stage(
     known = None if evaluation else of or region(**sides)
     built = stations(chosen, region=known, clock=clock)
     post = FakePost(answer=taken())
-    transports = dict.fromkeys(("fhir", "directory", "webhook"), post)
+    transports: dict[str, Transport] = dict.fromkeys(("fhir", "directory", "webhook"), post)
+    transports["mail"] = built.outbox.transports["mail"]  # it has a real server where a test names one
     outbox = replace(built.outbox, transports=transports, jitter=lambda: 0.0)
     inbox = replace(built.inbox, outbox=outbox)
     return Stage(built=replace(built, outbox=outbox, inbox=inbox), post=post, clock=clock)

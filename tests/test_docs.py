@@ -38,6 +38,7 @@ from adapter.fhir.bundles import EXTENSIONS
 from adapter.messaging.delivery import DeliveryState
 from adapter.runtime import Adapter, stations
 from adapter.store import Store
+from adapter.telling import ESCALATE_AFTER
 from adapter.web.metrics import Metrics
 from adapter.web.wording import TO_DO
 from tests import warm
@@ -282,6 +283,14 @@ def test_every_alarm_is_documented_with_what_to_do() -> None:
         re.findall(r"^\| `([a-z-]+)` \|", page("operations.md").split("## Alarms")[1].split("## ")[0], re.M)
     )
     assert documented == kinds == set(TO_DO)
+
+
+def test_who_is_told_of_what_nobody_has_seen_is_documented() -> None:
+    section = page("alarms.md").split("## Who is told")[1].split("\n## ")[0]
+    told = dict(re.findall(r"^\| `([a-z-]+)` \| .* \| `(\w+)` \|$", section, re.MULTILINE))
+    assert {kind: TypeAdapter(timedelta).validate_python(after) for kind, after in told.items()} == dict(
+        ESCALATE_AFTER
+    )
 
 
 def test_every_metric_is_documented(tmp_path: Path) -> None:

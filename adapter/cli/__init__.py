@@ -6,7 +6,7 @@ or the configuration is wrong.
 """
 
 from adapter.cli import running, messages, looking, registering, readmitting, acting, settling  # noqa: I001  # the order of the help
-from adapter.cli import paying, keeping
+from adapter.cli import paying, keeping, trying
 import sys
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ from adapter.errors import AdapterError, ConfigurationError, NotFound
 
 __all__ = [
     "acting", "app", "keeping", "looking", "main", "messages", "paying", "readmitting", "registering",
-    "running", "settling",
+    "running", "settling", "trying",
 ]  # fmt: skip
 
 

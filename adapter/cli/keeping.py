@@ -107,6 +107,7 @@ def config(
         mailbox.pop("token", None)
     for secret in ("address_register_password", "address_register_token"):
         document["norway"].pop(secret)
+    document["mail"].pop("password")
     if settings.region is not None:
         region = load_region(settings.region)
         register = region.register_

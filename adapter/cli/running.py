@@ -13,6 +13,7 @@ import typer
 
 from adapter.cli.frame import Chosen, Json, app, flush, print_json, put, say
 from adapter.config import Region, Settings, load, load_region
+from adapter.config.alarms import MailSettings
 from adapter.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -79,6 +80,11 @@ def _no_demo(settings: Settings) -> Iterator[tuple[Settings, Region | None, Life
     yield settings, None, lambda _: None
 
 
+def told_to_nobody(settings: Settings) -> Settings:
+    """No person and no system is told of what only pretends to go wrong."""
+    return settings.model_copy(update={"mail": MailSettings(), "alarm_webhook": None})
+
+
 @contextmanager
 def _demo(settings: Settings) -> Iterator[tuple[Settings, Region | None, Life]]:
     """A region file's parties as simulated servers; a store of its own that goes when the demo ends."""
@@ -94,7 +100,7 @@ def _demo(settings: Settings) -> Iterator[tuple[Settings, Region | None, Life]]:
     region = load_region(settings.region)
     with tempfile.TemporaryDirectory(prefix="discharge-demo-") as folder:
         register, tokens = with_fresh_tokens(in_folder(at_free_ports(region.register_), Path(folder)))
-        settings = settings.model_copy(update={"store": f"sqlite:///{folder}/demo.db"})
+        settings = told_to_nobody(settings).model_copy(update={"store": f"sqlite:///{folder}/demo.db"})
 
         def live(address: str) -> Callable[[], None]:
             simulated = SimulatedRegion(
@@ -156,7 +162,7 @@ def simulate(
     ordered = Faults.parse(faults, [e.name for e in region.register_.endpoints])
     with tempfile.TemporaryDirectory(prefix="discharge-simulation-") as folder:
         register, tokens = with_fresh_tokens(in_folder(at_free_ports(region.register_), Path(folder)))
-        settings = load(Chosen.config, store=f"sqlite:///{folder}/simulation.db", port=0)
+        settings = told_to_nobody(load(Chosen.config, store=f"sqlite:///{folder}/simulation.db", port=0))
         adapter = Adapter(stations(settings, region=region.model_copy(update={"register_": register})))
         address = adapter.start()
         assert address is not None

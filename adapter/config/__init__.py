@@ -21,6 +21,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from adapter.config.alarms import AlarmSettings, MailSettings
 from adapter.config.norway import NorwaySettings
 from adapter.config.region import NOT_UTF8, Region, load_region
 from adapter.config.values import (
@@ -174,6 +175,8 @@ class Settings(BaseSettings):
     message_servers: tuple[MessageServerSettings, ...] = ()
     retry: RetrySettings = RetrySettings()
     retention: Retention = Retention()
+    mail: MailSettings = MailSettings()
+    alarms: AlarmSettings = AlarmSettings()
     norway: NorwaySettings = NorwaySettings()
 
     @field_validator("store")

@@ -5,6 +5,7 @@ Each function returns findings, a sentence each: where, what is wrong and what t
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from adapter.config import DirectoryMailboxSettings, FhirMailboxSettings, Settings
@@ -32,6 +33,9 @@ def _short_leases(settings: Settings, register: Register) -> Iterable[str]:
     named = [(f"[[endpoint]] name = {e.name!r}: {_told(e)}", e) for e in register.endpoints]
     if settings.alarm_webhook is not None:
         named.append((f"alarm_webhook: its time-out is {webhook.timeout:g} s", webhook))
+    if settings.mail.server is not None:
+        mail = replace(webhook, transport="mail", timeout=settings.mail.timeout)
+        named.append((f"[mail]: timeout = {mail.timeout:g}", mail))
     for where, endpoint in named:
         spare = settings.lease.total_seconds() - endpoint.longest
         if spare <= SPARE.total_seconds():
@@ -134,6 +138,7 @@ def _files(settings: Settings, register: Register) -> Iterable[tuple[str, str | 
         yield f"{where}: key", str(s.key)
         yield f"{where}: dpop_key", str(s.dpop_key) if s.dpop_key is not None else None
         yield f"{where}: trust", s.trust
+    yield "[mail] trust", settings.mail.trust
     yield "[norway] address_register_trust", settings.norway.address_register_trust
 
 

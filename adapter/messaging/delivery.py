@@ -82,3 +82,4 @@ class Reply:
     final: bool = False  # the receiver's own system has it for good, and no receipt will follow
     plan: str | None = None  # `CarePlan/id`, where a plan was put on the receiver's server
     conflict: bool = False  # that plan has been changed at both ends, and nothing was overwritten
+    permanent: bool = False  # no for good, said by a protocol that has no HTTP status

@@ -83,6 +83,8 @@ def decide(
     """
     if reply.taken or (reply.status == 409 and duplicate):
         return Sent(delivered=reply.delivered or reply.status == 409)
+    if reply.permanent:
+        return GiveUp(reason=reply.error or "the receiver will not take this message")
     if reply.status is not None and _permanent(reply.status):
         return GiveUp(reason=_permanent_reason(reply))
     wait = delay(schedule, attempts, jitter)

@@ -7,7 +7,7 @@ overlaps itself.
 
 import traceback
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -35,6 +35,11 @@ class Clockwork:
     def start(self) -> None:
         """Begin ticking."""
         self._scheduler.start()
+
+    def begin_anew(self, now: datetime) -> None:
+        """Every job is due now: after the clock was set back, the next tick would be as far ahead as that."""
+        for job in self._scheduler.get_jobs():
+            job.modify(next_run_time=now)
 
     def stop(self) -> None:
         """Let running jobs finish, then stop."""

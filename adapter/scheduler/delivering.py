@@ -18,7 +18,7 @@ from adapter.inbox import Inbox
 from adapter.incoming import Incoming, Prepared
 from adapter.messaging.delivery import SPARE, Leased, Reply
 from adapter.outbox import Outbox
-from adapter.parcels import SUBSCRIPTION, WEBHOOK
+from adapter.parcels import SUBSCRIPTION
 from adapter.store import Store
 
 log = structlog.get_logger("outbox")
@@ -107,10 +107,7 @@ class Deliverer:
 
     def _free(self) -> dict[str, int]:
         """How many more carriers each endpoint allows."""
-        endpoints = [*self._outbox.register.endpoints]
-        webhook = self._outbox.endpoint(WEBHOOK)
-        if webhook is not None:
-            endpoints.append(webhook)
+        endpoints = [*self._outbox.register.endpoints, *self._outbox.alarms.endpoints]
         with self._lock:
             return {e.name: e.concurrency - self._busy.get(e.name, 0) for e in endpoints}
 

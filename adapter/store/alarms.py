@@ -35,19 +35,36 @@ _end = (
 
 
 def start(
-    tx: Connection, *, kind: str, subject: str, text: str, now: datetime, case_id: int | None = None
+    tx: Connection,
+    *,
+    kind: str,
+    subject: str,
+    text: str,
+    now: datetime,
+    case_id: int | None = None,
+    quiet: bool = False,
 ) -> int | None:
-    """Open an alarm; None where it is open already, and then only its words are brought up to date."""
+    """Open an alarm; None where it is open already, and then only its words are brought up to date.
+
+    Of one that is `quiet` nobody is told by mail: it is as if they had been.
+    """
     if is_open(tx, kind, subject):
         tx.execute(_retell, {"of_kind": kind, "about": subject, "words": text})
         return None
     values = {"kind": kind, "subject": subject, "text": text, "since": now, "case_id": case_id}
+    values |= dict.fromkeys(("mailed_at", "escalated_at", "end_mailed_at"), now) if quiet else {}
     return int(tx.execute(insert(alarm).values(values).returning(alarm.c.id)).scalar_one())
 
 
 def is_open(tx: Connection, kind: str, subject: str) -> bool:
     """Whether such an alarm is open."""
     return statements.row(tx, _open, of_kind=kind, about=subject) is not None
+
+
+def number(tx: Connection, kind: str, subject: str) -> int | None:
+    """The number of such an alarm while it is open."""
+    found: int | None = statements.value(tx, _open, of_kind=kind, about=subject)
+    return found
 
 
 def any_open(tx: Connection, kind: str) -> bool:

@@ -412,8 +412,9 @@ alarm = Table(
     Column("closed_by", Text),  # where a person has ended it by telling what was done
     Column("why", Text),  # what was done
     Column("case_id", _Id),
-    Column("mailed_at", Instant),  # when it stood in a mail
+    Column("mailed_at", Instant),  # when it stood in a mail; its start, where it is told to nobody
     Column("escalated_at", Instant),  # when those were told who are told where nobody has seen it
+    Column("end_mailed_at", Instant),  # when it stood in a mail that it is over
     Index(
         "alarm_open",
         "kind",
@@ -421,6 +422,26 @@ alarm = Table(
         unique=True,
         sqlite_where=text("until IS NULL"),
         postgresql_where=text("until IS NULL"),
+    ),
+    Index("alarm_about", "kind", "subject"),
+    Index(
+        "alarm_untold",
+        "id",
+        sqlite_where=text("until IS NULL AND mailed_at IS NULL"),
+        postgresql_where=text("until IS NULL AND mailed_at IS NULL"),
+    ),
+    Index(
+        "alarm_over",
+        "id",
+        sqlite_where=text("until IS NOT NULL AND mailed_at IS NOT NULL AND end_mailed_at IS NULL"),
+        postgresql_where=text("until IS NOT NULL AND mailed_at IS NOT NULL AND end_mailed_at IS NULL"),
+    ),
+    Index(
+        "alarm_unseen",
+        "kind",
+        "since",
+        sqlite_where=text("until IS NULL AND seen_at IS NULL AND escalated_at IS NULL"),
+        postgresql_where=text("until IS NULL AND seen_at IS NULL AND escalated_at IS NULL"),
     ),
 )
 

@@ -362,6 +362,10 @@ TO_DO = {
     "mailbox": "Look at the mailbox's address and credentials; nothing is lost, it is read again.",
     "subscription": "Tell the subscriber; it asks to be told again, and for the events that it missed.",
     "identity-number": "Telephone the sender: whom is it about? A new message replaces one that was wrong.",
+    "disk": "Make room on that disk, or give the adapter a larger one, before it is full.",
+    "backlog": "See what the endpoint answers; telephone the receiver, or resume what is paused.",
+    "clock": "Look at the time synchronisation; then at the deadlines of that time, and record it.",
+    "test": "Nothing: somebody tried whether alarms arrive.",
     "not-synthetic": "Feed only synthetic patients for evaluation; delete this store when you are done.",
 }
 """By kind of alarm: what a person does about it."""

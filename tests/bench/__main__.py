@@ -15,6 +15,7 @@ from pathlib import Path
 import orjson
 
 from adapter.simulator.load import Load, begin_apart, finish
+from tests.bench.drains import MANY, drains
 from tests.bench.fhir import PATIENTS, fhir
 from tests.bench.law import law
 from tests.rig import SENDER, TOKEN, Rig, rig
@@ -24,10 +25,11 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--messages", type=int, default=6000)
     parser.add_argument("--backlog", type=int, default=20000)
+    parser.add_argument("--waiting", type=int, default=MANY)
     parser.add_argument("--patients", type=int, default=PATIENTS)
     parser.add_argument(
         "--only",
-        choices=("through", "offered", "drain", "start", "steps", "law", "fhir", "norway"),
+        choices=("through", "offered", "drain", "start", "steps", "law", "fhir", "norway", "drains"),
         default=None,
     )
     parser.add_argument("--role", choices=("all", "apart"), default="apart")
@@ -47,6 +49,7 @@ def main() -> None:
         "norway": norway,
         "law": law,
         "fhir": lambda: fhir(chosen.patients),
+        "drains": lambda: drains(chosen.waiting),
     }
     for name, measure in parts.items():
         if chosen.only in (None, name):

@@ -102,7 +102,7 @@ class Place(Rig):
 
     connection: HTTPConnection | None = field(default=None, repr=False)
 
-    def write_configuration(self, concurrency: int = 2) -> None:
+    def write_configuration(self) -> None:
         partners = "".join(
             f'\n[[partner]]\nname = "bench-{party}"\nparties = ["{party}"]\n'
             f'token_sha256 = "{hashlib.sha256(token.encode()).hexdigest()}"\n'

@@ -18,6 +18,7 @@ import sys
 import threading
 import traceback
 
+from adapter.fhir.validation import warm
 from tests.warm.asking import LONGEST
 
 LOADED = (
@@ -109,6 +110,7 @@ def _text(number: int) -> io.TextIOWrapper:
 def main() -> None:
     for name in LOADED:
         importlib.import_module(name)
+    warm()
     assert threading.active_count() == 1, "only a process of one thread may fork"
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started us ends us
     serving = Serving(sys.argv[1])
