@@ -26,12 +26,14 @@ SOMEBODY = "operator"
 BY_HAND = frozenset(
     (
         "deadline-missed",
+        "delivery-urgent",
         "contradicting-receipt",
         "receipt-not-passed-back",
         "not-synthetic",
         "identity-number",
         "unknown-service",
         "unknown-original-of-correction",
+        "restored",
         "clock",
     )
 )

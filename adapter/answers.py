@@ -4,8 +4,8 @@ A receipt is a promise by the receiver's own system, given once and final (HITS 
 message is stored where our board is that system, else when its own system has taken it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 from types import MappingProxyType
 
@@ -18,6 +18,7 @@ from adapter.mappings.checking import Checks
 from adapter.mappings.known import named
 from adapter.messaging.acknowledgement import Issue, Status, Verdict
 from adapter.messaging.envelope import Envelope
+from adapter.messaging.numbering import keyed_id
 from adapter.messaging.register import Party, ReceiptWhen, Register, Side
 from adapter.messaging.routing import Route
 from adapter.outbox import Outbox, Receipted
@@ -33,7 +34,7 @@ class Answers:
     outbox: Outbox
     register: Register
     zone: tzinfo
-    new_id: Callable[[], str]
+    key: bytes = field(repr=False)  # of the store: who does not have it cannot foretell a receipt's id
     checks: Checks
 
     def possible(self, envelope: Envelope, routes: Sequence[Route], now: datetime) -> None:
@@ -118,11 +119,17 @@ class Answers:
 
         Raises CannotWrite where it would not be valid.
         """
-        verdict = Verdict(status=status, at=now, id=self.new_id(), receiver=receiver, issues=issues)
+        own = self._receipt_id(envelope, status, receiver)
+        verdict = Verdict(status=status, at=now, id=own, receiver=receiver, issues=issues)
         made = named(envelope.dialect).acknowledge(envelope, verdict)
         if made is not None:
             self.checks.outgoing(made)
         return made, envelope.content_type if made is not None else None
+
+    def _receipt_id(self, envelope: Envelope, status: Status, receiver: int) -> str:
+        """The same whenever the same is said of the same message: never a second receipt, only one again."""
+        said = (envelope.sender.token, envelope.message_id, str(receiver), status.value)
+        return keyed_id(self.key, "receipt", *said)
 
     def send(
         self,

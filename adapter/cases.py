@@ -51,6 +51,7 @@ class Cases:
 
     agreement: Agreement
     roles: Mapping[str, str] = field(default_factory=dict)  # what kind of party the register says each one is
+    _met_by: dict[str, frozenset[str]] = field(init=False, default_factory=dict, compare=False, repr=False)
 
     def learn(
         self, tx: Connection, patient: str, learned: Sequence[tuple[Fact, int | None]], now: datetime
@@ -82,6 +83,12 @@ class Cases:
         if changed:
             rows.change_facts(tx, changed)
             self._refold(tx, patient, [], rows.facts(tx, patient), now)
+
+    def refold(self, tx: Connection, patient: str, now: datetime) -> None:
+        """Bring what is left of a patient up to date after facts were removed."""
+        stored = rows.facts(tx, patient)
+        if stored:
+            self._refold(tx, patient, [], stored, now)
 
     def _refold(
         self,
@@ -153,16 +160,27 @@ class Cases:
         self, tx: Connection, case_id: int, kind: str, parties: Collection[str | None]
     ) -> datetime | None:
         """When the earliest open deadline is due that a notice of that kind, between these, would meet."""
-        rules = self.agreement.rules
-        meets = {r.kind for r in rules if any(kind in telling.notices for telling in r.satisfied_by)}
-        if not meets:
-            return None
-        open_then = (
-            d["due_at"]
-            for d in rows.deadlines(tx, case_id)
-            if d["state"] == "open" and d["kind"] in meets and d["party"] in (None, *parties)
-        )
-        return min(open_then, default=None)
+        found = self.awaiting(tx, case_id, kind, parties)
+        return min((d["due_at"] for d in found if d["state"] == "open"), default=None)
+
+    def awaiting(self, tx: Connection, case_id: int, kind: str, parties: Collection[str | None]) -> list[Row]:
+        """The deadlines, open or missed, that a notice of that kind, between these, would meet."""
+        meets = self.deadlines_met_by(kind)
+        found = rows.deadlines(tx, case_id) if meets else []
+        wanting = ("open", "missed")
+        return [
+            d
+            for d in found
+            if d["state"] in wanting and d["kind"] in meets and d["party"] in (None, *parties)
+        ]
+
+    def deadlines_met_by(self, kind: str) -> frozenset[str]:
+        """The kinds of deadline that a notice of that kind can meet."""
+        if kind not in self._met_by:
+            rules = self.agreement.rules
+            found = (r.kind for r in rules if any(kind in telling.notices for telling in r.satisfied_by))
+            self._met_by[kind] = frozenset(found)
+        return self._met_by[kind]
 
     def planning(self, tx: Connection, case_id: int) -> Planning:
         """How far the planning of a case has come; NotFound where there is no such case."""

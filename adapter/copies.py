@@ -16,12 +16,14 @@ from sqlalchemy import Connection
 from adapter.discharge.notices import Notice, Standing
 from adapter.errors import CannotWrite, Quarantined
 from adapter.fhir.allowing import Shown, shown
+from adapter.fhir.notices import standing_as
 from adapter.fhir.polled import TYPES as POLLED
 from adapter.mappings import Addressing, Reading
 from adapter.mappings.checking import Checks
 from adapter.mappings.known import named
 from adapter.messaging.addressing import addressed
 from adapter.messaging.envelope import Address, Envelope
+from adapter.messaging.numbering import as_uuid
 from adapter.messaging.register import Party, Side
 from adapter.messaging.routing import Route
 from adapter.store import deliveries, messages
@@ -102,6 +104,41 @@ def copy_for(
         content=written.content,
         content_type=written.content_type,
         refers_to=known,
+        left_out=may_see.left_out,
+    )
+
+
+def anew(
+    copy: Copy, reading: Reading, notice: Notice, sender: Party, checks: Checks, *, refers_to: str | None
+) -> Copy:
+    """The copy for a receiver that has never had what the message corrects: `notice` says what it is then.
+
+    Raises CannotWrite where that cannot be written without loss.
+    """
+    envelope, route = reading.envelope, copy.route
+    if reading.bundle is None or envelope.type in _ALIKE_FOR_ALL:
+        raise CannotWrite(f"{envelope.type} is never written here")
+    same = copy.dialect == envelope.dialect
+    if same and reading.losses:
+        raise CannotWrite("it holds what is only in the bytes as they came")
+    receiver = envelope.receivers[route.index]
+    if copy.dialect != "fhir":
+        receiver = addressed(
+            route.party, receiver, notice.kind.value, psychiatric=notice.psychiatric, explicit=same
+        )
+    addressing = _addressing(envelope, sender, route, receiver, refers_to)
+    may_see = _shown(reading, notice, route)
+    bundle = standing_as(may_see.bundle, notice.standing)
+    written = named(copy.dialect).write(bundle, dialect=copy.dialect, addressing=addressing)
+    if same and written.losses:
+        raise CannotWrite(f"written anew it would lose: {'; '.join(written.losses)}")
+    checks.outgoing(written.content)
+    return replace(
+        copy,
+        message_id=addressing.message_id,
+        content=written.content,
+        content_type=written.content_type,
+        refers_to=refers_to,
         left_out=may_see.left_out,
     )
 
@@ -187,8 +224,4 @@ def _addressing(
 
 def derived_id(message_id: str, *about: str) -> str:
     """A UUID that is always the same for the same message and purpose."""
-    digest = bytearray(hashlib.sha256("/".join((message_id, *about)).encode()).digest()[:16])
-    digest[6] = digest[6] & 0x0F | 0x80  # version 8: of our own making (RFC 9562)
-    digest[8] = digest[8] & 0x3F | 0x80
-    h = digest.hex()
-    return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
+    return as_uuid(hashlib.sha256("/".join((message_id, *about)).encode()).digest())

@@ -26,6 +26,7 @@ from adapter.fhir.bundles import Subject, checks, synthetic
 from adapter.fhir.subscriptions import CARE_PLAN_CHANGED
 from adapter.incoming import Incoming, Prepared, fault_of_ours, heard_from, meaning, understand
 from adapter.judging import Judge
+from adapter.lanes import Lanes
 from adapter.mappings import Addressing, Reading, kith
 from adapter.mappings.checking import NO_CHECKS, Checks, few
 from adapter.mappings.known import named
@@ -36,12 +37,13 @@ from adapter.messaging.envelope import Address, Envelope
 from adapter.messaging.register import Partner, Party, Register, Side
 from adapter.messaging.routing import Route
 from adapter.originals import Originals
-from adapter.outbox import Outbox
+from adapter.outbox import Outbox, Receipted
 from adapter.parcels import RECEIPT, Parcel, enqueue
 from adapter.relay import pass_on, relays
 from adapter.shelves import Shelves
 from adapter.store import Store, deliveries, mailboxes, messages
 from adapter.store import cases as case_rows
+from adapter.store.erased import ERASED
 from adapter.store.savepoint import savepoint
 from adapter.store.statements import Row
 from adapter.twins import first_of, settled
@@ -106,7 +108,7 @@ class Inbox:
             outbox=self.outbox,
             register=self.register,
             zone=self.zone,
-            new_id=self.new_id,
+            key=self.pseudonym_key,
             checks=self.checks,
         )
 
@@ -180,7 +182,7 @@ class Inbox:
         content = messages.content(tx, held["payload"])
         if content is None:
             raise NotFound(f"the bytes of message {row} are gone: retention has removed them")
-        partner = next((p for p in self.register.partners if p.name == held["partner"]), None)
+        partner = self.register.speaker(held["partner"]) if held["partner"] is not None else None
         if held["partner"] is not None and partner is None:
             raise NotFound(
                 f"message {row} came from the partner {held['partner']}, which the region file no longer has"
@@ -195,7 +197,7 @@ class Inbox:
         try:
             sender = self._judge.sender(reading.envelope, incoming, now)
             if reading.acknowledgement is not None and prepared.problem is None:
-                raise Quarantined("a receipt for a message that we have not sent", code="unknown-original")
+                return self._receipt_released(tx, held, prepared, reading, sender, now, by=by)
             before = messages.known(tx, sender.id, reading.envelope.message_id)
             if before is not None and before["id"] != row:
                 if not self._same(tx, before, prepared):
@@ -254,6 +256,7 @@ class Inbox:
         content = messages.content(tx, told["payload"])
         party = self.register.party(to or old["party"])
         sender = self.register.party(told["sender"])
+        self.outbox.not_cancelled(old)
         if content is None or party is None or sender is None:
             raise NotFound(f"delivery {delivery_id}: its bytes or its parties are no longer known")
         if sender.side is Side.THEIRS and party.side is Side.THEIRS:
@@ -313,6 +316,7 @@ class Inbox:
         )
         if may_see.left_out and old["case_id"] is not None:
             _note_left_out(tx, may_see.left_out, kind, party, told["id"], old["case_id"], now)
+        self.outbox.telephoning.watch(tx, new, now)
         self.outbox.close(tx, delivery_id, f"reissued as delivery {new}", now, by=by)
         return new
 
@@ -335,6 +339,8 @@ class Inbox:
         """
         if known["payload"] == hashlib.sha256(prepared.incoming.content).digest():
             return True
+        if known["code"] == ERASED:
+            return False  # it may be the same sender's correction: a person looks
         content = messages.content(tx, known["payload"])
         if content is None:
             return True
@@ -490,9 +496,15 @@ class Inbox:
         home = self.cases.learn(tx, patient, learned, now)
         case_id = home[(notice.sender, notice.message_id)]
         self._originals.taken(tx, notice, home, row=row, case_id=case_id, patient=patient, now=now)
+        lanes = Lanes(outbox=self.outbox, checks=self.checks)
         for copy in _one_a_party(copies):
-            kept = values["payload"] if copy.content is prepared.incoming.content else None
-            self._forward(tx, envelope, notice, copy, row, case_id, kept, now)
+            place = lanes.place(tx, copy, reading, notice, sender, case_id=case_id, patient=patient)
+            kept = values["payload"] if place.copy.content is prepared.incoming.content else None
+            made = self._forward(
+                tx, envelope, place.notice, place.copy, row, case_id, kept, now, never=place.cancelled
+            )
+            if made is not None:
+                lanes.settle(tx, place, made, row, now)
         answer, answer_type = self._answers.receipts(
             tx, envelope, routes, sender, row, now, awaited=prepared.incoming.awaited
         )
@@ -595,16 +607,22 @@ class Inbox:
         case_id: int,
         kept: bytes | None,
         now: datetime,
-    ) -> None:
-        """Enqueue one receiver's copy; `kept` is its hash where it is the bytes as they came."""
+        *,
+        never: str | None = None,
+    ) -> int | None:
+        """Enqueue one receiver's copy; `kept` is its hash where it is the bytes as they came.
+
+        `never` is why it is only written into the log. None where there is nothing to enqueue.
+        """
         route = copy.route
         if route.refusal is not None:
             what = f"not passed on to {route.party.id}: {route.refusal.text}"
             case_rows.note(tx, at=now, subject=f"message {row}", what=what, case_id=case_id)
-            return
+            return None
         if route.endpoint is None and route.receipted_on_storing and not self.register.open:
-            return  # its board is its system: there is nowhere to send it on to
-        enqueue(
+            return None  # its board is its system: there is nowhere to send it on to
+        due_at = self._due(tx, case_id, notice, route.party.id)
+        made = enqueue(
             tx,
             Parcel(
                 kind=notice.kind.value,
@@ -618,16 +636,23 @@ class Inbox:
                 message_row=row,
                 case_id=case_id,
                 refers_to=copy.refers_to,
-                hold_until=self._overtaking(tx, case_id, notice, route.party.id, now),
+                hold_until=self._overtaking(notice, due_at, now),
+                look_at=self.outbox.telephoning.first_look(notice.kind, due_at, now),
+                cancelled=never,
             ),
             now,
         )
-        if copy.left_out:
+        if copy.left_out and never is None:
             _note_left_out(tx, copy.left_out, notice.kind, route.party, row, case_id, now)
+        return made
 
-    def _overtaking(
-        self, tx: Connection, case_id: int, notice: Notice, receiver: str, now: datetime
-    ) -> datetime | None:
+    def _due(self, tx: Connection, case_id: int, notice: Notice, receiver: str) -> datetime | None:
+        """When the first deadline is due that this very notice would meet."""
+        if notice.standing is Standing.CANCELLATION:
+            return None
+        return self.cases.due_for(tx, case_id, notice.kind, (notice.sender, receiver))
+
+    def _overtaking(self, notice: Notice, due_at: datetime | None, now: datetime) -> datetime | None:
         """From when this may overtake an earlier message that is still backing off in its lane.
 
         A deadline that this very notice would meet gives it the right; what takes back or corrects an
@@ -635,7 +660,6 @@ class Inbox:
         """
         if notice.standing is not Standing.NEW or notice.kind is NoticeKind.READINESS_WITHDRAWN:
             return None
-        due_at = self.cases.due_for(tx, case_id, notice.kind, (notice.sender, receiver))
         return max(now, due_at - self.outbox.lead_time) if due_at is not None else None
 
     # --- receipts that come back ---
@@ -649,9 +673,7 @@ class Inbox:
         values = _message_row(tx, prepared, giver, now)
         values |= {"outcome": "accepted", "reason": _not_valid(reading)}
         row = messages.add(tx, values)
-        givers = self.register.spoken_for(giver)
-        claims = (self.outbox.receipt(tx, said, party, now, source=f"message {row}") for party in givers)
-        found = next((claim for claim in claims if claim is not None), None)
+        found = self._claimed(tx, said, giver, row, now)
         if found is None:
             problem = Quarantined(
                 f"{giver.id} gives a receipt for a message that we have not sent to it; compare the two logs",
@@ -661,6 +683,29 @@ class Inbox:
             self._tell_of_quarantine(tx, row, problem.reason, now)
             return _outcome("quarantined", problem, row, envelope, giver.id)
         messages.change(tx, row, case_id=found.delivery["case_id"])
+        return self._counted(tx, found, prepared, reading, giver, row, now)
+
+    def _claimed(
+        self, tx: Connection, said: Acknowledgement, giver: Party, row: int, now: datetime
+    ) -> Receipted | None:
+        """The delivery that a receipt is for, to whichever party its giver speaks for."""
+        givers = self.register.spoken_for(giver)
+        claims = (self.outbox.receipt(tx, said, party, now, source=f"message {row}") for party in givers)
+        return next((claim for claim in claims if claim is not None), None)
+
+    def _counted(
+        self,
+        tx: Connection,
+        found: Receipted,
+        prepared: Prepared,
+        reading: Reading,
+        giver: Party,
+        row: int,
+        now: datetime,
+    ) -> Acceptance:
+        """A receipt has found its delivery: it is passed back, where somebody waits for it."""
+        said, envelope = reading.acknowledgement, reading.envelope
+        assert said is not None
         of_one_more = not found.news and self._answers.relayed(found)
         if (found.news or of_one_more) and found.status in (Status.ACCEPTED, Status.REFUSED):
             self._answers.pass_back(
@@ -676,6 +721,31 @@ class Inbox:
             warning=_not_valid(reading),
             receipt=True,
         )
+
+    def _receipt_released(
+        self,
+        tx: Connection,
+        held: Row,
+        prepared: Prepared,
+        reading: Reading,
+        giver: Party,
+        now: datetime,
+        *,
+        by: str | None,
+    ) -> Acceptance:
+        """A receipt that came before its message was known, which a restore had lost."""
+        row, said = held["id"], reading.acknowledgement
+        assert said is not None
+        found = self._claimed(tx, said, giver, row, now)
+        if found is None:
+            problem = Quarantined("a receipt for a message that we have not sent", code="unknown-original")
+            return _still_held(held, problem)
+        case_id = found.delivery["case_id"]
+        messages.change(tx, row, outcome="released", sender=giver.id, case_id=case_id)
+        self.outbox.alarms.end(tx, "quarantined", f"message {row}", now)
+        what = f"released from quarantine: the receipt of delivery {found.delivery['id']}"
+        case_rows.note(tx, at=now, subject=f"message {row}", what=what, case_id=case_id, by=by)
+        return self._counted(tx, found, prepared, reading, giver, row, now)
 
     def speaks_for(self, prepared: Prepared, leased: Leased) -> bool:
         """Whether the receipt in a response is given by the party that the message was sent to."""

@@ -124,8 +124,9 @@ def fault_of_ours(fault: Exception) -> Quarantined:
 def meaning(prepared: Prepared) -> object:
     """What a message says, without its envelope: two that say the same are one."""
     reading = prepared.reading
-    if prepared.notice is None or reading is None:
-        return (
-            prepared.incoming.content if reading is None else (reading.acknowledgement, str(prepared.problem))
-        )
+    if reading is None:
+        return prepared.incoming.content
+    if prepared.notice is None:
+        said = reading.acknowledgement  # one made out anew under its own id is the same, whatever its time
+        return said and replace(said, at=_EPOCH), str(prepared.problem)
     return replace(prepared.notice, sent_at=_EPOCH), prepared.subject

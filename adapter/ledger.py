@@ -30,6 +30,7 @@ from adapter.discharge.payment import liabilities
 from adapter.errors import NotFound
 from adapter.store import cases as case_rows
 from adapter.store import ledger as rows
+from adapter.store.retention import kept_from
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,7 +94,10 @@ class Ledger:
 
     def _open(self, tx: Connection, month: str, closed: set[str], now: datetime) -> list[Entry]:
         """The month's own days and means, and what has changed in those of the closed months."""
-        wanted = {month, *closed}
+        since = kept_from(tx)  # retention may have taken what was booked before
+        wanted = {one for one in (month, *closed) if one >= since}
+        if not wanted:
+            return []
         booked = rows.booked(tx)
         owing, left = dict(rows.concerned(tx, booked)), self._left(tx, wanted)
         lines: list[Entry] = []
@@ -103,12 +107,12 @@ class Ledger:
                 if case_id in owing:
                     known = rows.of_cases(tx, booked[case_id]) if case_id in booked else []
                     days = entries(case_id, liabilities(case, self._agreement, now, self.cases.roles))
-                    stand = [replace(e, case_id=case_id) for e in known]
+                    stand = [replace(e, case_id=case_id) for e in known if month_of(e.day) >= since]
                     lines += corrections(stand, [e for e in days if month_of(e.day) in wanted])
                 if case_id in left:
                     found += shares(case, self._agreement, now, self.cases.roles)
         means_ = [e for e in monthly(means(found, self._agreement)) if month_of(e.day) in wanted]
-        lines += corrections(rows.of_means(tx), means_)
+        lines += corrections([e for e in rows.of_means(tx) if month_of(e.day) >= since], means_)
         return sorted(lines, key=lambda e: (e.debtor, *place(e), e.kind.value))
 
     def _left(self, tx: Connection, wanted: set[str]) -> dict[int, str]:

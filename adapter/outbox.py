@@ -23,13 +23,17 @@ from adapter.messaging.acknowledgement import Acknowledgement, Status
 from adapter.messaging.awaiting import Wait
 from adapter.messaging.delivery import DeliveryState, Leased, Reply, Trigger
 from adapter.messaging.envelope import masked
+from adapter.messaging.nearing import hurried
 from adapter.messaging.register import EDI, Endpoint, Party, Register, Side
-from adapter.messaging.retry import GiveUp, RetryAt, Schedule, Sent, decide, delay
+from adapter.messaging.resting import Health
+from adapter.messaging.retry import Decision, GiveUp, RetryAt, Schedule, Sent, decide, delay
 from adapter.parcels import ALARM, MAIL, NOTICES, NOWHERE, SUBSCRIPTION
+from adapter.resting import Resting
 from adapter.store import cases as case_rows
-from adapter.store import deliveries, messages
+from adapter.store import deliveries, messages, restored
 from adapter.store.statements import Row
 from adapter.subscriptions import Subscriptions
+from adapter.telephoning import URGENT, Telephoning
 from adapter.transport import Outgoing, Transport
 from adapter.transport.fhir_rest import is_duplicate
 
@@ -77,7 +81,15 @@ class Outbox:
     lease: timedelta
     alarms: Alarms
     subscriptions: Subscriptions
+    resting: Resting
     lead_time: timedelta = timedelta(hours=4)  # that people need before a deadline; then its notice overtakes
+
+    @property
+    def telephoning(self) -> Telephoning:
+        """Who is told in time whom to call."""
+        return Telephoning(
+            cases=self.cases, register=self.register, alarms=self.alarms, before=self.lead_time
+        )
 
     def endpoint(self, name: str) -> Endpoint | None:
         """A configured endpoint, those of alarms among them."""
@@ -90,6 +102,7 @@ class Outbox:
         Only where that one reads the dialect in which the content is frozen; the rest can be reissued.
         """
         found = 0
+        self.resting.forget(tx, now)
         for row in deliveries.astray(tx, [e.name for e in self.register.endpoints]):
             party = self.register.party(row["party"])
             endpoint = self.endpoint_for(party, row["kind"]) if party is not None else None
@@ -117,13 +130,32 @@ class Outbox:
 
     # --- out ---
 
-    def claim(self, tx: Connection, wanted: Mapping[str, int], now: datetime) -> list[Leased]:
-        """Lease what is due: for each endpoint up to the number wanted. `wanted` missing one means none."""
+    def claim(
+        self,
+        tx: Connection,
+        wanted: Mapping[str, int],
+        now: datetime,
+        enough: Callable[[Sequence[Leased]], bool] = lambda _: False,
+    ) -> list[Leased]:
+        """Lease what is due: for each endpoint up to the number wanted. `wanted` missing one means none.
+
+        The endpoints are asked in their order, until there is `enough`.
+        """
         taken: list[Leased] = []
-        paused = deliveries.paused(tx)
+        paused, ailing = deliveries.paused(tx), self.resting.look(tx)
+        due = deliveries.with_something_due(tx, now)
+        until = now + self.lease
         for name, most in wanted.items():
-            if most > 0 and name not in paused:
-                taken += deliveries.claim(tx, name, most=most, now=now, lease_until=now + self.lease)
+            if most <= 0 or name in paused:
+                continue
+            if name in ailing:
+                taken += self.resting.claim(tx, name, ailing[name], most=most, now=now, lease_until=until)
+            elif name in due:
+                taken += deliveries.claim(
+                    tx, name, most=most, now=now, lease_until=until, passed=self.resting.passed
+                )
+            if enough(taken):
+                break
         return [one for one in taken if self._may_leave(tx, one, now)]
 
     def _may_leave(self, tx: Connection, leased: Leased, now: datetime) -> bool:
@@ -178,7 +210,7 @@ class Outbox:
         """One attempt, over the network; nothing of the store is held."""
         endpoint = leased.to or self.endpoint(leased.endpoint)
         if endpoint is None:
-            return Reply(error=f"the endpoint {leased.endpoint!r} is no longer configured")
+            return Reply(error=f"the endpoint {leased.endpoint!r} is no longer configured", ours=True)
         content = leased.content
         if leased.dialect not in (ALARM, SUBSCRIPTION):
             content = named(leased.dialect).repeat(content, leased.attempts + 1)
@@ -206,7 +238,7 @@ class Outbox:
         """
         by_person = leased.trigger is Trigger.PERSON
         told = leased.dialect == SUBSCRIPTION
-        attempts = leased.attempts + (0 if by_person else 1)
+        attempts = leased.attempts + (0 if by_person or leased.probe else 1)
         decision = (
             Sent(delivered=True)
             if receipted
@@ -218,10 +250,15 @@ class Outbox:
                 schedule=self.schedule,
                 jitter=self.jitter(),
                 duplicate=is_duplicate(reply),
+                due_at=None if reply.taken else self._due(tx, leased, now),
             )
         )
         if told:
             decision = self.subscriptions.decided(tx, leased, decision)
+        else:
+            alive = isinstance(decision, Sent)
+            health = self.resting.learn(tx, leased, reply, now, lives=alive, jitter=self.jitter())
+            decision = _behind_the_others(leased, decision, health)
         if leased.endpoint == MAIL:
             decision = patient(decision, now)
         outcome = {Sent: "sent", RetryAt: "retry", GiveUp: "gave-up"}[type(decision)]
@@ -230,7 +267,7 @@ class Outbox:
             {
                 "delivery_id": leased.id,
                 "at": now,
-                "trigger": leased.trigger.value,
+                "trigger": _why(leased).value,
                 "status": reply.status,
                 "outcome": outcome,
                 "ms": round(reply.ms, 1),
@@ -263,6 +300,11 @@ class Outbox:
         if told:
             self.subscriptions.attempted(tx, leased, decision, now)
         return outcome
+
+    def _due(self, tx: Connection, leased: Leased, now: datetime) -> datetime | None:
+        """The deadline that what has failed would meet."""
+        row = deliveries.get(tx, leased.id) if leased.kind in NOTICES else None
+        return self.telephoning.due(tx, row, now) if row is not None else None
 
     def _plan(self, tx: Connection, leased: Leased, reply: Reply, now: datetime) -> None:
         """A plan that stands on the receiver's server ends its alarm; one changed at both ends begins it."""
@@ -361,6 +403,15 @@ class Outbox:
         self._undeliverable(tx, delivery_id, why, now)
         self._learn(tx, row, told, {Step.NOT_RECEIVED: now}, f"delivery {delivery_id}", now)
 
+    def give_up_late(self, tx: Connection, now: datetime, most: int = 200) -> int:
+        """What has waited too long for an endpoint that rests is given up, some at a time, with alarms."""
+        late = self.resting.late(tx, deliveries.paused(tx), now, most)
+        for delivery_id, error in late:
+            reason = f"still not reached after {self.schedule.give_up_after}: {error}"
+            _given_up(tx, delivery_id, reason)
+            self._undeliverable(tx, delivery_id, reason, now)
+        return len(late)
+
     def _undeliverable(
         self, tx: Connection, delivery_id: int, reason: str, now: datetime, *, alarm: bool = True
     ) -> None:
@@ -370,6 +421,7 @@ class Outbox:
         """
         row = _found(deliveries.get(tx, delivery_id), delivery_id)
         deliveries.park_behind(tx, row["message_id"], row["party"], delivery_id)
+        self.telephoning.watch(tx, delivery_id, now)
         if not alarm:
             return
         self.alarms.start(
@@ -393,7 +445,7 @@ class Outbox:
         not too late (HIS 80415, N-02).
         """
         row = deliveries.sent_as(tx, said.original_id, party)
-        if row is None:
+        if row is None or row["state"] == DeliveryState.CANCELLED.value:
             return None
         row = deliveries.alone(tx, row)
         state, delivery_id = row["state"], row["id"]
@@ -417,12 +469,13 @@ class Outbox:
             return Receipted(delivery=row, told=told, status=before, news=False)
         match said.status:
             case Status.ACCEPTED:
-                at = max(row["created_at"], min(said.at, now))
+                at = max(self._earliest(tx, row, said.at), min(said.at, now))
                 self._accepted(tx, row, told, at, now, source)
             case Status.REFUSED:
                 self._refused(tx, row, told, said, now, source)
             case Status.NOT_NOW:
-                wait = delay(self.schedule, max(row["attempts"], 1), self.jitter())
+                due_at = self.telephoning.due(tx, row, now)
+                wait = hurried(delay(self.schedule, max(row["attempts"], 1), self.jitter()), due_at, now)
                 reason = _words(said) or "the receiver asks us to try again later"
                 if now + wait > row["created_at"] + self.schedule.give_up_after:
                     _given_up(tx, delivery_id, reason)
@@ -436,12 +489,19 @@ class Outbox:
                         error=reason,
                         **_SETTLED,
                     )
+                    self.telephoning.watch(tx, delivery_id, now)
             case Status.TAKEN_OVER:
                 endpoint = self.endpoint(row["endpoint"] or "")
                 due = now + endpoint.receipt_within if endpoint else None
                 deliveries.change(tx, delivery_id, receipt_due_at=due, look_at=due)
                 self._unpark(tx, row, now)
         return Receipted(delivery=row, told=told, status=said.status, news=True)
+
+    def _earliest(self, tx: Connection, row: Row, said_at: datetime) -> datetime:
+        """From when a receipt for it may be: its making, or where a restore has lost that, the backup."""
+        made: datetime = row["created_at"]
+        lost = restored.last(tx) if said_at < made else None
+        return lost.of if lost is not None and lost.of <= said_at <= lost.at <= made else made
 
     def _accepted(
         self, tx: Connection, row: Row, told: Row | None, at: datetime, now: datetime, source: str
@@ -524,6 +584,9 @@ class Outbox:
         row = deliveries.alone(tx, missed)
         if row["look_at"] is None or row["look_at"] > now:
             return False  # it has come meanwhile
+        if self.telephoning.not_there(row):
+            return self.telephoning.look(tx, row, now)
+        self.telephoning.keep_or_end(tx, row, now)
         tries = deliveries.attempts(tx, [row["id"]])
         told_by = messages.get(tx, row["message_row"]) if row["message_row"] is not None else None
         sent = max((t["at"] for t in tries if t["outcome"] == "sent"), default=row["sent_at"] or now)
@@ -578,10 +641,11 @@ class Outbox:
     def _telephone(self, tx: Connection, row: Row, wait: Wait, now: datetime) -> bool:
         """The law does not wait as long as the standard: a person asks, while there is time."""
         assert wait.due_at is not None
-        zone = self.cases.agreement.zone
-        due = f"{wait.due_at.astimezone(zone):%Y-%m-%d %H:%M} ({zone.key})"
-        receiver = self.register.name(row["party"])
-        what = f"it must be there by {due}, and half of the time is gone"
+        calling = self.telephoning
+        if self.alarms.on(tx, URGENT, f"delivery {row['id']}"):
+            return calling.tell(tx, row, wait.due_at, "it has left, and no receipt has come", now)
+        receiver = self.register.name(row["party"]) + calling.number(tx, row["party"])
+        what = f"it must be there by {calling.by(wait.due_at)}, and half of the time is gone"
         how = (
             f"telephone {receiver} about {spoken(row['kind'])} (delivery {row['id']}), and record the answer"
         )
@@ -623,6 +687,7 @@ class Outbox:
         row = _alone(tx, delivery_id)
         if row["state"] == DeliveryState.LEASED.value:
             return  # it is on its way at this moment
+        self.not_cancelled(row)
         if row["endpoint"] is None or not self._reachable(tx, row["endpoint"]):
             raise NotFound(
                 f"delivery {delivery_id} has no endpoint; name one for {row['party']} in the region file"
@@ -651,6 +716,14 @@ class Outbox:
             by=by,
         )
 
+    def not_cancelled(self, row: Row) -> None:
+        """NotFound for what is never sent, with what it is: nothing that people do by hand brings it back."""
+        if row["state"] != DeliveryState.CANCELLED.value:
+            return
+        by = row["superseded_by"]
+        see = f"; see delivery {by}" if by is not None else ""
+        raise NotFound(f"delivery {row['id']} is cancelled for good: {row['error']}{see}")
+
     def _reachable(self, tx: Connection, name: str) -> bool:
         """Whether an endpoint is one of the region's, or of a subscription that may be told."""
         return self.endpoint(name) is not None or self.subscriptions.endpoint(tx, name) is not None
@@ -658,6 +731,7 @@ class Outbox:
     def once_more(self, tx: Connection, delivery_id: int, now: datetime, *, by: str | None, why: str) -> None:
         """Put a delivery back on the schedule, because a person has decided what stood in its way."""
         row = _alone(tx, delivery_id)
+        self.not_cancelled(row)
         self.check_consent(tx, delivery_id, now)
         deliveries.change(
             tx,
@@ -667,12 +741,14 @@ class Outbox:
             error=None,
             **_SETTLED,
         )
+        self.telephoning.watch(tx, delivery_id, now)
         subject = f"delivery {delivery_id}"
         case_rows.note(tx, at=now, subject=subject, what=why, case_id=row["case_id"], by=by)
 
     def give_up(self, tx: Connection, delivery_id: int, now: datetime, *, by: str | None) -> None:
         """Stop trying, because a person says so; visible, never silent."""
         row = _alone(tx, delivery_id)
+        self.not_cancelled(row)
         settled = row["resume_state"] or row["state"]  # where it stands, also while a person sends it again
         if settled in (DeliveryState.ACKNOWLEDGED.value, DeliveryState.REFUSED.value):
             raise NotFound(f"delivery {delivery_id} is {settled} already: there is nothing to give up")
@@ -715,6 +791,19 @@ def _given_up(tx: Connection, delivery_id: int, why: str) -> None:
     """It is not tried any more, and nobody waits for it."""
     state = DeliveryState.GIVEN_UP.value
     deliveries.change(tx, delivery_id, state=state, next_attempt_at=None, error=why, **_SETTLED)
+
+
+def _why(leased: Leased) -> Trigger:
+    """The trigger that the attempt log has: a probe, unless it would have left for a reason of its own."""
+    return Trigger.PROBE if leased.probe and leased.trigger is Trigger.SCHEDULE else leased.trigger
+
+
+def _behind_the_others(leased: Leased, decision: Decision, health: Health | None) -> Decision:
+    """A probe in vain does not move a message's backoff, but the next probe is another message's turn."""
+    if not leased.probe or not isinstance(decision, RetryAt):
+        return decision
+    turns = (leased.next_attempt_at, health.probe_at if health is not None else None)
+    return replace(decision, at=max(filter(None, turns), default=decision.at))
 
 
 def _is_refused(row: Row) -> bool:

@@ -42,7 +42,9 @@ class Parcel:
     refers_to: str | None = None
     expects_receipt: bool = True
     hold_until: datetime | None = None
+    look_at: datetime | None = None  # when the clock must look whether it has got there
     original: int | None = None
+    cancelled: str | None = None  # why it is only written into the log, and never sent
     thread: str | None = None  # the conversation of what is relayed unread, where no case is known
 
     @property
@@ -67,6 +69,8 @@ def enqueue(tx: Connection, parcel: Parcel, now: datetime) -> int:
     waits = NOWHERE if parcel.endpoint is None else None
     if behind is not None:
         waits = f"parked behind delivery {behind}, to which it refers"
+    waits = parcel.cancelled or waits
+    state = DeliveryState.WAITING if parcel.cancelled is None else DeliveryState.CANCELLED
     return deliveries.add(
         tx,
         {
@@ -82,10 +86,11 @@ def enqueue(tx: Connection, parcel: Parcel, now: datetime) -> int:
             "expects_receipt": int(parcel.expects_receipt),
             "payload": parcel.kept or messages.keep(tx, parcel.content),
             "content_type": parcel.content_type,
-            "state": DeliveryState.WAITING.value,
+            "state": state.value,
             "created_at": now,
             "next_attempt_at": None if waits else now,
             "hold_until": parcel.hold_until,
+            "look_at": parcel.look_at if parcel.cancelled is None else None,
             "error": waits,
             "original": parcel.original,
         },

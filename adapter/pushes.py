@@ -263,9 +263,14 @@ class Pulls:
             row = pushed.of_theirs(tx, endpoint, kind, their_id)
         return _name(row) if row is not None else f"{kind}/{derived_id(theirs, endpoint, 'pulled')}"
 
-    def message(self, endpoint: str, seen: Watched, theirs: Mapping[str, Resource]) -> bytes | None:
+    def message(
+        self, endpoint: str, seen: Watched, theirs: Mapping[str, Resource], when: datetime | None
+    ) -> bytes | None:
         """The `care-plan` message that the party might have sent, made from what stands on its server.
 
+        It was sent `when` that was last changed there, as the server says, so that the same is always told in
+        the same bytes; now, where it does not say, or what cannot be: before the version that it follows, or
+        a time to come.
         It is the next version after the one that was put there: where somebody else has changed it here
         meanwhile, the inbox holds it. Masters, and what cannot be read there, are as they were put. None
         where nobody else takes part, something has been put there since it was looked at, or retention has
@@ -286,7 +291,8 @@ class Pulls:
             try:
                 put = self.pushes.shelves.graph(tx, before)
                 graph = _needed({**put, **theirs}, theirs)
-                message = made.next_version(tx, graph, here, before, row["party"], self.pushes.clock())
+                told_at = _told_at(when, before["at"], self.pushes.clock())
+                message = made.next_version(tx, graph, here, before, row["party"], told_at)
             except (MessageError, NotFound):
                 return None
         return to_json(message)
@@ -312,6 +318,10 @@ class Pulls:
             return True
 
         return self._store.write(settle)
+
+
+def _told_at(when: datetime | None, before: datetime, now: datetime) -> datetime:
+    return when if when is not None and before < when <= now else now
 
 
 def _needed(graph: Mapping[str, Resource], theirs: Mapping[str, Resource]) -> dict[str, Resource]:

@@ -29,7 +29,7 @@ import structlog
 
 from adapter.alarming import Alarms
 from adapter.cases import Cases
-from adapter.config import MessageServerSettings, Region, Settings, load_region
+from adapter.config import FhirMailboxSettings, MessageServerSettings, Region, Settings, load_region
 from adapter.config.alarms import PORTS
 from adapter.config.soundness import contradictions, missing_folders, unreadable_files
 from adapter.discharge.agreement import Agreement, agreement
@@ -47,6 +47,11 @@ from adapter.parcels import MAIL, WEBHOOK
 from adapter.plans import Plans
 from adapter.pushes import Pulls, Pushes
 from adapter.readers import Reader
+from adapter.reconciliation import Comparison, Daily, Reconciliation
+from adapter.reconciliation.fhir_servers import WithMailbox, WithPlans
+from adapter.reconciliation.message_servers import WithMessageServer
+from adapter.resting import Resting
+from adapter.restoring import Receipts, Restoring
 from adapter.shelves import Shelves
 from adapter.store import MADE_BY, Store, embedded_file, messages, must_exist
 from adapter.store import address_register as address_answers
@@ -237,15 +242,18 @@ def stations(
         notes=lambda name: Notes(store=store, place=name, clock=clock),
         numbers=partial(her_ids, register),
     )
+    schedule = settings.retry.schedule()
     outbox = Outbox(
         cases=cases,
         register=register,
         transports=_transports(pushes, edi, mail_server(settings)),
-        schedule=settings.retry.schedule(),
+        schedule=schedule,
         jitter=jitter,
         lease=settings.lease,
+        lead_time=settings.telephone_before,
         alarms=alarms,
         subscriptions=_subscriptions(settings, register, alarms, shelves),
+        resting=Resting(register=register, alarms=alarms, schedule=schedule),
     )
     inbox = Inbox(
         store=store,
@@ -697,6 +705,7 @@ class Adapter:
         """What is done now and then: what only one process may do, under a duty."""
         from adapter.scheduler.deadlines import Deadlines
         from adapter.scheduler.duties import EVERY
+        from adapter.scheduler.heads import DailyHead
         from adapter.scheduler.housekeeping import Housekeeping
         from adapter.scheduler.shelving import Shelving
         from adapter.scheduler.subscriptions import Heartbeats
@@ -711,6 +720,8 @@ class Adapter:
             keep_attempts=keep.attempts,
             keep_seen=keep.seen,
             keep_accesses=keep.accesses,
+            keep_log=keep.log,
+            keep_ledger=keep.ledger,
         )
         clock_of_the_law = Deadlines(
             store=store,
@@ -730,9 +741,23 @@ class Adapter:
             "deadlines": (timedelta(seconds=2), clock_of_the_law),
             "leases": (timedelta(seconds=5), house.free_leases),
             "receipts": (timedelta(seconds=5), house.missing_receipts),
+            "late": (timedelta(seconds=15), house.give_up_late),
             "shelve": (timedelta(seconds=2), shelving),
             "heartbeats": (timedelta(seconds=1), heartbeats),
             "prune": (timedelta(hours=1), house.prune),
+            "journal": (timedelta(hours=1), DailyHead(store, built.clock)),
+            "reconcile": (
+                timedelta(minutes=1),
+                Daily(
+                    reconciliation=reconciliation(built),
+                    at=built.settings.reconcile_at,
+                    zone=built.agreement.zone,
+                ),
+            ),
+            "held receipts": (
+                timedelta(seconds=30),
+                Receipts(inbox=replace(built.inbox, store=store), clock=built.clock),
+            ),
         }
         each: dict[str, tuple[timedelta, Callable[[], object]]] = {
             "deliver": (timedelta(seconds=1), deliverer.nudge),
@@ -764,13 +789,13 @@ class Adapter:
                         name=endpoint.name,
                         channel="poll",
                         mailbox=PlansMailbox(endpoint, Pulls(pushes=built.pushes, plans=self._plans)),
-                        partner=_speakers_at(built.register, endpoint),
+                        partner=built.register.speakers_at(endpoint),
                     ),
                 )
             if endpoint.transport != "directory":
                 continue
             box = DirectoryMailbox(endpoint.name, Path(endpoint.address), largest=settings.max_message_bytes)
-            partner = _speakers_at(built.register, endpoint)
+            partner = built.register.speakers_at(endpoint)
             jobs[f"poll {endpoint.name}"] = (
                 timedelta(seconds=1),
                 make(name=endpoint.name, channel="directory", mailbox=box, partner=partner),
@@ -786,16 +811,7 @@ class Adapter:
                 ),
             )
         for server in settings.fhir_mailboxes:
-            endpoint = Endpoint(
-                name=server.name,
-                transport="fhir",
-                address=server.address,
-                dialect="fhir",
-                token=server.token,
-                timeout=server.timeout,
-                client_certificate=server.certificate,
-                trust=server.trust,
-            )
+            endpoint = _polled(server)
             jobs[f"poll {server.name}"] = (
                 server.every,
                 make(
@@ -813,6 +829,23 @@ class Adapter:
         for one, server_settings in zip(built.message_servers, settings.message_servers, strict=True):
             jobs |= self._message_server(one, server_settings, duties)
         return jobs
+
+    def restoring(self) -> Restoring:
+        """What follows where the store was put back from a backup."""
+        from adapter.scheduler.duties import OfOne
+        from adapter.scheduler.polling import Round
+
+        built, settings = self.built, self.built.settings
+        known = (job.job for _, job in self.jobs.values() if isinstance(job, OfOne))
+        looks = [job for job in known if isinstance(job, Round)]
+        return Restoring(
+            store=built.store,
+            outbox=built.outbox,
+            folders=[one.mailbox for one in looks if isinstance(one.mailbox, DirectoryMailbox)],
+            message_servers=[one.name for one in settings.message_servers if one.her_ids],
+            partners=[one.name for one in built.register.partners],
+            clock=built.clock,
+        )
 
     def _message_server(
         self, server: MessageServer, chosen: MessageServerSettings, duties: "Duties"
@@ -940,6 +973,7 @@ class Adapter:
         _refuse(unreadable_files(self.built.settings, self.built.register))
         _compile(self.built.schemas)
         if self.deliverer is not None and self.clockwork is not None:
+            self.restoring()()
             self.built.store.write(lambda tx: self.built.outbox.find_endpoints(tx, self.built.clock()))
             self.deliverer.start()
             self.duties()
@@ -1098,15 +1132,45 @@ def check_exposure(settings: Settings, register: Register) -> None:
         )
 
 
-def _speakers_at(register: Register, endpoint: Endpoint) -> Partner:
-    """Who may put files into a directory endpoint's folder, or write plans on a server: those whose it is."""
-    at = register.plans_endpoint_of if endpoint.transport == PLANS else register.endpoint_of
-    parties = tuple(
-        party.id
-        for party in register.parties
-        if (found := at(party)) is not None and found.name == endpoint.name
+def _polled(server: FhirMailboxSettings) -> Endpoint:
+    """A FHIR server of the settings as an endpoint."""
+    return Endpoint(
+        name=server.name,
+        transport="fhir",
+        address=server.address,
+        dialect="fhir",
+        token=server.token,
+        timeout=server.timeout,
+        client_certificate=server.certificate,
+        trust=server.trust,
     )
-    return Partner(name=endpoint.name, parties=parties)
+
+
+def reconciliation(built: Stations) -> Reconciliation:
+    """What is compared once a day: message servers, polled FHIR servers, servers of plans."""
+    settings, register = built.settings, built.register
+    mail: list[Comparison] = [
+        WithMessageServer(
+            server=one,
+            store=built.store,
+            register=register,
+            numbers=partial(her_ids, register),
+            her_ids=chosen.her_ids,
+            zone=built.agreement.zone,
+            clock=built.clock,
+        )
+        for one, chosen in zip(built.message_servers, settings.message_servers, strict=True)
+    ]
+    mail += [
+        WithMailbox(endpoint=_polled(one), store=built.store, clock=built.clock)
+        for one in settings.fhir_mailboxes
+    ]
+    mail += [
+        WithPlans(endpoint=one, store=built.store, shelves=built.shelves, clock=built.clock)
+        for one in register.endpoints
+        if one.transport == PLANS
+    ]
+    return Reconciliation(store=built.store, alarms=built.outbox.alarms, comparisons=mail, clock=built.clock)
 
 
 def _partner(register: Register, name: str | None) -> Partner | None:

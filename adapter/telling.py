@@ -42,6 +42,7 @@ ESCALATE_AFTER: Mapping[str, timedelta] = {
     "delivery-urgent": timedelta(minutes=30),
     "deadline-missed": timedelta(hours=1),
     "clock": timedelta(hours=1),
+    "restored": timedelta(hours=1),
     "endpoint-resting": timedelta(hours=2),
     "backlog": timedelta(hours=2),
     "not-received": timedelta(hours=4),

@@ -74,17 +74,22 @@ class Place:
         """Somebody in Luster changes what stands there."""
         return self.server.put(self.server.one(kind) | changes)
 
-    def poll(self) -> int:
-        """Look at what has changed there."""
-        self.clock.forward(minutes=1)
+    def mailbox(self) -> PlansMailbox:
+        """The mailbox of that server, as after a start."""
         built = self.stage.built
         endpoint = built.register.endpoint(SERVER)
         assert endpoint is not None
         plans = Plans(inbox=built.inbox, shelves=built.shelves, new_id=new_id)
+        return PlansMailbox(endpoint, Pulls(pushes=built.pushes, plans=plans), sleep=lambda _: None)
+
+    def poll(self) -> int:
+        """Look at what has changed there."""
+        self.clock.forward(minutes=1)
+        built = self.stage.built
         look = Round(
             name=SERVER,
             channel="poll",
-            mailbox=PlansMailbox(endpoint, Pulls(pushes=built.pushes, plans=plans), sleep=lambda _: None),
+            mailbox=self.mailbox(),
             partner=Partner(name=SERVER, parties=("luster",)),
             store=built.store,
             inbox=built.inbox,

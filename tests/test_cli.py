@@ -721,15 +721,28 @@ def test_a_backup_is_restored_to_where_no_store_is(shell: Shell) -> None:
     shell("receive", ADMITTED)
     cases = shell("cases", "--json").json
     told = shell("backup", "today.db", "--json").json
-    assert told == {"backup": "today.db", "bytes": (shell.folder / "today.db").stat().st_size}
+    assert told["bytes"] == (shell.folder / "today.db").stat().st_size
+    assert told["backup"] == "today.db"
     assert shell("backup", "today.db").status == 2
     refused = shell("restore", "today.db")
     assert (refused.status, "move it away first" in refused.said) == (2, True)
     for file in shell.folder.glob("discharge-adapter.db*"):
         file.unlink()
-    assert shell("restore", "today.db", "--json").json == {"restored": "discharge-adapter.db"}
+    restored = {"restored": "discharge-adapter.db", "backup_of": told["taken_at"]}
+    assert shell("restore", "today.db", "--json").json == restored
     assert shell("cases", "--json").json == cases
     assert shell("check", "--journal", "--json").json == {"findings": [], "warnings": [], "schemas": None}
+
+
+def test_a_store_that_was_put_back_by_other_means_can_be_told_so(shell: Shell) -> None:
+    shell("migrate")
+    told = shell("restore", "--put-back", "2014-03-03T10:00:00+01:00", "--json").json
+    assert told == {"restored": "sqlite:///discharge-adapter.db", "backup_of": "2014-03-03T09:00:00Z"}
+    for wrong in ("yesterday", "2014-03-03T10:00:00", "2099-01-01T00:00:00Z"):
+        done = shell("restore", "--put-back", wrong)
+        assert (done.status, "write an instant that has been, with its offset" in done.said) == (2, True)
+    for both in ((), ("today.db", "--put-back", "2014-03-03T10:00:00Z")):
+        assert shell("restore", *both).status == 2
 
 
 def test_what_is_no_store_is_neither_backed_up_nor_restored(shell: Shell) -> None:
@@ -830,7 +843,7 @@ def test_config_shows_settings_and_hides_secrets(shell: Shell) -> None:
     assert b"geheim" not in printed
     assert HASH.encode() not in printed
     kept = {"payloads": "P365D", "attempts": "P180D", "seen": "P30D", "accesses": "P1827D"}
-    assert done.json["retention"] == kept
+    assert done.json["retention"] == kept | {"log": "P1096D", "ledger": "P3653D"}
     hidden = shell("config", "--json", store="postgresql://post:geheim@127.0.0.1/kept").out
     assert b"geheim" not in hidden
 

@@ -107,6 +107,7 @@ def settled(text: str) -> str:
         (r"\bP[A-Z2-7]{16}\b", "<patient>"),
         (r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "<uuid>"),
         (r"\b\d+ bytes", "<size>"),
+        (r"\b\d+:[0-9a-f]{64}\b", "<head>"),
     ):
         text = re.sub(pattern, word, text)
     return text

@@ -118,10 +118,15 @@ def test_what_is_only_sent_again_for_want_of_a_receipt_holds_nobody(play: Stage,
     assert sent_kinds(play)[-1] == "ready-for-discharge"
 
 
-def test_a_refused_message_leaves_its_lane_and_only_what_refers_to_it_parks(play: Stage):
+def test_a_refused_message_leaves_its_lane_and_only_what_refers_to_it_parks(
+    play: Stage, clock: StandingClock
+):
     (ready,) = tell(play, READY)
+    play.post.answer = failing(503)
+    play.deliver()
     tell(play, WITHDRAWN, refers_to=ready)
     tell(play, DISCHARGED)
+    clock.forward(seconds=2)
     play.post.answer = failing(400, error="HTTP 400: not understood")
     assert play.deliver() == ["gave-up"]
     assert open_alarms(play) == [("given-up", "delivery 1")]
@@ -180,7 +185,10 @@ def test_a_withdrawal_never_overtakes_its_ready_notice(play: Stage, clock: Stand
 
 def test_a_correction_never_overtakes_what_it_corrects(play: Stage):
     tell(play, ADMITTED)
+    play.deliver()
     (needs,) = tell(play, NEEDS)
+    play.post.answer = failing(503)
+    play.deliver()
     tell(play, NEEDS, standing=Standing.CORRECTION, refers_to=needs)
     assert [d["hold_until"] is None for d in play.rows(tables.delivery)] == [True, False, True]
 
@@ -248,8 +256,8 @@ def test_a_lease_that_ended_is_free_again_and_the_message_is_the_same(play: Stag
 @pytest.mark.parametrize("reply", [OK, DOWN, NO], ids=["sent", "failing", "refused"])
 def test_a_record_that_comes_after_its_lease_changes_nothing(play: Stage, clock: StandingClock, reply: Reply):
     (first,) = tell(play, READY)
-    tell(play, WITHDRAWN, refers_to=first)
     (late,) = play.claim()
+    tell(play, WITHDRAWN, refers_to=first)
     clock.forward(seconds=61)
     play.write(lambda tx: deliveries.free_leases(tx, clock()))
     play.claim()
@@ -305,7 +313,9 @@ def test_what_waited_for_an_endpoint_goes_once_the_region_names_one(store_url: s
 # --- trying again ------
 
 
-def test_the_schedule_is_followed_to_its_end_and_then_a_person_is_told(play: Stage, clock: StandingClock):
+def test_the_schedule_is_followed_to_its_end_and_then_a_person_is_told(store_url: str, clock: StandingClock):
+    never_rests = Settings.model_validate({"retry": {"rest_after": 1000}})
+    play = stage(store_url, clock, settings=never_rests)
     tell(play, ADMITTED)
     play.post.answer = failing(503)
     waits = []
@@ -322,6 +332,7 @@ def test_the_schedule_is_followed_to_its_end_and_then_a_person_is_told(play: Sta
     assert timedelta(hours=69) < given_up_after <= timedelta(hours=72)
     assert states(play) == ["given-up"]
     assert open_alarms(play) == [("given-up", "delivery 1")]
+    play.close()
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 400, 401, 403, 404, 409, 410, 412, 422])
@@ -390,7 +401,10 @@ def test_a_refusal_in_the_response_counts_whatever_the_http_status(
     play: Stage, clock: StandingClock, http: int
 ):
     (ready,) = tell(play, READY)
+    play.post.answer = failing(503)
+    play.deliver()
     tell(play, WITHDRAWN, refers_to=ready)
+    clock.forward(seconds=2)
     play.post.answer = answering(clock, Status.REFUSED, http=http)
     play.deliver()
     row = play.delivery()
@@ -660,8 +674,8 @@ def test_a_late_receipt_makes_an_earlier_resend_forgotten(play: Stage, clock: St
 
 def test_giving_up_by_hand_is_visible(play: Stage, clock: StandingClock):
     (ready,) = tell(play, READY)
-    tell(play, WITHDRAWN, refers_to=ready)
     play.write(lambda tx: play.outbox.give_up(tx, 1, clock(), by="Marta"))
+    tell(play, WITHDRAWN, refers_to=ready)
     assert play.delivery()["error"] == "given up by hand"
     assert [(h["what"], h["by"]) for h in play.rows(tables.history)] == [("given up by hand", "Marta")]
     assert play.delivery(2)["next_attempt_at"] is None
@@ -704,9 +718,9 @@ def test_a_reissue_of_what_was_accepted_leaves_that_as_it_is(play: Stage, clock:
 
 def test_what_was_parked_goes_after_the_reissue(play: Stage, clock: StandingClock):
     (ready,) = tell(play, READY)
-    tell(play, WITHDRAWN, refers_to=ready)
     play.post.answer = failing(404)
     play.deliver()
+    tell(play, WITHDRAWN, refers_to=ready)
     play.post.answer = taken()
     play.write(lambda tx: play.built.inbox.reissue(tx, 1, clock(), to=None, by="Marta"))
     assert play.deliver() == ["sent"]

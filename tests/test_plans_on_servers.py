@@ -14,6 +14,7 @@ from adapter.discharge.notices import NoticeKind, Standing
 from adapter.errors import NotFound
 from adapter.fhir.pushing import RESOURCE_SYSTEM
 from adapter.pushes import conflicts, keep_ours, keep_theirs
+from adapter.scheduler.polling import Memory
 from adapter.simulator.fhir_server import Asked, FhirServer, Ordered
 from adapter.simulator.threads import serving
 from adapter.store import resources, tables
@@ -318,6 +319,19 @@ def test_what_they_add_to_the_plan_comes_with_it(luster: Place) -> None:
 
     luster.stage.built.shelves.catch_up()
     assert luster.stage.write(goals) == ["Gå til postkassen utan rullator", "Lage middag sjølv"]
+
+
+def test_what_they_changed_is_told_in_the_same_bytes_whenever_it_is_read(luster: Place) -> None:
+    """After a restore it is read again: whoever has had it must know it again."""
+    luster.put()
+    luster.edit("Goal", description={"text": "Gå til postkassen med stokk"})
+    memory = Memory(store=luster.stage.built.store, name=SERVER, clock=luster.clock)
+    told = []
+    for _ in range(2):
+        luster.clock.forward(hours=1)
+        told += [mail.content for mail in luster.mailbox().poll(memory)]
+    assert len(told) == 2
+    assert told[0] == told[1]
 
 
 def test_after_theirs_has_come_the_next_of_ours_is_put_over_it(luster: Place) -> None:

@@ -6,7 +6,7 @@ or the configuration is wrong.
 """
 
 from adapter.cli import running, messages, looking, registering, readmitting, acting, settling  # noqa: I001  # the order of the help
-from adapter.cli import paying, keeping, trying
+from adapter.cli import erasing, paying, keeping, trying
 import sys
 from collections.abc import Sequence
 
@@ -14,8 +14,8 @@ from adapter.cli.frame import app, flush, say
 from adapter.errors import AdapterError, ConfigurationError, NotFound
 
 __all__ = [
-    "acting", "app", "keeping", "looking", "main", "messages", "paying", "readmitting", "registering",
-    "running", "settling", "trying",
+    "acting", "app", "erasing", "keeping", "looking", "main", "messages", "paying", "readmitting",
+    "registering", "running", "settling", "trying",
 ]  # fmt: skip
 
 

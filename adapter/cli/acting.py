@@ -42,12 +42,13 @@ def pause(name: str, by: By = None, as_json: Json = False) -> None:
 
 @endpoints_app.command()
 def resume(name: str, as_json: Json = False) -> None:
-    """Let them go again."""
+    """Let them go again; an endpoint that rests is tried at once."""
     from adapter.store import deliveries as rows
 
     with opened() as built:
         _known_endpoint(built, name)
         built.store.write(lambda tx: rows.resume(tx, name))
+        built.store.write(lambda tx: built.outbox.resting.end(tx, name, built.clock()))
     did({"endpoint": name, "paused": False}, as_json, f"{name} is open again")
 
 

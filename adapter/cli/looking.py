@@ -154,7 +154,7 @@ def _in_days(case: dict[str, Any], zone: tzinfo) -> dict[str, Any]:
 @app.command(rich_help_panel=PANEL)
 def deliveries(
     state: Annotated[
-        str | None, typer.Option(help="waiting, leased, sent, acknowledged, refused, given-up")
+        str | None, typer.Option(help="waiting, leased, sent, acknowledged, refused, given-up, cancelled")
     ] = None,
     *,
     awaiting: Annotated[
@@ -264,7 +264,7 @@ def endpoints(context: typer.Context, as_json: Json = False) -> None:
     if context.invoked_subcommand is not None:
         return
     from adapter.store import deliveries as rows
-    from adapter.store import shown
+    from adapter.store import endpoint_health, shown
 
     with opened() as built, built.store.read() as connection:
         depth: dict[str, dict[str, int]] = {}
@@ -273,6 +273,7 @@ def endpoints(context: typer.Context, as_json: Json = False) -> None:
             depth.setdefault(name or "", {})[state] = count
             oldest[name or ""] = min(filter(None, (oldest.get(name or ""), since)), default=None)
         last, paused = rows.last_attempts(connection), rows.pauses(connection)
+        ailing = endpoint_health.ailing(connection)
         listed = [
             shown.endpoint(
                 e.name,
@@ -282,10 +283,13 @@ def endpoints(context: typer.Context, as_json: Json = False) -> None:
                 oldest=oldest.get(e.name),
                 last=last.get(e.name),
                 paused=paused.get(e.name),
+                ailing=ailing.get(e.name),
+                now=built.clock(),
             )
             for e in built.register.endpoints
         ]
-    columns = ("name", "dialect", "health", "waiting", "unreceipted", "last_attempt", "last_error")
+    rest = ("resting_since", "next_probe") if any(one["next_probe"] for one in listed) else ()
+    columns = ("name", "dialect", "health", *rest, "waiting", "unreceipted", "last_attempt", "last_error")
     show(listed, as_json, "Endpoints", columns, built.agreement.zone)
 
 

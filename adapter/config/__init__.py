@@ -8,7 +8,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import time, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,6 +33,7 @@ from adapter.config.values import (
     PasswordHash,
     Seconds,
     Wait,
+    written,
 )
 from adapter.config.wording import explained
 from adapter.errors import ConfigurationError
@@ -46,6 +47,9 @@ PREFIX = "DISCHARGE_ADAPTER_"
 
 _OTHERS = ("SAMPLES", "NO_SKIPS", "TEST_POSTGRES")
 """Variables of that prefix by which the project's own tests are told where things lie."""
+
+LEAST_LOG = timedelta(days=400)
+"""For so long at least what has come is known when it comes again."""
 
 _ENGINES = ("sqlite", "postgresql")
 
@@ -128,10 +132,16 @@ class RetrySettings(Frozen):
     delays: tuple[Wait, ...] = Field(default=Schedule().delays, min_length=1)
     give_up_after: Wait = Schedule().give_up_after
     jitter: float = Field(default=Schedule().jitter, ge=0, lt=1)
+    rest_after: int = Field(default=Schedule().rest_after, ge=1)  # failures in a row until an endpoint rests
 
     def schedule(self) -> Schedule:
         """The schedule as the post reads it."""
-        return Schedule(delays=self.delays, give_up_after=self.give_up_after, jitter=self.jitter)
+        return Schedule(
+            delays=self.delays,
+            give_up_after=self.give_up_after,
+            jitter=self.jitter,
+            rest_after=self.rest_after,
+        )
 
 
 class Retention(Frozen):
@@ -141,6 +151,24 @@ class Retention(Frozen):
     attempts: Wait = timedelta(days=180)
     seen: Wait = timedelta(days=30)  # what mailboxes remember of messages already taken
     accesses: Wait = timedelta(days=5 * 365 + 2)  # who has looked; the least that HSLF-FS 2016:40 allows
+    log: Wait = timedelta(days=3 * 365 + 1)  # messages and deliveries of finished business
+    ledger: Wait = timedelta(days=10 * 365 + 3)  # facts, cases, deadlines, history, what was booked
+
+    @field_validator("log")
+    @classmethod
+    def _knows_what_comes_again(cls, value: timedelta) -> timedelta:
+        if value < LEAST_LOG:
+            raise ValueError(
+                f"must be at least {written(LEAST_LOG)}: by it a message that comes again is known, and "
+                "with less a duplicate would be taken for a new one"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _ledger_outlives_the_log(self) -> "Retention":
+        if self.ledger < self.log:
+            raise ValueError("ledger must be at least as long as log: no message may outlive its case")
+        return self
 
 
 class Settings(BaseSettings):
@@ -165,10 +193,12 @@ class Settings(BaseSettings):
     clock_tolerance: Duration = timedelta(minutes=10)  # how far ahead of us a sender's clock may be
     answer_within: Wait | None = None  # local figure for "at once" (§ 11); the agreement's where not set
     lease: Wait = timedelta(seconds=60)
+    telephone_before: Wait = timedelta(hours=4)  # that people need before a deadline
     alarm_webhook: Address | None = None
     alarm_webhook_token: str | None = Field(default=None, repr=False)
     operators: tuple[Operator, ...] = ()
     subscription_failures: int = Field(default=8, ge=1)  # tries in a row until a subscription is in error
+    reconcile_at: time = time(4, 30)  # when, on the hospital's clock, we compare with partners' servers
     metrics_sign_in: bool = False  # whether /metrics is for operators only
     directory_mailboxes: tuple[DirectoryMailboxSettings, ...] = ()
     fhir_mailboxes: tuple[FhirMailboxSettings, ...] = ()

@@ -97,6 +97,7 @@ class _PartyEntry(_Identified):
     valid_to: date | None = None
     successor: str | None = None
     hosted_by: str | None = None
+    telephone: str | None = Field(default=None, min_length=1, max_length=40, pattern=r"^[0-9+() -]+$")
     unknown_service: str | None = None  # none is the region's
     addressing: dict[str, str | tuple[str, ...]] = Field(default_factory=dict)
     service: tuple[_ServiceEntry, ...] = ()
@@ -267,6 +268,7 @@ def _register(file: _RegionFile, path: Path) -> Register:
                 valid_to=p.valid_to,
                 successor=p.successor,
                 hosted_by=p.hosted_by,
+                telephone=p.telephone,
                 unknown_service=UnknownService(p.unknown_service or file.unknown_service),
                 addressing=tuple((kind, _roles(said)) for kind, said in p.addressing.items()),
             )

@@ -47,7 +47,8 @@ from adapter.errors import ConfigurationError
 OWN_TERMS = "local terms"
 """The name of terms that belong to no named agreement."""
 
-_OF_EVERY_COUNTRY = ("remind_before", "days_off", "amounts", "rules", "readmission")
+_OF_EVERY_COUNTRY = ("remind_before", "days_off", "amounts", "rules", "readmission", "trace_of_withdrawn")
+_TRACE = "trace_of_withdrawn"
 _YEAR = re.compile(r"[0-9]{4}")
 _DAYS = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,6})?")
 AVERAGE = "average_days"
@@ -187,6 +188,14 @@ class Agreement:
         more = [off for a in self.between(parties, day) for off in a.terms.get("days_off", ())]
         return replace(own, days_off=(*own.days_off, *more)) if more else own
 
+    def trace_of_withdrawn(self, parties: Iterable[str | None], day: date) -> str | None:
+        """Whose terms want a notice sent that was withdrawn before it ever left, and its withdrawal after it.
+
+        None where neither is sent.
+        """
+        said = [a for a in self.between(parties, day) if _TRACE in a.terms]
+        return said[-1].name if said and said[-1].terms[_TRACE] else None
+
     def readmission(self, parties: Iterable[str | None], day: date) -> Readmission | None:
         """What a readmission is after a discharge on `day`; None where nothing is watched."""
         found = next((r for r in self.country.readmissions if r.in_force(day)), None)
@@ -308,6 +317,8 @@ def _try(accord: Accord, made: Agreement) -> None:
     for off in days_off:
         _day_off(off, accord, country)
     _works(accord, country)
+    if not isinstance(accord.terms.get(_TRACE, False), bool):
+        raise ConfigurationError(f"{_where(accord, country)}, term {_TRACE!r}: must be true or false")
     read_amounts(_amounts(accord, _where(accord, country)), country.payment.payees)
     if AVERAGE in accord.terms:
         _level(accord, country)

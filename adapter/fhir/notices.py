@@ -30,6 +30,7 @@ from adapter.fhir.bundles import (
     endpoint_of,
     entry,
     extension,
+    extension_url,
     follow,
     header,
     instant_text,
@@ -169,6 +170,19 @@ def _header(
     if notice.reserved:
         with_extension(head, "reserved", "Boolean", True)
     return head
+
+
+def standing_as(bundle: Bundle, standing: Standing) -> Bundle:
+    """The same message as another standing, without its reference; the writer of a dialect sets that."""
+    first, *others = bundle["entry"]
+    head = {name: value for name, value in first["resource"].items() if name != "extension"}
+    dropped = (extension_url("standing"), extension_url("refers-to"))
+    kept = [e for e in first["resource"].get("extension") or () if e.get("url") not in dropped]
+    if kept:
+        head["extension"] = kept
+    if standing is not Standing.NEW:
+        with_extension(head, "standing", "Code", standing.value)
+    return bundle | {"entry": [first | {"resource": head}, *others]}
 
 
 # --- and back again ---------------------------------------------------------------------------------------

@@ -17,6 +17,9 @@ from pydantic import TypeAdapter, ValidationError
 EDI = "E_EDI"
 """Code of an electronic address (list 9044): where messages for the party go in the ebXML network."""
 
+TELEPHONE = "E_TLF"
+"""Code of an electronic address (list 9044): a telephone number."""
+
 CERTIFICATE = "E_DS"
 """Code of an electronic address (list 9044): where the party's certificates are found, an LDAP URL."""
 
@@ -88,6 +91,11 @@ class CommunicationParty:
     def certificates(self) -> tuple[str, ...]:
         """Where its certificates are found."""
         return self._electronic(CERTIFICATE)
+
+    @property
+    def telephone(self) -> str | None:
+        """The first number under which it can be called."""
+        return next(iter(self._electronic(TELEPHONE)), None)
 
     def _electronic(self, kind: str) -> tuple[str, ...]:
         return tuple(e.address for e in self.electronic if e.kind == kind)

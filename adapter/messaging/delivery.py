@@ -33,6 +33,7 @@ class Trigger(StrEnum):
     SCHEDULE = "schedule"
     PERSON = "person"
     MISSING_RECEIPT = "missing-receipt"
+    PROBE = "probe"  # to find out whether an endpoint that rests lives again
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +55,7 @@ class Leased:
     trigger: Trigger = Trigger.SCHEDULE
     kind: str = ""  # what it carries: a notice kind, receipt, relayed, alarm or subscription
     next_attempt_at: datetime | None = None  # what the schedule had planned, kept when a person resends
+    probe: bool = False  # it finds out whether an endpoint that rests lives again, and counts as no attempt
     to: Endpoint | None = (
         None  # where it goes, of a notification: as its subscription said when it was leased
     )
@@ -81,5 +83,6 @@ class Reply:
     nonce: str | None = field(default=None, repr=False)  # that the peer wants in the next proof (DPoP-Nonce)
     final: bool = False  # the receiver's own system has it for good, and no receipt will follow
     plan: str | None = None  # `CarePlan/id`, where a plan was put on the receiver's server
+    ours: bool = False  # the fault is our own, or this message's, and tells nothing about the endpoint
     conflict: bool = False  # that plan has been changed at both ends, and nothing was overwritten
     permanent: bool = False  # no for good, said by a protocol that has no HTTP status

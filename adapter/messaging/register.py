@@ -73,6 +73,7 @@ class Party:
     valid_to: date | None = None  # the last day on which it is valid
     successor: str | None = None
     hosted_by: str | None = None  # the host municipality that receives on its behalf
+    telephone: str | None = None  # whom to call when a message does not get through
     addressing: tuple[tuple[str, tuple[str, ...]], ...] = ()  # by kind of notice, not as the table
     unknown_service: UnknownService = UnknownService.ACCEPT
 
@@ -238,6 +239,19 @@ class Register:
         host = self.party(party.hosted_by) if party.hosted_by is not None else None
         own = party.plans_endpoint or (host.plans_endpoint if host and party.endpoint is None else None)
         return self.endpoint(own) if own is not None else self.endpoint_of(party)
+
+    def speakers_at(self, endpoint: Endpoint) -> Partner:
+        """Who may put files into an endpoint's folder, or write plans on its server: those whose it is."""
+        at = self.plans_endpoint_of if endpoint.transport == PLANS else self.endpoint_of
+        there = ((party, at(party)) for party in self.parties)
+        found = tuple(p.id for p, known in there if known is not None and known.name == endpoint.name)
+        return Partner(name=endpoint.name, parties=found)
+
+    def speaker(self, name: str) -> Partner | None:
+        """Whoever has brought a message under that name: a partner, or those at an endpoint."""
+        endpoint = self.endpoint(name)
+        by_name = next((one for one in self.partners if one.name == name), None)
+        return by_name or (self.speakers_at(endpoint) if endpoint is not None else None)
 
     def partner_by_token(self, token: str) -> Partner | None:
         """The partner whose stored hash is that of `token`, compared in constant time."""

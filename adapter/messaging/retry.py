@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from adapter.messaging.delivery import Reply
+from adapter.messaging.nearing import hurried
 
 TRANSIENT_4XX = frozenset({408, 425, 429})
 """Request timeout, too early, too many requests: the only client errors worth another try."""
@@ -32,6 +33,7 @@ class Schedule:
     jitter: float = 0.2  # share of the delay, to either side
     retry_after_floor: timedelta = timedelta(seconds=1)
     retry_after_ceiling: timedelta = timedelta(hours=1)
+    rest_after: int = 5  # failures in a row until an endpoint rests; see messaging.resting
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +68,14 @@ def delay(schedule: Schedule, attempts: int, jitter: float) -> timedelta:
     return base * (1 + schedule.jitter * jitter)
 
 
+def asked(schedule: Schedule, seconds: float | None) -> timedelta:
+    """The wait that a receiver asks for, within bounds; none where it says nothing."""
+    if seconds is None:
+        return timedelta()
+    floor, ceiling = schedule.retry_after_floor, schedule.retry_after_ceiling
+    return timedelta(seconds=min(max(floor.total_seconds(), seconds), ceiling.total_seconds()))
+
+
 def decide(
     reply: Reply,
     *,
@@ -75,11 +85,12 @@ def decide(
     schedule: Schedule,
     jitter: float,
     duplicate: bool = False,
+    due_at: datetime | None = None,
 ) -> Decision:
     """What follows from `reply`, the answer to attempt number `attempts` (1 is the first).
 
     `duplicate` says that a 409 carried an OperationOutcome with issue code `duplicate` in answer to
-    `$process-message`; only then is it success.
+    `$process-message`; only then is it success. `due_at` is the deadline that the message would meet.
     """
     if reply.taken or (reply.status == 409 and duplicate):
         return Sent(delivered=reply.delivered or reply.status == 409)
@@ -87,11 +98,7 @@ def decide(
         return GiveUp(reason=reply.error or "the receiver will not take this message")
     if reply.status is not None and _permanent(reply.status):
         return GiveUp(reason=_permanent_reason(reply))
-    wait = delay(schedule, attempts, jitter)
-    if reply.retry_after is not None:
-        floor, ceiling = schedule.retry_after_floor, schedule.retry_after_ceiling
-        asked = min(max(floor.total_seconds(), reply.retry_after), ceiling.total_seconds())
-        wait = max(wait, timedelta(seconds=asked))
+    wait = max(hurried(delay(schedule, attempts, jitter), due_at, now), asked(schedule, reply.retry_after))
     reason = reply.error or f"HTTP {reply.status}"
     if now + wait > created_at + schedule.give_up_after:
         return GiveUp(reason=f"still failing after {schedule.give_up_after}: {reason}", permanent=False)

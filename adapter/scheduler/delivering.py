@@ -1,14 +1,17 @@
 """Deliver what is due: claim in one transaction, send with none open, record in another.
 
-One thread looks for work, a few per endpoint carry it, at most as many as the endpoint allows. A dead or slow
-receiver holds up only its own threads.
+One thread looks for work, a few per endpoint carry it, at most as many as the endpoint allows. Every endpoint
+has threads of its own, and a carrier that waits long for an answer does not count among those that may be at
+work at a time: so hung receivers, however many, hold up only themselves.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
+from time import monotonic
 
 import structlog
 from sqlalchemy import Connection
@@ -29,6 +32,9 @@ BATCH = 32
 TELLERS = 4
 """Carriers that subscribers may have together: slow ones must not hold up messages."""
 
+PATIENCE = 1.0
+"""Seconds that a carrier waits for an answer until another may work in its stead: it costs no computing."""
+
 WATCH = 0.025
 """Seconds between two looks at whether another process has written."""
 
@@ -46,7 +52,7 @@ class Deliverer:
         inbox: Inbox,
         outbox: Outbox,
         clock: Callable[[], datetime],
-        carriers: int = 16,
+        carriers: int = 32,
         pause: float = 0.01,
         watch: Callable[[], object] | None = None,
         observe: Callable[[Leased, Reply, str], None] = lambda *_: None,
@@ -58,8 +64,15 @@ class Deliverer:
         self._pause = pause  # seconds between two looks: what comes meanwhile shares a claim
         self._watch = watch  # tells whether another process has written, where one may have
         self._observe = observe
-        self._pool = ThreadPoolExecutor(max_workers=carriers, thread_name_prefix="carrier")
+        self._carriers = (
+            carriers  # at work at a time, hung ones not counted: more would only share the processor
+        )
+        self._pools: dict[str, ThreadPoolExecutor] = {}
         self._busy: dict[str, int] = {}
+        self._asked: dict[
+            object, float
+        ] = {}  # by carrier: since when it waits for the answer to its last send
+        self._turn = 0  # which endpoint is asked first: each in turn
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -77,7 +90,8 @@ class Deliverer:
         self._wake.set()
         if self._thread is not None:
             self._thread.join()
-        self._pool.shutdown(wait=True)
+        for pool in self._pools.values():
+            pool.shutdown(wait=True)
 
     def nudge(self) -> None:
         """There may be work."""
@@ -85,14 +99,20 @@ class Deliverer:
 
     def round(self) -> list[Future[None]]:
         """Claim what is due for endpoints with a free carrier, and set the carriers to work."""
-        free, told = self._free(), self._told()
+        free, told, room = self._in_turn(self._free()), self._told(), self._room()
         now = self._clock()
 
+        def enough(taken: Sequence[Leased]) -> bool:
+            return _carriers(Counter(item.endpoint for item in taken), free) >= room
+
         def claim(tx: Connection) -> list[Leased]:
-            taken = self._outbox.claim(tx, {name: n * BATCH for name, n in free.items()}, now)
+            wanted = {name: n * BATCH for name, n in free.items()} if room > 0 else {}
+            taken = self._outbox.claim(tx, wanted, now, enough)
             return taken + self._outbox.claim_notifications(tx, told, TELLERS - len(told), now)
 
         claimed = self._store.write(claim)
+        if any(free.get(name) for name in self._outbox.resting.passed):
+            self.nudge()  # what was looked at is held by its lanes; there is more behind it
         by_endpoint: dict[str, list[Leased]] = {}
         for item in claimed:
             by_endpoint.setdefault(item.endpoint, []).append(item)
@@ -100,10 +120,36 @@ class Deliverer:
         for name, items in by_endpoint.items():
             share = max(1, -(-len(items) // free.get(name, 1)))
             for start in range(0, len(items), share):
+                carrier = object()
                 with self._lock:
                     self._busy[name] = self._busy.get(name, 0) + 1
-                started.append(self._pool.submit(self._carry, name, items[start : start + share]))
+                    self._asked[carrier] = monotonic()
+                some = items[start : start + share]
+                started.append(self._pool(name).submit(self._carry, carrier, name, some))
         return started
+
+    def _pool(self, name: str) -> ThreadPoolExecutor:
+        """The threads of an endpoint; subscribers share theirs."""
+        endpoint = self._outbox.endpoint(name)
+        if name not in self._pools and endpoint is None:
+            name = SUBSCRIPTION
+        if name not in self._pools:
+            most = endpoint.concurrency if endpoint is not None else TELLERS
+            self._pools[name] = ThreadPoolExecutor(max_workers=most, thread_name_prefix=f"carrier-{name}")
+        return self._pools[name]
+
+    def _room(self) -> int:
+        """How many more carriers may begin now."""
+        now = monotonic()
+        with self._lock:
+            return self._carriers - sum(1 for since in self._asked.values() if now - since < PATIENCE)
+
+    def _in_turn(self, free: dict[str, int]) -> dict[str, int]:
+        """The endpoints beginning with another one each time, so that none is always the last."""
+        names = list(free)
+        self._turn += 1
+        first = self._turn % len(names) if names else 0
+        return {name: free[name] for name in names[first:] + names[:first]}
 
     def _free(self) -> dict[str, int]:
         """How many more carriers each endpoint allows."""
@@ -140,24 +186,37 @@ class Deliverer:
         self._seen = self._watch()
         return nudged or self._seen != before
 
-    def _carry(self, endpoint: str, items: Sequence[Leased]) -> None:
+    def _carry(self, carrier: object, endpoint: str, items: Sequence[Leased]) -> None:
         recording: list[Future[None]] = []
+        left = list(items)
         try:
-            for number, item in enumerate(items):
-                if self._stop.is_set() or self._clock() > item.lease_until - self._margin(item):
-                    give_back = partial(self._outbox.release, leased=items[number:], now=self._clock())
+            while left:
+                back = self._not_now(left)
+                if back:
+                    give_back = partial(self._outbox.release, leased=back, now=self._clock())
                     recording.append(self._store.submit(give_back))
-                    break
+                    left = [item for item in left if item not in back]
+                    continue
+                item = left.pop(0)
+                self._asked[carrier] = monotonic()
                 recording.append(self._settle(item, self._sent(item)))
         except Exception as error:  # noqa: BLE001  # what is left waits for its lease to end
             log.error("a carrier failed; what it held is sent later", endpoint=endpoint, error=_said(error))
         finally:
             self._await(recording, endpoint)
             with self._lock:
+                self._asked.pop(carrier, None)
                 self._busy[endpoint] -= 1
                 if not self._busy[endpoint]:
                     del self._busy[endpoint]
             self.nudge()
+
+    def _not_now(self, items: Sequence[Leased]) -> list[Leased]:
+        """What is given back: all where the time is up, or what an endpoint that has begun to rest holds."""
+        now = self._clock()
+        if self._stop.is_set() or now > items[0].lease_until - self._margin(items[0]):
+            return list(items)
+        return self._outbox.resting.held(items[0].endpoint, items, now)
 
     def _await(self, recording: Sequence[Future[None]], endpoint: str) -> None:
         """Wait until every attempt is on the disk; of one that is not, the message is sent again."""
@@ -176,7 +235,7 @@ class Deliverer:
             return self._outbox.send(item)
         except Exception as error:  # noqa: BLE001  # one message's fault must not hold up its neighbours
             log.error("could not send", endpoint=item.endpoint, delivery=item.id, error=_said(error))
-            return Reply(error=f"the adapter itself failed while sending ({type(error).__name__})")
+            return Reply(error=f"the adapter itself failed while sending ({type(error).__name__})", ours=True)
 
     def _margin(self, item: Leased) -> timedelta:
         """No sending starts that might outlast its lease."""
@@ -209,6 +268,11 @@ class Deliverer:
             self._observe(item, reply, outcome)
 
         return self._store.submit(unit)
+
+
+def _carriers(taken: Counter[str], free: Mapping[str, int]) -> int:
+    """How many carriers that is, with at most as many an endpoint as are free there."""
+    return sum(min(count, free.get(name, 1)) for name, count in taken.items())
 
 
 def _said(error: BaseException) -> str:

@@ -11,14 +11,12 @@ from sqlalchemy import Connection
 from adapter.outbox import Outbox
 from adapter.store import (
     Store,
-    access,
-    address_register,
+    cases,
     deliveries,
-    mailboxes,
     messages,
-    remembered,
     resources,
-    subscriptions,
+    retention,
+    tables,
 )
 
 PRUNED_AT_ONCE = 500
@@ -40,6 +38,8 @@ class Housekeeping:
     keep_attempts: timedelta
     keep_seen: timedelta
     keep_accesses: timedelta
+    keep_log: timedelta = timedelta(days=3 * 365 + 1)
+    keep_ledger: timedelta = timedelta(days=10 * 365 + 3)
 
     def free_leases(self) -> int:
         """What a dead worker held is due again."""
@@ -55,19 +55,42 @@ class Housekeeping:
                 return 0
         return self.store.write(lambda tx: self.outbox.missing_receipts(tx, self.clock()))
 
+    def give_up_late(self) -> int:
+        """Give up what has waited too long for an endpoint that rests."""
+        with self.store.read() as connection:
+            paused = deliveries.paused(connection)
+            if not self.outbox.resting.late(connection, paused, self.clock(), 1):
+                return 0
+        return self.store.write(lambda tx: self.outbox.give_up_late(tx, self.clock()))
+
     def prune(self) -> dict[str, int]:
-        """Apply retention: payloads, attempts, mailbox memory, expired access, look-ups; each for itself."""
+        """Apply retention: each kind of record for itself, in small steps; how many rows of each went."""
         now = self.clock()
         gone = {
-            "payloads": self._prune_payloads(now - self.keep_payloads),
-            "attempts": self.store.write(lambda tx: deliveries.prune_attempts(tx, now - self.keep_attempts)),
-            "seen": self.store.write(partial(_prune_seen, before=now - self.keep_seen)),
-            "access": self.store.write(lambda tx: access.prune(tx, now - ON_ITS_WAY)),
+            "payloads": self._prune_payloads(now - self.keep_payloads, now),
+            "attempts": self._run(retention.attempts(now - self.keep_attempts)),
             "accesses": self._prune_accesses(now - self.keep_accesses),
+            "log": self._prune_log(now - self.keep_log, now),
+            "ledger": self._prune_ledger(now - self.keep_ledger, now),
         }
+        for rule, steps in retention.passing(now - self.keep_seen, now - ON_ITS_WAY).items():
+            gone[rule] = sum(map(self._run, steps))
         if any(gone.values()):
             log.info("pruned", **gone)
+            self.store.give_back()
+        self.store.shorten()
         return gone
+
+    def _run(self, step: retention.Step) -> int:
+        """Units of work of a bounded number of rows, until none is left that may go."""
+        gone = 0
+        while True:
+            with self.store.read() as connection:
+                keys = step.find(connection)
+            took = self.store.write(partial(step.take, keys=keys)) if keys else 0
+            gone += took
+            if took == 0 or len(keys) < retention.AT_ONCE:
+                return gone
 
     def _prune_accesses(self, before: datetime) -> int:
         """In small units, as for payloads."""
@@ -76,21 +99,79 @@ class Housekeeping:
             gone += some
         return gone
 
-    def _prune_payloads(self, before: datetime) -> int:
+    def _prune_payloads(self, before: datetime, now: datetime) -> int:
         """In small units, so that nobody who wants to store a message waits long."""
         gone = 0
         while True:
             with self.store.read() as connection:
                 digests = messages.needless(connection, before, PRUNED_AT_ONCE)
             if not digests:
+                return gone
+            gone += self.store.write(partial(messages.prune, digests=digests, before=before, now=now))
+
+    def _prune_log(self, before: datetime, now: datetime) -> int:
+        """Deliveries, then what lies on shelves, then the messages that nothing is left of."""
+        gone = 0
+        for some in retention.pieces(self.store.read, tables.delivery, "created_at", before):
+            gone += sum(map(self._run, retention.deliveries(before, some)))
+        for some in retention.pieces(self.store.read, tables.resource_version, "at", before):
+            while took := sum(map(self._run, retention.versions(before, some))):
+                gone += took
+        for some in retention.pieces(self.store.read, tables.message, "received_at", before):
+            gone += self._run(retention.messages(before, some, now))
+        return gone + self._run(retention.put_elsewhere()) + self._run(retention.alarms(before))
+
+    def _prune_ledger(self, before: datetime, now: datetime) -> int:
+        """Patients of whom nothing has been heard since; then months, and the journal's oldest entries."""
+        with self.store.read() as connection:
+            since = retention.first_month(connection, before)
+            moved = since > retention.kept_from(connection)
+        if moved:
+            self.store.write(partial(retention.answer_from, month=since))
+        gone, after = 0, ""
+        while True:
+            with self.store.read() as connection:
+                patients = retention.patients(connection, before, after)
+                over = [one for one in patients if retention.is_over(connection, one, before)]
+            if not patients:
                 break
-            gone += self.store.write(partial(messages.prune, digests=digests, before=before))
-        if gone:
-            self.store.give_back()
+            after = patients[-1]
+            for patient in over:
+                gone += sum(map(self._run, retention.beside(patient)))
+            gone += self._prune_facts(over, before)
+        return gone + sum(map(self._run, retention.ledger(before, since))) + self._cut(before, now)
+
+    def _prune_facts(self, patients: list[str], before: datetime) -> int:
+        """As many patients at once as have few enough rows, at least one."""
+        gone, waiting = 0, patients
+        while waiting:
+            took, together = self.store.write(partial(_facts_of_some, patients=waiting, before=before))
+            gone += took
+            waiting = waiting[together:]
         return gone
 
+    def _cut(self, before: datetime, now: datetime) -> int:
+        gone = 0
+        while True:
+            with self.store.read() as connection:
+                if not retention.can_be_cut(connection, before):
+                    return gone
+            took = self.store.write(partial(retention.cut, before=before, now=now))
+            gone += took
+            if took < retention.AT_ONCE:
+                return gone
 
-def _prune_seen(tx: Connection, before: datetime) -> int:
-    """What mailboxes, transports and the address register's memory hold, and the events of subscriptions."""
-    ours = mailboxes.prune(tx, before) + remembered.prune(tx, before)
-    return ours + subscriptions.prune(tx, before) + address_register.prune(tx, before)
+
+def _facts_of_some(tx: Connection, patients: list[str], before: datetime) -> tuple[int, int]:
+    """Remove the facts of the first patients that fit into one unit; rows removed, patients done."""
+    chosen: list[str] = []
+    rows = 0
+    for patient in patients:
+        rows += retention.weight(tx, patient)
+        if chosen and rows > retention.AT_ONCE:
+            break
+        chosen.append(patient)
+    for patient in sorted(chosen):
+        cases.alone_with(tx, patient)
+    over = [patient for patient in chosen if retention.is_over(tx, patient, before)]
+    return retention.facts(tx, over) if over else 0, len(chosen)

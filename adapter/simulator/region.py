@@ -52,6 +52,9 @@ _APPREC_AFTER = 0.2  # seconds
 _TO_A_SHARED_SERVICE = 0.15  # of the patients go to a service that one municipality hosts for the others
 _LONGEST_STAY = 14 * 24 * 3600.0  # seconds
 _PATIENCE = 60.0  # seconds after the last story must be over
+_SETTLED = 8.0
+"""Seconds without news after which what was taken back, and is not there, was never sent: nobody says so."""
+
 _LOOK = 0.05  # seconds between two looks at whether all is quiet
 
 
@@ -207,12 +210,16 @@ class SimulatedRegion:
         last = spread + _LONGEST_STAY / self._speed + _PATIENCE if limit is None else limit
         began = monotonic()
         thread.call(self._begin(cases, spread))
+        counts, since = None, 0.0
         while True:
             sleep(_LOOK)
             report = thread.call(self._report(monotonic() - began))
             if progress is not None:
                 progress(report)
-            if report.quiet or report.seconds >= last:
+            if report.total != counts:
+                counts, since = report.total, report.seconds
+            settled = report.total.cancelled == 0 or report.seconds - since >= _SETTLED
+            if (report.quiet and settled) or report.seconds >= last:
                 return report
 
     def live(self, *, per_minute: float = 5.0, outage: Outage = Outage()) -> None:

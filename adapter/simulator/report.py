@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 
+from adapter.discharge.superseding import VERSIONED
 from adapter.fhir.bundles import RECEIPT_EVENT
 from adapter.messaging.acknowledgement import Status
 from adapter.simulator.memory import Memory
@@ -26,13 +27,15 @@ class Counts:
     withheld: int = 0  # held by the receiver, which was told to give no receipt
     parked: int = 0  # waits for a person: what it corrects or cancels was refused by the receiver
     held: int = 0  # by the adapter, until a person has put something right
+    cancelled: int = 0  # never sent on: taken back, or replaced by a newer one, before it was ever attempted
     repeats: int = 0
-    lost: int = 0  # accepted, neither refused nor parked, and not delivered
+    lost: int = 0  # accepted, neither refused, parked nor cancelled, and not delivered
 
     @property
     def open(self) -> int:
         """Accepted messages for which a receipt may still come."""
-        return max(0, self.accepted - self.receipted - self.refused - self.withheld - self.parked)
+        over = self.receipted + self.refused + self.withheld + self.parked + self.cancelled
+        return max(0, self.accepted - over)
 
     def plus(self, other: "Counts") -> "Counts":
         """Both together."""
@@ -90,6 +93,9 @@ def count(posted: Iterable[Posted], memory: Memory) -> Counts:
     parked = Counter((p.patient, p.event) for p in _behind_a_refusal(accepted)) & (
         Counter((p.patient, p.event) for p in accepted) - there
     )
+    cancelled = Counter((p.patient, p.event) for p in _undone(accepted)) & (
+        Counter((p.patient, p.event) for p in accepted) - there - parked
+    )
     return Counts(
         sent=len(sent),
         accepted=len(accepted),
@@ -98,8 +104,9 @@ def count(posted: Iterable[Posted], memory: Memory) -> Counts:
         refused=sum(1 for p in sent if p.refused or p.receipt is Status.REFUSED),
         withheld=sum(1 for t in held if t.status is None),
         parked=parked.total(),
+        cancelled=cancelled.total(),
         repeats=memory.repeats,
-        lost=(needed - parked - there).total(),
+        lost=(needed - parked - cancelled - there).total(),
     )
 
 
@@ -112,3 +119,26 @@ def _behind_a_refusal(accepted: list[Posted]) -> list[Posted]:
         return earlier is not None and (earlier.receipt is Status.REFUSED or stands_behind(earlier))
 
     return [p for p in accepted if p.receipt is None and stands_behind(p)]
+
+
+def _undone(accepted: list[Posted]) -> list[Posted]:
+    """Messages without a receipt that a later one takes back or replaces, and those that take them back."""
+    of_patient: dict[str, list[Posted]] = {}
+    for one in accepted:
+        of_patient.setdefault(one.patient, []).append(one)
+    undone: list[Posted] = []
+    for told in of_patient.values():
+        for place, one in enumerate(told):
+            by = any(_undoes(later, one) for later in told[place + 1 :])
+            if one.receipt is None and (by or any(_undoes(one, earlier) for earlier in undone)):
+                undone.append(one)
+    return undone
+
+
+def _undoes(later: Posted, earlier: Posted) -> bool:
+    """Whether the later one corrects or cancels the earlier, withdraws it, or is a newer version of it."""
+    if later.patient != earlier.patient:
+        return False
+    withdrawn = (later.event, earlier.event) == ("readiness-withdrawn", "ready-for-discharge")
+    newer = later.event == earlier.event and later.event in VERSIONED
+    return withdrawn or newer or later.refers_to == earlier.message_id

@@ -5,6 +5,7 @@ connection for looking. Queries live in modules named after what they find: `mes
 `deliveries`, `alarms`, `mailboxes`.
 """
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -105,9 +106,25 @@ class Store:
         return lambda: cursor.execute("PRAGMA data_version").fetchone()[0]
 
     def give_back(self) -> None:
-        """Return freed pages to the disk, a bounded number at a time; PostgreSQL does it by itself."""
-        if self.embedded:
-            self.write(lambda tx: say(tx, "PRAGMA incremental_vacuum(5000)", to_the_end=True))
+        """Return freed pages to the disk, a bounded number a unit of work; PostgreSQL vacuums by itself."""
+        while self.embedded and self.write(_give_some_back):
+            pass
+
+    def shorten(self, *, always: bool = False) -> None:
+        """Cut the write-ahead log where it has grown large, or `always`, and nobody is at it."""
+        file = embedded_file(self.url)
+        if file is None or self.writer.busy:
+            return
+        beside = file.with_name(f"{file.name}-wal")
+        if not beside.exists() or (beside.stat().st_size <= LARGE_LOG and not always):
+            return
+        connection = sqlite3.connect(file, timeout=0.2)  # whoever reads it right now is not waited for
+        try:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.OperationalError:  # busy: another time
+            pass
+        finally:
+            connection.close()
 
     def close(self) -> None:
         """Finish what is queued and let go of the database."""
@@ -115,6 +132,22 @@ class Store:
         if self._listener is not None:
             self._listener.close()
         self.engine.dispose()
+
+
+LARGE_LOG = 16 * 2**20
+"""Bytes of the write-ahead log beyond which it is cut; it is 8 MiB with a usual load."""
+
+PAGES_AT_ONCE = 1000
+"""Pages that one unit of work returns to the disk."""
+
+
+def _give_some_back(tx: Connection) -> bool:
+    """Whether there is more, and some was returned."""
+    before = tx.exec_driver_sql("PRAGMA freelist_count").scalar_one()
+    for _ in range(min(before, PAGES_AT_ONCE)):
+        say(tx, "PRAGMA incremental_vacuum(1)")  # Python's driver takes one step of it, whatever its number
+    left = tx.exec_driver_sql("PRAGMA freelist_count").scalar_one()
+    return bool(0 < left < before)
 
 
 MADE_BY = "`discharge-adapter run`, `receive` or `migrate` makes one, `restore` puts a backup there"

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -36,11 +36,3 @@ def give_token(tx: Connection, sha256: bytes, *, partner: str, scope: str, expir
 def token(tx: Connection, sha256: bytes) -> Row | None:
     """The token of that hash, expired or not: `partner`, `scope`, `expires_at`."""
     return row(tx, _TOKEN, sha256=sha256)
-
-
-def prune(tx: Connection, now: datetime) -> int:
-    """Forget tokens and assertions that have expired; how many."""
-    return sum(
-        tx.execute(delete(table).where(table.c.expires_at <= now)).rowcount
-        for table in (access_token, used_assertion)
-    )

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -29,8 +29,3 @@ def keep(tx: Connection, register: str, her_id: str, *, fetched_at: datetime, do
             set_=values,
         )
     )
-
-
-def prune(tx: Connection, before: datetime) -> int:
-    """Forget answers given before `before`; how many."""
-    return tx.execute(delete(address_answer).where(address_answer.c.fetched_at < before)).rowcount

@@ -12,7 +12,14 @@ _open = select(alarm.c.id).where(
     alarm.c.kind == bindparam("of_kind"), alarm.c.subject == bindparam("about"), alarm.c.until.is_(None)
 )
 _any = select(alarm.c.id).where(alarm.c.kind == bindparam("of_kind"), alarm.c.until.is_(None)).limit(1)
-_OF_A_DELIVERY = ("receipt-missing", "receipt-urgent", "not-received", "given-up", "refused")
+_OF_A_DELIVERY = (
+    "receipt-missing",
+    "receipt-urgent",
+    "delivery-urgent",
+    "not-received",
+    "given-up",
+    "refused",
+)
 _about = select(alarm.c.kind).where(
     or_(*(alarm.c.kind == kind for kind in _OF_A_DELIVERY)),
     alarm.c.subject == bindparam("about"),

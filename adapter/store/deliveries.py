@@ -5,7 +5,7 @@ SQLite has one writer at a time and needs no such thing.
 """
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -24,6 +24,7 @@ from sqlalchemy import (
     not_,
     or_,
     select,
+    tuple_,
     update,
 )
 
@@ -53,12 +54,32 @@ _WAITING: ColumnElement[str] = literal_column("'waiting'")
 _LEASED: ColumnElement[str] = literal_column("'leased'")
 
 
-def _due(endpoint: Any, now: Any) -> Any:
-    """Waiting, due, and first in its lane.
+LOOKED_AT = 500
+"""Due deliveries of one endpoint that one claim looks at: one whose lanes hold thousands slows no other."""
+
+Place = tuple[datetime, int]
+"""Where a delivery stands among those that wait for its endpoint: its time, its id."""
+
+BEGINNING: Place = (datetime(1970, 1, 1, tzinfo=UTC), 0)
+_NO_ID = 2**62  # beyond every id
+_NOUGHT: ColumnElement[int] = literal_column("0")
+_time = delivery.c.next_attempt_at
+_from_time, _until_time = (bindparam(name, type_=_time.type) for name in ("from_time", "until_time"))
+_from_id, _until_id = (bindparam(name, type_=delivery.c.id.type) for name in ("from_id", "until_id"))
+_from = and_(_time >= _from_time, tuple_(_time, delivery.c.id) >= tuple_(_from_time, _from_id))
+_until = and_(_time <= _until_time, tuple_(_time, delivery.c.id) < tuple_(_until_time, _until_id))
+# Said twice each, because the first half is what an index of the times alone understands.
+
+
+def _due(endpoint: Any, now: Any, *, one_by_one: bool = False) -> Any:
+    """Waiting, between two places of which the second is due, and first in its lane.
 
     An earlier one that is due goes first. One that backs off holds the lane until `hold_until`; one without a
     next attempt (parked, or without an endpoint) holds nothing, and neither does one that has been sent and
     is only sent again. While any of the lane is on its way, the others wait.
+
+    PostgreSQL would rather read and join all that waits, for whatever endpoint: `one_by_one` (an OFFSET,
+    which it does not see through) has it look up the lanes of the few that it is asked about.
     """
     sent_again = and_(_other.c.sent_at.is_not(None), _other.c.trigger != "schedule")
     backing_off = and_(
@@ -71,25 +92,45 @@ def _due(endpoint: Any, now: Any) -> Any:
         _other.c.next_attempt_at.is_not(None),
         or_(_other.c.next_attempt_at <= now, backing_off),
     )
-    holding = exists().where(
+    holding: Any = select(literal_column("1")).where(
         _other.c.lane == delivery.c.lane,
         _other.c.state.in_((_WAITING, _LEASED)),
         _other.c.id != delivery.c.id,
-        or_(_other.c.state == _LEASED, before_it),
+        or_(_other.c.state != _WAITING, before_it),
     )
+    if one_by_one:
+        holding = holding.offset(_NOUGHT)
     return and_(
         delivery.c.state == _WAITING,
         delivery.c.endpoint == endpoint,
-        delivery.c.next_attempt_at <= now,
-        ~holding,
+        _from,
+        _until,
+        ~exists(holding),
     )
 
 
-_candidates = (
-    select(delivery.c.id)
-    .where(_due(bindparam("endpoint"), bindparam("now", type_=delivery.c.next_attempt_at.type)))
-    .order_by(delivery.c.next_attempt_at, delivery.c.id)
-    .limit(bindparam("most"))
+def _those_due(*, one_by_one: bool) -> Any:
+    now = bindparam("now", type_=_time.type)
+    return (
+        select(delivery.c.id)
+        .where(_due(bindparam("endpoint"), now, one_by_one=one_by_one))
+        .order_by(_time, delivery.c.id)
+        .limit(bindparam("most"))
+    )
+
+
+candidates = _those_due(one_by_one=False)
+_place = (
+    select(delivery.c.next_attempt_at, delivery.c.id)
+    .where(
+        delivery.c.state == _WAITING,
+        delivery.c.endpoint == bindparam("endpoint"),
+        _from,
+        _time <= bindparam("now", type_=_time.type),
+    )
+    .order_by(_time, delivery.c.id)
+    .limit(1)
+    .offset(LOOKED_AT)
 )
 _overtakes = or_(
     delivery.c.hold_until.is_not(None),
@@ -104,10 +145,26 @@ _beside = exists().where(
     _overtakes,
 )
 """Another of its lane may go before or after it: two workers that look at once might take one each."""
-_skipping = _candidates.add_columns(delivery.c.lane, _beside.label("beside")).with_for_update(
-    skip_locked=True, of=delivery
+skipping = (
+    _those_due(one_by_one=True)
+    .add_columns(delivery.c.lane, _beside.label("beside"))
+    .with_for_update(skip_locked=True, of=delivery)
 )
 _try_lane = select(func.pg_try_advisory_xact_lock(func.hashtextextended(bindparam("lane"), 0)).label("ours"))
+_after = delivery.alias("after")
+_next_endpoint = select(func.min(_after.c.endpoint)).where(_after.c.state == _WAITING)
+_named = _next_endpoint.cte("named", recursive=True)
+_name = _named.c[0]
+_named = _named.union_all(
+    select(_next_endpoint.where(_after.c.endpoint > _name).scalar_subquery()).where(_name.is_not(None))
+)
+_earliest = select(func.min(delivery.c.next_attempt_at)).where(
+    delivery.c.state == _WAITING, delivery.c.endpoint == _named.c[0]
+)
+_with_something_due = select(_named.c[0].label("endpoint")).where(
+    _earliest.scalar_subquery() <= bindparam("now", type_=_time.type)
+)
+"""From one endpoint that anything waits for to the next, whatever waits there: a step an endpoint."""
 _content = select(
     delivery.c.id, delivery.c.lane, delivery.c.endpoint, delivery.c.party, delivery.c.dialect,
     delivery.c.message_id, delivery.c.content_type, delivery.c.attempts, delivery.c.created_at,
@@ -181,13 +238,55 @@ def paused(tx: Connection) -> frozenset[str]:
     return frozenset(one["endpoint"] for one in statements.rows(tx, _paused))
 
 
-def claim(tx: Connection, endpoint: str, *, most: int, now: datetime, lease_until: datetime) -> list[Leased]:
-    """Take up to `most` due deliveries of one endpoint until `lease_until`, one a lane."""
-    wanted = {"endpoint": endpoint, "now": now, "most": most}
-    if tx.dialect.name == "postgresql":
-        ids = [one["id"] for one in statements.rows(tx, _skipping, **wanted) if _alone_in_lane(tx, one)]
-    else:
-        ids = [one["id"] for one in statements.rows(tx, _candidates, **wanted)]
+def with_something_due(tx: Connection, now: datetime) -> frozenset[str]:
+    """The endpoints for which anything is due, even if its lane holds it."""
+    return frozenset(one["endpoint"] for one in statements.rows(tx, _with_something_due, now=now))
+
+
+def claim(
+    tx: Connection,
+    endpoint: str,
+    *,
+    most: int,
+    now: datetime,
+    lease_until: datetime,
+    passed: dict[str, Place] | None = None,
+) -> list[Leased]:
+    """Take up to `most` due deliveries of one endpoint until `lease_until`, one a lane.
+
+    It looks at so many only. Where their lanes hold all of these, `passed` gets the place at which the next
+    claim goes on; where it found something, or has come to the end, that one begins at the beginning.
+    """
+    passed = {} if passed is None else passed
+    begin = passed.pop(endpoint, BEGINNING)
+    end = place(tx, endpoint, begin, now)
+    query = skipping if tx.dialect.name == "postgresql" else candidates
+    ids = ids_of(tx, query, endpoint, most, now, begin, end)
+    if not ids and end is not None:
+        passed[endpoint] = end
+    return lease(tx, ids, lease_until)
+
+
+def place(tx: Connection, endpoint: str, begin: Place, now: datetime) -> Place | None:
+    """Where those end that one claim looks at; None where it looks at all."""
+    found = statements.row(tx, _place, endpoint=endpoint, from_time=begin[0], from_id=begin[1], now=now)
+    return None if found is None else (found["next_attempt_at"], found["id"])
+
+
+def ids_of(
+    tx: Connection, query: Any, endpoint: str, most: int, now: datetime, begin: Place, until: Place | None
+) -> list[int]:
+    """What a query like `candidates` finds between two places; up to now where the second is None."""
+    until = until or (now, _NO_ID)
+    bounds = {
+        "from_time": begin[0], "from_id": begin[1], "until_time": until[0], "until_id": until[1],
+    }  # fmt: skip
+    found = statements.rows(tx, query, endpoint=endpoint, now=now, most=most, **bounds)
+    return [one["id"] for one in found if _alone_in_lane(tx, one)]
+
+
+def lease(tx: Connection, ids: Sequence[int], lease_until: datetime) -> list[Leased]:
+    """Take these until `lease_until`; whoever calls has made sure that nobody else does."""
     if not ids:
         return []
     taken = tx.execute(_lease, {"ids": ids, "until": lease_until}).scalars().all()
@@ -203,7 +302,7 @@ def _alone_in_lane(tx: Connection, one: Row) -> bool:
     What they have taken meanwhile is seen by the lease, which looks anew. Other lanes need no lock, for which
     the engine has room for some thousand.
     """
-    return not one["beside"] or bool(statements.value(tx, _try_lane, lane=one["lane"]))
+    return not one.get("beside") or bool(statements.value(tx, _try_lane, lane=one["lane"]))
 
 
 def add(tx: Connection, values: dict[str, Any]) -> int:
@@ -371,7 +470,12 @@ def move_case(tx: Connection, old: int, new: int) -> None:
 
 
 def reissued_as(tx: Connection, first: Row) -> str | None:
-    """The message id of the delivery that went out in place of one that never arrived."""
+    """The message id of the delivery that went out in place of one that never arrived, or never left."""
+    if first["state"] == "cancelled":
+        follower = get(tx, first["superseded_by"]) if first["superseded_by"] is not None else None
+        if follower is None or follower["kind"] != first["kind"]:
+            return None
+        return reissued_as(tx, follower) or str(follower["message_id"])
     if first["state"] not in ("refused", "given-up"):
         return None
     query = select(delivery.c.message_id).where(
@@ -449,10 +553,3 @@ def pause(tx: Connection, endpoint: str, now: datetime, by: str | None) -> None:
 def resume(tx: Connection, endpoint: str) -> bool:
     """Let them go again; False where it was not paused."""
     return tx.execute(delete(endpoint_pause).where(endpoint_pause.c.endpoint == endpoint)).rowcount > 0
-
-
-def prune_attempts(tx: Connection, before: datetime) -> int:
-    """Forget attempts older than `before` of deliveries that are finished."""
-    finished = select(delivery.c.id).where(~UNFINISHED)
-    gone = tx.execute(delete(attempt).where(attempt.c.at < before, attempt.c.delivery_id.in_(finished)))
-    return gone.rowcount

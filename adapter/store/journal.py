@@ -17,7 +17,9 @@ from adapter.discharge.case import Case, Fact
 from adapter.discharge.deadlines import Deadline, deadlines
 from adapter.discharge.notices import Notice
 from adapter.discharge.readmission import COUNTED, courses, links
+from adapter.store import proof
 from adapter.store.cases import fact_of, row_of
+from adapter.store.chain import Head
 from adapter.store.deliveries import UNFINISHED
 from adapter.store.statements import Row, found
 from adapter.store.tables import case, deadline, delivery, fact, message, payload
@@ -29,16 +31,22 @@ _WHENEVER = datetime(2000, 1, 1, tzinfo=UTC)
 """Any instant: which deadlines there are and when they are due does not depend on now, only their state."""
 
 
-def findings(tx: Connection, agreement: Agreement, roles: Mapping[str, str]) -> list[str]:
-    """What is wrong, in sentences; empty where nothing is. Ask it first in a transaction of its own."""
+def findings(
+    tx: Connection, agreement: Agreement, roles: Mapping[str, str], noted: Head | None = None
+) -> list[str]:
+    """What is wrong, in sentences; empty where nothing is. Ask it first in a transaction of its own.
+
+    `noted` is a head of the journal of hashes that somebody wrote down earlier.
+    """
     if tx.dialect.name == "postgresql":  # else each query would see another moment of a store in use
         tx.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-    return [*_incomplete(tx), *_disagreeing(tx, agreement, roles)]
+    return [*proof.findings(tx, noted), *_incomplete(tx), *_disagreeing(tx, agreement, roles)]
 
 
 def _incomplete(tx: Connection) -> Iterator[str]:
     """What is missing, or is not as it was written."""
-    for row in tx.execute(select(payload.c.hash, payload.c.content)):
+    whole = select(payload.c.hash, payload.c.content).execution_options(yield_per=TOGETHER)
+    for row in tx.execute(whole):
         if hashlib.sha256(row.content).digest() != row.hash:
             short = row.hash.hex()[:12]
             yield f"payload {short} does not match its hash: the disk or somebody has changed it"
@@ -71,10 +79,21 @@ class _Kept:
 
 def _disagreeing(tx: Connection, agreement: Agreement, roles: Mapping[str, str]) -> Iterator[str]:
     """Rows of cases and deadlines that say something else than the facts."""
-    patients = list(tx.execute(union(select(fact.c.patient), select(case.c.patient))).scalars())
-    for start in range(0, len(patients), TOGETHER):
-        for kept in _kept(tx, patients[start : start + TOGETHER]):
+    last = ""
+    while patients := _patients(tx, after=last):
+        for kept in _kept(tx, patients):
             yield from _of_patient(kept, agreement, roles)
+        last = patients[-1]
+
+
+def _patients(tx: Connection, *, after: str) -> list[str]:
+    """The next pseudonyms in the order of their letters, as the database has it."""
+    told, known = (
+        select(column).distinct().where(column > after).order_by(column).limit(TOGETHER).subquery()
+        for column in (fact.c.patient, case.c.patient)
+    )
+    both = union(select(told.c.patient), select(known.c.patient)).subquery()
+    return list(tx.execute(select(both.c.patient).order_by(both.c.patient).limit(TOGETHER)).scalars())
 
 
 def _kept(tx: Connection, patients: list[str]) -> Iterable[_Kept]:

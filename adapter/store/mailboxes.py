@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from adapter.store.statements import Row, add_unless_there, found
 from adapter.store.tables import mailbox, mailbox_seen
@@ -44,8 +44,3 @@ def _set(tx: Connection, name: str, values: dict[str, object]) -> None:
 def listed(tx: Connection) -> list[Row]:
     """Every mailbox that has been looked into."""
     return found(tx, select(mailbox).order_by(mailbox.c.name))
-
-
-def prune(tx: Connection, before: datetime) -> int:
-    """Forget items taken before `before`."""
-    return tx.execute(delete(mailbox_seen).where(mailbox_seen.c.at < before)).rowcount

@@ -5,9 +5,9 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, delete, exists, or_, select, text, update
+from sqlalchemy import Connection, and_, bindparam, delete, exists, func, or_, select, text, update
 
-from adapter.store import statements
+from adapter.store import chain, statements
 from adapter.store.deliveries import UNFINISHED
 from adapter.store.statements import Row, add_unless_there, added, found
 from adapter.store.tables import (
@@ -26,7 +26,7 @@ LARGEST_SIZE = 2**63 - 1
 
 _known = select(
     message.c.id, message.c.outcome, message.c.reason, message.c.case_id, message.c.payload,
-    message.c.content_type, message.c.same_as, message.c.message_id,
+    message.c.content_type, message.c.same_as, message.c.message_id, message.c.code,
     message.c.acknowledgement, message.c.acknowledgement_type,
 ).where(message.c.sender == bindparam("sender"), message.c.message_id == bindparam("message_id"))  # fmt: skip
 _transmission = select(message.c.message_id).where(
@@ -72,8 +72,11 @@ def with_content(tx: Connection, rows: Collection[int]) -> list[Row]:
 
 
 def add(tx: Connection, values: dict[str, Any]) -> int:
-    """Record a message; returns its row number. Its size may be what a stranger says it is."""
-    return added(tx, message, values | {"size": min(values["size"], LARGEST_SIZE)})
+    """Record a message, and have it chained; returns its row. Its size may be what a stranger says it is."""
+    row = added(tx, message, values | {"size": min(values["size"], LARGEST_SIZE)})
+    told = values.get("sha256") or values["payload"]
+    chain.note(tx, chain.Kind.RECEIVED, row, at=values["received_at"], content=told)
+    return row
 
 
 def known(tx: Connection, sender: str, message_id: str) -> Row | None:
@@ -156,6 +159,18 @@ def set_value(tx: Connection, name: str, text: str) -> None:
     add_unless_there(tx, setting, {"name": name, "value": text})
 
 
+def put_value(tx: Connection, name: str, text: str) -> None:
+    """Keep a value in place of what is there."""
+    if not tx.execute(update(setting).where(setting.c.name == name).values(value=text)).rowcount:
+        set_value(tx, name, text)
+
+
+def with_ids(tx: Connection, ids: Sequence[str]) -> set[str]:
+    """Which of these message ids have come, whoever sent them."""
+    query = select(message.c.message_id).where(message.c.message_id.in_(ids))
+    return set(tx.execute(query).scalars()) if ids else set()
+
+
 _LIVING = ("draft", "active", "on-hold", "unknown")
 """CarePlan.status of a plan that is still followed, however long ago it was told."""
 
@@ -211,6 +226,12 @@ def needless(tx: Connection, before: datetime, most: int) -> list[bytes]:
     return list(tx.execute(select(payload.c.hash).where(_needless(before)).limit(most)).scalars())
 
 
-def prune(tx: Connection, digests: Sequence[bytes], before: datetime) -> int:
-    """Forget these payloads, as far as they are still needless; returns how many."""
-    return tx.execute(delete(payload).where(payload.c.hash.in_(digests), _needless(before))).rowcount
+def prune(tx: Connection, digests: Sequence[bytes], before: datetime, now: datetime) -> int:
+    """Forget these payloads, as far as they are still needless; returns how many. The journal tells of it."""
+    going = delete(payload).where(payload.c.hash.in_(digests), _needless(before)).returning(payload.c.hash)
+    gone = list(tx.execute(going).scalars())
+    if gone:
+        last = tx.execute(select(func.max(message.c.id)).where(message.c.payload.in_(gone))).scalar()
+        if last is not None:
+            chain.note(tx, chain.Kind.EMPTIED, last, at=now)
+    return len(gone)

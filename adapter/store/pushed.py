@@ -59,6 +59,21 @@ def put(tx: Connection, endpoint: str, name: str, values: dict[str, Any]) -> Non
         tx.execute(insert(pushed).values(endpoint=endpoint, type=kind, fhir_id=fhir_id, **values))
 
 
+def last_delivery(tx: Connection, endpoint: str, plan: str) -> int | None:
+    """The latest delivery that carried that plan there."""
+    kind, _, fhir_id = plan.partition("/")
+    query = (
+        select(delivery.c.id)
+        .join(message, message.c.id == delivery.c.message_row)
+        .join(resource_version, resource_version.c.message_row == message.c.id)
+        .join(resource, resource.c.id == resource_version.c.resource)
+        .where(delivery.c.endpoint == endpoint, resource.c.type == kind, resource.c.fhir_id == fhir_id)
+        .order_by(delivery.c.id.desc())
+        .limit(1)
+    )
+    return tx.execute(query).scalars().first()
+
+
 def unfinished(tx: Connection, endpoint: str, plan: str) -> bool:
     """Whether a version of that plan is still on its way there."""
     kind, _, fhir_id = plan.partition("/")

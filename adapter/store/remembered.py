@@ -56,11 +56,25 @@ def listed(tx: Connection, place: str, prefix: str, *, after: str, most: int) ->
     return [(key, value) for key, value in tx.execute(query)]
 
 
+def between(
+    tx: Connection, place: str, prefix: str, *, since: datetime, until: datetime, most: int
+) -> list[tuple[str, str]]:
+    """Keys that begin with `prefix`, with their values, kept in that time; the latest ones."""
+    query = (
+        select(remembered.c.key, remembered.c.value)
+        .where(
+            remembered.c.place == place,
+            remembered.c.key > prefix,
+            remembered.c.key < f"{prefix}\uffff",
+            remembered.c.at >= since,
+            remembered.c.at < until,
+        )
+        .order_by(remembered.c.at.desc())
+        .limit(most)
+    )
+    return [(key, value) for key, value in tx.execute(query)]
+
+
 def forget(tx: Connection, place: str, keys: Sequence[str]) -> None:
     """What need not be known any more."""
     tx.execute(delete(remembered).where(remembered.c.place == place, remembered.c.key.in_(keys)))
-
-
-def prune(tx: Connection, before: datetime) -> int:
-    """Forget what was kept before `before`."""
-    return tx.execute(delete(remembered).where(remembered.c.at < before)).rowcount

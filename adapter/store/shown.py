@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from adapter.discharge.answering import with_answers
 from adapter.discharge.case import Fact, fold
 from adapter.discharge.notices import Notice, NoticeKind, Plan
+from adapter.messaging.resting import Condition, Health
 from adapter.store import cases as case_rows
 from adapter.store import deliveries as delivery_rows
 from adapter.store import messages as message_rows
@@ -198,6 +199,7 @@ def _delivery(row: Row, tries: Iterable[Document]) -> Document:
         "receipt_due_at": when(row["receipt_due_at"]),
         "error": row["error"],
         "reissue_of": row["original"],
+        "superseded_by": row["superseded_by"],
         "attempts": list(tries),
     }
 
@@ -261,15 +263,23 @@ def endpoint(
     oldest: datetime | None,
     last: Row | None,
     paused: Row | None,
+    ailing: Health | None,
+    now: datetime,
 ) -> Document:
-    """An endpoint and its health: what waits, what came of the last attempt, whether somebody paused it."""
+    """An endpoint and its health: what waits, what came of the last attempt, if it rests or is paused."""
     failing = last is not None and last["outcome"] != "sent"
+    said = "failing" if failing else "ok" if last else "unused"
+    if ailing is not None and (condition := ailing.condition(now)) is not Condition.FAILING:
+        said = condition.value
     return {
         "name": name,
         "address": address,
         "dialect": dialect,
-        "health": "paused" if paused else "failing" if failing else "ok" if last else "unused",
+        "health": "paused" if paused else said,
         "paused_since": when(paused["since"]) if paused else None,
+        "failures": ailing.failures if ailing else 0,
+        "resting_since": when(ailing.resting_since) if ailing else None,
+        "next_probe": when(ailing.probe_at) if ailing else None,
         "waiting": depth.get("waiting", 0),
         "leased": depth.get("leased", 0),
         "unreceipted": depth.get("sent", 0),

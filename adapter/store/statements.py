@@ -6,7 +6,7 @@ and then handed to the driver as it is. Whatever runs seldom goes through `Conne
 (`found`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -80,6 +80,18 @@ def add(tx: Connection, table: Table, values: Mapping[str, Any]) -> None:
     run(tx, _adding(table, tuple(values), False), values)
 
 
+def add_all(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows of the same columns; one trip to the database for all of them."""
+    plan = _plan(_adding(table, tuple(rows[0]), False), tx.dialect)
+    stored = [_stored(plan, dict(values)) for values in rows]
+    cursor = _cursor(tx)
+    try:
+        cursor.executemany(plan.sql, stored)
+    except tx.dialect.loaded_dbapi.Error as error:
+        raise _as_sqlalchemy(tx, plan.sql, error) from error
+    cursor.close()
+
+
 def add_unless_there(tx: Connection, table: Table, values: Mapping[str, Any]) -> None:
     """Insert a row, and leave what is there already as it is."""
     run(tx, _adding_unless_there(table, tuple(values), tx.dialect.name), values)
@@ -95,13 +107,11 @@ def found(tx: Connection, query: Select[Any]) -> list[Row]:
     return [dict(one) for one in tx.execute(query).mappings()]
 
 
-def say(tx: Connection, sql: str, *, to_the_end: bool = False) -> None:
-    """Run a bare word of SQL, as SAVEPOINT; `to_the_end` where it works on while its rows are read."""
+def say(tx: Connection, sql: str) -> None:
+    """Run a bare word of SQL, as SAVEPOINT."""
     cursor = _cursor(tx)
     try:
         cursor.execute(sql)
-        if to_the_end:
-            cursor.fetchall()
     except tx.dialect.loaded_dbapi.Error as error:
         raise _as_sqlalchemy(tx, sql, error) from error
     cursor.close()
@@ -174,17 +184,22 @@ def _back(kind: Any, dialect: Dialect) -> _Convert | None:
 
 def _run(tx: Connection, statement: Any, values: dict[str, Any]) -> tuple[_Plan, Any]:
     plan = _plan(statement, tx.dialect)
+    cursor = _cursor(tx)
+    try:
+        cursor.execute(plan.sql, _stored(plan, values))
+    except tx.dialect.loaded_dbapi.Error as error:
+        raise _as_sqlalchemy(tx, plan.sql, error) from error
+    return plan, cursor
+
+
+def _stored(plan: _Plan, values: dict[str, Any]) -> dict[str, Any] | list[Any]:
+    """Parameters as the driver takes them."""
     for name, usual in plan.said:
         values.setdefault(name, usual)
     for name, convert in plan.into:
         if values[name] is not None:
             values[name] = convert(values[name])
-    cursor = _cursor(tx)
-    try:
-        cursor.execute(plan.sql, values if plan.order is None else [values[name] for name in plan.order])
-    except tx.dialect.loaded_dbapi.Error as error:
-        raise _as_sqlalchemy(tx, plan.sql, error) from error
-    return plan, cursor
+    return values if plan.order is None else [values[name] for name in plan.order]
 
 
 def _as_sqlalchemy(tx: Connection, sql: str, error: Exception) -> BaseException:

@@ -77,6 +77,15 @@ def counted(tx: Connection, row: int) -> Row | None:
     return dict(one) if one is not None else None
 
 
+LEAP = 1_000_000
+"""More events than any subscription has had in the hours that a restore loses."""
+
+
+def leap(tx: Connection) -> None:
+    """After a restore no number is given twice: subscribers see that they have missed some, and read anew."""
+    tx.execute(update(subscription).values(events=subscription.c.events + LEAP))
+
+
 def remember(tx: Connection, values: dict[str, Any]) -> None:
     """Keep an event, to be asked for by its number."""
     add(tx, subscription_event, values)
@@ -141,8 +150,3 @@ def counts(tx: Connection) -> dict[str, int]:
     """How many subscriptions there are in each state."""
     query = select(subscription.c.status, func.count()).group_by(subscription.c.status)
     return {row[0]: row[1] for row in tx.execute(query)}
-
-
-def prune(tx: Connection, before: datetime) -> int:
-    """Forget events older than `before`."""
-    return tx.execute(delete(subscription_event).where(subscription_event.c.at < before)).rowcount

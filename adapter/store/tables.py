@@ -322,6 +322,12 @@ delivery = Table(
         sqlite_where=text("look_at IS NOT NULL"),
         postgresql_where=text("look_at IS NOT NULL"),
     ),
+    Index(
+        "delivery_by_hand",
+        "endpoint",
+        sqlite_where=text("state = 'waiting' AND \"trigger\" = 'person'"),
+        postgresql_where=text("state = 'waiting' AND \"trigger\" = 'person'"),
+    ),
     Index("delivery_message_id", "message_id"),
     Index(
         "delivery_refers",

@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from adapter.errors import Elsewhere, StoreError
+from adapter.store import chain
 from adapter.store.statements import first_in_its_commit, say
 from adapter.store.waking import tell
 
@@ -157,7 +158,7 @@ class Writer:
     )
     def _together(self, batch: list[_Item]) -> list[tuple[Any, BaseException | None]]:
         """Run the units in one transaction; all of them again where the database has lost a race."""
-        with self._in_turn(), self._engine.begin() as connection:
+        with self._in_turn(), self._engine.begin() as connection, chain.chained(connection):
             results = []
             for number, (unit, _) in enumerate(batch):
                 first_in_its_commit(connection, first=number == 0)
@@ -170,20 +171,26 @@ class Writer:
 
 def _run_one(connection: Connection, unit: Unit) -> tuple[Any, BaseException | None]:
     """A unit under its own savepoint; what it returned, or what went wrong with it."""
+    noted = chain.mark(connection)
     say(connection, "SAVEPOINT unit")
     try:
         result = unit(connection)
     except DBAPIError as error:
         if error.connection_invalidated or _passing(error):
             raise
-        say(connection, "ROLLBACK TO SAVEPOINT unit")
+        _take_back(connection, noted)
         met = getattr(error.orig, "sqlstate", None) == "23505"  # somebody else has just written the same
         return None, (Elsewhere if met else StoreError)(f"the store refused: {_said(error)}")
     except Exception as error:  # noqa: BLE001  # one unit's fault must not take its neighbours' commit with it
-        say(connection, "ROLLBACK TO SAVEPOINT unit")
+        _take_back(connection, noted)
         return None, error
     say(connection, "RELEASE SAVEPOINT unit")
     return result, None
+
+
+def _take_back(connection: Connection, noted: int) -> None:
+    say(connection, "ROLLBACK TO SAVEPOINT unit")
+    chain.back_to(connection, noted)
 
 
 def _said(error: Exception) -> str:

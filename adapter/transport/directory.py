@@ -12,8 +12,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import sha256
 from heapq import nsmallest
+from itertools import chain, count
 from pathlib import Path
 from time import perf_counter
 from typing import BinaryIO
@@ -25,6 +27,7 @@ from adapter.messaging.register import Endpoint
 from adapter.transport import HEAD, LARGEST, Mail, Memory, Outgoing, Oversize
 
 _LIKE_A_NATIONAL_NUMBER = re.compile(r"(?<!\d)(?:\d{2})?\d{6}[-+ ]?\d{4,5}(?!\d)")
+_REASON = ".reason"
 _TYPES = {".xml": "application/xml", ".json": "application/json"}
 
 
@@ -107,7 +110,7 @@ class DirectoryMailbox:
     """Takes what lies in `in/` under `address`, oldest first, at most `limit` files in a poll."""
 
     def __init__(self, name: str, address: Path, *, largest: int = LARGEST, limit: int = 500) -> None:
-        self._name = name
+        self.name = name
         self._folder = address
         self._largest = largest
         self._limit = limit
@@ -145,6 +148,31 @@ class DirectoryMailbox:
     def failed(self, mail: Mail, reason: str) -> None:
         """Move the file to `failed/`, with the reason in a file of the same name and `.reason` beside it."""
         self._move(mail, "failed", reason)
+
+    def again(self, since: datetime) -> int:
+        """Lay back into `in/` what was taken since then, from `done/` and `failed/`; returns how many.
+
+        A file counts by when it was last moved or written, whichever is later.
+        """
+        laid, after = 0, since.timestamp()
+        for folder in ("done", "failed"):
+            try:
+                laid += sum(self._lay_back(one) for one in _moved_since(self._folder / folder, after))
+            except OSError as fault:
+                raise self._error(_words(fault, folder)) from None
+        return laid
+
+    def _lay_back(self, source: Path) -> bool:
+        """Into `in/`, replacing nothing there, and without the reason why it had failed."""
+        place = self._folder / "in"
+        place.mkdir(exist_ok=True)
+        names = chain([source.name], (f"{source.stem}-{n}{source.suffix}" for n in count(1)))
+        try:
+            next(name for name in names if _renamed(source, place / name))
+        except FileNotFoundError:
+            return False  # another process has laid it back
+        (source.parent / _beside(source.name)).unlink(missing_ok=True)
+        return True
 
     def _waiting(self) -> Iterator[_Waiting]:
         """Regular files under their final names; no links, which could lead anywhere."""
@@ -203,7 +231,7 @@ class DirectoryMailbox:
             raise self._error(_words(fault, folder)) from None
 
     def _error(self, what: str) -> MailboxError:
-        return MailboxError(f"mailbox {self._name}: {what}")
+        return MailboxError(f"mailbox {self.name}: {what}")
 
 
 @contextmanager
@@ -267,7 +295,41 @@ def _taken(place: int, name: str) -> bool:
 
 
 def _beside(name: str) -> str:
-    return f"{name}.reason"
+    return f"{name}{_REASON}"
+
+
+def _renamed(source: Path, target: Path) -> bool:
+    """Give a file another name; False where that is taken, for nothing is replaced."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except FileExistsError:
+        return False
+    except OSError as fault:
+        if fault.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
+            raise
+        if target.exists():  # a network share without links
+            return False
+        source.rename(target)
+        return True
+    source.unlink()
+    return True
+
+
+def _moved_since(folder: Path, after: float) -> list[Path]:
+    """Regular files that were moved there, or written, after that second; none where there is no folder."""
+    try:
+        with os.scandir(folder) as entries:
+            named = {e.name: e for e in entries if e.is_file(follow_symlinks=False)}
+    except FileNotFoundError:
+        return []
+    found = []
+    for name, entry in sorted(named.items()):
+        with suppress(FileNotFoundError):
+            known = entry.stat(follow_symlinks=False)
+            is_reason = name.endswith(_REASON) and name.removesuffix(_REASON) in named
+            if max(known.st_mtime, known.st_ctime) >= after and not is_reason:
+                found.append(Path(entry.path))
+    return found
 
 
 def _shown(name: str) -> str:

@@ -26,6 +26,9 @@ from adapter.transport.edi_client import MessageServer, may_pass, parsed
 
 MESSAGES = "/Messages"
 
+CAME = "came/"
+"""How the notes begin that say as what a message came in."""
+
 WENT = "went/"
 """How the notes begin that say as what a delivery was posted."""
 
@@ -38,7 +41,7 @@ class Numbers(Protocol):
 
 def came_as(message_id: str, sender: int) -> str:
     """The note that says as what a message of that sender came in."""
-    return f"came/{sender}/{message_id}"
+    return f"{CAME}{sender}/{message_id}"
 
 
 def went_as(delivery_id: int) -> str:

@@ -336,7 +336,7 @@ class FhirPlans:
                 return attempt.run(self._transactions)
             except _Again:
                 continue
-        return Reply(error="somebody writes there at the same time; the next attempt looks again")
+        return Reply(error="somebody writes there at the same time; the next attempt looks again", ours=True)
 
     def _transactions(self, server: Server) -> bool:
         name = server.endpoint.name

@@ -4,7 +4,8 @@ Each plan is looked at again with `If-None-Match`; only where an ETag has moved 
 is new in it included. It is bounded: so many requests in one poll, and the next goes on with the next plan.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from hashlib import sha256
 from time import monotonic
 from time import sleep as wait_in_thread
@@ -16,6 +17,7 @@ from adapter.fhir.pushing import MASTERS, Placed, Watched, digest, in_our_words,
 from adapter.messaging.register import Endpoint
 from adapter.transport import Mail, Memory
 from adapter.transport.fhir_client import JSON, Failed, Found, Server
+from adapter.transport.fhir_listing import parsed_instant
 from adapter.transport.wire import Wire
 
 MOST_PLANS = 50
@@ -37,7 +39,9 @@ class Pulls(Protocol):
 
     def name_of(self, endpoint: str, theirs: str) -> str: ...
 
-    def message(self, endpoint: str, seen: Watched, theirs: Mapping[str, Resource]) -> bytes | None: ...
+    def message(
+        self, endpoint: str, seen: Watched, theirs: Mapping[str, Resource], when: datetime | None
+    ) -> bytes | None: ...
 
     def pulled(self, endpoint: str, plan: str, found: Sequence[Placed], content: bytes) -> bool: ...
 
@@ -117,7 +121,7 @@ class PlansMailbox:
         if plan.name not in there:
             return None  # deleted there: the next version that is put finds out, and a person decides
         graph = self._with_new(server, there, back)
-        content = self._pulls.message(self._endpoint.name, plan, graph)
+        content = self._pulls.message(self._endpoint.name, plan, graph, _latest(there.values()))
         if content is None:
             return None
         placed = [
@@ -185,6 +189,12 @@ class PlansMailbox:
                 waiting.append(name)
         words = {n: in_our_words(one.content, n, back, server.base) for n, one in found.items()}
         return {name: _leading_out(one, missing, server.base) for name, one in words.items()}
+
+
+def _latest(found: Iterable[Found]) -> datetime | None:
+    """When any of it was last changed there."""
+    told = (parsed_instant((one.content.get("meta") or {}).get("lastUpdated")) for one in found)
+    return max((at for at in told if at is not None), default=None)
 
 
 def _leading_out(found: Any, missing: set[str], base: str) -> Any:

@@ -122,6 +122,7 @@ class FhirMailbox:
     `clock` bounds the cursor: a server whose clock was ahead for an hour must not hide an hour of mail.
     `max_pages` bounds the pages with something new in one poll; the rest waits for the next. The cursor
     stays where it is from the first thing that could not be read, so that it is asked for again.
+    `whole_look` is how often all plans that go on are looked at; None never does.
     """
 
     def __init__(
@@ -134,7 +135,7 @@ class FhirMailbox:
         count: int = 50,
         max_pages: int = 20,
         largest: int = LARGEST,
-        whole_look: timedelta = timedelta(hours=1),
+        whole_look: timedelta | None = timedelta(hours=1),
         sleep: Callable[[float], None] = wait_in_thread,
     ) -> None:
         self._endpoint = endpoint
@@ -185,8 +186,8 @@ class FhirMailbox:
             listing = self._list(kind, self._search(kind, None, ("_id", ",".join(touched))), memory)
             self._touched -= set(touched) if not listing.faults else set()
             yield replace(listing, complete=False, sorted=False)
-        now = self._clock()
-        if self._looked is None or now - self._looked >= self._whole_look:
+        now, every = self._clock(), self._whole_look
+        if every is not None and (self._looked is None or now - self._looked >= every):
             self._looked = now
             if mark is not None:
                 going_on = self._search(kind, None, ("status", STILL_GOING_ON))

@@ -14,7 +14,7 @@ from adapter.errors import AdapterError, ConfigurationError
 from adapter.inbox import Acceptance
 from adapter.messaging.delivery import Leased, Reply
 from adapter.parcels import SUBSCRIPTION
-from adapter.store import Store, alarms, deliveries, subscriptions
+from adapter.store import Store, alarms, deliveries, endpoint_health, subscriptions
 from adapter.store import cases as case_rows
 
 CONTENT_TYPE = "text/plain; version=0.0.4"
@@ -55,6 +55,10 @@ class Metrics:
             "discharge_oldest_delivery_seconds", "Age of the oldest unfinished delivery", ["endpoint"],
             registry=self.registry,
         )  # fmt: skip
+        self.resting = Gauge(
+            "discharge_endpoint_resting", "1 while an endpoint rests", ["endpoint"],
+            registry=self.registry,
+        )  # fmt: skip
         self.alarms = Gauge("discharge_alarms", "Alarms that are on", ["kind"], registry=self.registry)
         self.subscriptions = Gauge(
             "discharge_subscriptions", "Subscriptions", ["status"], registry=self.registry
@@ -81,9 +85,10 @@ class Metrics:
         with self._store.read() as connection:
             depth = deliveries.queue_depth(connection)
             open_alarms = alarms.counts(connection)
+            ailing = endpoint_health.ailing(connection)
             subscribed = subscriptions.counts(connection)
             overdue = len(case_rows.all_deadlines(connection, overdue=True, now=now))
-        for gauge in (self.queue, self.oldest, self.alarms, self.subscriptions):
+        for gauge in (self.queue, self.oldest, self.resting, self.alarms, self.subscriptions):
             gauge.clear()
         oldest: dict[str, float] = {}
         for endpoint, state, count, since in depth:
@@ -93,6 +98,8 @@ class Metrics:
                 oldest[name] = max(oldest.get(name, 0.0), (now - since).total_seconds())
         for name, seconds in oldest.items():
             self.oldest.labels(name).set(seconds)
+        for name, health in ailing.items():
+            self.resting.labels(name).set(int(health.resting_since is not None))
         for kind, count in open_alarms.items():
             self.alarms.labels(kind).set(count)
         for status, count in subscribed.items():

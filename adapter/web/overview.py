@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from adapter.messaging.register import Endpoint, Party, Register, Side
+from adapter.messaging.resting import Health
 from adapter.store.overview import Queue
 from adapter.store.statements import Row
 from adapter.web.wording import FOLDER, Mark
@@ -37,6 +38,7 @@ def tiles(
     tries: Mapping[str, Row],
     delivered: Mapping[str, datetime],
     paused: Iterable[str],
+    ailing: Mapping[str, Health],
 ) -> list[Tile]:
     """A tile for every party that exists on `day` or for which something waits, in the register's order."""
     stopped = frozenset(paused)
@@ -52,7 +54,7 @@ def tiles(
                 name=party.name,
                 kind=party.kind,
                 ours=party.side is Side.OURS,
-                mark=_mark(party, endpoint, queue, last, stopped),
+                mark=_mark(party, endpoint, queue, last, stopped, ailing),
                 queue=queue,
                 last_delivered=delivered.get(party.id),
                 last_error=last["error"] if last is not None and last["outcome"] != "sent" else None,
@@ -81,7 +83,12 @@ def _stranger(queue: Queue) -> Mark:
 
 
 def _mark(
-    party: Party, endpoint: Endpoint | None, queue: Queue, last: Row | None, stopped: frozenset[str]
+    party: Party,
+    endpoint: Endpoint | None,
+    queue: Queue,
+    last: Row | None,
+    stopped: frozenset[str],
+    ailing: Mapping[str, Health],
 ) -> Mark:
     if endpoint is None:
         if queue.waiting:
@@ -89,6 +96,11 @@ def _mark(
         return Mark(words="Reads on these pages", level="good")
     if endpoint.name in stopped:
         return Mark(words="Paused by a person", level="warn")
+    health = ailing.get(endpoint.name)
+    if health is not None and health.resting_since is not None:
+        return Mark(words="Rests: does not answer", level="bad")
+    if health is not None and health.window is not None:
+        return Mark(words="Catching up", level="busy")
     if last is not None and last["outcome"] == "retry":
         return Mark(words="Does not answer", level="bad")
     if queue.retried > queue.parked:

@@ -25,9 +25,9 @@ from adapter.messaging.register import Register
 from adapter.store import alarms as alarm_rows
 from adapter.store import cases as case_rows
 from adapter.store import deliveries as delivery_rows
+from adapter.store import endpoint_health, resources, shown
 from adapter.store import messages as message_rows
 from adapter.store import overview as counted
-from adapter.store import resources, shown
 from adapter.store.statements import Row
 from adapter.web.overview import Unsettled, summary, tiles
 from adapter.web.pretty import pretty
@@ -100,6 +100,7 @@ def overview(look: Look) -> View:
         tries=counted.last_tries(tx),
         delivered=counted.last_delivered(tx),
         paused=delivery_rows.pauses(tx),
+        ailing=endpoint_health.ailing(tx),
     )
     unsettled = Unsettled(
         alarms=sum(alarm_rows.counts(tx).values()),
@@ -131,6 +132,7 @@ def endpoints(look: Look) -> View:
         if since is not None:
             oldest[name or ""] = min(oldest.get(name or "", since), since)
     last, paused = delivery_rows.last_attempts(tx), delivery_rows.pauses(tx)
+    ailing = endpoint_health.ailing(tx)
     for name, count in counted.unreceipted(tx).items():
         depth.setdefault(name or "", {})["sent"] = count
     documents = [
@@ -142,6 +144,8 @@ def endpoints(look: Look) -> View:
             oldest=oldest.get(e.name),
             last=last.get(e.name),
             paused=paused.get(e.name),
+            ailing=ailing.get(e.name),
+            now=look.now,
         )
         | {"transport": e.transport, "parties": _parties_at(look.register, e.name)}
         for e in look.register.endpoints

@@ -88,6 +88,7 @@ DELIVERY_STATES = {
     "acknowledged": "Acknowledged",
     "refused": "Refused",
     "given-up": "Given up",
+    "cancelled": "Cancelled, never sent",
 }
 OUTCOMES = {
     "accepted": Mark(words="Accepted", level="good"),
@@ -109,6 +110,9 @@ HEALTH = {
     "ok": Mark(words="Receiving", level="good"),
     "failing": Mark(words="Does not answer", level="bad"),
     "paused": Mark(words="Paused", level="warn"),
+    "resting": Mark(words="Rests: does not answer", level="bad"),
+    "recovering": Mark(words="Coming back, a few at a time", level="busy"),
+    "asked-to-wait": Mark(words="Asks us to wait", level="warn"),
     "unused": Mark(words="Nothing sent yet", level="plain"),
 }
 FOLDER = Mark(words="Files are put in its folder", level="good")
@@ -275,7 +279,7 @@ class Wording:
             if shown["receipt_due_at"] is None:
                 return Mark(words="Sent, receipt missing", level="warn")
             return Mark(words="Sent, receipt awaited", level="busy")
-        levels = {"leased": "busy", "acknowledged": "good", "sent": "good"}
+        levels = {"leased": "busy", "acknowledged": "good", "sent": "good", "cancelled": "plain"}
         return Mark(words=words, level=levels.get(state, "bad"))
 
     def delivery_state(self, state: str) -> str:
@@ -350,6 +354,7 @@ TO_DO = {
     "given-up": "Tell the receiver by telephone, set right what is wrong, then resend it.",
     "receipt-missing": "Telephone the receiver; then resend it or give it up.",
     "receipt-urgent": "Telephone the receiver now, while there is time; record its answer.",
+    "delivery-urgent": "Telephone the receiver now, while there is time; then record here what was said.",
     "not-received": "It counts as not received. Telephone the receiver, then reissue it.",
     "unknown-service": "Add the service to the region file, or tell the sender the right address.",
     "unknown-original-of-correction": "Ask the sender which notice is meant; none is undone meanwhile.",
@@ -359,7 +364,10 @@ TO_DO = {
     "deadline-missed": "Do what was due, or say why not, and record it here.",
     "deadline-unknown": "It is tried again in an hour; if it stays, look at the case and its notices.",
     "plan-conflict": "Compare the two versions, agree by telephone, then keep one: plan-conflicts keep.",
+    "endpoint-resting": "Ask whoever runs it; where something is urgent, telephone. It is tried by itself.",
     "mailbox": "Look at the mailbox's address and credentials; nothing is lost, it is read again.",
+    "reconciliation": "Do what it proposes; it ends with the next comparison that no longer finds it.",
+    "restored": "Ask those who are named to send again; then record here that they have.",
     "subscription": "Tell the subscriber; it asks to be told again, and for the events that it missed.",
     "identity-number": "Telephone the sender: whom is it about? A new message replaces one that was wrong.",
     "disk": "Make room on that disk, or give the adapter a larger one, before it is full.",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from adapter.config import Settings
 from adapter.discharge.notices import NoticeKind
 from adapter.messaging.delivery import Reply
 from adapter.scheduler.clockwork import Clockwork
@@ -225,7 +226,8 @@ def test_after_a_jump_back_nothing_waits_for_ever(store_url: str, clock: Standin
 
 
 def test_what_the_schedule_itself_has_put_far_ahead_stays_there(store_url: str, clock: StandingClock):
-    play = stage(store_url, clock)
+    never_rests = Settings.model_validate({"retry": {"rest_after": 1000}})
+    play = stage(store_url, clock, settings=never_rests)
     play.post.answer = failing(503)
     play.receive(play.message(NoticeKind.ADMITTED))
     for _ in range(12):

@@ -90,3 +90,19 @@ def test_the_total_is_the_sum():
     )
     assert report.total == Counts(sent=5, lost=1)
     assert report.table().endswith("1 cases, 1.0 s, stopped before all was quiet")
+
+
+def test_what_was_taken_back_before_it_left_is_neither_lost_nor_waited_for():
+    def told(number, event, refers_to=None):
+        return Posted(
+            message_id=number, event=event, patient="p1", to="luster", refers_to=refers_to, accepted=True
+        )
+
+    ready, withdrawn = told("a", "ready-for-discharge"), told("b", "readiness-withdrawn", "a")
+    counts = count([ready, withdrawn], Memory())
+    assert (counts.cancelled, counts.lost, counts.open) == (2, 0, 0)
+    counts = count([ready, withdrawn], held((1, "ready-for-discharge"), (1, "readiness-withdrawn")))
+    assert (counts.cancelled, counts.lost, counts.open) == (0, 0, 2)
+    needs = [told("a", "care-needs"), told("b", "care-needs")]
+    assert count(needs, held((1, "care-needs"))).cancelled == 1
+    assert count([told("a", "discharged")], Memory()).lost == 1

@@ -236,7 +236,16 @@ def test_the_log_is_newest_first_and_says_how_each_delivery_stands(living):
 def test_every_badge_of_a_delivery_begins_with_a_word_of_the_filter(living):
     tree = page(living.get("/deliveries"))
     offered = [words(option) for option in tree.xpath("//select[@id='state']/option")]
-    assert offered == ["any", "Waiting", "On its way now", "Sent", "Acknowledged", "Refused", "Given up"]
+    assert offered == [
+        "any",
+        "Waiting",
+        "On its way now",
+        "Sent",
+        "Acknowledged",
+        "Refused",
+        "Given up",
+        "Cancelled, never sent",
+    ]
     badges = [words(badge)[2:] for badge in tree.xpath("//tbody//span[starts-with(@class, 'mark')]")]
     assert len(badges) == 5
     assert all(badge.startswith(tuple(offered[1:])) for badge in badges)

@@ -73,9 +73,15 @@ def migrate(store: "Store") -> tuple[str | None, str]:
             raise StoreError(
                 f"the store is of version {before}, newer than this program ({newest()}): upgrade it"
             )
-        if before != newest():
-            _bring_up(store)
+        for step in _steps(before):
+            _bring_up(store, step)
         return before, newest()
+
+
+def _steps(before: str | None) -> list[str]:
+    """The versions that are yet to be reached; of an empty store only the last, for it is made whole."""
+    known = sorted(path.stem.split("_")[0] for path in (_FOLDER / "versions").glob("[0-9]*.py"))
+    return known[-1:] if before is None else [step for step in known if step > before]
 
 
 def _waited_in_vain(error: BaseException) -> bool:
@@ -85,8 +91,8 @@ def _waited_in_vain(error: BaseException) -> bool:
 @retry(
     retry=retry_if_exception(_waited_in_vain), stop=stop_after_attempt(60), wait=wait_fixed(1), reraise=True
 )
-def _bring_up(store: "Store") -> None:
-    """All steps in one transaction.
+def _bring_up(store: "Store", step: str) -> None:
+    """One step, in a transaction of its own: one that takes long must not hold what another has locked.
 
     Over PostgreSQL others go on meanwhile. A step that changes a table must have it alone for a moment, and
     everybody who wants it queues behind; so it does not wait long for whoever looks long, but comes again.
@@ -97,7 +103,7 @@ def _bring_up(store: "Store") -> None:
         if _is_empty(connection):
             _create(connection)
         else:
-            upgrade(connection)
+            upgrade(connection, step)
 
 
 def upgrade(connection: Connection, to: str = "head") -> None:

@@ -1,0 +1,136 @@
+"""Once a day: what we hold open against what a partner's server holds; differences become alarms.
+
+Nothing is changed at either end: each alarm says what differs, how much of it, and what a person can press.
+It ends with the first comparison that no longer finds it. A server that cannot be asked is an alarm of its
+own, and is asked again the next day.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+import structlog
+from sqlalchemy import Connection
+
+from adapter.alarming import Alarms
+from adapter.store import Store, messages
+from adapter.store import alarms as alarm_rows
+
+NOT_COMPARED = "not compared"
+
+_LAST = "reconciled-at"
+_MOST_NAMED = 10
+
+log = structlog.get_logger("reconciliation")
+
+
+class CannotCompare(Exception):
+    """The server cannot be asked now; its text is for people."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Difference:
+    """One way in which a server and we differ."""
+
+    what: str  # a few words, the same each day
+    text: str  # for people: how much of it, and what can be done
+
+
+class Comparison(Protocol):
+    """Compares with one server, bounded in requests and time. Raises CannotCompare."""
+
+    @property
+    def peer(self) -> str:
+        """The server, as alarms call it."""
+        ...
+
+    def __call__(self) -> list[Difference]:
+        """How it and we differ."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """What came of comparing with one server."""
+
+    peer: str
+    differences: tuple[Difference, ...] = ()
+    fault: str | None = None  # why it could not be compared
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reconciliation:
+    """All comparisons, one after another, and their alarms."""
+
+    store: Store
+    alarms: Alarms
+    comparisons: Sequence[Comparison]
+    clock: Callable[[], datetime]
+
+    def __call__(self) -> list[Compared]:
+        """Compare with every server now."""
+        return [self._compare(one) for one in self.comparisons]
+
+    def _compare(self, comparison: Comparison) -> Compared:
+        try:
+            found = Compared(peer=comparison.peer, differences=tuple(comparison()))
+        except CannotCompare as problem:
+            found = Compared(peer=comparison.peer, fault=str(problem))
+        log.info("compared", peer=found.peer, differences=len(found.differences), fault=found.fault)
+        self.store.write(lambda tx: self._tell(tx, found))
+        return found
+
+    def _tell(self, tx: Connection, found: Compared) -> None:
+        """An alarm each; what was found before and is not any more ends, unless nothing could be asked."""
+        now, prefix = self.clock(), f"{found.peer}: "
+        said = {prefix + one.what: one.text for one in found.differences}
+        if found.fault is not None:
+            text = f"what we hold could not be compared with it: {found.fault}; it is tried again tomorrow"
+            said = {prefix + NOT_COMPARED: text}
+        for subject, text in said.items():
+            self.alarms.start(tx, kind="reconciliation", subject=subject, text=text, now=now)
+        if found.fault is None:
+            for row in alarm_rows.listed(tx, open_only=True, limit=None):
+                ours = row["kind"] == "reconciliation" and row["subject"].startswith(prefix)
+                if ours and row["subject"] not in said:
+                    self.alarms.end(tx, "reconciliation", row["subject"], now)
+
+
+def some(names: Sequence[object]) -> str:
+    """The first few, and how many more."""
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(str(one) for one in names[:_MOST_NAMED]) + more
+
+
+# --- once a day -------------------------------------------------------------------------------------------
+
+
+def due(last: datetime, now: datetime, at: time, zone: ZoneInfo) -> bool:
+    """Whether the last local `at` came after it was last done; one that was missed is made up once."""
+    today = now.astimezone(zone).date()
+    latest = datetime.combine(today, at, zone)
+    if latest > now:
+        latest = datetime.combine(today - timedelta(days=1), at, zone)
+    return last < latest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Daily:
+    """The job: looks often, compares once a day."""
+
+    reconciliation: Reconciliation
+    at: time  # on the hospital's clock
+    zone: ZoneInfo
+
+    def __call__(self) -> int:
+        """Compare where it is due; returns with how many servers. A new store waits for the next time."""
+        store, now = self.reconciliation.store, self.reconciliation.clock()
+        with store.read() as tx:
+            known = messages.value(tx, _LAST)
+        if known is not None and not due(datetime.fromisoformat(known), now, self.at, self.zone):
+            return 0
+        # noted first: what stumbles is not tried again each minute
+        store.write(lambda tx: messages.put_value(tx, _LAST, now.isoformat()))
+        return len(self.reconciliation()) if known is not None else 0
