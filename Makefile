@@ -7,13 +7,18 @@ READY := $(VENV)/.ready
 # long ones are in the first files, and begin first.
 TOGETHER := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
+# Every process that a test starts reads what was compiled once; without it each compiles the adapter anew.
+unexport PYTHONDONTWRITEBYTECODE
+
+SLOWEST := $(if $(DURATIONS),--durations $(DURATIONS) --durations-min 0.2)
+
 .PHONY: run test fast lint soak bench clean
 
 run: $(READY)  ## Start the adapter with a simulated region on the embedded store
 	DISCHARGE_ADAPTER_REGION=fixtures/regions/indre-sogn.toml $(BIN)/discharge-adapter run --demo
 
-test: $(READY)  ## All tests but the long counts
-	$(BIN)/python -m pytest -m "not soak" $(TOGETHER)
+test: $(READY)  ## All tests but the long counts; DURATIONS=30 shows what the thirty slowest steps take
+	$(BIN)/python -m pytest -m "not soak" $(TOGETHER) $(SLOWEST)
 
 fast: $(READY)  ## Without network servers of their own, browser or PostgreSQL
 	$(BIN)/python -m pytest -m "not soak and not browser and not postgres and not slow" $(TOGETHER)
@@ -24,8 +29,8 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-soak: $(READY)  ## The full counts of kills, seeds and mutations
-	$(BIN)/python -m pytest -m soak --timeout 2400 $(TOGETHER)
+soak: $(READY)  ## The full counts of kills, seeds and mutations; DURATIONS as for test
+	$(BIN)/python -m pytest -m soak --timeout 2400 $(TOGETHER) $(SLOWEST)
 
 bench: $(READY)  ## Figures, printed with the machine; ONLY=fhir and the like for a part
 	$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY))

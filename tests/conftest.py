@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,8 +18,34 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from tests.compiled import shared
+from tests.databases import Databases, address, hasten
+
+ENOUGH = 4 * 1024**3
+"""Bytes that a folder in memory must have free to be where tests write: each commit waits for a disk."""
+
+MEMORY = Path("/dev/shm")
+
 OSLO = ZoneInfo("Europe/Oslo")
 REGION = Path(__file__).parent.parent / "fixtures" / "regions" / "indre-sogn.toml"
+
+
+def _in_memory() -> bool:
+    """Whether there is such a folder, with room, in which programs may be run."""
+    if not os.access(MEMORY, os.W_OK):
+        return False
+    room = os.statvfs(MEMORY)
+    return room.f_bavail * room.f_frsize > ENOUGH and not room.f_flag & os.ST_NOEXEC
+
+
+def pytest_configure() -> None:
+    """What makes tests quicker, and would make figures that are taken false."""
+    if "TMPDIR" not in os.environ and _in_memory():
+        os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
+    os.environ.setdefault(
+        "no_proxy", "127.0.0.1,localhost"
+    )  # `requests` looks through all variables otherwise
+    shared()
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -67,6 +93,7 @@ def postgres_server() -> Iterator[str]:
             yield from _debian(binaries[-1], folder)
         else:
             with packaged_postgres(folder / "data") as url:
+                hasten(url)
                 yield url
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -80,7 +107,9 @@ def _debian(binaries: Path, folder: Path) -> Iterator[str]:
     start = ["-w", "-o", options, "-l", folder / "log", "start"]
     subprocess.run([binaries / "pg_ctl", "-D", data, *start], **run)
     try:
-        yield f"postgresql://postgres@/postgres?host={folder}"
+        url = f"postgresql://postgres@/postgres?host={folder}"
+        hasten(url)
+        yield url
     finally:
         subprocess.run([binaries / "pg_ctl", "-D", data, "-m", "immediate", "stop"], **run)
 
@@ -107,11 +136,17 @@ def postgres_template(postgres_server: str) -> Iterator[str]:
 
     name = f"template_{uuid.uuid4().hex[:8]}"
     _sql(postgres_server, f"CREATE DATABASE {name}")
-    store = Store(_database(postgres_server, name))
+    store = Store(address(postgres_server, name))
     migrate(store)
     store.close()
     yield name
     _sql(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def databases(postgres_server: str, postgres_template: str) -> Databases:
+    """Migrated databases, each for one test at a time."""
+    return Databases(server=postgres_server, template=postgres_template)
 
 
 @pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
@@ -137,15 +172,10 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         yield url
 
 
-@contextmanager
-def postgres_store(request: pytest.FixtureRequest) -> Iterator[str]:
+def postgres_store(request: pytest.FixtureRequest) -> AbstractContextManager[str]:
     """The address of an empty store in PostgreSQL."""
-    server = request.getfixturevalue("postgres_server")
-    template = request.getfixturevalue("postgres_template")
-    name = f"test_{uuid.uuid4().hex[:8]}"
-    _sql(server, f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield _database(server, name)
-    _sql(server, f"DROP DATABASE {name} WITH (FORCE)")
+    databases: Databases = request.getfixturevalue("databases")
+    return databases.one()
 
 
 def _sql(server: str, statement: str) -> None:
@@ -155,8 +185,4 @@ def _sql(server: str, statement: str) -> None:
         connection.execute(statement)
 
 
-def _database(server: str, name: str) -> str:
-    from sqlalchemy.engine import make_url
-
-    url = make_url(server).set(database=name, drivername="postgresql")
-    return url.render_as_string(hide_password=False)
+_database = address  # for tests that make a database of their own

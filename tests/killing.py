@@ -5,7 +5,6 @@ What a dead process had leased is read from the store before it is started again
 """
 
 import random
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -15,7 +14,7 @@ from datetime import UTC, datetime
 from adapter.simulator.load import Load, begin_apart, finish
 from adapter.simulator.moulds import Stays
 from tests.receivers import ORDER
-from tests.rig import SENDER, TOKEN, Rig
+from tests.rig import SENDER, TOKEN, AProcess, Rig
 
 RANDOM = "at a random moment"
 SENDING = "between send and record"
@@ -127,7 +126,7 @@ class Killing:
             self.died(end)
             self.start(who)
 
-    def process(self, who: str) -> "subprocess.Popen[bytes] | None":
+    def process(self, who: str) -> "AProcess | None":
         return self.made.worker if who == "worker" else self.made.adapter
 
     def died(self, end: End) -> None:

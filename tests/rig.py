@@ -18,7 +18,12 @@ import requests
 from sqlalchemy import create_engine, text
 
 from adapter.messaging.envelope import HER, Address
+from tests import warm
 from tests.receivers import ORDER
+
+SETTLED = "The worker is running."
+AProcess = subprocess.Popen[bytes] | warm.Process
+ROOT = Path(__file__).parent.parent
 
 TOKEN = "rig-token"
 SENDER = Address(identifiers=((HER, "8143501"), (HER, "8143500")), name="Lærdal sjukehus")
@@ -42,13 +47,12 @@ class Rig:
     port: int = 0
     worker_port: int = 0
     timeout: float = 10.0  # seconds that the adapter waits for a receiver
-    adapter: "subprocess.Popen[bytes] | None" = None
-    worker: "subprocess.Popen[bytes] | None" = None  # beside the web side, where the two are apart
-    nursery: "subprocess.Popen[bytes] | None" = None  # where further workers are born
-    others: list[int] = field(default_factory=list)  # their process ids
+    adapter: "AProcess | None" = None
+    worker: "AProcess | None" = None  # beside the web side, where the two are apart
+    others: list[int] = field(default_factory=list)  # process ids of further workers
     faults: str = ""  # of the receivers, as the simulator takes them
     concurrency: int = 2  # sends at a time to each of them
-    receivers: "subprocess.Popen[bytes] | None" = None
+    receivers: "AProcess | None" = None
     ports: dict[str, int] = field(default_factory=dict)
     ready_after: float = 0.0
     starts: int = 0
@@ -127,39 +131,29 @@ class Rig:
             time.sleep(0.02)
         raise AssertionError(f"the adapter did not start:\n{self.log()[-3000:]}")
 
-    def _started_worker(self) -> "subprocess.Popen[bytes]":
+    def _started_worker(self) -> "AProcess":
         """The other half of an adapter in two processes, once it is at work."""
         before, until = len(self.log()), time.monotonic() + 20
         process = self.process("worker")
-        while "The worker is running" not in self.log()[before:]:
+        while SETTLED not in self.log()[before:]:
             assert process.poll() is None and time.monotonic() < until, self.log()[-3000:]
             time.sleep(0.02)
         return process
 
-    def process(self, role: str) -> "subprocess.Popen[bytes]":
-        """A process of the adapter."""
+    def process(self, role: str, *, at_once: bool = False, **environment: str) -> "AProcess":
+        """A process of the adapter; with `at_once` one that has been loaded, also where figures are taken."""
+        words = [*self.wrapper, "--config", str(self.config), "run", "--role", role]
+        env = os.environ | {"PYTHONPATH": str(ROOT)} | environment
         with (self.folder / "adapter.log").open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, *self.wrapper, "--config", str(self.config), "run", "--role", role],
-                stderr=log,
-                stdout=log,
-                cwd=self.folder,
-                env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)},
-            )
+            if at_once or warmed():
+                return warm.start(words, cwd=self.folder, env=env, stdout=log, stderr=log)
+            words = [sys.executable, *words]
+            return subprocess.Popen(words, cwd=self.folder, env=env, stdout=log, stderr=log)
 
     def one_more_worker(self) -> int:
-        """A further worker, from the nursery; its process id."""
-        if self.nursery is None:
-            self.nursery = subprocess.Popen(
-                [sys.executable, "-m", "tests.nursery", str(self.config), str(self.folder / "adapter.log")],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                cwd=Path(__file__).parent.parent,
-            )
-        assert self.nursery.stdin is not None and self.nursery.stdout is not None
-        self.nursery.stdin.write(b"one more\n")
-        self.nursery.stdin.flush()
-        self.others.append(int(self.nursery.stdout.readline()))
+        """A further worker, loaded before and without metrics of its own; its process id."""
+        started = self.process("worker", at_once=True, DISCHARGE_ADAPTER_WORKER_PORT="0")
+        self.others.append(started.pid)
         return self.others[-1]
 
     def kill(self) -> None:
@@ -177,7 +171,7 @@ class Rig:
         for number in self.others:
             with suppress(ProcessLookupError):
                 os.kill(number, signal.SIGKILL)
-        for process in (self.nursery, self.worker, self.adapter, self.receivers):
+        for process in (self.worker, self.adapter, self.receivers):
             if process is not None and process.poll() is None:
                 process.terminate()
                 try:
@@ -201,12 +195,12 @@ class Rig:
 
     def cli(self, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
         """A command of the adapter over the same store."""
+        words = ["-m", "adapter.cli", "--config", str(self.config), *arguments]
+        if warmed():
+            return warm.run(words, cwd=self.folder)
+        own = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)}
         return subprocess.run(
-            [sys.executable, "-m", "adapter.cli", "--config", str(self.config), *arguments],
-            capture_output=True,
-            cwd=self.folder,
-            env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)},
-            check=False,
+            [sys.executable, *words], capture_output=True, cwd=self.folder, env=own, check=False
         )
 
     def metric(self, name: str) -> float:
@@ -264,6 +258,11 @@ class Rig:
 
     def _processes(self) -> list[psutil.Process]:
         return [psutil.Process(p.pid) for p in (self.adapter, self.worker) if p is not None]
+
+
+def warmed() -> bool:
+    """Whether processes begin with everything loaded: in tests, and not where figures are taken."""
+    return "PYTEST_CURRENT_TEST" in os.environ
 
 
 def free_port() -> int:

@@ -2,7 +2,6 @@
 
 import io
 import os
-import subprocess
 import sys
 import traceback
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import pytest
 import structlog
 
 from adapter.cli import main
+from tests import warm
 
 ROOT = Path(__file__).parent.parent
 FIXTURES = ROOT / "fixtures"
@@ -43,14 +43,7 @@ class Shell:
         words = [str(a) for a in arguments]
         env = environment() | {f"DISCHARGE_ADAPTER_{k.upper()}": v for k, v in settings.items()}
         if {"run", "simulate"} & set(words):
-            done = subprocess.run(
-                [sys.executable, "-m", "adapter.cli", *words],
-                cwd=self.folder,
-                env=env,
-                input=stdin,
-                capture_output=True,
-                timeout=100,
-            )
+            done = warm.run(["-m", "adapter.cli", *words], cwd=self.folder, env=env, input=stdin, timeout=100)
             return Ended(status=done.returncode, out=done.stdout, said=done.stderr.decode())
         return self._here(words, stdin, env)
 

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,7 +26,7 @@ from adapter.mappings.known import named, recognise
 from adapter.messaging.acknowledgement import Issue, Status, Verdict
 from adapter.messaging.delivery import Leased, Reply
 from adapter.messaging.envelope import Address
-from adapter.messaging.register import Endpoint, Register
+from adapter.messaging.register import Endpoint, Register, Side
 from adapter.outbox import Outbox
 from adapter.runtime import Stations, stations
 from adapter.store import tables
@@ -43,12 +44,16 @@ DOCTOR = Clinician(family="Nesøy", given="Marta", profession="LE")
 
 def region(**sides: str) -> Region:
     """Indre Sogn; `sides` may turn a party, as `luster="theirs"`."""
-    known = load_region(REGION)
-    from adapter.messaging.register import Side
-
+    known = _indre_sogn()
     register = known.register_
     parties = tuple(replace(p, side=Side(sides[p.id])) if p.id in sides else p for p in register.parties)
     return known.model_copy(update={"register_": replace(register, parties=parties)})
+
+
+@cache
+def _indre_sogn() -> Region:
+    """The file as it is read; nothing in it changes."""
+    return load_region(REGION)
 
 
 def altered(known: Region, party_id: str, **changes: object) -> Region:

@@ -26,6 +26,7 @@ from lxml import etree
 from adapter.cli.frame import table
 from adapter.cli.looking import SHOWN
 from adapter.store import Store, alarms
+from tests import warm
 from tests.conftest import OSLO
 from tests.shell import FIXTURES, Shell, environment
 
@@ -910,8 +911,8 @@ def served(shell: Shell, *arguments: str, look: str = "/readyz", **settings: str
     """Run until it says its address and answers, then SIGTERM: the page, the status, what it said."""
     log = shell.folder / "said.log"
     with log.open("wb") as said:
-        running = subprocess.Popen(
-            [sys.executable, "-m", "adapter.cli", "run", "--port", "0", *arguments],
+        running = warm.start(
+            ["-m", "adapter.cli", "run", "--port", "0", *arguments],
             cwd=shell.folder,
             env=environment() | {f"DISCHARGE_ADAPTER_{k.upper()}": v for k, v in settings.items()},
             stdout=said,

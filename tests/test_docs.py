@@ -41,6 +41,7 @@ from adapter.store import Store
 from adapter.telling import ESCALATE_AFTER
 from adapter.web.metrics import Metrics
 from adapter.web.wording import TO_DO
+from tests import warm
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -73,16 +74,16 @@ def blocks_after(marker: str, text: str) -> list[str]:
 # --- examples ---------------------------------------------------------------------------------------------
 
 
-def environment() -> dict[str, str]:
+def environment(programs: Path = Path(sys.executable).parent) -> dict[str, str]:
     plain = {k: v for k, v in os.environ.items() if not k.startswith("DISCHARGE_ADAPTER_")}
     return plain | {
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PATH": f"{programs}:{os.environ['PATH']}",
         "COLUMNS": "110",
         "LC_ALL": "C.UTF-8",
     }
 
 
-def executed(text: str, folder: Path) -> str:
+def executed(text: str, folder: Path, env: dict[str, str]) -> str:
     """The page with every example's output as it is now."""
     (folder / "fixtures").symlink_to(ROOT / "fixtures")
 
@@ -90,7 +91,7 @@ def executed(text: str, folder: Path) -> str:
         written = []
         for command in re.findall(r"^\$ (.*)$", block.group(1), re.MULTILINE):
             done = subprocess.run(
-                ["bash", "-c", command], cwd=folder, env=environment(), capture_output=True, timeout=60
+                ["bash", "-c", command], cwd=folder, env=env, capture_output=True, timeout=60
             )
             printed = "\n".join(line.rstrip() for line in done.stdout.decode().rstrip("\n").split("\n"))
             written.append(f"$ {command}\n" + (f"{printed}\n" if printed else ""))
@@ -114,9 +115,16 @@ def settled(text: str) -> str:
 
 @pytest.fixture(scope="module", params=EXECUTED, ids=lambda path: path.name)
 def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, Path]:
-    """A page, the page with its examples' outputs as they are now, and the folder in which they ran."""
-    folder = tmp_path_factory.mktemp("examples")
-    return request.param, executed(request.param.read_text(), folder), folder
+    """A page, the page with its examples' outputs as they are now, and the folder in which they ran.
+
+    The README's are run with the program as it is installed, the many others with one that has been loaded.
+    """
+    folder, env = tmp_path_factory.mktemp("examples"), environment()
+    if request.param.name != "README.md":
+        programs = tmp_path_factory.mktemp("programs")
+        warm.command(programs / "discharge-adapter", "-m adapter.cli")
+        env = environment(programs)
+    return request.param, executed(request.param.read_text(), folder, env), folder
 
 
 @pytest.mark.slow
@@ -370,12 +378,7 @@ def test_documented_fields_are_in_what_is_printed(ran: tuple[Path, str, Path]) -
 
 
 def answer(folder: Path, *arguments: str) -> Any:
-    done = subprocess.run(
-        [sys.executable, "-m", "adapter.cli", *arguments, "--json"],
-        cwd=folder,
-        env=environment() | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-    )
+    done = warm.run(["-m", "adapter.cli", *arguments, "--json"], cwd=folder, env=environment())
     return orjson.loads(done.stdout)
 
 
@@ -404,4 +407,4 @@ if __name__ == "__main__":
     (DOCS / "deadlines.md").write_text(with_rules(page("deadlines.md")))
     for written in EXECUTED:
         with tempfile.TemporaryDirectory() as folder:
-            written.write_text(executed(written.read_text(), Path(folder)))
+            written.write_text(executed(written.read_text(), Path(folder), environment()))

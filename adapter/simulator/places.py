@@ -41,7 +41,13 @@ def at_free_ports(register: Register) -> Register:
 
 
 def in_folder(register: Register, path: Path) -> Register:
-    """The register with every directory endpoint in a folder of its own under `path`."""
+    """The register with every directory endpoint in a folder of its own under `path`, which is made.
+
+    The adapter looks into them from its start, perhaps before the region has begun.
+    """
+    for endpoint in register.endpoints:
+        if endpoint.transport == "directory":
+            (path / endpoint.name / "in").mkdir(parents=True, exist_ok=True)
     return replace(
         register,
         endpoints=tuple(

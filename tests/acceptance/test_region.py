@@ -21,6 +21,9 @@ from adapter.store import cases, deliveries, journal
 REGION = Path(__file__).parent.parent.parent / "fixtures" / "regions" / "indre-sogn.toml"
 FAULTS = "slow=luster:200ms,down=sogndal:4s@1s,reset=*:0.15,not-now=aurland:0.3,reject=laerdal:0.1"
 
+IN_A_HURRY = 144_000
+"""Seconds of a stay in one of ours where no fault needs its own time: 40 hours."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Lived:
@@ -33,8 +36,10 @@ class Lived:
     hosted: list[tuple[str, str]]  # endpoint and state of each delivery to the service that Lærdal hosts
 
 
-def live_through(folder: Path, *, patients: int, seed: int, faults: str, store: str | None = None) -> Lived:
-    """A run of the region around a real adapter."""
+def live_through(
+    folder: Path, *, patients: int, seed: int, faults: str, store: str | None = None, speed: float = 36_000
+) -> Lived:
+    """A run of the region around a real adapter; `speed` is how many seconds of a stay pass in one."""
     region = load_region(REGION)
     register, tokens = with_fresh_tokens(in_folder(at_free_ports(region.register_), folder))
     quick = RetrySettings(delays=tuple(timedelta(seconds=n) for n in (0.3, 0.6, 1, 2)))
@@ -51,7 +56,7 @@ def live_through(folder: Path, *, patients: int, seed: int, faults: str, store: 
         clock=now,
         seed=seed,
         faults=Faults.parse(faults),
-        speed=36_000,
+        speed=speed,
     )
     try:
         simulated.start()
@@ -71,7 +76,7 @@ def live_through(folder: Path, *, patients: int, seed: int, faults: str, store: 
 
 @pytest.mark.slow
 def test_a_region_without_faults_delivers_and_receipts_everything(tmp_path: Path, store_url: str) -> None:
-    lived = live_through(tmp_path, patients=12, seed=1, faults="", store=store_url)
+    lived = live_through(tmp_path, patients=12, seed=1, faults="", store=store_url, speed=IN_A_HURRY)
     report = lived.report
     assert report.quiet, report.table()
     assert report.total.lost == 0
@@ -100,7 +105,7 @@ def test_nothing_is_lost_when_receivers_are_slow_down_reset_or_say_not_now(tmp_p
 def test_a_region_whose_receivers_refuse_everything_comes_to_rest_with_all_of_it_accounted_for(
     tmp_path: Path,
 ) -> None:
-    lived = live_through(tmp_path, patients=20, seed=109, faults="reject=*:1")
+    lived = live_through(tmp_path, patients=20, seed=109, faults="reject=*:1", speed=IN_A_HURRY)
     report = lived.report
     assert report.quiet, report.table()
     assert (report.total.lost, report.total.receipted) == (0, 0)

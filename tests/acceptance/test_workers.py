@@ -23,8 +23,7 @@ from tests.acceptance.test_kill import cases_are_right, effects_are_there_once, 
 from tests.acceptance.test_kill import nothing_is_lost as nothing_of
 from tests.conftest import postgres_store
 from tests.killing import Killing
-from tests.nursery import SETTLED
-from tests.rig import SENDER, TOKEN, Rig, rig
+from tests.rig import SENDER, SETTLED, TOKEN, Rig, rig
 
 pytestmark = pytest.mark.postgres
 

@@ -113,7 +113,8 @@ def test_every_element_of_a_published_plan_comes_out_again(
     answer = place.post("/fhir/$process-message", data=written(told), headers=token)
     assert answer.status_code == 200, answer.text[-500:]
 
-    names = {n: the_name(place, i["resource"]) for n, i in enumerate(told["entry"]) if n}
+    (patient,) = search(place, "Patient")
+    names = {n: the_name(place, i["resource"], patient["id"]) for n, i in enumerate(told["entry"]) if n}
     ways = led(told, names)
     theirs = [n for n, i in enumerate(told["entry"]) if i["fullUrl"].startswith(BASE)]
     assert len(theirs) >= len(PLANS[name])
@@ -122,15 +123,14 @@ def test_every_element_of_a_published_plan_comes_out_again(
         assert plain(read(place, names[number])) == plain(wanted)
 
 
-def the_name(place: Site, resource: Resource) -> str:
+def the_name(place: Site, resource: Resource, patient: str) -> str:
     """Its name here: a UUID is kept, any other id is made one; patient and stay have ours."""
     kind, given = resource["resourceType"], resource["id"]
     if kind in ("Patient", "Encounter"):
         (found,) = search(place, kind)
         return f"{kind}/{found['id']}"
     is_uuid = len(given) == 36 and given.count("-") == 4
-    (patient,) = search(place, "Patient")
-    made = derived_id(given, "laerdal-sjukehus", kind, patient["id"])
+    made = derived_id(given, "laerdal-sjukehus", kind, patient)
     return f"{kind}/{given if is_uuid else made}"
 
 

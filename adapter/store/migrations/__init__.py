@@ -9,6 +9,7 @@ database, by an advisory lock in PostgreSQL).
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,11 +20,13 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     String,
     Table,
+    create_mock_engine,
     insert,
     inspect,
     text,
 )
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.schema import ExecutableDDLElement
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_fixed
 
 from adapter.errors import StoreError
@@ -33,6 +36,12 @@ if TYPE_CHECKING:
     from adapter.store import Store
 
 _FOLDER = Path(__file__).parent
+_VERSION = Table(
+    "alembic_version",
+    MetaData(),
+    Column("version_num", String(32), primary_key=True),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
 _ADVISORY_LOCK = 8_143_500  # any number, the same in every process
 
 MOST_HELD_UP_MS = 2000
@@ -114,15 +123,23 @@ def _is_empty(connection: Connection) -> bool:
 
 def _create(connection: Connection) -> None:
     """The tables as they are now, and the note by which Alembic knows the version."""
-    metadata.create_all(connection)
-    version = Table(
-        "alembic_version",
-        MetaData(),
-        Column("version_num", String(32), primary_key=True),
-        PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
-    )
-    version.create(connection)
-    connection.execute(insert(version).values(version_num=newest()))
+    for statement in _statements(connection.dialect.name):
+        connection.exec_driver_sql(statement)
+    connection.execute(insert(_VERSION).values(version_num=newest()))
+
+
+@cache
+def _statements(dialect: str) -> tuple[str, ...]:
+    """What makes all tables; writing it down takes longer than running it."""
+    written: list[str] = []
+
+    def note(statement: ExecutableDDLElement, *_: object, **__: object) -> None:
+        written.append(str(statement.compile(dialect=engine.dialect)))
+
+    engine = create_mock_engine(f"{dialect}://", note)
+    metadata.create_all(engine, checkfirst=False)
+    _VERSION.create(engine, checkfirst=False)
+    return tuple(written)
 
 
 @contextmanager
