@@ -416,6 +416,33 @@ def test_what_waits_for_a_paused_endpoint_is_a_persons(play: Stage, clock: Stand
     assert play.write(lambda tx: play.outbox.give_up_late(tx, clock())) == 0
 
 
+def test_a_probe_that_another_process_takes_meanwhile_is_not_given_up_under_its_hands(
+    store_url: str, play: Stage, clock: StandingClock
+):
+    rest(play, clock, waiting=5)
+    clock.forward(hours=72)
+    other = stage(store_url, clock)
+    first, until = clock(), clock() + timedelta(minutes=1)
+    with ThreadPoolExecutor(1) as pool, play.built.store.engine.begin() as tx:
+        if tx.dialect.name != "postgresql":
+            pytest.skip("SQLite has one writer at a time")
+        wanted = {"sogndal": 1}
+        (probe,) = play.outbox.claim(tx, wanted, first)
+        assert probe.probe and probe.lease_until == until
+        giving_up = pool.submit(other.write, lambda tx: other.outbox.give_up_late(tx, clock()))
+        blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        for _ in range(500):
+            if play.write(lambda tx: tx.exec_driver_sql(blocked).scalar_one()):
+                break
+        tx.commit()
+        giving_up.result(10)
+    other.close()
+    assert play.delivery(probe.id)["state"] == "leased"
+    record(play, probe, OK)
+    assert play.delivery(probe.id)["state"] == "sent"
+    assert ("given-up", f"delivery {probe.id}") not in alarms(play)
+
+
 # --- the alarm webhook ---
 
 
