@@ -273,6 +273,29 @@ def test_a_worker_that_dies_with_the_probe_only_puts_it_off(play: Stage, clock: 
     assert [one.probe for one in play.claim()] == [True]
 
 
+def test_workers_that_ask_for_the_probes_of_two_endpoints_do_not_wait_in_a_circle(
+    store_url: str, play: Stage, clock: StandingClock
+):
+    tell(play, 5)
+    tell(play, 5, receiver="luster", first=5)
+    play.post.answer = failing(503)
+    play.deliver()
+    clock.at = max(health(play, name)["probe_at"] for name in ("sogndal", "luster"))
+    other = stage(store_url, clock)
+    with ThreadPoolExecutor(1) as pool, play.built.store.engine.begin() as tx:
+        if tx.dialect.name != "postgresql":
+            pytest.skip("SQLite has one writer at a time")
+        (first,) = play.outbox.claim(tx, {"sogndal": 1}, clock())
+        both = {"luster": 1, "sogndal": 1}
+        asked = pool.submit(other.write, lambda tx: other.outbox.claim(tx, both, clock()))
+        try:
+            assert [one.endpoint for one in asked.result(5)] == ["luster"]
+        finally:
+            tx.rollback()
+    other.close()
+    assert first.probe
+
+
 # --- to come back ---
 
 
