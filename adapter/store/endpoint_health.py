@@ -24,9 +24,7 @@ _to_probe = and_(
     table.c.probe_at == bindparam("seen", type_=table.c.probe_at.type),
 )
 _free = select(table.c.endpoint).where(_to_probe).with_for_update(skip_locked=True)
-_probing = (
-    update(table).where(_to_probe).values(probe_at=bindparam("until", type_=table.c.probe_at.type))
-)
+_probing = update(table).where(_to_probe).values(probe_at=bindparam("until", type_=table.c.probe_at.type))
 
 
 def ailing(tx: Connection) -> dict[str, Health]:
@@ -53,7 +51,7 @@ def put(tx: Connection, endpoint: str, health: Health | None) -> None:
 def take_probe(tx: Connection, endpoint: str, seen: datetime, until: datetime) -> bool:
     """Whether the probe that was due at `seen` is ours; nobody else sends one before `until`.
 
-    What another process has at hand is its own: who waited for it while holding others might wait in a circle.
+    What another process has at hand is left to it: who held one and waited for another might wait in a circle.
     """
     if statements.row(tx, _free, name=endpoint, seen=seen) is None:
         return False
