@@ -51,7 +51,7 @@ def put(tx: Connection, endpoint: str, health: Health | None) -> None:
 def take_probe(tx: Connection, endpoint: str, seen: datetime, until: datetime) -> bool:
     """Whether the probe that was due at `seen` is ours; nobody else sends one before `until`.
 
-    What another process has at hand is left to it: who held one and waited for another might wait in a circle.
+    What another process has at hand is left to it: to wait for it while holding others could be a circle.
     """
     if statements.row(tx, _free, name=endpoint, seen=seen) is None:
         return False
