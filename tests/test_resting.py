@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from time import monotonic
 
 import pytest
 
@@ -423,7 +424,9 @@ def test_what_has_waited_too_long_for_it_is_given_up_some_at_a_time(play: Stage,
     clock.forward(hours=71)
     tell(play, 1, first=9)
     assert play.write(lambda tx: play.outbox.give_up_late(tx, clock())) == 0
-    clock.forward(hours=1)
+    clock.forward(minutes=59, seconds=40)
+    play.deliver()  # a probe
+    clock.forward(seconds=20)
     assert play.write(lambda tx: play.outbox.give_up_late(tx, clock(), most=2)) == 2
     assert play.write(lambda tx: play.outbox.give_up_late(tx, clock(), most=2)) == 2
     assert play.write(lambda tx: play.outbox.give_up_late(tx, clock(), most=2)) == 1
@@ -439,31 +442,51 @@ def test_what_waits_for_a_paused_endpoint_is_a_persons(play: Stage, clock: Stand
     assert play.write(lambda tx: play.outbox.give_up_late(tx, clock())) == 0
 
 
-def test_a_probe_that_another_process_takes_meanwhile_is_not_given_up_under_its_hands(
+def test_what_a_person_sends_again_meanwhile_is_not_given_up_under_their_hands(
     store_url: str, play: Stage, clock: StandingClock
 ):
-    rest(play, clock, waiting=5)
-    clock.forward(hours=72)
+    rest(play, clock)
+    clock.forward(hours=71, minutes=59, seconds=40)
+    play.deliver()  # a probe
+    clock.forward(seconds=20)
     other = stage(store_url, clock)
-    first, until = clock(), clock() + timedelta(minutes=1)
     with ThreadPoolExecutor(1) as pool, play.built.store.engine.begin() as tx:
         if tx.dialect.name != "postgresql":
             pytest.skip("SQLite has one writer at a time")
-        wanted = {"sogndal": 1}
-        (probe,) = play.outbox.claim(tx, wanted, first)
-        assert probe.probe and probe.lease_until == until
+        play.outbox.resend(tx, 3, clock(), by="Marta")
         giving_up = pool.submit(other.write, lambda tx: other.outbox.give_up_late(tx, clock()))
-        blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-        for _ in range(500):
-            if play.write(lambda tx: tx.exec_driver_sql(blocked).scalar_one()):
-                break
+        blocked = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        until = monotonic() + 10
+        while monotonic() < until and not play.write(lambda tx: tx.exec_driver_sql(blocked).scalar_one()):
+            pass
         tx.commit()
         giving_up.result(10)
     other.close()
-    assert play.delivery(probe.id)["state"] == "leased"
+    assert (play.delivery(3)["state"], play.delivery(3)["trigger"]) == ("waiting", "person")
+    assert {d["state"] for d in play.rows(tables.delivery) if d["id"] != 3} == {"given-up"}
+    play.post.answer = taken()
+    assert play.deliver() == ["sent"]
+    assert ("given-up", "delivery 3") not in alarms(play)
+
+
+def test_what_waited_while_it_was_paused_is_not_given_up_before_it_has_been_tried(
+    play: Stage, clock: StandingClock
+):
+    rest(play, clock)
+    play.write(lambda tx: deliveries.pause(tx, "sogndal", clock(), "Marta"))
+    clock.forward(hours=80)
+    play.write(lambda tx: deliveries.resume(tx, "sogndal"))
+
+    def give_up() -> int:
+        return play.write(lambda tx: play.outbox.give_up_late(tx, clock()))
+
+    assert give_up() == 0
+    (probe,) = play.claim()
+    assert give_up() == 0
     record(play, probe, OK)
-    assert play.delivery(probe.id)["state"] == "sent"
-    assert ("given-up", f"delivery {probe.id}") not in alarms(play)
+    assert give_up() == 0
+    drain(play)
+    assert {d["state"] for d in play.rows(tables.delivery)} == {"sent"}
 
 
 # --- the alarm webhook ---
