@@ -15,6 +15,7 @@ from adapter.errors import Elsewhere
 from adapter.incoming import Incoming
 from adapter.parcels import Parcel, enqueue
 from adapter.store import Store, alarms, cases, deliveries, tables
+from adapter.store.chain import chained
 from adapter.store.waking import Listener
 from tests.conftest import StandingClock
 from tests.stage import Stage, receipt, stage
@@ -202,7 +203,8 @@ def test_the_same_message_at_two_doors_at_once_is_taken_once(url: str, clock: St
     """Neither door knows it when it looks; the second learns from the first one's commit that it is known."""
     here, there = stage(url, clock), stage(url, clock)
     content = here.message(NoticeKind.ADMITTED)
-    with there.built.store.engine.begin() as first, ThreadPoolExecutor(1) as second:
+    begun = there.built.store.engine.begin()
+    with begun as first, chained(first), ThreadPoolExecutor(1) as second:
         taken = there.built.inbox.take(first, there.built.inbox.read(Incoming(content=content)), clock())
         again = second.submit(here.receive, content)
         until = time.monotonic() + 10
