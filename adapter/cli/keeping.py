@@ -144,6 +144,7 @@ def config(
     for secret in ("address_register_password", "address_register_token"):
         document["norway"].pop(secret)
     document["mail"].pop("password")
+    document.pop("alarm_webhook_token")
     if settings.region is not None:
         region = load_region(settings.region)
         register = region.register_
