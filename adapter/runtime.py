@@ -979,6 +979,7 @@ class Adapter:
             self.built.store.write(lambda tx: self.built.outbox.find_endpoints(tx, self.built.clock()))
             self.deliverer.start()
             self.duties()
+            self.jobs["journal"][1]()  # what an older process took before is in the journal from the start
             self.clockwork.start()
         if self.clocks is not None:
             self.clocks.start(every=1.0)

@@ -63,6 +63,7 @@ def test_half_a_configuration_is_told_by_check(shell: Shell, text: str, said: st
         ("disk_free_share = 2", "disk_free_share"),
         ("window = 0", "window: must be more than"),
         ("escalate_after = { mailbx = 'PT1H' }", "no alarm is of the kind 'mailbx'"),
+        ("disk = '/no/where'", "[alarms] disk: the folder /no/where does not exist"),
     ],
 )
 def test_what_would_stop_an_alarm_silently_is_refused(shell: Shell, text: str, said: str):
@@ -76,6 +77,13 @@ def test_the_password_is_shown_nowhere(shell: Shell):
     assert done.json["mail"]["server"] == "mail.example"
     assert done.json["alarms"]["digest_at"] == "07:00:00"
     assert b"geheim" not in done.out
+
+
+def test_the_webhook_s_token_is_shown_nowhere(shell: Shell):
+    hook = "alarm_webhook = 'https://alarms.example/hook'\nalarm_webhook_token = 'geheim'\n"
+    (shell.folder / "adapter.toml").write_text(hook)
+    assert shell("config", "--json").json["alarm_webhook"] == "https://alarms.example/hook"
+    assert b"geheim" not in shell("config", "--json").out + shell("config").out
 
 
 def test_a_test_alarm_reaches_everybody_once(shell: Shell):

@@ -4,7 +4,10 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
+from adapter.store import Store
+from adapter.store.migrations import migrate
 from tests.shell import FIXTURES, Shell
 
 PLO = FIXTURES / "plo"
@@ -66,6 +69,28 @@ def test_check_looks_at_the_configuration_before_there_is_a_store(shell: Shell) 
     assert (done.status, done.out) == (0, b"nothing found wrong\n")
     assert "there is no store at" in done.said
     assert not [name for name in STORED if (shell.folder / name).exists()]
+
+
+def test_check_finds_a_store_over_which_a_start_would_be_refused(shell: Shell, store_url: str) -> None:
+    store = Store(store_url)
+    migrate(store)
+    with store.engine.execution_options(writes=True).begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    done = shell("check", store=store_url)
+    assert (done.status, b"of version 9999" in done.out, b"upgrade this program" in done.out) == (
+        1,
+        True,
+        True,
+    )
+    with store.engine.execution_options(writes=True).begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    done = shell("check", store=store_url)
+    at_the_start = store.embedded
+    assert (done.status == 0, b"run `discharge-adapter migrate`" in done.out) == (
+        at_the_start,
+        not at_the_start,
+    )
+    store.close()
 
 
 EVERY_COMMAND = [

@@ -99,7 +99,7 @@ def _about_the_store(
     """What is wrong with the store, and how long its journal is; no store before the first start is fine."""
     from adapter.store import MADE_BY, Store, chain, embedded_file, must_exist
     from adapter.store import journal as journals
-    from adapter.store.migrations import current
+    from adapter.store.migrations import current, newest
 
     file = embedded_file(url)
     if file is not None and file.absolute().parent.is_dir() and not file.exists() and not journal:
@@ -108,8 +108,14 @@ def _about_the_store(
     must_exist(url)
     store = Store(url)
     try:
-        if current(store) is None:
+        version = current(store)
+        if version is None:
             return [f"there is nothing of ours in the store that the settings name; {MADE_BY}"], None
+        if file is None or version > newest():  # an older embedded one is migrated at the start
+            try:
+                store.ready()
+            except StoreError as error:
+                return [str(error)], None
     finally:
         store.close()
     if not journal:
@@ -144,6 +150,7 @@ def config(
     for secret in ("address_register_password", "address_register_token"):
         document["norway"].pop(secret)
     document["mail"].pop("password")
+    document.pop("alarm_webhook_token")
     if settings.region is not None:
         region = load_region(settings.region)
         register = region.register_

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 SUBJECT = "test alarm"
 
 AHEAD = (
-    "others wait ahead of it, or its endpoint is paused; see `discharge-adapter deliveries --state waiting`"
+    "it was not tried, for an earlier one waits there; `discharge-adapter deliveries --state waiting` shows "
+    "it and its fault, and `resend ID` tries it at once"
 )
 
 ROUNDS = 100

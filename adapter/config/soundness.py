@@ -159,6 +159,8 @@ def missing_folders(settings: Settings, register: Register) -> list[str]:
         if e.transport == "directory"
     ]
     wanted += [(f"mailbox {m.name}", m.address, ("in",)) for m in settings.directory_mailboxes]
+    if settings.alarms.disk is not None:
+        wanted.append(("settings: [alarms] disk", settings.alarms.disk, ("",)))
     return [
         f"{where}: the folder {folder / below} does not exist; create it, or mount the share it is on"
         for where, folder, parts in wanted

@@ -64,7 +64,10 @@ def restore(url: str, file: Path, now: datetime) -> tuple[Path, datetime]:
     """Put a backup where the store should be, and note of which moment it is; refuses to overwrite one."""
     database = make_url(url).database
     if make_url(url).get_backend_name() != "sqlite" or not database:
-        raise ConfigurationError("restore is for the embedded store; restore PostgreSQL with pg_restore")
+        raise ConfigurationError(
+            "restore is for the embedded store; restore PostgreSQL with pg_restore, "
+            "then say so with `discharge-adapter restore --put-back INSTANT`"
+        )
     place = Path(database)
     for left in (place, *(place.with_name(f"{place.name}{end}") for end in ("-wal", "-shm", "-journal"))):
         if left.exists():
