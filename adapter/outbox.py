@@ -383,8 +383,9 @@ class Outbox:
         """What waited behind this one may go, and what waited behind the one that it was reissued for."""
         deliveries.unpark(tx, row["message_id"], row["party"], now)
         if row["original"] is not None:
-            first = _found(deliveries.get(tx, row["original"]), row["original"])
-            deliveries.unpark(tx, first["message_id"], row["party"], now)
+            first = deliveries.get(tx, row["original"])
+            if first is not None:  # retention takes it, unless something waits behind it
+                deliveries.unpark(tx, first["message_id"], row["party"], now)
 
     def delivered(self, tx: Connection, delivery_id: int, now: datetime, *, source: str) -> None:
         """The receiver's side holds it, as the transport has learned after sending; known once."""
