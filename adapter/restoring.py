@@ -164,7 +164,7 @@ class Receipts:
         with self.inbox.store.read() as tx:
             if not alarms.any_open(tx, "restored"):
                 return 0
-            held = [row["id"] for row in messages.held(tx, AT_ONCE) if row["code"] == _UNKNOWN]
+            held = messages.held_as(tx, _UNKNOWN)
         return sum(self._release(row) for row in held)
 
     def _release(self, row: int) -> bool:

@@ -127,9 +127,8 @@ def catch_up(tx: Connection, most: int = 500) -> int:
     cut = func.coalesce(told.scalar_subquery(), 0)
     entered = exists().where(journal.c.message_row == message.c.id)
     query = select(message.c.id, message.c.received_at, message.c.sha256, message.c.payload)
-    late = tx.execute(
-        query.where(message.c.id > newest - LATELY, message.c.id > cut, ~entered).order_by(message.c.id).limit(most)
-    ).all()
+    these = query.where(message.c.id > newest - LATELY, message.c.id > cut, ~entered)
+    late = tx.execute(these.order_by(message.c.id).limit(most)).all()
     for row, at, whole, kept in late:
         note(tx, Kind.RECEIVED, row, at=at, content=whole or kept)
     return len(late)
