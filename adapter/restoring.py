@@ -118,7 +118,8 @@ class Restoring:
         again = {"state": DeliveryState.WAITING.value, "trigger": Trigger.MISSING_RECEIPT.value}
         for one in ids:
             row = deliveries.get(tx, one)
-            if row is not None and row["state"] == DeliveryState.SENT.value:
+            row = deliveries.alone(tx, row) if row is not None else None
+            if row is not None and row["state"] == DeliveryState.SENT.value:  # no receipt has been quicker
                 deliveries.change(tx, one, next_attempt_at=self.clock(), **again)
 
     def _waiting(self) -> int:
