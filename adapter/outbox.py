@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from adapter.alarming import Alarms, patient
+from adapter.alarming import IN_ITS_WORDS, Alarms, patient
 from adapter.cases import Cases
 from adapter.discharge.case import Evidence, Fact, Step
 from adapter.discharge.notices import Notice, NoticeKind, Standing, spoken
@@ -484,7 +484,7 @@ class Outbox:
                 reason = _words(said) or "the receiver asks us to try again later"
                 if now + wait > row["created_at"] + self.schedule.give_up_after:
                     _given_up(tx, delivery_id, reason)
-                    self._undeliverable(tx, delivery_id, f"still asked to wait: {reason}", now)
+                    self._undeliverable(tx, delivery_id, f"still asked to wait{IN_ITS_WORDS}{reason}", now)
                 else:
                     deliveries.change(
                         tx,
@@ -544,7 +544,7 @@ class Outbox:
             **_SETTLED,
         )
         self._end_waiting(tx, row, now)
-        self._undeliverable(tx, row["id"], reason, now)
+        self._undeliverable(tx, row["id"], f"it was refused{IN_ITS_WORDS}{reason}", now)
         steps = {Step.REFUSED: now}
         if not row["delivered_at"]:
             steps[Step.DELIVERED] = now

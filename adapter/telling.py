@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import orjson
 from sqlalchemy import Connection
 
-from adapter.alarming import STAFF, Alarms
+from adapter.alarming import STAFF, Alarms, outward
 from adapter.messaging.letters import (
     SHOWN,
     Batch,
@@ -124,7 +124,7 @@ class Telling:
             number=row["id"],
             kind=row["kind"],
             subject=row["subject"],
-            text=row["text"],
+            text=outward(row["text"]),
             since=row["since"],
             until=row["until"],
             times=1 if over else telling.times(tx, row),
