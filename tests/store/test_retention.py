@@ -147,6 +147,24 @@ def test_a_message_that_comes_again_within_the_log_is_a_duplicate(play: Stage, c
     assert play.receive(first).outcome == "duplicate"
 
 
+def test_a_message_that_comes_again_after_the_log_tells_its_case_nothing_new(
+    play: Stage, clock: StandingClock
+):
+    (first, *_) = stay(play, 1)
+    settled(play)
+    sent = [m.message_id for _, m in play.post.sent]
+    stay(play, 2)
+    clock.forward(days=401)
+    keeper(play, keep_log=400 * DAY, keep_payloads=30 * DAY).prune()
+    before = [(d["kind"], d["state"]) for d in play.rows(tables.deadline)]
+    done = play.receive(first)
+    play.deliver()
+    assert (done.outcome, done.case_id) == ("accepted", 1)
+    assert {m.message_id for _, m in play.post.sent[-1:]} <= {*sent}  # its receiver knows it again
+    assert [(d["kind"], d["state"]) for d in play.rows(tables.deadline)] == before
+    assert wrong(play) == []
+
+
 def test_open_business_stays_for_ever(play: Stage, clock: StandingClock):
     play.post.answer = failing(503)
     waiting = play.receive(play.message(NoticeKind.ADMITTED)).message_row  # its delivery waits
