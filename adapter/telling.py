@@ -91,7 +91,7 @@ class Telling:
         """Whether a mail about alarms should be made now; a look, nothing is changed."""
         return (
             bool(self.to)
-            and telling.anything_untold(tx, now - self.again_after)
+            and telling.anything_untold(tx, now - self.again_after, now)
             and self._turn(tx, _MAILED, now)[0]
             and not self._away(tx, self.to)
         )

@@ -164,6 +164,22 @@ def test_an_alarm_that_comes_and_goes_is_mailed_once_an_hour_with_its_count(
         assert "and on again" in server.taken[1].text
 
 
+def test_a_clock_that_was_a_year_ahead_keeps_nobody_from_being_told_now(store_url: str, clock: StandingClock):
+    with play_with(store_url, clock, mail={"to": [SOLVEIG], "escalate_to": [CHIEF]}) as (play, server):
+        clock.forward(days=365)
+        start(play, "mailbox", "mailbox luster")
+        tick(play)
+        end(play, "mailbox", "mailbox luster")
+        start(play, "given-up", "delivery 7")  # since a time that is yet to come, and nobody sees it
+        clock.forward(days=-365)
+        start(play, "mailbox", "mailbox luster")
+        for _ in range(3):
+            clock.forward(minutes=2)
+            tick(play)
+        assert any("mailbox, mailbox luster" in m.text for m in server.taken[1:] if m.to == [SOLVEIG])
+        assert [m.text.count("delivery 7") for m in server.taken if m.to == [CHIEF]] == [1]
+
+
 def test_an_end_stands_in_the_next_mail_and_makes_none_of_its_own(store_url: str, clock: StandingClock):
     with play_with(store_url, clock) as (play, server):
         start(play, "mailbox", "mailbox a")
