@@ -401,8 +401,10 @@ class Outbox:
 
         A receipt that comes later all the same is taken (N-02).
         """
-        _given_up(tx, delivery_id, why)
         row = _alone(tx, delivery_id)
+        if row["accepted_at"] is not None or _is_refused(row):
+            return  # its receipt was quicker
+        _given_up(tx, delivery_id, why)
         told = messages.get(tx, row["message_row"]) if row["message_row"] is not None else None
         self._end_waiting(tx, row, now)
         self._undeliverable(tx, delivery_id, why, now)
@@ -412,6 +414,9 @@ class Outbox:
         """What has waited too long for an endpoint that rests is given up, some at a time, with alarms."""
         late = self.resting.late(tx, deliveries.paused(tx), now, most)
         for delivery_id, error in late:
+            row = _alone(tx, delivery_id)
+            if row["state"] != DeliveryState.WAITING.value or row["trigger"] == Trigger.PERSON.value:
+                continue  # another process has just taken it up, or a person has sent it again
             reason = f"still not reached after {self.schedule.give_up_after}: {error}"
             _given_up(tx, delivery_id, reason)
             self._undeliverable(tx, delivery_id, reason, now)

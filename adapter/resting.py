@@ -123,10 +123,14 @@ class Resting:
     def late(
         self, tx: Connection, paused: Collection[str], now: datetime, most: int
     ) -> list[tuple[int, str | None]]:
-        """What has waited too long for endpoints that rest, each with their last fault."""
+        """What has waited too long for endpoints that rest, each with their last fault.
+
+        Only after a probe in vain: it may live again where nobody could try it for days, as we did not run.
+        """
         found: list[tuple[int, str | None]] = []
         for name, health in endpoint_health.ailing(tx).items():
-            if health.resting_since is not None and name not in paused and len(found) < most:
+            tried = health.probe_at is not None and health.probe_at > now and not queue.on_the_way(tx, name)
+            if health.resting_since is not None and tried and name not in paused and len(found) < most:
                 ids = queue.late(tx, name, now - self.schedule.give_up_after, most - len(found))
                 found += [(number, health.error) for number in ids]
         return found

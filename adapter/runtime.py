@@ -675,7 +675,7 @@ class Adapter:
                 timedelta(seconds=30),
                 Backlog(store=built.store, outbox=built.outbox, clock=built.clock, longest=chosen.backlog),
             ),
-            "bring back": (timedelta(seconds=10), self.clocks.bring_back),
+            "bring back": (timedelta(seconds=10), self.duties.only(CLOCK, self.clocks.bring_back)),
             "compare clocks": (timedelta(seconds=30), self.clocks.compare),
         }
         folder = chosen.disk or folder_of(built.settings.store)

@@ -80,7 +80,7 @@ class Killing:
         while self.end is not None:
             self.one_load()
         until = time.monotonic() + 60
-        while self.made.count("delivery WHERE state <> 'acknowledged'") and time.monotonic() < until:
+        while self.made.unfinished() and time.monotonic() < until:
             self.watch()
             time.sleep(0.1)
 

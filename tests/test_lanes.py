@@ -22,7 +22,7 @@ from adapter.messaging.register import ReceiptWhen
 from adapter.store import cases as case_rows
 from adapter.store import deliveries, journal, messages, shown, tables
 from adapter.store import lanes as lane_rows
-from tests.conftest import StandingClock
+from tests.conftest import StandingClock, postgres_store
 from tests.stage import Stage, altered, answering, failing, receipt, region, stage, taken
 
 pytestmark = pytest.mark.postgres_in_soak
@@ -470,14 +470,17 @@ def test_a_receipt_for_what_was_never_sent_is_held(play: Stage, clock: StandingC
     assert play.delivery(1)["state"] == "cancelled"
 
 
+@pytest.fixture
+def postgres_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A PostgreSQL store; SQLite has one writer at a time."""
+    with postgres_store(request) as url:
+        yield url
+
+
 @pytest.mark.postgres
-def test_a_row_that_a_worker_is_claiming_counts_as_attempted(
-    store_url: str, clock: StandingClock, request: pytest.FixtureRequest
-):
+def test_a_row_that_a_worker_is_claiming_counts_as_attempted(postgres_url: str, clock: StandingClock):
     """On PostgreSQL the row is locked before it is decided on; what is locked by another is let alone."""
-    if store_url.startswith("sqlite"):
-        pytest.skip("SQLite has one writer at a time")
-    play = stage(store_url, clock)
+    play = stage(postgres_url, clock)
     tell(play, clock, READY)
     with play.built.store.read() as other, other.begin_nested():
         other.exec_driver_sql("SELECT id FROM delivery FOR UPDATE")

@@ -536,6 +536,18 @@ def test_a_resend_that_has_to_be_tried_again_counts_once(play: Stage, clock: Sta
     assert play.deliver() == ["sent"]
 
 
+def test_what_its_receiver_has_taken_is_not_given_up_because_the_transport_says_no(
+    play: Stage, clock: StandingClock
+):
+    play.receive(play.message(ADMITTED))
+    play.post.answer = answering(clock)
+    play.deliver()
+    before = play.delivery()
+    play.write(lambda tx: play.outbox.not_carried(tx, before["id"], "Rejected", clock()))
+    assert play.delivery() == before and before["state"] == "acknowledged"
+    assert play.rows(tables.alarm) == []
+
+
 def test_a_late_receipt_is_not_too_late(play: Stage, clock: StandingClock):
     tell(play, READY)
     play.deliver()

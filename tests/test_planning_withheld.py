@@ -115,9 +115,9 @@ def test_a_plan_that_needs_no_consent_leaves_and_so_does_what_takes_one_back(
     withdrawn(play)
     back = {"standing": Standing.CANCELLATION, "refers_to": entry.notice.message_id}
     play.take(plan(play, at(10, 10), **back))
-    assert later(play, clock) == ["care-plan", "consent-withdrawn", "care-plan"]
+    assert later(play, clock) == ["care-plan", "consent-withdrawn"]
     states = [row["state"] for row in play.stage.rows(tables.delivery, kind="care-plan")]
-    assert states == ["given-up", "sent", "sent"]
+    assert states == ["cancelled", "sent", "cancelled"]  # what was never tried is taken back here
 
 
 def test_a_joint_plan_stays_one_whatever_a_later_version_calls_it(play: Play):

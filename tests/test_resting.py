@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from time import monotonic
 
 import pytest
 
@@ -273,6 +274,29 @@ def test_a_worker_that_dies_with_the_probe_only_puts_it_off(play: Stage, clock: 
     assert [one.probe for one in play.claim()] == [True]
 
 
+def test_workers_that_ask_for_the_probes_of_two_endpoints_do_not_wait_in_a_circle(
+    store_url: str, play: Stage, clock: StandingClock
+):
+    tell(play, 5)
+    tell(play, 5, receiver="luster", first=5)
+    play.post.answer = failing(503)
+    play.deliver()
+    clock.at = max(health(play, name)["probe_at"] for name in ("sogndal", "luster"))
+    other = stage(store_url, clock)
+    with ThreadPoolExecutor(1) as pool, play.built.store.engine.begin() as tx:
+        if tx.dialect.name != "postgresql":
+            pytest.skip("SQLite has one writer at a time")
+        (first,) = play.outbox.claim(tx, {"sogndal": 1}, clock())
+        both = {"luster": 1, "sogndal": 1}
+        asked = pool.submit(other.write, lambda tx: other.outbox.claim(tx, both, clock()))
+        try:
+            assert [one.endpoint for one in asked.result(5)] == ["luster"]
+        finally:
+            tx.rollback()
+    other.close()
+    assert first.probe
+
+
 # --- to come back ---
 
 
@@ -400,7 +424,9 @@ def test_what_has_waited_too_long_for_it_is_given_up_some_at_a_time(play: Stage,
     clock.forward(hours=71)
     tell(play, 1, first=9)
     assert play.write(lambda tx: play.outbox.give_up_late(tx, clock())) == 0
-    clock.forward(hours=1)
+    clock.forward(minutes=59, seconds=40)
+    play.deliver()  # a probe
+    clock.forward(seconds=20)
     assert play.write(lambda tx: play.outbox.give_up_late(tx, clock(), most=2)) == 2
     assert play.write(lambda tx: play.outbox.give_up_late(tx, clock(), most=2)) == 2
     assert play.write(lambda tx: play.outbox.give_up_late(tx, clock(), most=2)) == 1
@@ -414,6 +440,53 @@ def test_what_waits_for_a_paused_endpoint_is_a_persons(play: Stage, clock: Stand
     play.write(lambda tx: deliveries.pause(tx, "sogndal", clock(), "Marta"))
     clock.forward(hours=80)
     assert play.write(lambda tx: play.outbox.give_up_late(tx, clock())) == 0
+
+
+def test_what_a_person_sends_again_meanwhile_is_not_given_up_under_their_hands(
+    store_url: str, play: Stage, clock: StandingClock
+):
+    rest(play, clock)
+    clock.forward(hours=71, minutes=59, seconds=40)
+    play.deliver()  # a probe
+    clock.forward(seconds=20)
+    other = stage(store_url, clock)
+    with ThreadPoolExecutor(1) as pool, play.built.store.engine.begin() as tx:
+        if tx.dialect.name != "postgresql":
+            pytest.skip("SQLite has one writer at a time")
+        play.outbox.resend(tx, 3, clock(), by="Marta")
+        giving_up = pool.submit(other.write, lambda tx: other.outbox.give_up_late(tx, clock()))
+        blocked = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        until = monotonic() + 10
+        while monotonic() < until and not play.write(lambda tx: tx.exec_driver_sql(blocked).scalar_one()):
+            pass
+        tx.commit()
+        giving_up.result(10)
+    other.close()
+    assert (play.delivery(3)["state"], play.delivery(3)["trigger"]) == ("waiting", "person")
+    assert {d["state"] for d in play.rows(tables.delivery) if d["id"] != 3} == {"given-up"}
+    play.post.answer = taken()
+    assert play.deliver() == ["sent"]
+    assert ("given-up", "delivery 3") not in alarms(play)
+
+
+def test_what_waited_while_it_was_paused_is_not_given_up_before_it_has_been_tried(
+    play: Stage, clock: StandingClock
+):
+    rest(play, clock)
+    play.write(lambda tx: deliveries.pause(tx, "sogndal", clock(), "Marta"))
+    clock.forward(hours=80)
+    play.write(lambda tx: deliveries.resume(tx, "sogndal"))
+
+    def give_up() -> int:
+        return play.write(lambda tx: play.outbox.give_up_late(tx, clock()))
+
+    assert give_up() == 0
+    (probe,) = play.claim()
+    assert give_up() == 0
+    record(play, probe, OK)
+    assert give_up() == 0
+    drain(play)
+    assert {d["state"] for d in play.rows(tables.delivery)} == {"sent"}
 
 
 # --- the alarm webhook ---

@@ -73,7 +73,10 @@ def read(content: bytes, *, content_type: str | None, zone: tzinfo) -> Reading:
 
 def envelope(content: bytes, *, content_type: str | None, zone: tzinfo) -> Envelope:
     """The outside of a message that has been read before; nothing is validated a second time."""
-    return _envelope(wire.parse(content, content_type), wire.media_type(content))
+    bundle, media = wire.parse(content, content_type), wire.media_type(content)
+    if bundle.get("type") == "collection":
+        return polled.message_of(bundle, zone=zone, content_type=media)[0]
+    return _envelope(bundle, media)
 
 
 def write(bundle: Bundle, *, dialect: str, addressing: Addressing) -> Written:

@@ -102,9 +102,10 @@ class Deliverer:
 
     def round(self) -> list[Future[None]]:
         """Claim what is due for endpoints with a free carrier, and set the carriers to work."""
-        free = self._in_turn(self._free())
+        free, passed = self._in_turn(self._free()), self._outbox.resting.passed
+        before = dict(passed)
         claimed = self.claim(free)
-        if any(free.get(name) for name in self._outbox.resting.passed):
+        if any(free.get(name) and place != before.get(name) for name, place in passed.items()):
             self.nudge()  # what was looked at is held by its lanes; there is more behind it
         by_endpoint: dict[str, list[Leased]] = {}
         for item in claimed:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from adapter.alarming import Alarms
 from adapter.errors import AdapterError
+from adapter.messaging.resting import PROBES
 from adapter.outbox import Outbox
 from adapter.parcels import SUBSCRIPTION
 from adapter.store import Store, deliveries, watching
@@ -200,13 +201,21 @@ class Clocks:
         )
 
     def bring_back(self) -> tuple[int, int]:
-        """What waits for a time that a wrong clock has named is due now; how many messages and leases."""
+        """What waits for a time that a wrong clock has named is due now; how many messages and leases.
+
+        So are the probes of endpoints that rest.
+        """
         now, schedule = self._clock(), self._outbox.schedule
         longest = max(*schedule.delays, schedule.retry_after_ceiling) * (1 + schedule.jitter)
         far, held = now + longest + APART, now + self._outbox.lease + APART
+        pause = max(PROBES[-1] * (1 + schedule.jitter), schedule.retry_after_ceiling, self._outbox.lease)
+        probed = now + pause + APART
         with self._store.read() as tx:
-            if not watching.too_far(tx, far, held):
-                return 0, 0
+            resting, waiting = watching.probes_too_far(tx, probed), watching.too_far(tx, far, held)
+        if resting:
+            self._store.write(lambda tx: watching.bring_back_probes(tx, probed, now))
+        if not waiting:
+            return 0, 0
         brought = self._store.write(lambda tx: watching.bring_back(tx, far, held, now))
         log.warning("waited for a time that a wrong clock had named", messages=brought[0], leases=brought[1])
         return brought

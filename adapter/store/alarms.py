@@ -85,11 +85,11 @@ def undelivered(tx: Connection, subject: str) -> list[str]:
 
 
 def end(tx: Connection, *, kind: str, subject: str, now: datetime) -> int | None:
-    """Close an alarm; None where none was open."""
+    """Close an alarm; None where none was open, or another process was quicker."""
     found: int | None = statements.value(tx, _open, of_kind=kind, about=subject)
-    if found is not None:
-        tx.execute(_end, {"of_kind": kind, "about": subject, "now": now})
-    return found
+    if found is None:
+        return None
+    return found if tx.execute(_end, {"of_kind": kind, "about": subject, "now": now}).rowcount else None
 
 
 def get(tx: Connection, alarm_id: int) -> Row | None:

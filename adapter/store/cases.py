@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import fields
 from datetime import date, datetime
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import orjson
@@ -96,8 +96,9 @@ def text_of(known: Fact) -> str:
     return orjson.dumps(values).decode()
 
 
+@lru_cache(maxsize=4096)
 def fact_of(kind: str, body: str) -> Fact:
-    """And back."""
+    """And back. Remembered: each receipt of a stay reads all that is known of it, and facts never change."""
     values = orjson.loads(body)
     if kind in _STEPS and "m" in values:  # "seen" is a step and also a notice of its own
         return Evidence(

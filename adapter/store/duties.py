@@ -33,12 +33,14 @@ def take(
     A duty said to be held beyond `latest`, which no holder may ask for, is free: a clock has been set back.
     """
     add_unless_there(tx, duty, {"name": name, "holder": holder, "fence": 1, "until": until})
-    row = statements.row(tx, _to_take, named=name)
-    assert row is not None
-    ours = row["holder"] == holder
-    if not ours and now < row["until"] <= latest:
-        return None
-    fence = int(row["fence"]) + (0 if ours else 1)
+    fence = 0
+    for query in (_one, _to_take):  # looked at first: who asks in vain neither holds up its holder nor waits
+        row = statements.row(tx, query, named=name)
+        assert row is not None
+        ours = row["holder"] == holder
+        if not ours and now < row["until"] <= latest:
+            return None
+        fence = int(row["fence"]) + (0 if ours else 1)
     tx.execute(update(duty).where(duty.c.name == name).values(holder=holder, fence=fence, until=until))
     return fence
 

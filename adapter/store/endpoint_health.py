@@ -18,17 +18,13 @@ _changed = (
     .where(table.c.endpoint == bindparam("name"))
     .values({column: bindparam(column, type_=table.c[column].type) for column in _VALUES})
 )
-_probing = (
-    update(table)
-    .where(
-        and_(
-            table.c.endpoint == bindparam("name"),
-            table.c.resting_since.is_not(None),
-            table.c.probe_at == bindparam("seen", type_=table.c.probe_at.type),
-        )
-    )
-    .values(probe_at=bindparam("until", type_=table.c.probe_at.type))
+_to_probe = and_(
+    table.c.endpoint == bindparam("name"),
+    table.c.resting_since.is_not(None),
+    table.c.probe_at == bindparam("seen", type_=table.c.probe_at.type),
 )
+_free = select(table.c.endpoint).where(_to_probe).with_for_update(skip_locked=True)
+_probing = update(table).where(_to_probe).values(probe_at=bindparam("until", type_=table.c.probe_at.type))
 
 
 def ailing(tx: Connection) -> dict[str, Health]:
@@ -53,7 +49,12 @@ def put(tx: Connection, endpoint: str, health: Health | None) -> None:
 
 
 def take_probe(tx: Connection, endpoint: str, seen: datetime, until: datetime) -> bool:
-    """Whether the probe that was due at `seen` is ours; nobody else sends one before `until`."""
+    """Whether the probe that was due at `seen` is ours; nobody else sends one before `until`.
+
+    What another process has at hand is left to it: to wait for it while holding others could be a circle.
+    """
+    if statements.row(tx, _free, name=endpoint, seen=seen) is None:
+        return False
     return statements.run(tx, _probing, {"name": endpoint, "seen": seen, "until": until}) == 1
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, case, func, select, text, update
 
-from adapter.store.tables import alarm, delivery
+from adapter.store.tables import alarm, delivery, endpoint_health
 
 _WAITING = text("state = 'waiting'")  # as the partial index has it
 _LEASED = text("state = 'leased'")
@@ -64,6 +64,18 @@ def bring_back(
         .values(state="waiting", lease_until=None, next_attempt_at=now)
     )
     return tx.execute(waiting).rowcount, tx.execute(leased).rowcount
+
+
+def probes_too_far(tx: Connection, until: datetime) -> bool:
+    """Whether an endpoint is left alone for longer than can be."""
+    query = select(endpoint_health.c.endpoint).where(endpoint_health.c.probe_at > until)
+    return tx.execute(query.limit(1)).first() is not None
+
+
+def bring_back_probes(tx: Connection, until: datetime, now: datetime) -> int:
+    """Have every endpoint tried now that is left alone for longer than can be; how many."""
+    query = update(endpoint_health).where(endpoint_health.c.probe_at > until).values(probe_at=now)
+    return tx.execute(query).rowcount
 
 
 def database_clock(tx: Connection) -> float | None:

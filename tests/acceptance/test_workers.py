@@ -19,7 +19,12 @@ import pytest
 
 from adapter.simulator.load import Load, begin_apart, finish
 from adapter.simulator.moulds import Stays
-from tests.acceptance.test_kill import cases_are_right, effects_are_there_once, lanes_keep_their_order
+from tests.acceptance.test_kill import (
+    cases_are_right,
+    effects_are_there_once,
+    lanes_keep_their_order,
+    never_sent,
+)
 from tests.acceptance.test_kill import nothing_is_lost as nothing_of
 from tests.conftest import postgres_store
 from tests.killing import Killing
@@ -119,18 +124,24 @@ def one_load(told: Killing, crowd: Crowd, rate: float) -> None:
 
 def nothing_arrives_more_often_than_workers_die(told: Killing, crowd: Crowd) -> None:
     """A repeat has a dead worker that had leased it, or an attempt in the log that failed."""
-    repeats = len(told.made.arrivals()) - len(told.acknowledged)
+    repeats = repeated(told)
     retried = told.made.count("attempt WHERE outcome = 'retry'")
     assert repeats <= sum(crowd.leased) + retried + len(crowd.leased) * WORKERS
     attempts = told.made.rows("SELECT delivery_id FROM attempt WHERE outcome = 'sent'")
     assert max(Counter(row[0] for row in attempts).values()) == 1, "a sending has been recorded twice"
 
 
+def repeated(told: Killing) -> int:
+    names = [str(arrival["message_id"]) for arrival in told.made.arrivals()]
+    return len(names) - len(set(names))
+
+
 def print_figures(told: Killing, crowd: Crowd, seconds: float, rest: float) -> None:
-    arrivals = len(told.made.arrivals())
+    arrivals, spared = len(told.made.arrivals()), len(never_sent(told.made))
     print(  # noqa: T201
         f"\n{WORKERS} workers, {len(crowd.leased)} killed in {seconds:.0f} s: {len(told.acknowledged)} "
-        f"messages acknowledged, {arrivals} arrivals, {arrivals - len(told.acknowledged)} repeats, "
+        f"messages acknowledged, {spared} taken back before they left, {arrivals} arrivals, "
+        f"{repeated(told)} repeats, "
         f"{sum(crowd.leased)} leased at the kills; at rest {rest:.1f} s after the last"
     )
 

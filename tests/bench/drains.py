@@ -27,13 +27,9 @@ FOUR = ("laerdal", "aurland", "luster", "sogndal")
 EIGHT = (*FOUR, "vik", "aardal", "hoeyanger", "balestrand")
 
 _ADMITTED, _NEEDS = Said(kind=NoticeKind.ADMITTED), Said(kind=NoticeKind.CARE_NEEDS)
-_PLANNED, _READY = Said(kind=NoticeKind.PLANNED_DISCHARGE), Said(kind=NoticeKind.READY_FOR_DISCHARGE)
-LONG = (
-    _ADMITTED, _NEEDS, *([_PLANNED, _PLANNED, _NEEDS] * 4), _READY,
-    Said(kind=NoticeKind.READINESS_WITHDRAWN, about=14), _PLANNED, _READY, _NEEDS,
-    Said(kind=NoticeKind.DISCHARGED),
-)  # fmt: skip
-"""A stay of twenty messages."""
+_READY, _NOTE = Said(kind=NoticeKind.READY_FOR_DISCHARGE), Said(kind=NoticeKind.NOTE)
+LONG = (_ADMITTED, _NEEDS, *([_NOTE] * 8), _READY, *([_NOTE] * 8), Said(kind=NoticeKind.DISCHARGED))
+"""A stay of twenty messages, of which none makes another old before it has left."""
 
 
 class LongStays(Stays):

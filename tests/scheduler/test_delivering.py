@@ -3,16 +3,19 @@
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
+from sqlalchemy import Connection
 from structlog.testing import capture_logs
 
 from adapter.discharge.notices import NoticeKind
 from adapter.messaging.delivery import Leased, Reply
+from adapter.messaging.resting import Health
 from adapter.outbox import Outbox
 from adapter.scheduler import delivering
 from adapter.scheduler.delivering import Deliverer
-from adapter.store import tables
+from adapter.store import deliveries, endpoint_health, tables
 from tests.conftest import StandingClock
 from tests.stage import Stage, stage, taken
 
@@ -101,6 +104,34 @@ def test_a_fault_while_looking_does_not_end_the_looking(
         carrier.stop()
     assert play.delivery()["state"] == "sent"
     assert [line["error"] for line in logs if line["log_level"] == "error"] == ["RuntimeError"]
+
+
+@pytest.mark.parametrize("stopped", ["paused", "resting"])
+def test_an_endpoint_that_was_looked_at_in_part_is_not_asked_without_a_pause_while_it_stands_still(
+    play: Stage, clock: StandingClock, monkeypatch: pytest.MonkeyPatch, stopped: str
+):
+    monkeypatch.setattr(deliveries, "_place", deliveries._place.offset(2))
+    one_lane = (NoticeKind.ADMITTED, NoticeKind.READY_FOR_DISCHARGE, *[NoticeKind.DISCHARGED] * 4)
+    for kind in one_lane:
+        play.receive(play.message(kind, receivers=("vik",)))
+    assert len(play.claim()) == 1  # on its way: the others of its lane wait
+    carrier = deliverer(play, clock)
+    carrier.round()
+    assert "vik" in play.outbox.resting.passed and carrier._wake.is_set()
+
+    def stand_still(tx: Connection) -> None:
+        if stopped == "paused":
+            deliveries.pause(tx, "vik", clock(), None)
+            return
+        until = clock() + timedelta(minutes=5)
+        ill = Health(failures=5, since=clock(), resting_since=clock(), probe_at=until)
+        endpoint_health.put(tx, "vik", ill)
+
+    play.write(stand_still)
+    carrier._wake.clear()
+    carrier.round()
+    assert not carrier._wake.is_set()
+    carrier.stop()
 
 
 def deliverer(play: Stage, clock: StandingClock, **more: object) -> Deliverer:

@@ -225,6 +225,23 @@ def test_after_a_jump_back_nothing_waits_for_ever(store_url: str, clock: Standin
     play.close()
 
 
+def test_an_endpoint_that_rests_by_a_wrong_clock_is_tried_again_by_the_right_one(
+    store_url: str, clock: StandingClock
+):
+    play = stage(store_url, clock, settings=Settings.model_validate({"retry": {"rest_after": 1}}))
+    right = clock.at
+    clock.forward(days=365)
+    play.post.answer = failing(503)
+    play.receive(play.message(NoticeKind.ADMITTED))
+    play.deliver()
+    clock.at = right
+    watch = clocks(play, Steady())
+    assert watch.bring_back() == (1, 0)
+    play.post.answer = taken()
+    assert play.deliver() == ["sent"]
+    play.close()
+
+
 def test_what_the_schedule_itself_has_put_far_ahead_stays_there(store_url: str, clock: StandingClock):
     never_rests = Settings.model_validate({"retry": {"rest_after": 1000}})
     play = stage(store_url, clock, settings=never_rests)

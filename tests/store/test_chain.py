@@ -197,6 +197,18 @@ def test_what_an_older_process_took_during_an_upgrade_is_chained_afterwards(
     play.close()
 
 
+def test_what_is_taken_in_the_same_commit_is_not_chained_a_second_time(play: Stage, clock: StandingClock):
+    content = play.message(NoticeKind.ADMITTED)
+    prepared = play.built.inbox.read(Incoming(content=content, channel="test"))
+
+    def together(tx) -> int:
+        play.built.inbox.take(tx, prepared, clock())
+        return chain.catch_up(tx)
+
+    assert play.write(together) == 0
+    assert [(e["kind"], e["message_row"]) for e in play.rows(tables.journal)] == [("received", 1)]
+
+
 def play_hash(tx, row: int) -> bytes:
     kept = messages.get(tx, row)
     assert kept is not None

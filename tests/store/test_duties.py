@@ -1,6 +1,7 @@
 """Who is on duty: one process for each, and another within seconds when it dies."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -99,6 +100,25 @@ def test_who_stops_in_good_order_leaves_at_once(store: Store, clock: StandingClo
     first.leave()
     assert not first.on("clock")
     assert second() == 2
+
+
+def test_who_asks_in_vain_does_not_wait_for_what_its_holder_has_at_hand(
+    store: Store, store_url: str, clock: StandingClock
+):
+    if store.embedded:
+        pytest.skip("SQLite has one writer at a time")
+    first = process(store, clock, "first")
+    first()
+    other = Store(store_url)
+    second = process(other, clock, "second")
+    with ThreadPoolExecutor(1) as pool, store.engine.begin() as tx:
+        assert duties.held(tx, "poll vik", "first", 1)  # as a unit of work that takes its time
+        asked = pool.submit(second)
+        try:
+            assert asked.result(5) == 0
+        finally:
+            tx.rollback()
+    other.close()
 
 
 def test_a_clock_set_back_keeps_no_duty_for_hours(store: Store, clock: StandingClock):

@@ -14,7 +14,8 @@ from adapter.discharge.notices import NoticeKind
 from adapter.errors import Elsewhere
 from adapter.incoming import Incoming
 from adapter.parcels import Parcel, enqueue
-from adapter.store import Store, cases, deliveries, tables
+from adapter.store import Store, alarms, cases, deliveries, tables
+from adapter.store.chain import chained
 from adapter.store.waking import Listener
 from tests.conftest import StandingClock
 from tests.stage import Stage, receipt, stage
@@ -117,6 +118,24 @@ def test_a_lane_without_overtaking_takes_no_lock(stores: tuple[Store, Store], cl
     assert locks == 0
 
 
+def test_an_alarm_that_two_end_at_once_is_over_once(
+    stores: tuple[Store, Store], clock: StandingClock
+) -> None:
+    first, second = stores
+    about = {"kind": "mailbox", "subject": "mailbox vik", "now": clock()}
+    assert first.write(lambda tx: alarms.start(tx, text="gone", **about)) == 1
+    with ThreadPoolExecutor(1) as pool, first.engine.begin() as one:
+        assert alarms.end(one, **about) == 1
+        other = pool.submit(second.write, lambda tx: alarms.end(tx, **about))
+        waits, until = "SELECT count(*) FROM pg_locks WHERE NOT granted", time.monotonic() + 10
+        while time.monotonic() < until:
+            with first.engine.begin() as look:
+                if look.execute(text(waits)).scalar_one():
+                    break
+        one.commit()
+        assert other.result(10) is None
+
+
 # --- waiting for each other -------------------------------------------------------------------------------
 
 
@@ -184,7 +203,8 @@ def test_the_same_message_at_two_doors_at_once_is_taken_once(url: str, clock: St
     """Neither door knows it when it looks; the second learns from the first one's commit that it is known."""
     here, there = stage(url, clock), stage(url, clock)
     content = here.message(NoticeKind.ADMITTED)
-    with there.built.store.engine.begin() as first, ThreadPoolExecutor(1) as second:
+    begun = there.built.store.engine.begin()
+    with begun as first, chained(first), ThreadPoolExecutor(1) as second:
         taken = there.built.inbox.take(first, there.built.inbox.read(Incoming(content=content)), clock())
         again = second.submit(here.receive, content)
         until = time.monotonic() + 10

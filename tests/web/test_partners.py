@@ -410,7 +410,7 @@ def test_health_tells_of_a_store_that_has_gone(tmp_path, monkeypatch):
         assert found.get("/healthz").text == "alive\n"
         assert found.get("/readyz").status_code == 200
 
-        def gone():
+        def gone(**_):
             raise StoreError("the store cannot be read: disk I/O error")
 
         monkeypatch.setattr(found.stage.built.store, "ready", gone)
