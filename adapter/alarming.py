@@ -39,6 +39,9 @@ BY_HAND = frozenset(
 )
 """Alarms that nothing ends but a person who tells what was done."""
 
+IN_ITS_WORDS = "; its own words: "
+"""After this an alarm repeats what a receiver has written in a receipt, which may name the patient."""
+
 MAIL_PATIENCE = timedelta(minutes=10)
 """So soon is a mail tried again, however long its server has been away."""
 
@@ -132,6 +135,8 @@ class Alarms:
         if self.webhook is None:
             return
         document = {"alarm": alarm_id, "event": what, "at": now.isoformat(), **said}
+        if "text" in said:
+            document["text"] = outward(said["text"])
         if what != "ended" and said["kind"] in self.to_do:
             document["do"] = self.to_do[said["kind"]]
         enqueue(
@@ -148,6 +153,12 @@ class Alarms:
             ),
             now,
         )
+
+
+def outward(text: str) -> str:
+    """An alarm's text as mails and posts have it: others' own words are read where their reader signs in."""
+    said, words, _ = text.partition(IN_ITS_WORDS)
+    return f"{said}; its words stand with the delivery" if words else text
 
 
 def patient(decision: Decision, now: datetime) -> Decision:

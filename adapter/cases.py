@@ -58,12 +58,15 @@ class Cases:
     ) -> dict[tuple[str, str], int]:
         """Append facts with the rows that told them; returns the case id of each of the patient's notices.
 
-        Keys are (sender, message id). A fact known already changes nothing.
+        Keys are (sender, message id). A fact known already changes nothing; where the message that told it
+        has been forgotten, and comes again after years, that is the one that tells it.
         """
         rows.alone_with(tx, patient)
         stored = rows.facts(tx, patient)
-        known = {fact for _, _, fact in stored}
+        known = {fact: number for number, _, fact in stored}
         new = [(fact, row) for fact, row in learned if fact not in known]
+        again = [(known[f], row) for f, row in learned if f in known and row is not None]
+        rows.told_anew(tx, again)
         moved = self._without_deadlines(tx, patient, new, stored, now)
         return moved if moved is not None else self._refold(tx, patient, new, stored, now)
 

@@ -196,13 +196,13 @@ class Inbox:
             return _still_held(held, _problem(prepared))
         try:
             sender = self._judge.sender(reading.envelope, incoming, now)
-            if reading.acknowledgement is not None and prepared.problem is None:
-                return self._receipt_released(tx, held, prepared, reading, sender, now, by=by)
             before = messages.known(tx, sender.id, reading.envelope.message_id)
             if before is not None and before["id"] != row:
                 if not self._same(tx, before, prepared):
                     raise _reused(before)
                 return self._came_meanwhile(tx, row, before, reading.envelope, now, by=by)
+            if reading.acknowledgement is not None and prepared.problem is None:
+                return self._receipt_released(tx, held, prepared, reading, sender, now, by=by)
             prepared = heard_from(sender.kind, prepared, self.zone)
             reading = prepared.reading or reading
             copies = self._judge.copies(tx, prepared, reading, sender, now)

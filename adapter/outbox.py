@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from adapter.alarming import Alarms, patient
+from adapter.alarming import IN_ITS_WORDS, Alarms, patient
 from adapter.cases import Cases
 from adapter.discharge.case import Evidence, Fact, Step
 from adapter.discharge.notices import Notice, NoticeKind, Standing, spoken
@@ -383,8 +383,9 @@ class Outbox:
         """What waited behind this one may go, and what waited behind the one that it was reissued for."""
         deliveries.unpark(tx, row["message_id"], row["party"], now)
         if row["original"] is not None:
-            first = _found(deliveries.get(tx, row["original"]), row["original"])
-            deliveries.unpark(tx, first["message_id"], row["party"], now)
+            first = deliveries.get(tx, row["original"])
+            if first is not None:  # retention takes it, unless something waits behind it
+                deliveries.unpark(tx, first["message_id"], row["party"], now)
 
     def delivered(self, tx: Connection, delivery_id: int, now: datetime, *, source: str) -> None:
         """The receiver's side holds it, as the transport has learned after sending; known once."""
@@ -488,7 +489,7 @@ class Outbox:
                 reason = _words(said) or "the receiver asks us to try again later"
                 if now + wait > row["created_at"] + self.schedule.give_up_after:
                     _given_up(tx, delivery_id, reason)
-                    self._undeliverable(tx, delivery_id, f"still asked to wait: {reason}", now)
+                    self._undeliverable(tx, delivery_id, f"still asked to wait{IN_ITS_WORDS}{reason}", now)
                 else:
                     deliveries.change(
                         tx,
@@ -548,7 +549,7 @@ class Outbox:
             **_SETTLED,
         )
         self._end_waiting(tx, row, now)
-        self._undeliverable(tx, row["id"], reason, now)
+        self._undeliverable(tx, row["id"], f"it was refused{IN_ITS_WORDS}{reason}", now)
         steps = {Step.REFUSED: now}
         if not row["delivered_at"]:
             steps[Step.DELIVERED] = now

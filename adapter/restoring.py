@@ -118,7 +118,8 @@ class Restoring:
         again = {"state": DeliveryState.WAITING.value, "trigger": Trigger.MISSING_RECEIPT.value}
         for one in ids:
             row = deliveries.get(tx, one)
-            if row is not None and row["state"] == DeliveryState.SENT.value:
+            row = deliveries.alone(tx, row) if row is not None else None
+            if row is not None and row["state"] == DeliveryState.SENT.value:  # no receipt has been quicker
                 deliveries.change(tx, one, next_attempt_at=self.clock(), **again)
 
     def _waiting(self) -> int:
@@ -164,7 +165,7 @@ class Receipts:
         with self.inbox.store.read() as tx:
             if not alarms.any_open(tx, "restored"):
                 return 0
-            held = [row["id"] for row in messages.held(tx, AT_ONCE) if row["code"] == _UNKNOWN]
+            held = messages.held_as(tx, _UNKNOWN)
         return sum(self._release(row) for row in held)
 
     def _release(self, row: int) -> bool:

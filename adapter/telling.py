@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import orjson
 from sqlalchemy import Connection
 
-from adapter.alarming import STAFF, Alarms
+from adapter.alarming import STAFF, Alarms, outward
 from adapter.messaging.letters import (
     SHOWN,
     Batch,
@@ -91,7 +91,7 @@ class Telling:
         """Whether a mail about alarms should be made now; a look, nothing is changed."""
         return (
             bool(self.to)
-            and telling.anything_untold(tx, now - self.again_after)
+            and telling.anything_untold(tx, now - self.again_after, now)
             and self._turn(tx, _MAILED, now)[0]
             and not self._away(tx, self.to)
         )
@@ -124,7 +124,7 @@ class Telling:
             number=row["id"],
             kind=row["kind"],
             subject=row["subject"],
-            text=row["text"],
+            text=outward(row["text"]),
             since=row["since"],
             until=row["until"],
             times=1 if over else telling.times(tx, row),

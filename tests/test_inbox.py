@@ -357,6 +357,22 @@ def test_what_was_held_is_released_once_the_region_is_right_and_gets_its_one_rec
     play.close()
 
 
+def test_a_held_receipt_that_was_taken_meanwhile_is_over(store_url: str, clock: StandingClock):
+    whole = stage(store_url, clock)
+    play = stage(store_url, clock, of=without(region(), "vik"))
+    whole.receive(whole.message(ADMITTED, receivers=("vik",)))
+    whole.deliver()
+    given = receipt(whole.post.sent[0][1].content, Status.ACCEPTED, at=clock())
+    held = play.receive(given)
+    assert (held.outcome, held.code) == ("quarantined", "unknown-sender")
+    whole.receive(given)
+    done = whole.write(lambda tx: whole.built.inbox.release(tx, held.message_row, clock(), by="Marta"))
+    assert done.outcome == "duplicate"
+    assert whole.rows(tables.alarm, until=None) == []
+    play.close()
+    whole.close()
+
+
 def test_release_before_the_cause_is_gone_changes_nothing(store_url: str, clock: StandingClock):
     whole = stage(store_url, clock)
     play = stage(store_url, clock, of=without(region(), "vik"))

@@ -16,9 +16,10 @@ import pytest
 
 from adapter.config import FhirMailboxSettings, Settings
 from adapter.discharge.notices import NoticeKind
+from adapter.fhir.pushing import etag_of
 from adapter.fhir.wire import parse
 from adapter.mappings.kith.message_server import posting
-from adapter.reconciliation import Compared, Daily, Reconciliation, due, message_servers
+from adapter.reconciliation import Compared, Comparison, Daily, Reconciliation, due, message_servers
 from adapter.reconciliation.fhir_servers import WithMailbox, WithPlans
 from adapter.runtime import reconciliation
 from adapter.scheduler.polling import Round
@@ -253,7 +254,7 @@ def luster(store_url: str, clock: StandingClock) -> Iterator[Place]:
         yield made
 
 
-def compared(luster: Place) -> list[Compared]:
+def compared(luster: Place, *, beside: Comparison | None = None) -> list[Compared]:
     built = luster.stage.built
     endpoint = built.register.endpoint(SERVER)
     assert endpoint is not None
@@ -261,7 +262,8 @@ def compared(luster: Place) -> list[Compared]:
         endpoint=endpoint, store=built.store, shelves=built.shelves, clock=luster.clock, sleep=lambda _: None
     )
     alarms = built.outbox.alarms
-    return Reconciliation(store=built.store, alarms=alarms, comparisons=[one], clock=luster.clock)()
+    both = [beside, one] if beside is not None else [one]
+    return Reconciliation(store=built.store, alarms=alarms, comparisons=both, clock=luster.clock)()
 
 
 def test_a_plan_that_stands_there_as_it_was_put_is_no_difference(luster: Place) -> None:
@@ -320,6 +322,43 @@ def test_a_server_of_plans_that_is_away_is_told(luster: Place) -> None:
     one = only(compared(luster))
     assert "does not let us in" in str(one.fault)
     assert on(luster.stage) == [f"plans at {SERVER}: not compared"]
+
+
+class Garbled:
+    """A server whose answers a comparison stumbles over."""
+
+    peer = "plans at garbled"
+
+    def __call__(self) -> list[Any]:
+        """Stumble."""
+        raise AttributeError("'str' object has no attribute 'get': 13116900216")
+
+
+def test_a_server_that_answers_rubbish_is_told_and_keeps_nobody_from_comparing_the_others(
+    luster: Place,
+) -> None:
+    luster.put()
+    luster.server.delete("Task", luster.server.one("Task")["id"])
+    first, second = compared(luster, beside=Garbled())
+    assert first.fault == "its answers cannot be understood (AttributeError)"
+    assert [one.what for one in second.differences] == ["gone there"]
+    assert on(luster.stage) == ["plans at garbled: not compared", f"plans at {SERVER}: gone there"]
+
+
+@pytest.mark.parametrize("meta", ["rubbish", ["rubbish"], 7, {"versionId": 7}])
+def test_a_resource_with_a_rubbish_meta_has_no_version(meta: Any) -> None:
+    assert etag_of({"resourceType": "CarePlan", "id": "1", "meta": meta}) is None
+
+
+def test_the_alarm_of_a_server_that_is_no_longer_compared_ends(luster: Place) -> None:
+    luster.put()
+    luster.server.refuses = 401
+    compared(luster)
+    assert on(luster.stage) == [f"plans at {SERVER}: not compared"]
+    built = luster.stage.built
+    alarms = built.outbox.alarms
+    Reconciliation(store=built.store, alarms=alarms, comparisons=[], clock=luster.clock)()
+    assert on(luster.stage) == []
 
 
 # --- once a day ------

@@ -20,6 +20,7 @@ from uuid import UUID
 import pytest
 from lxml import etree
 
+from adapter import restoring as restoring_module
 from adapter.config import FhirMailboxSettings, Region, Settings
 from adapter.discharge.notices import NoticeKind
 from adapter.fhir.bundles import Subject
@@ -34,7 +35,7 @@ from adapter.simulator.fhir_server import FhirServer
 from adapter.simulator.receivers import FhirReceiver
 from adapter.simulator.threads import serving
 from adapter.store import alarms as alarm_rows
-from adapter.store import backup, deliveries, restored, subscriptions, tables
+from adapter.store import backup, deliveries, messages, restored, subscriptions, tables
 from adapter.transport.directory import DirectoryMailbox
 from tests.conftest import StandingClock
 from tests.message_servers import Exchange, empty_store, exchange
@@ -435,6 +436,23 @@ def test_a_receipt_that_comes_before_its_message_counts_when_that_comes_again(pl
     play.deliver()
     assert "aardal" not in [name for name, _ in play.post.sent]  # it is there already
     assert [a["kind"] for a in play.rows(tables.alarm, until=None)] == ["restored"]
+
+
+def test_a_receipt_counts_however_much_is_held_beside_it(
+    play: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restoring_module, "AT_ONCE", 3)
+    restoring(play)()
+    play.receive(play.message(K.ADMITTED))
+    play.deliver()
+    made = play.post.sent[0][1].content
+    held = play.receive(receipt(made, Status.ACCEPTED, at=play.clock()))
+    assert held.outcome == "accepted"
+    back = {"outcome": "quarantined", "code": "unknown-original"}  # as if it had come before its message
+    play.write(lambda tx: messages.change(tx, held.message_row or 0, **back))
+    for _ in range(4):
+        play.receive(b"nobody can read this")
+    assert Receipts(inbox=play.built.inbox, clock=play.clock)() == 1
 
 
 def stage_beside(play: Stage) -> Stage:

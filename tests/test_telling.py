@@ -12,13 +12,14 @@ import pytest
 from adapter.alarming import STAFF
 from adapter.config import Settings
 from adapter.discharge.notices import NoticeKind
+from adapter.messaging.acknowledgement import Issue, Status
 from adapter.parcels import MAIL, WEBHOOK
 from adapter.scheduler.mailing import Mailing
 from adapter.store import messages, tables
 from adapter.web.wording import TO_DO
 from tests.conftest import StandingClock
 from tests.mail_server import PretendMailServer
-from tests.stage import SYNNOVE, TORBJORN, Stage, failing, stage
+from tests.stage import SYNNOVE, TORBJORN, Stage, failing, receipt, stage
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 
@@ -163,6 +164,22 @@ def test_an_alarm_that_comes_and_goes_is_mailed_once_an_hour_with_its_count(
         assert "and on again" in server.taken[1].text
 
 
+def test_a_clock_that_was_a_year_ahead_keeps_nobody_from_being_told_now(store_url: str, clock: StandingClock):
+    with play_with(store_url, clock, mail={"to": [SOLVEIG], "escalate_to": [CHIEF]}) as (play, server):
+        clock.forward(days=365)
+        start(play, "mailbox", "mailbox luster")
+        tick(play)
+        end(play, "mailbox", "mailbox luster")
+        start(play, "given-up", "delivery 7")  # since a time that is yet to come, and nobody sees it
+        clock.forward(days=-365)
+        start(play, "mailbox", "mailbox luster")
+        for _ in range(3):
+            clock.forward(minutes=2)
+            tick(play)
+        assert any("mailbox, mailbox luster" in m.text for m in server.taken[1:] if m.to == [SOLVEIG])
+        assert [m.text.count("delivery 7") for m in server.taken if m.to == [CHIEF]] == [1]
+
+
 def test_an_end_stands_in_the_next_mail_and_makes_none_of_its_own(store_url: str, clock: StandingClock):
     with play_with(store_url, clock) as (play, server):
         start(play, "mailbox", "mailbox a")
@@ -252,6 +269,30 @@ def test_no_mail_and_no_post_has_a_name_or_number_of_the_fixtures(store_url: str
 
 
 # --- nobody looks ---
+
+
+def test_a_receivers_own_words_stand_on_the_pages_and_in_no_mail_and_no_post(
+    store_url: str, clock: StandingClock
+):
+    """Whoever refuses a message may say of whom it is."""
+    with play_with(store_url, clock, **with_webhook()) as (play, server):
+        play.receive(play.message(NoticeKind.ADMITTED))
+        play.deliver()
+        (made,) = [m.content for _, m in play.post.sent]
+        named = (Issue(code="E35", text="Synnøve Sunde er ukjend hos oss"),)
+        play.receive(receipt(made, Status.REFUSED, at=clock(), issues=named))
+        tick(play)
+        clock.forward(hours=5)  # nobody has seen it
+        tick(play)
+        tick(play)
+        (row,) = play.rows(tables.alarm, kind="refused")
+        assert "Synnøve Sunde er ukjend" in row["text"]
+        kept = [m.text for m in server.taken] + [str(one["text"]) for one in posted(play, "started")]
+        kept += [str(one["text"]) for one in escalated(play)]
+        assert len(kept) == 4
+        for text in kept:
+            assert "admitted to Sogndal kommune was not delivered: it was refused; " in text
+            assert "Synnøve" not in text
 
 
 def with_webhook(**more: object) -> dict[str, object]:

@@ -222,7 +222,8 @@ def urn(name: str) -> str:
 
 def etag_of(resource: Resource) -> str | None:
     """The ETag that R4 makes of a version, for servers that send none (http.html#versioning)."""
-    version = (resource.get("meta") or {}).get("versionId")
+    meta = resource.get("meta")
+    version = meta.get("versionId") if isinstance(meta, dict) else None
     return f'W/"{version}"' if isinstance(version, str) else None
 
 

@@ -15,6 +15,7 @@ import structlog
 from sqlalchemy import Connection
 
 from adapter.alarming import Alarms
+from adapter.errors import StoreError
 from adapter.store import Store, messages
 from adapter.store import alarms as alarm_rows
 
@@ -71,13 +72,26 @@ class Reconciliation:
 
     def __call__(self) -> list[Compared]:
         """Compare with every server now."""
+        self.store.write(self._end_of_others)
         return [self._compare(one) for one in self.comparisons]
+
+    def _end_of_others(self, tx: Connection) -> None:
+        """Of a server that is no longer in the settings nobody will ever find that all is well again."""
+        ours = tuple(f"{one.peer}: " for one in self.comparisons)
+        for row in alarm_rows.listed(tx, open_only=True, limit=None):
+            if row["kind"] == "reconciliation" and not row["subject"].startswith(ours):
+                self.alarms.end(tx, "reconciliation", row["subject"], self.clock())
 
     def _compare(self, comparison: Comparison) -> Compared:
         try:
             found = Compared(peer=comparison.peer, differences=tuple(comparison()))
         except CannotCompare as problem:
             found = Compared(peer=comparison.peer, fault=str(problem))
+        except StoreError:
+            raise
+        except Exception as fault:  # noqa: BLE001  # what one server answers must not keep us from the others
+            why = f"its answers cannot be understood ({type(fault).__name__})"
+            found = Compared(peer=comparison.peer, fault=why)
         log.info("compared", peer=found.peer, differences=len(found.differences), fault=found.fault)
         self.store.write(lambda tx: self._tell(tx, found))
         return found

@@ -179,7 +179,8 @@ class WithPlans:
             return not pushed.unfinished(tx, self.endpoint.name, _name(row))
 
     def _settled(self, there: Found) -> bool:
-        changed = parsed_instant((there.content.get("meta") or {}).get("lastUpdated"))
+        meta = there.content.get("meta")
+        changed = parsed_instant(meta.get("lastUpdated") if isinstance(meta, dict) else None)
         return changed is None or changed < self.clock() - FRESH
 
     def _tasks(self, server: Server, plan: Row, gone: list[str]) -> Iterator[str]:

@@ -81,8 +81,8 @@ def restore(url: str, file: Path, now: datetime) -> tuple[Path, datetime]:
     _must_be_sound(file, str(file))
     with _part_of(place) as part:
         shutil.copyfile(file, part)
-        of = _moment(part)
-        _set(part, PENDING, Restored(at=now, of=of).text())
+        of = min([_moment(part), *_still_to_follow(part)])
+        _set(part, PENDING, Restored(at=now, of=of).text(), instead_of=BACKUP)
         _must_be_sound(part, str(file))
         _name(part, place)
     return place, of
@@ -166,10 +166,18 @@ def _opened(file: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
 
 
-def _set(part: Path, name: str, value: str) -> None:
+def _set(part: Path, name: str, value: str, *, instead_of: str = "") -> None:
     with closing(sqlite3.connect(part)) as connection, connection:
         connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("DELETE FROM setting WHERE name = ?", (instead_of,))
         connection.execute("INSERT OR REPLACE INTO setting (name, value) VALUES (?, ?)", (name, value))
+
+
+def _still_to_follow(file: Path) -> list[datetime]:
+    """The moment of an earlier restore after which the adapter had not been started when it was copied."""
+    with closing(_opened(file)) as connection:
+        said = connection.execute("SELECT value FROM setting WHERE name = ?", (PENDING,)).fetchone()
+    return [] if said is None else [Restored.read(said[0]).of]
 
 
 def _moment(file: Path) -> datetime:

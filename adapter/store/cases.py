@@ -15,6 +15,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    exists,
     func,
     insert,
     not_,
@@ -187,6 +188,13 @@ def add_facts(tx: Connection, rows: list[dict[str, Any]]) -> None:
     """Append facts."""
     for row in rows:
         statements.add(tx, fact, row)
+
+
+def told_anew(tx: Connection, again: Iterable[tuple[int, int]]) -> None:
+    """Facts whose message retention has taken, and which another has told since: fact id, message row."""
+    for number, row in again:
+        there = exists().where(message.c.id == fact.c.message_row)
+        tx.execute(update(fact).where(fact.c.id == number, ~there).values(message_row=row))
 
 
 def move_facts(tx: Connection, ids: list[int], case_id: int) -> None:

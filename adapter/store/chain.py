@@ -118,15 +118,19 @@ LATELY = 20_000
 
 
 def catch_up(tx: Connection, most: int = 500) -> int:
-    """Chain what a process of an older version has taken while the store was upgraded; returns how many."""
+    """Chain what a process of an older version has taken while the store was upgraded; returns how many.
+
+    Not what has outlived its entry: those up to that message were cut.
+    """
     # of those that share this commit the entries are appended at its end
     noted = {one.message_row for one in tx.info.get(_NOTED, ())}
     newest = select(func.max(message.c.id)).scalar_subquery()
+    told = select(func.max(journal.c.message_row)).where(journal.c.kind == Kind.CUT)
+    cut = func.coalesce(told.scalar_subquery(), 0)
     entered = exists().where(journal.c.message_row == message.c.id)
     query = select(message.c.id, message.c.received_at, message.c.sha256, message.c.payload)
-    found = tx.execute(
-        query.where(message.c.id > newest - LATELY, ~entered).order_by(message.c.id).limit(most)
-    ).all()
+    these = query.where(message.c.id > newest - LATELY, message.c.id > cut, ~entered)
+    found = tx.execute(these.order_by(message.c.id).limit(most)).all()
     late = [one for one in found if one.id not in noted]
     for row, at, whole, kept in late:
         note(tx, Kind.RECEIVED, row, at=at, content=whole or kept)

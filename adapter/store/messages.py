@@ -143,6 +143,16 @@ def held(tx: Connection, limit: int | None = 500) -> list[Row]:
     return found(tx, query)
 
 
+def held_as(tx: Connection, code: str) -> list[int]:
+    """What is in quarantine for that reason, the oldest first."""
+    query = select(message.c.id).where(
+        text("outcome IN ('quarantined', 'refused')"),  # as the partial index has it
+        message.c.outcome == "quarantined",
+        message.c.code == code,
+    )
+    return list(tx.execute(query.order_by(message.c.id)).scalars())
+
+
 def of_case(tx: Connection, case_id: int) -> list[Row]:
     """The messages of a case, oldest first."""
     query = select(message).where(message.c.case_id == case_id).order_by(message.c.id)

@@ -148,7 +148,10 @@ def _lost(tx: Connection, noted: Head) -> Iterator[str]:
     if own == noted.hash:
         return
     if own is not None:
-        yield f"entry {noted.number} of the journal is another than the one that was noted"
+        yield (
+            f"entry {noted.number} of the journal is another than the one that was noted: the chain was made "
+            "anew from there or before, or an older backup was put back and more has come since"
+        )
         return
     first, last = tx.execute(select(func.min(journal.c.number), func.max(journal.c.number))).one()
     if last is None or noted.number > last:

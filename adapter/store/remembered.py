@@ -47,8 +47,8 @@ def listed(tx: Connection, place: str, prefix: str, *, after: str, most: int) ->
         select(remembered.c.key, remembered.c.value)
         .where(
             remembered.c.place == place,
-            remembered.c.key > max(after, prefix),
-            remembered.c.key < f"{prefix}\uffff",
+            remembered.c.key.startswith(prefix, autoescape=True),
+            remembered.c.key > after,
         )
         .order_by(remembered.c.key)
         .limit(most)
@@ -64,8 +64,7 @@ def between(
         select(remembered.c.key, remembered.c.value)
         .where(
             remembered.c.place == place,
-            remembered.c.key > prefix,
-            remembered.c.key < f"{prefix}\uffff",
+            remembered.c.key.startswith(prefix, autoescape=True),
             remembered.c.at >= since,
             remembered.c.at < until,
         )

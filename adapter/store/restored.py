@@ -30,6 +30,12 @@ class Restored:
         """As the store keeps it."""
         return orjson.dumps({"at": _utc(self.at), "of": _utc(self.of)}).decode()
 
+    @classmethod
+    def read(cls, text: str) -> "Restored":
+        """As the store has kept it."""
+        told = orjson.loads(text)
+        return cls(at=datetime.fromisoformat(told["at"]), of=datetime.fromisoformat(told["of"]))
+
 
 def mark(tx: Connection, told: Restored) -> None:
     """Note it, for a store that was put back by other means than ours."""
@@ -56,10 +62,7 @@ def settle(tx: Connection, told: Restored) -> bool:
 
 def _read(tx: Connection, name: str) -> Restored | None:
     text = messages.value(tx, name)
-    if text is None:
-        return None
-    told = orjson.loads(text)
-    return Restored(at=datetime.fromisoformat(told["at"]), of=datetime.fromisoformat(told["of"]))
+    return Restored.read(text) if text is not None else None
 
 
 def _utc(moment: datetime) -> str:

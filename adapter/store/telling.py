@@ -22,29 +22,36 @@ _OVER = text("alarm.until IS NOT NULL AND alarm.mailed_at IS NOT NULL AND alarm.
 _UNSEEN = text("alarm.until IS NULL AND alarm.seen_at IS NULL AND alarm.escalated_at IS NULL")
 
 
-def _untold(lately: datetime) -> ColumnElement[bool]:
-    """On, and in no mail yet, nor one about the same after `lately`: something that comes and goes."""
+def _untold(lately: datetime, now: datetime) -> ColumnElement[bool]:
+    """On, and in no mail yet, nor one about the same after `lately`: something that comes and goes.
+
+    A mail of a time that is yet to come left while a clock was wrong, and holds nothing back.
+    """
     before = exists().where(
         _earlier.c.kind == alarm.c.kind,
         _earlier.c.subject == alarm.c.subject,
         _earlier.c.mailed_at > lately,
+        _earlier.c.mailed_at <= now + (now - lately),
     )
     return and_(_UNTOLD, ~before)
 
 
 def _overlooked(kinds: Mapping[str, timedelta], now: datetime) -> ColumnElement[bool]:
-    """On for longer than its kind may be without anybody's having seen it."""
-    return and_(
-        _UNSEEN, or_(*(and_(alarm.c.kind == k, alarm.c.since <= now - after) for k, after in kinds.items()))
+    """On for longer than its kind may be without anybody's having seen it, or since a clock was wrong."""
+    since = alarm.c.since
+    late = (
+        and_(alarm.c.kind == kind, or_(since <= now - after, since > now + after))
+        for kind, after in kinds.items()
     )
+    return and_(_UNSEEN, or_(*late))
 
 
-def anything_untold(tx: Connection, lately: datetime) -> bool:
+def anything_untold(tx: Connection, lately: datetime, now: datetime) -> bool:
     """Whether a mail should go: for an alarm, or for the end of one that was escalated."""
     over = and_(_OVER, alarm.c.escalated_at.is_not(None))
     return any(
         tx.execute(select(alarm.c.id).where(where).limit(1)).first() is not None
-        for where in (_untold(lately), over)
+        for where in (_untold(lately, now), over)
     )
 
 
@@ -57,7 +64,7 @@ def anything_overlooked(tx: Connection, kinds: Mapping[str, timedelta], now: dat
 
 def mark_mailed(tx: Connection, lately: datetime, now: datetime) -> Marked:
     """Take every alarm that a mail should tell of; nobody else gets them."""
-    return _marked(tx, _untold(lately), mailed_at=now)
+    return _marked(tx, _untold(lately, now), mailed_at=now)
 
 
 def mark_one(tx: Connection, alarm_id: int, now: datetime) -> None:

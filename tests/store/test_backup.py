@@ -125,11 +125,49 @@ def test_the_backup_of_a_restored_store_is_of_its_own_moment(
     store.close()
     backup.restore(f"sqlite:///{tmp_path}/again.db", tmp_path / "one.db", clock())
     again = Store(f"sqlite:///{tmp_path}/again.db")
+    again.write(lambda tx: restored.settle(tx, restored.pending(tx)))  # it has been started
     later = clock.forward(days=1)
     backup.write(again, tmp_path / "two.db", later)
     again.close()
     _, of = backup.restore(f"sqlite:///{tmp_path}/third.db", tmp_path / "two.db", clock())
     assert of == later
+
+
+def test_a_plain_copy_of_a_restored_store_is_of_the_last_moment_that_something_happened(
+    tmp_path: Path, clock: StandingClock
+):
+    """Not of the moment of the backup that was restored once, however long ago."""
+    (tmp_path / "empty.db").write_bytes(empty_store())
+    first = Store(f"sqlite:///{tmp_path}/empty.db")
+    backup.write(first, tmp_path / "one.db", clock())
+    first.close()
+    backup.restore(f"sqlite:///{tmp_path}/store.db", tmp_path / "one.db", clock())
+    happened = clock.forward(days=100)
+    play = stage(f"sqlite:///{tmp_path}/store.db", clock)
+    play.write(lambda tx: restored.settle(tx, restored.pending(tx)))
+    play.receive(play.message(NoticeKind.ADMITTED))
+    play.close()
+    shutil.copyfile(tmp_path / "store.db", tmp_path / "copy.db")
+    _, of = backup.restore(f"sqlite:///{tmp_path}/again.db", tmp_path / "copy.db", clock.forward(hours=5))
+    assert of == happened
+
+
+def test_what_had_not_followed_yet_from_an_earlier_restore_follows_from_the_next(
+    store: Store, tmp_path: Path, clock: StandingClock
+):
+    first = clock()
+    backup.write(store, tmp_path / "one.db", first)
+    store.close()
+    backup.restore(f"sqlite:///{tmp_path}/again.db", tmp_path / "one.db", clock.forward(days=1))
+    again = Store(f"sqlite:///{tmp_path}/again.db")
+    backup.write(again, tmp_path / "two.db", clock.forward(hours=1))  # before it was started
+    again.close()
+    _, of = backup.restore(f"sqlite:///{tmp_path}/third.db", tmp_path / "two.db", clock.forward(hours=1))
+    assert of == first
+    third = Store(f"sqlite:///{tmp_path}/third.db")
+    with third.read() as tx:
+        assert restored.pending(tx) == restored.Restored(at=clock(), of=first)
+    third.close()
 
 
 def spoilt(file: Path) -> None:

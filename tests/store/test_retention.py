@@ -18,7 +18,7 @@ from adapter.ledger import Ledger
 from adapter.scheduler.deadlines import Deadlines
 from adapter.scheduler.housekeeping import Housekeeping
 from adapter.scheduler.shelving import Shelving
-from adapter.store import alarms, journal, messages, proof, retention, tables
+from adapter.store import alarms, chain, deliveries, journal, messages, proof, retention, tables
 from adapter.store import ledger as ledger_rows
 from adapter.store.tables import metadata
 from tests.conftest import StandingClock
@@ -147,6 +147,24 @@ def test_a_message_that_comes_again_within_the_log_is_a_duplicate(play: Stage, c
     assert play.receive(first).outcome == "duplicate"
 
 
+def test_a_message_that_comes_again_after_the_log_tells_its_case_nothing_new(
+    play: Stage, clock: StandingClock
+):
+    (first, *_) = stay(play, 1)
+    settled(play)
+    sent = [m.message_id for _, m in play.post.sent]
+    stay(play, 2)
+    clock.forward(days=401)
+    keeper(play, keep_log=400 * DAY, keep_payloads=30 * DAY).prune()
+    before = [(d["kind"], d["state"]) for d in play.rows(tables.deadline)]
+    done = play.receive(first)
+    play.deliver()
+    assert (done.outcome, done.case_id) == ("accepted", 1)
+    assert {m.message_id for _, m in play.post.sent[-1:]} <= {*sent}  # its receiver knows it again
+    assert [(d["kind"], d["state"]) for d in play.rows(tables.deadline)] == before
+    assert wrong(play) == []
+
+
 def test_open_business_stays_for_ever(play: Stage, clock: StandingClock):
     play.post.answer = failing(503)
     waiting = play.receive(play.message(NoticeKind.ADMITTED)).message_row  # its delivery waits
@@ -163,6 +181,22 @@ def test_open_business_stays_for_ever(play: Stage, clock: StandingClock):
     assert len(play.rows(tables.case)) == 1
     assert play.rows(tables.fact)
     assert wrong(play) == []
+
+
+def test_what_was_reissued_leaves_though_the_delivery_before_it_is_gone(play: Stage, clock: StandingClock):
+    play.post.answer = failing(400)
+    play.receive(play.message(NoticeKind.ADMITTED))
+    play.deliver()
+    play.write(lambda tx: deliveries.pause(tx, "sogndal", clock(), "Kari"))
+    play.write(lambda tx: play.built.inbox.reissue(tx, 1, clock(), to=None, by="Kari"))
+    clock.forward(days=401)
+    keeper(play, keep_log=400 * DAY, keep_payloads=30 * DAY).prune()
+    assert [d["original"] for d in play.rows(tables.delivery) if d["kind"] == "admitted"] == [1]
+    play.post.answer = answering(clock)
+    play.write(lambda tx: deliveries.resume(tx, "sogndal"))
+    play.deliver()
+    (again,) = [d for d in play.rows(tables.delivery) if d["kind"] == "admitted"]
+    assert again["state"] == "acknowledged"
 
 
 def test_facts_go_with_the_ledger_and_with_everything_of_their_case(play: Stage, clock: StandingClock):
@@ -238,6 +272,19 @@ def test_the_oldest_entries_of_the_journal_are_cut_and_the_rest_is_proven(play: 
     first = tables.journal.c.number == numbers[0]
     play.write(lambda tx: tx.execute(tables.journal.delete().where(first)))
     assert any("were removed, and not by retention" in one for one in wrong(play))
+
+
+def test_what_outlives_its_entry_in_the_journal_gets_no_second_one(play: Stage, clock: StandingClock):
+    for _ in range(2):
+        held = play.receive(play.message(NoticeKind.ADMITTED, at=clock() + timedelta(hours=2)))
+        assert held.outcome == "quarantined"
+    clock.forward(days=12 * 365)
+    play.receive(play.message(NoticeKind.ADMITTED))
+    keeper(play).prune()
+    assert [e["message_row"] for e in play.rows(tables.journal) if e["kind"] == "received"] == [3]
+    assert len(play.rows(tables.message)) == 3
+    assert play.write(chain.catch_up) == 0
+    assert wrong(play) == []
 
 
 # --- in small steps ------
