@@ -14,7 +14,7 @@ from typing import Protocol
 import structlog
 from sqlalchemy import Connection
 
-from adapter.errors import MailboxError, NotFound
+from adapter.errors import AdapterError, MailboxError, NotFound
 from adapter.inbox import Inbox
 from adapter.messaging.delivery import DeliveryState, Trigger
 from adapter.messaging.register import EDI
@@ -174,6 +174,9 @@ class Receipts:
             return self.inbox.store.write(unit).outcome == "accepted"
         except NotFound:
             return False  # somebody has been quicker, or it cannot be released any more
+        except AdapterError as error:  # one that the store refuses must not hold up those behind it
+            log.warning("receipt not taken", message=row, error=str(error))
+            return False
 
 
 def words(

@@ -453,6 +453,17 @@ def test_an_endpoint_is_paused_and_resumed(shell: Shell) -> None:
     assert shell("endpoints", "--json").json[0]["health"] == "unused"
 
 
+def test_the_webhook_of_alarms_is_an_endpoint_that_can_be_resumed_too(shell: Shell) -> None:
+    shell.with_region()
+    shell("migrate")
+    refused = shell("endpoints", "resume", "alarm-webhook")
+    assert (refused.status, "known: laerdal" in refused.said) == (2, True)
+    config = shell.folder / "adapter.toml"
+    config.write_text('alarm_webhook = "http://127.0.0.1:9/alarms"\n' + config.read_text())
+    assert shell("endpoints", "pause", "alarm-webhook").status == 0
+    assert shell("endpoints", "resume", "alarm-webhook").status == 0
+
+
 def test_an_alarm_is_seen_and_a_missed_deadline_told_to_be_dealt_with(shell: Shell) -> None:
     shell("receive", ADMITTED)
     with closing(Store(f"sqlite:///{shell.folder}/discharge-adapter.db")) as store:

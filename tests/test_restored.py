@@ -10,7 +10,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import mkdtemp
@@ -19,12 +19,15 @@ from uuid import UUID
 
 import pytest
 from lxml import etree
+from sqlalchemy import Connection
 
 from adapter import restoring as restoring_module
 from adapter.config import FhirMailboxSettings, Region, Settings
 from adapter.discharge.notices import NoticeKind
+from adapter.errors import StoreError
 from adapter.fhir.bundles import Subject
 from adapter.fhir.wire import parse
+from adapter.inbox import Acceptance, Inbox
 from adapter.messaging.acknowledgement import Status
 from adapter.messaging.register import Partner
 from adapter.restoring import Done, Receipts, Restoring
@@ -453,6 +456,29 @@ def test_a_receipt_counts_however_much_is_held_beside_it(
     for _ in range(4):
         play.receive(b"nobody can read this")
     assert Receipts(inbox=play.built.inbox, clock=play.clock)() == 1
+
+
+class OneIsRefused(Inbox):
+    """The store says no to whatever is held first."""
+
+    def release(self, tx: Connection, row: int, now: datetime, *, by: str | None) -> Acceptance:
+        if row == min(messages.held_as(tx, "unknown-original")):
+            raise StoreError("the store refused: no room")
+        return super().release(tx, row, now, by=by)
+
+
+def test_one_that_the_store_refuses_holds_up_no_other(play: Stage) -> None:
+    restoring(play)()
+    for _ in range(2):
+        play.receive(play.message(K.ADMITTED))
+        play.deliver()
+    back = {"outcome": "quarantined", "code": "unknown-original"}  # as if they had come before their messages
+    for _, sent in play.post.sent[-2:]:
+        held = play.receive(receipt(sent.content, Status.ACCEPTED, at=play.clock()))
+        play.write(lambda tx, row=held.message_row or 0: messages.change(tx, row, **back))
+    inbox = play.built.inbox
+    refusing = OneIsRefused(**{f.name: getattr(inbox, f.name) for f in fields(inbox)})
+    assert Receipts(inbox=refusing, clock=play.clock)() == 1
 
 
 def stage_beside(play: Stage) -> Stage:

@@ -75,11 +75,12 @@ def close(
 
 
 def _known_endpoint(built: "Stations", name: str) -> None:
-    """NotFound unless it is an endpoint of the region, or `subscription/<id>` of one that there is."""
+    """NotFound unless it is one of the region, or of alarms, or `subscription/<id>` of one that there is."""
     with built.store.read() as connection:
         subscribed = built.outbox.subscriptions.endpoint(connection, name) is not None
-    if built.register.endpoint(name) is None and not subscribed:
-        known = ", ".join(e.name for e in built.register.endpoints) or "none is configured"
+    if built.outbox.endpoint(name) is None and not subscribed:
+        there = (*built.register.endpoints, *built.outbox.alarms.endpoints)
+        known = ", ".join(e.name for e in there) or "none is configured"
         raise NotFound(f"there is no endpoint {name!r}; known: {known}")
 
 
