@@ -274,6 +274,7 @@ def test_a_worker_that_dies_with_the_probe_only_puts_it_off(play: Stage, clock: 
     assert [one.probe for one in play.claim()] == [True]
 
 
+@pytest.mark.parametrize("store_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True)
 def test_workers_that_ask_for_the_probes_of_two_endpoints_do_not_wait_in_a_circle(
     store_url: str, play: Stage, clock: StandingClock
 ):
@@ -284,8 +285,6 @@ def test_workers_that_ask_for_the_probes_of_two_endpoints_do_not_wait_in_a_circl
     clock.at = max(health(play, name)["probe_at"] for name in ("sogndal", "luster"))
     other = stage(store_url, clock)
     with ThreadPoolExecutor(1) as pool, play.built.store.engine.begin() as tx:
-        if tx.dialect.name != "postgresql":
-            pytest.skip("SQLite has one writer at a time")
         (first,) = play.outbox.claim(tx, {"sogndal": 1}, clock())
         both = {"luster": 1, "sogndal": 1}
         asked = pool.submit(other.write, lambda tx: other.outbox.claim(tx, both, clock()))
@@ -442,6 +441,7 @@ def test_what_waits_for_a_paused_endpoint_is_a_persons(play: Stage, clock: Stand
     assert play.write(lambda tx: play.outbox.give_up_late(tx, clock())) == 0
 
 
+@pytest.mark.parametrize("store_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True)
 def test_what_a_person_sends_again_meanwhile_is_not_given_up_under_their_hands(
     store_url: str, play: Stage, clock: StandingClock
 ):
@@ -451,8 +451,6 @@ def test_what_a_person_sends_again_meanwhile_is_not_given_up_under_their_hands(
     clock.forward(seconds=20)
     other = stage(store_url, clock)
     with ThreadPoolExecutor(1) as pool, play.built.store.engine.begin() as tx:
-        if tx.dialect.name != "postgresql":
-            pytest.skip("SQLite has one writer at a time")
         play.outbox.resend(tx, 3, clock(), by="Marta")
         giving_up = pool.submit(other.write, lambda tx: other.outbox.give_up_late(tx, clock()))
         blocked = "SELECT count(*) FROM pg_locks WHERE NOT granted"

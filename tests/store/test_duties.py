@@ -102,11 +102,10 @@ def test_who_stops_in_good_order_leaves_at_once(store: Store, clock: StandingClo
     assert second() == 2
 
 
+@pytest.mark.parametrize("store_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True)
 def test_who_asks_in_vain_does_not_wait_for_what_its_holder_has_at_hand(
     store: Store, store_url: str, clock: StandingClock
 ):
-    if store.embedded:
-        pytest.skip("SQLite has one writer at a time")
     first = process(store, clock, "first")
     first()
     other = Store(store_url)
