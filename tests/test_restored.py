@@ -32,6 +32,7 @@ from adapter.messaging.acknowledgement import Status
 from adapter.messaging.register import Partner
 from adapter.restoring import Done, Receipts, Restoring
 from adapter.runtime import Adapter, Stations, stations
+from adapter.runtime import jobs as runtime_jobs
 from adapter.scheduler.delivering import Deliverer
 from adapter.scheduler.duties import OfOne
 from adapter.simulator.fhir_server import FhirServer
@@ -81,7 +82,7 @@ class World:
         inbox = replace(self.built.inbox, outbox=outbox)
         self.built = replace(self.built, outbox=outbox, inbox=inbox)
         self.adapter = Adapter(self.built, role="worker")
-        return self.adapter.restoring()()
+        return runtime_jobs.restoring(self.adapter.built, self.adapter.jobs)()
 
     def work(self, rounds: int = 6) -> None:
         """What the running adapter does by itself, for a few minutes."""
@@ -539,7 +540,7 @@ def put_back(place: Exchange, folder: Path) -> Exchange:
     outbox = replace(again.outbox, transports={**again.outbox.transports, **post}, jitter=lambda: 0.0)
     again = replace(again, outbox=outbox, inbox=replace(again.inbox, outbox=outbox))
     adapter = Adapter(again, role="worker")
-    assert adapter.restoring()() is not None
+    assert runtime_jobs.restoring(adapter.built, adapter.jobs)() is not None
     return replace(place, stage=replace(place.stage, built=again), adapter=adapter)
 
 
