@@ -44,11 +44,11 @@ def test_a_running_adapter_mails_an_alarm_by_itself(tmp_path: Path):
 def test_where_nobody_is_to_be_told_no_job_asks_and_the_clock_is_still_watched(tmp_path: Path):
     running = adapter(tmp_path, None)
     try:
-        assert running.clocks is not None and running.deliverer is not None
-        names = running._watches(running.deliverer)
-        assert set(names) == {"backlog", "bring back", "compare clocks", "disk"}
-        for _, job in names.values():
-            job()
+        assert running.clocks is not None
+        watching = {"backlog", "bring back", "compare clocks", "disk"}
+        assert watching <= set(running.jobs) and not {"tell", "digest"} & set(running.jobs)
+        for name in watching:
+            running.jobs[name][1]()
         running.clocks.look()
         with running.built.store.read() as tx:
             assert tx.execute(tables.delivery.select()).all() == []
