@@ -203,7 +203,8 @@ def _is_missed(process: Process, row: Any, now: datetime) -> bool:
         assert case is not None
         told = [fact for _, _, fact in case_rows.facts(tx, case["patient"])]
     agreement, roles = process.built.agreement, process.built.cases.roles
-    found = (d for one in courses(told, agreement, roles) for d in deadlines(one, agreement, now, roles))
+    own = (one for one in courses(told, agreement, roles) if one.hospital == case["hospital"])
+    found = (d for one in own for d in deadlines(one, agreement, now, roles))
     return any(
         (d.kind, d.party, micro(d.since), d.state)
         == (row["kind"], row["party"], row["since"], DeadlineState.MISSED)
@@ -268,7 +269,9 @@ def _kept(watch: Watch, told: Told, systems: dict[str, System]) -> None:
         taken[0]["id"],
         told.receiver,
     )
-    if len([row for row in sent if row["original"] is None]) != 1:
+    ids = {row["id"] for row in sent}  # what was taken back may go after all, as another delivery
+    own = [row for row in sent if row["original"] is None and row["superseded_by"] not in ids]
+    if len(own) != 1:
         watch.say(ONCE if sent else ACKNOWLEDGED, f"{what} was put into the outbox {len(sent)} times")
     for row in sent:
         if row["message_id"] not in system.arrived and not _told_of(watch, row):
