@@ -401,12 +401,8 @@ class Cases:
                 }
             if told and values["state"] not in ("open", "missed"):
                 values["next_at"] = row["next_at"] if values["state"] == row["state"] else now
-            if (
-                row["fired_at"] is not None and values["state"] == "open"
-            ):  # it was missed, and is not any more
-                told_at = (
-                    row["reminded_at"] or row["fired_at"]
-                )  # else nobody knows that there is an alarm to end
+            if row["fired_at"] is not None and values["state"] == "open":  # it was missed, and no longer is
+                told_at = row["reminded_at"] or row["fired_at"]  # that there is an alarm to end must be known
                 values |= {"fired_at": None, "noted_at": None, "reminded_at": told_at, "next_at": now}
             if any(row[name] != value for name, value in values.items()):
                 rows.change_deadline(tx, row["id"], row["state"], **values)

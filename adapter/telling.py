@@ -9,7 +9,7 @@ further mails are made: what starts meanwhile stands in the next one.
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -196,18 +196,8 @@ class Telling:
         named = Counter[tuple[str, str]]()
         for party, kind, count in found.deadlines:
             named[self.register.name(party) if party else "no receiver known", kind] += count
-        return Day(
-            alarms=found.alarms,
-            deadlines=[(name, kind, count) for (name, kind), count in sorted(named.items())],
-            sent=found.sent,
-            acknowledged=found.acknowledged,
-            refused=found.refused,
-            given_up=found.given_up,
-            waiting=found.waiting,
-            oldest_waiting=found.oldest_waiting,
-            resting=found.resting,
-            paused=found.paused,
-            quarantined=found.quarantined,
+        return replace(
+            found, deadlines=[(name, kind, count) for (name, kind), count in sorted(named.items())]
         )
 
     # --- a test ---

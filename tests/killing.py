@@ -7,7 +7,7 @@ What a dead process had leased is read from the store before it is started again
 import random
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -86,7 +86,11 @@ class Killing:
 
     def one_load(self) -> None:
         """Send so many stays, and go on killing meanwhile."""
-        count = STAYS * Stays.together
+        self.send(self.watch)
+
+    def send(self, meanwhile: Callable[[], None], *, stays: int = STAYS, rate: float = 80) -> None:
+        """Send the next stays, and note which messages are acknowledged."""
+        count = stays * Stays.together
         load = Load(
             url=self.made.url,
             token=TOKEN,
@@ -95,7 +99,7 @@ class Killing:
             at=datetime.now(UTC).replace(microsecond=0),  # noqa: TID251  # the load's own clock
             count=count,
             connections=6,
-            rate=80,
+            rate=rate,
             first=len(self.loads) * count,
             persist=True,
             stays=True,
@@ -104,7 +108,7 @@ class Killing:
         self.loads.append(load)
         sending = begin_apart(load)
         while sending.poll() is None:
-            self.watch()
+            meanwhile()
             time.sleep(0.02)
         self.acknowledged |= set(finish(sending).acknowledged)
 

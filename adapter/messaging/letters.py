@@ -151,7 +151,7 @@ class Day:
     """What a digest tells; names of parties and counts, nothing else."""
 
     alarms: Sequence[tuple[str, int, datetime]]  # kind, how many, the oldest since
-    deadlines: Sequence[tuple[str, str, int]]  # receiver's name, kind, how many
+    deadlines: Sequence[tuple[str | None, str, int]]  # the receiver, where it is known, kind, how many
     sent: int
     acknowledged: int
     refused: int

@@ -63,11 +63,11 @@ class Jobs:
         from adapter.scheduler.watching import Backlog, Disk
 
         built, chosen = self.built, self.built.settings.alarms
+        backlog = Backlog(
+            store=self.duties.guarded(CLOCK), outbox=built.outbox, clock=built.clock, longest=chosen.backlog
+        )
         jobs: dict[str, tuple[timedelta, Callable[[], object]]] = {
-            "backlog": (
-                timedelta(seconds=30),
-                Backlog(store=built.store, outbox=built.outbox, clock=built.clock, longest=chosen.backlog),
-            ),
+            "backlog": (timedelta(seconds=30), self.duties.only(CLOCK, backlog)),
             "bring back": (timedelta(seconds=10), self.duties.only(CLOCK, self.clocks.bring_back)),
             "compare clocks": (timedelta(seconds=30), self.clocks.compare),
         }
@@ -143,7 +143,7 @@ class Jobs:
             "reconcile": (
                 timedelta(minutes=1),
                 Daily(
-                    reconciliation=reconciliation(built),
+                    reconciliation=reconciliation(replace(built, store=store)),
                     at=built.settings.reconcile_at,
                     zone=built.agreement.zone,
                 ),

@@ -66,14 +66,10 @@ class Deliverer:
         self._pause = pause  # seconds between two looks: what comes meanwhile shares a claim
         self._watch = watch  # tells whether another process has written, where one may have
         self._observe = observe
-        self._carriers = (
-            carriers  # at work at a time, hung ones not counted: more would only share the processor
-        )
+        self._carriers = carriers  # at work at a time, not counting hung ones
         self._pools: dict[str, ThreadPoolExecutor] = {}
         self._busy: dict[str, int] = {}
-        self._asked: dict[
-            object, float
-        ] = {}  # by carrier: since when it waits for the answer to its last send
+        self._asked: dict[object, float] = {}  # by carrier: since when it waits for an answer
         self._turn = 0  # which endpoint is asked first: each in turn
         self._lock = threading.Lock()
         self._wake = threading.Event()

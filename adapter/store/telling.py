@@ -1,11 +1,11 @@
 """Which alarms nobody has been told of yet, what is on its way to people, and what a daily digest counts."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, not_, or_, select, text, update
 
+from adapter.messaging.letters import Day
 from adapter.store import statements
 from adapter.store.cases import only_shown
 from adapter.store.deliveries import TOGETHER
@@ -144,31 +144,14 @@ def take_turn(tx: Connection, name: str, before: str | None, after: str) -> bool
 # --- the digest -------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Counted:
-    """What a day looks like, in counts."""
-
-    alarms: list[tuple[str, int, datetime]]  # kind, how many are on, since when the oldest is
-    deadlines: list[tuple[str | None, str, int]]  # party, kind, how many are due
-    sent: int
-    acknowledged: int
-    refused: int
-    given_up: int
-    waiting: int
-    oldest_waiting: datetime | None
-    resting: list[tuple[str, datetime]]
-    paused: list[tuple[str, datetime]]
-    quarantined: int
-
-
-def counted(tx: Connection, now: datetime, day: timedelta) -> Counted:
-    """The last day's post, what waits and what is wrong now, and what is due within a day."""
+def counted(tx: Connection, now: datetime, day: timedelta) -> Day:
+    """The last day's post, what waits and what is wrong now, and what is due within a day, by party id."""
     ago, messages = now - day, delivery.c.kind.not_in(("alarm", "subscription"))
     waiting = select(func.count(), func.min(delivery.c.created_at)).where(
         text("state IN ('waiting', 'leased')"), messages
     )
     count, oldest = tx.execute(waiting).one()
-    return Counted(
+    return Day(
         alarms=_open_alarms(tx),
         deadlines=_due(tx, now, now + day),
         sent=_number(tx, delivery, messages, delivery.c.sent_at > ago, delivery.c.sent_at <= now),

@@ -11,14 +11,11 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 import pytest
 
-from adapter.simulator.load import Load, begin_apart, finish
-from adapter.simulator.moulds import Stays
 from tests.acceptance.test_kill import (
     cases_are_right,
     effects_are_there_once,
@@ -28,7 +25,7 @@ from tests.acceptance.test_kill import (
 from tests.acceptance.test_kill import nothing_is_lost as nothing_of
 from tests.conftest import postgres_store
 from tests.killing import Killing
-from tests.rig import SENDER, SETTLED, TOKEN, Rig, rig
+from tests.rig import SETTLED, Rig, rig
 
 pytestmark = pytest.mark.postgres
 
@@ -49,6 +46,7 @@ class Crowd:
 
     made: Rig
     dice: random.Random
+    next_kill: float = 0.0
     leased: list[int] = field(default_factory=list)  # how many deliveries were when one was killed
 
     def start(self) -> None:
@@ -59,6 +57,12 @@ class Crowd:
         while self.made.log().count(SETTLED) < WORKERS:
             assert time.monotonic() < until, self.made.log()[-3000:]
             time.sleep(0.05)
+        self.next_kill = time.monotonic() + 1
+
+    def kill_each_second(self) -> None:
+        if time.monotonic() > self.next_kill:
+            self.next_kill = time.monotonic() + 1
+            self.kill()
 
     def kill(self) -> None:
         """One of those who live, and start another; every other time while something is on its way."""
@@ -83,7 +87,7 @@ def live(folder: Path, store: str, *, seconds: float, rate: float, seed: int) ->
         crowd.start()
         began = time.monotonic()
         while time.monotonic() < began + seconds:
-            one_load(told, crowd, rate)
+            told.send(crowd.kill_each_second, stays=STAYS, rate=rate)
         sent_by = time.monotonic()
         assert made.unfinished_after(60) == 0, made.log()[-3000:]
         print_figures(told, crowd, sent_by - began, time.monotonic() - sent_by)
@@ -94,32 +98,6 @@ def live(folder: Path, store: str, *, seconds: float, rate: float, seed: int) ->
         nothing_arrives_more_often_than_workers_die(told, crowd)
         checked = made.cli("check", "--journal")
         assert checked.returncode == 0, checked.stdout
-
-
-def one_load(told: Killing, crowd: Crowd, rate: float) -> None:
-    count = STAYS * Stays.together
-    load = Load(
-        url=told.made.url,
-        token=TOKEN,
-        sender=SENDER,
-        receivers=told.made.receiver_addresses,
-        at=datetime.now(UTC).replace(microsecond=0),  # noqa: TID251  # the load's own clock
-        count=count,
-        connections=6,
-        rate=rate,
-        first=len(told.loads) * count,
-        persist=True,
-        stays=True,
-        limit=90,
-    )
-    told.loads.append(load)
-    sending, next_kill = begin_apart(load), time.monotonic() + 1
-    while sending.poll() is None:
-        if time.monotonic() > next_kill:
-            crowd.kill()
-            next_kill += 1
-        time.sleep(0.02)
-    told.acknowledged |= set(finish(sending).acknowledged)
 
 
 def nothing_arrives_more_often_than_workers_die(told: Killing, crowd: Crowd) -> None:

@@ -47,6 +47,7 @@ def test_where_nobody_is_to_be_told_no_job_asks_and_the_clock_is_still_watched(t
         assert running.clocks is not None
         watching = {"backlog", "bring back", "compare clocks", "disk"}
         assert watching <= set(running.jobs) and not {"tell", "digest"} & set(running.jobs)
+        running.duties()
         for name in watching:
             running.jobs[name][1]()
         running.clocks.look()
