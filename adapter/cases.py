@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from adapter.discharge.agreement import Agreement
-from adapter.discharge.case import Case, Fact
+from adapter.discharge.case import Case, Evidence, Fact
 from adapter.discharge.deadlines import Deadline, deadlines
 from adapter.discharge.explaining import explained, following
 from adapter.discharge.notices import YEARS, Notice, NoticeKind, Standing, local_date
@@ -67,8 +67,31 @@ class Cases:
         new = [(fact, row) for fact, row in learned if fact not in known]
         again = [(known[f], row) for f, row in learned if f in known and row is not None]
         rows.told_anew(tx, again)
-        moved = self._without_deadlines(tx, patient, new, stored, now)
-        return moved if moved is not None else self._refold(tx, patient, new, stored, now)
+        return self._refold(tx, patient, new, stored, now)
+
+    def happened(
+        self, tx: Connection, patient: str, told_by: int, learned: Sequence[Evidence], now: datetime
+    ) -> None:
+        """Append what has become of the notice that the message in row `told_by` has told.
+
+        It cuts no stay: it joins the case of its notice, and moves only the deadlines that look at when such
+        a notice is delivered, accepted or seen. Most of them do not, and then nothing is folded anew.
+        """
+        rows.alone_with(tx, patient)
+        told, case_id, known = rows.told_by(tx, patient, told_by, learned)
+        if told is None or not _all_about(told, learned):
+            self.learn(tx, patient, [(one, None) for one in learned], now)
+            return
+        home = {(told.sender, told.message_id): case_id}
+        new = [_fact_row(patient, one, None, home, []) for one in learned if one not in known]
+        if not new:
+            return
+        rows.add_facts(tx, new)
+        rows.touch(tx, case_id, now)
+        moved = self.agreement.heeding(told.kind)
+        if moved:
+            case = next(c for _, c in self.folded(tx, patient) if (told.sender, told.message_id) in _keys(c))
+            self._keep_deadlines(tx, case, case_id, now, moved)
 
     def refer(
         self, tx: Connection, patient: str, named: tuple[str, str], known_as: str, now: datetime
@@ -115,29 +138,6 @@ class Cases:
         self._keep_links(tx, folded, ids)
         for case, case_id in zip(folded, ids, strict=True):
             self._keep_deadlines(tx, case, case_id, now)
-        return home
-
-    def _without_deadlines(
-        self,
-        tx: Connection,
-        patient: str,
-        new: Sequence[tuple[Fact, int | None]],
-        stored: Sequence[tuple[int, int, Fact]],
-        now: datetime,
-    ) -> dict[tuple[str, str], int] | None:
-        """Evidence that can neither cut a stay nor move a deadline: it joins the case of its notice.
-
-        None where that cannot be said without folding the case anew.
-        """
-        home = {(f.sender, f.message_id): case_id for _, case_id, f in stored if isinstance(f, Notice)}
-        kinds = {(f.sender, f.message_id): f.kind for _, _, f in stored if isinstance(f, Notice)}
-        for fact, _ in new:
-            kind = None if isinstance(fact, Notice) else kinds.get((fact.sender, fact.message_id))
-            if kind is None or kind in self.agreement.heeds:
-                return None
-        if new:
-            rows.add_facts(tx, [_fact_row(patient, fact, row, home, []) for fact, row in new])
-            rows.touch(tx, {home[fact.sender, fact.message_id] for fact, _ in new}, now)
         return home
 
     def folded(self, tx: Connection, patient: str) -> list[tuple[int, Case]]:
@@ -375,15 +375,20 @@ class Cases:
             if link.verdict in COUNTED:
                 rows.link(tx, ids[link.later], ids[link.earlier], link.verdict.value)
 
-    def _keep_deadlines(self, tx: Connection, case: Case, case_id: int, now: datetime) -> None:
-        """Make the deadline rows say what the law says now; what was reminded or fired stays so.
+    def _keep_deadlines(
+        self, tx: Connection, case: Case, case_id: int, now: datetime, kinds: Collection[str] | None = None
+    ) -> None:
+        """Make the deadline rows (of these kinds) say what the law says now.
+
+        What was reminded or fired stays so.
 
         One that somebody has been told of is never dropped: the clock looks once more, to end its alarm.
         """
-        wanted = {
-            (d.kind, d.party, d.about or d.since): d for d in deadlines(case, self.agreement, now, self.roles)
-        }
+        lawful = deadlines(case, self.agreement, now, self.roles, kinds)
+        wanted = {(d.kind, d.party, d.about or d.since): d for d in lawful}
         for row in rows.deadlines(tx, case_id):
+            if kinds is not None and row["kind"] not in kinds:
+                continue
             found = wanted.pop((row["kind"], row["party"], row["about"] or row["since"]), None)
             told = row["reminded_at"] is not None or row["fired_at"] is not None
             if found is None and not told:
@@ -444,6 +449,10 @@ def _deadline_row(d: Deadline, reminded_at: datetime | None, fired_at: datetime 
         "next_at": next_look(d, reminded_at, fired_at),
         "about": d.about,
     }
+
+
+def _all_about(told: Notice, learned: Sequence[Evidence]) -> bool:
+    return all((one.sender, one.message_id) == (told.sender, told.message_id) for one in learned)
 
 
 def _keys(case: Case) -> set[tuple[str, str]]:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from adapter.alarming import IN_ITS_WORDS, Alarms, patient
 from adapter.cases import Cases
-from adapter.discharge.case import Evidence, Fact, Step
+from adapter.discharge.case import Evidence, Step
 from adapter.discharge.notices import Notice, NoticeKind, Standing, spoken
 from adapter.discharge.wording import said as in_words
 from adapter.errors import NotFound
@@ -570,21 +570,18 @@ class Outbox:
         case = case_rows.get(tx, row["case_id"])
         if case is None or told["sender"] is None:
             return
-        facts: list[tuple[Fact, int | None]] = [
-            (
-                Evidence(
-                    step=step,
-                    message_id=told["message_id"],
-                    sender=told["sender"],
-                    party=row["party"],
-                    at=at,
-                    source=source,
-                ),
-                None,
+        learned = [
+            Evidence(
+                step=step,
+                message_id=told["message_id"],
+                sender=told["sender"],
+                party=row["party"],
+                at=at,
+                source=source,
             )
             for step, at in steps.items()
         ]
-        self.cases.learn(tx, case["patient"], facts, now)
+        self.cases.happened(tx, case["patient"], told["id"], learned, now)
 
     def missing_receipts(self, tx: Connection, now: datetime) -> int:
         """Look at every receipt that is awaited too long; returns for how many something was done."""

@@ -18,7 +18,7 @@ from adapter.discharge.notices import Notice, NoticeKind, Standing
 from adapter.fhir.bundles import Subject
 from adapter.store import cases as case_rows
 from adapter.store import tables
-from adapter.store.journal import findings
+from adapter.store.journal import _disagreeing
 from tests.conftest import OSLO, StandingClock
 from tests.stage import FNR, SYNNOVE, TORBJORN, Stage, stage, taken
 
@@ -331,28 +331,75 @@ def test_two_of_a_patient_s_facts_at_once_are_folded_one_after_the_other(
     other.close()
 
 
+def happened(play: Stage, clock: StandingClock, *learned: Evidence) -> None:
+    """As the outbox learns what has become of a message: by the row of the one that told the notice."""
+    play.write(lambda tx: play.built.cases.happened(tx, "P1", 7, learned, clock()))
+
+
+def agree(play: Stage) -> bool:
+    """Whether the rows of cases and deadlines say what the facts say."""
+    with play.built.store.read() as connection:
+        return not list(_disagreeing(connection, play.built.agreement, play.built.cases.roles))
+
+
 def test_what_no_deadline_waits_for_joins_its_case_all_the_same(play: Stage, clock: StandingClock):
-    """The receipt of an admission moves nothing; it is there, and the case has had news."""
+    """The receipt of an admission moves nothing; it is there, once, and the case has had news."""
     admitted = notice(K.ADMITTED, 0, "in")
     learn = play.built.cases.learn
-    play.write(lambda tx: learn(tx, "P1", [(admitted, None)], clock()))
+    play.write(lambda tx: learn(tx, "P1", [(admitted, 7)], clock()))
     (case,) = play.rows(tables.case)
     later = clock.forward(hours=1)
-    home = play.write(lambda tx: learn(tx, "P1", [(evidence(Step.ACCEPTED, admitted, 1), None)], later))
-    assert home == {(admitted.sender, "in"): case["id"]}
+    for _ in "twice":
+        happened(
+            play, clock, admitted, evidence(Step.DELIVERED, admitted, 1), evidence(Step.ACCEPTED, admitted, 1)
+        )
     (after,) = play.rows(tables.case)
     assert after["updated_at"] == later
     assert [(f["kind"], f["case_id"]) for f in play.rows(tables.fact)] == [
         ("admitted", case["id"]),
+        ("delivered", case["id"]),
         ("accepted", case["id"]),
     ]
-    with play.built.store.read() as connection:
-        assert findings(connection, play.built.agreement, play.built.cases.roles) == []
+    assert agree(play)
 
 
-def test_a_receipt_that_a_deadline_waits_for_is_always_folded(play: Stage):
-    heeds = play.built.agreement.heeds
-    assert {K.CARE_NEEDS, K.READY_FOR_DISCHARGE} <= heeds
-    assert K.ADMITTED not in heeds
+def test_a_receipt_moves_the_deadline_that_waits_for_it_and_no_other(play: Stage, clock: StandingClock):
+    learn, needs = play.built.cases.learn, notice(K.CARE_NEEDS, 1, "needs")
+    told: list[tuple[Fact, int | None]] = [(notice(K.ADMITTED, 0, "in"), 6), (needs, 7)]
+    play.write(lambda tx: learn(tx, "P1", told, clock.forward(hours=2)))
+    before = {d["kind"]: d for d in play.rows(tables.deadline)}
+    assert before["early-notice"]["state"] == "open"
+    clock.forward(hours=2)
+    happened(play, clock, evidence(Step.ACCEPTED, needs, 3))
+    after = {d["kind"]: d for d in play.rows(tables.deadline)}
+    assert (after["early-notice"]["state"], after["early-notice"]["settled_at"]) == (
+        "met",
+        needs.occurred + timedelta(hours=2),
+    )
+    assert {k: d for k, d in after.items() if k != "early-notice"} == {
+        k: d for k, d in before.items() if k != "early-notice"
+    }
+    assert agree(play)
+
+
+def test_evidence_about_another_notice_than_the_message_told_is_folded_as_any(
+    play: Stage, clock: StandingClock
+):
+    """A copy of a message stands for the one that came first: no row of its own tells a notice."""
+    learn, needs = play.built.cases.learn, notice(K.CARE_NEEDS, 1, "needs")
+    told: list[tuple[Fact, int | None]] = [(notice(K.ADMITTED, 0, "in"), 7), (needs, 6)]
+    play.write(lambda tx: learn(tx, "P1", told, clock.forward(hours=2)))
+    clock.forward(hours=2)
+    happened(play, clock, evidence(Step.ACCEPTED, needs, 3))
+    (row,) = play.rows(tables.deadline, kind="early-notice")
+    assert row["state"] == "met"
+    assert agree(play)
+
+
+def test_the_deadlines_that_a_receipt_can_move(play: Stage):
+    heeding = play.built.agreement.heeding
+    assert "early-notice" in heeding(K.CARE_NEEDS)
+    assert not heeding(K.ADMITTED)
     agreed = agreement("norway", {"answer_within": "PT3H"})
-    assert K.ADMITTED in agreed.heeds  # an agreement may have any time count
+    assert "early-notice" in agreed.heeding(K.ADMITTED)  # an agreement may have any time count
+    assert "payment-start" in agreed.heeding(K.ADMITTED)  # what was to be told by then is a condition of it

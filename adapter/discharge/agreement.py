@@ -86,7 +86,9 @@ class Agreement:
     country: Country
     accords: tuple[Accord, ...] = ()  # a later one stands over an earlier one
     own: Own = NOTHING
-    _heeds: list[frozenset[NoticeKind]] = field(default_factory=list, hash=False, compare=False, repr=False)
+    _heeding: dict[NoticeKind, frozenset[str]] = field(
+        default_factory=dict, hash=False, compare=False, repr=False
+    )
     _made: dict[tuple[int, tuple[int, ...]], Rule] = field(
         default_factory=dict, hash=False, compare=False, repr=False
     )
@@ -137,16 +139,23 @@ class Agreement:
         kinds = (r.kind for r in self.every_rule if r.kind.startswith(FOLLOW_UP))
         return tuple(dict.fromkeys(kind.removeprefix(FOLLOW_UP) for kind in kinds))
 
-    @property
-    def heeds(self) -> frozenset[NoticeKind]:
-        """The notices whose way to the receiver can move a deadline: by when delivered, accepted or seen.
+    def heeding(self, kind: NoticeKind) -> frozenset[str]:
+        """The deadlines that the way of such a notice can move: by when it is delivered, accepted or seen.
 
-        Where parties have agreed on something, every notice that a rule names.
+        Also those with a condition that was to be told of by such a deadline. Where parties have agreed on
+        something, every deadline whose rule names such a notice.
         """
-        if not self._heeds:
+        if not self._heeding:
             by = None if self.accords else frozenset((Time.DELIVERED, Time.ACCEPTED, Time.SEEN))
-            self._heeds.append(frozenset(k for rule in self.every_rule for k in rule.kinds(by=by)))
-        return self._heeds[0]
+            rules = self.every_rule
+            named: dict[str, set[NoticeKind]] = {}
+            for rule in rules:
+                named.setdefault(rule.kind, set()).update(rule.kinds(by=by))
+            begun = {r.kind: {q.deadline for q in r.requires if q.deadline is not None} for r in rules}
+            looks = {d: named[d].union(*(named.get(other, ()) for other in begun[d])) for d in named}
+            for one in NoticeKind:
+                self._heeding[one] = frozenset(d for d, kinds in looks.items() if one in kinds)
+        return self._heeding[kind]
 
     def between(self, parties: Iterable[str | None], day: date | None) -> tuple[Accord, ...]:
         """The accords that hold; without a day, those that always hold."""

@@ -6,7 +6,7 @@ repeated meanwhile changes nothing. Everything is recomputed from the case, so a
 harm. Each deadline carries the sentences that say how it was counted and what became of it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -18,7 +18,7 @@ from adapter.discharge.counting import in_time, local
 from adapter.discharge.lengths import Counted, about_the_figure, counted, whose
 from adapter.discharge.notices import local_date
 from adapter.discharge.occasions import Occasion, readinesses
-from adapter.discharge.pathways import FOLLOW_UP
+from adapter.discharge.pathways import FOLLOW_UP, WATCH
 from adapter.discharge.plan_tasks import BASIS, KIND, TaskDue, tasks_due
 from adapter.discharge.reading import Reading, Start, readings
 from adapter.discharge.readmission import watched_from
@@ -74,19 +74,26 @@ class Deadline:
 
 
 def deadlines(
-    case: Case, agreement: Agreement, now: datetime, roles: Mapping[str, str] | None = None
+    case: Case,
+    agreement: Agreement,
+    now: datetime,
+    roles: Mapping[str, str] | None = None,
+    kinds: Collection[str] | None = None,
 ) -> tuple[Deadline, ...]:
-    """Every deadline of the case as it stands at `now`, the earliest first.
+    """Every deadline of the case (of these kinds) as it stands at `now`, the earliest first.
 
     `roles` tells what the register knows of parties: hospital, municipality, open-care, gp. A party that it
     does not name is taken for what the rule expects. Municipal acute beds have none of these deadlines.
     """
-    found = [d for reading in readings(case, agreement, now, roles) for d in _deadlines(reading)]
+    read = (r for r in readings(case, agreement, now, roles) if kinds is None or r.rule.kind in kinds)
+    found = [d for reading in read for d in _deadlines(reading)]
     made = [d for d in found if not d.kind.startswith(FOLLOW_UP)]
     if len(made) < len(found):
         made += _strictest(d for d in found if d.kind.startswith(FOLLOW_UP))
-    made += _watch(case, agreement, now, roles or {})
-    made += _plan_tasks(case, agreement, now, roles or {})
+    if kinds is None or WATCH in kinds:
+        made += _watch(case, agreement, now, roles or {})
+    if kinds is None or KIND in kinds:
+        made += _plan_tasks(case, agreement, now, roles or {})
     return tuple(sorted(made, key=lambda d: (d.due_at, d.kind, d.party or "", d.since, d.about or "")))
 
 

@@ -1,7 +1,7 @@
 """Facts, the cases folded from them, and their deadlines."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from datetime import date, datetime
 from enum import StrEnum
@@ -55,6 +55,18 @@ _DEFAULTS = {f.name: f.default for f in fields(Notice)}
 _facts = (
     select(fact.c.id, fact.c.case_id, fact.c.kind, fact.c.body, fact.c.message_row)
     .where(fact.c.patient == bindparam("patient"))
+    .order_by(fact.c.id)
+)
+
+_about = (
+    select(fact.c.id, fact.c.case_id, fact.c.kind, fact.c.body, fact.c.message_row)
+    .where(
+        fact.c.patient == bindparam("patient"),
+        or_(
+            fact.c.message_row == bindparam("told_by"),
+            fact.c.body.in_((bindparam("said"), bindparam("said_too"))),
+        ),
+    )
     .order_by(fact.c.id)
 )
 only_shown = or_(
@@ -154,6 +166,23 @@ def facts(tx: Connection, patient: str) -> list[tuple[int, int, Fact]]:
     """(fact id, case id, fact) of a patient, in the order in which they were learned."""
     known = statements.rows(tx, _facts, patient=patient)
     return [(row["id"], row["case_id"], fact_of(row["kind"], row["body"])) for row in known]
+
+
+def told_by(
+    tx: Connection, patient: str, message_row: int, learned: Sequence[Evidence]
+) -> tuple[Notice | None, int, set[Fact]]:
+    """The notice that a message has told, with its case, and what of `learned` (at most two) is known.
+
+    No notice where that message has told none of the patient, or other things too.
+    """
+    said = [text_of(one) for one in learned]
+    found = statements.rows(tx, _about, patient=patient, told_by=message_row, said=said[0], said_too=said[-1])
+    told = [row for row in found if row["message_row"] == message_row]
+    known = {fact_of(row["kind"], row["body"]) for row in found}
+    if len(told) != 1:
+        return None, 0, known
+    notice = fact_of(told[0]["kind"], told[0]["body"])
+    return (notice if isinstance(notice, Notice) else None), told[0]["case_id"], known
 
 
 def told(tx: Connection, patient: str) -> list[tuple[int | None, int, Fact]]:
@@ -261,10 +290,9 @@ def discharged(tx: Connection, since: datetime, until: datetime) -> list[Row]:
     return found(tx, query)
 
 
-def touch(tx: Connection, case_ids: Iterable[int], now: datetime) -> None:
-    """There is news of these cases that changes nothing in their rows."""
-    for case_id in case_ids:
-        statements.change(tx, case, case_id, {"updated_at": now})
+def touch(tx: Connection, case_id: int, now: datetime) -> None:
+    """There is news of a case that changes nothing in its row."""
+    statements.change(tx, case, case_id, {"updated_at": now})
 
 
 def merge(tx: Connection, old: int, into: int, now: datetime) -> None:

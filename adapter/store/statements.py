@@ -6,15 +6,28 @@ and then handed to the driver as it is. Whatever runs seldom goes through `Conne
 (`found`).
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Select, Table, Update, bindparam, insert, update
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Dialect,
+    Select,
+    Table,
+    Update,
+    bindparam,
+    insert,
+    literal_column,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.visitors import replacement_traverse
 
 from adapter.store.tables import Instant, instant, microseconds
 
@@ -22,6 +35,8 @@ Row = Mapping[str, Any]
 """A row by column name."""
 
 _Convert = Callable[[Any], Any]
+
+_WORD = re.compile(r"[a-z-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +167,7 @@ def may_wait(tx: Connection) -> bool:
 
 @cache
 def _plan(statement: Any, dialect: Dialect) -> _Plan:
-    compiled = statement.compile(dialect=dialect)
+    compiled = _with_words(statement).compile(dialect=dialect)
     stored = ((name, _into(bound.type, dialect)) for name, bound in compiled.binds.items())
     columns = tuple(getattr(statement, "exported_columns", ()) or ())
     back = ((n, _back(c.type, dialect)) for n, c in enumerate(columns))
@@ -164,6 +179,24 @@ def _plan(statement: Any, dialect: Dialect) -> _Plan:
         columns=tuple(c.key for c in columns),
         back=tuple((n, convert) for n, convert in back if convert is not None),
     )
+
+
+def _with_words(statement: Any) -> Any:
+    """A query in which the words that it names itself stand as they are, and are no parameters.
+
+    SQLite plans a query anew, which costs more than to run it, each time a parameter is set that a partial
+    index depends on (sqlite3_prepare_v2).
+    """
+    if not isinstance(statement, Select):
+        return statement
+
+    def word(element: Any, **_: Any) -> Any:
+        if not isinstance(element, BindParameter) or element.required:
+            return None
+        said = element.value
+        return literal_column(f"'{said}'") if isinstance(said, str) and _WORD.fullmatch(said) else None
+
+    return replacement_traverse(statement, {}, word)
 
 
 def _into(kind: Any, dialect: Dialect) -> _Convert | None:

@@ -308,3 +308,28 @@ def basics(begins: datetime) -> list[Fact]:
 def ready(at: datetime, number: int) -> list[Fact]:
     made = notice(K.READY_FOR_DISCHARGE, at, number)
     return [made, *accepted(made, at)]
+
+
+TERMS: list[tuple[str, dict[str, Any] | None]] = [
+    *((country, None) for country in COUNTRIES),
+    *((country, {"amounts": AMOUNTS[country]}) for country in COUNTRIES if AMOUNTS[country]),
+    ("norway", {"late_early_notice": "void"}),
+    ("sweden", {"late_sip_call": "void"}),
+]
+
+
+@pytest.mark.parametrize(("country", "terms"), TERMS)
+@given(data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_receipts_move_only_the_deadlines_that_heed_such_a_notice(country, terms, data):
+    """So that when a receipt comes, the others need not be looked at."""
+    facts = data.draw(stays())
+    now, made = some_now(data, facts), agreement(country, terms)
+    told = data.draw(st.sampled_from([f for f in facts if isinstance(f, Notice)]))
+    about = (told.sender, told.message_id)
+    silent = [f for f in facts if isinstance(f, Notice) or (f.sender, f.message_id) != about]
+    moved = made.heeding(told.kind)
+    for known, unknown in zip(fold(facts, made.zone), fold(silent, made.zone), strict=True):
+        found, unmoved = deadlines(known, made, now, ROLES), deadlines(unknown, made, now, ROLES)
+        assert [d for d in found if d.kind not in moved] == [d for d in unmoved if d.kind not in moved]
+        assert deadlines(known, made, now, ROLES, moved) == tuple(d for d in found if d.kind in moved)
