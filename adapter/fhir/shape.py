@@ -5,7 +5,8 @@ leniently: a JSON string in place of an object, "true" for true, an element unde
 arrays and objects. So the model that it makes is held against what was written. No reason quotes a value.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from decimal import Decimal
 from functools import cache
 from re import ASCII, compile
@@ -22,6 +23,7 @@ MAX_DEPTH = 50
 
 _ID = compile(r"[A-Za-z0-9\-.]{1,64}", ASCII)
 _ELEMENT = compile(r"[A-Za-z_]{1,60}", ASCII)
+_INSTANT = compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", ASCII)
 _NOT_R4 = words(
     "AdministrableProductDefinition Citation ClinicalUseDefinition EvidenceReport Ingredient "
     "ManufacturedItemDefinition MedicinalProductDefinition NutritionProduct PackagedProductDefinition "
@@ -47,6 +49,10 @@ _NUMBERS = frozenset((bool, int, float, Decimal))
 _RECURRING = frozenset(("Organization", "Practitioner", "PractitionerRole", "Location"))
 _REMEMBERED = 4096
 _right: dict[bytes, "Found"] = {}
+_ALIKE = frozenset(("MessageHeader", "Bundle"))
+_alike: dict[bytes, "Found"] = {}
+_OWN = {"id": _ID, "identifier": _ID, "reference": compile(r"[!-~]+", ASCII), "timestamp": _INSTANT}
+"""What tells one receipt of a partner from the next, and the form in which it is always right."""
 
 
 class Found:
@@ -88,18 +94,78 @@ def check(resource: Resource, where: str) -> Found:
     """Hold one resource to its R4 shape; Refused names `where` and the element, never its content.
 
     The same organisations and professionals come in message after message, often under a new id: what has
-    been found right about them is remembered by their content.
+    been found right about them is remembered by their content. Of a partner's headers, by what stays the
+    same from one to the next.
     """
     content = _recurring(resource)
     if content is None:
-        return _checked(resource, where)
+        return _alike_or(resource, lambda: _checked(resource, where))
     found = _right.get(content)
     if found is None:
         found = _checked(resource, where)
-        if len(_right) >= _REMEMBERED:
-            _right.clear()
-        _right[content] = found
+        _remember(_right, content, found)
     return found
+
+
+def _remember(known: dict[bytes, Found], content: bytes, found: Found) -> None:
+    if len(known) >= _REMEMBERED:
+        known.clear()
+    known[content] = found
+
+
+def _alike_or(resource: Resource, checked: Callable[[], Found]) -> Found:
+    """What is known of another that differs in its ids, references and time alone; else as `checked`."""
+    kind = resource.get("resourceType")
+    if not isinstance(kind, str) or kind not in _ALIKE:
+        return checked()
+    references: list[str] = []
+    outline = _outline(resource, references)
+    if outline is None:
+        return checked()
+    known = _alike.get(outline)
+    if known is None:
+        known = checked()
+        if not known.extensions and known.references == references:
+            _remember(_alike, outline, known)
+        return known
+    found = Found()
+    found.references, found.narratives = references, known.narratives
+    return found
+
+
+def _outline(resource: Resource, references: list[str]) -> bytes | None:
+    """The resource without what is its own, which has its form; None where it has not."""
+    try:
+        return orjson.dumps(_less_own(resource, references))
+    except (_Fault, TypeError, ValueError, RecursionError):  # the model has better words for what is wrong
+        return None
+
+
+def _less_own(value: Any, references: list[str]) -> Any:
+    if type(value) is list:
+        return [_less_own(item, references) for item in value]
+    if type(value) is not dict:
+        return value
+    made = {}
+    for key, item in value.items():
+        form = _OWN.get(key)
+        if form is None or type(item) is not str:
+            made[key] = _less_own(item, references)
+            continue
+        if form.fullmatch(item) is None:
+            raise _Fault("has another form")
+        if key == "reference":
+            references.append(item)
+        elif key == "timestamp":
+            datetime.fromisoformat(item)
+        made[key] = ""
+    return made
+
+
+def forget() -> None:
+    """Look at everything as closely as the first time."""
+    _right.clear()
+    _alike.clear()
 
 
 def _recurring(resource: Resource) -> bytes | None:
@@ -127,6 +193,12 @@ def _checked(resource: Resource, where: str) -> Found:
 
 def check_part(part: Resource, module: str, name: str, where: str) -> Found:
     """The same for something that is no resource of its own, or not whole: a Bundle less its entries."""
+    if part.get("resourceType") != name:
+        return _checked_part(part, module, name, where)
+    return _alike_or(part, lambda: _checked_part(part, module, name, where))
+
+
+def _checked_part(part: Resource, module: str, name: str, where: str) -> Found:
     found = Found()
     made = _made(_class_in(module, name), part, where)
     try:

@@ -6,6 +6,7 @@ import pytest
 
 from adapter.discharge.notices import NoticeKind
 from adapter.errors import Refused
+from adapter.fhir import shape
 from adapter.fhir.bundles import EXTENSION_BASE, extension_url, header, of_type
 from adapter.fhir.codes import ISSUE
 from adapter.fhir.publishing import example, example_receipt, examples
@@ -628,3 +629,62 @@ def test_an_endless_transmission_id_cannot_even_be_answered():
     bundle = message() | {"id": "9" * 9000}
     refusal(bundle)
     assert not legible(bundle)
+
+
+# --- one partner's receipts, of which each is much like the last ------------------------------------------
+
+
+def every_place(value, path=()):
+    """The paths to everything inside."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in inside:
+        yield (*path, key)
+        yield from every_place(item, (*path, key))
+
+
+def told(bundle):
+    """What the border says of it."""
+    try:
+        validate(bundle)
+    except Refused as said:
+        return (said.code, said.reason)
+    return "taken"
+
+
+WRONG = [
+    None, "", " ", "a b", "x" * 65, "Ærlig", [], {}, 7, 1.5, True, ["x"], {"x": "y"}, {"value": "x"},
+    "2014-13-45T10:00:00+01:00", "2014-11-06T25:00:00Z", "2014-11-06", "urn:uuid:nowhere",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=repr)
+def test_a_receipt_is_held_to_the_same_however_many_like_it_have_come(wrong):
+    """What is remembered of a partner's receipts spares only what has been found right about them."""
+    places = list(every_place(example_receipt()))
+    for path in places:
+        broken = deepcopy(example_receipt())
+        inner = broken
+        for step in path[:-1]:
+            inner = inner[step]
+        inner[path[-1]] = wrong
+        shape.forget()
+        first = told(deepcopy(broken))
+        shape.forget()
+        validate(example_receipt())
+        assert told(deepcopy(broken)) == first, path
+        assert told(broken) == first, path
+
+
+def test_another_receipt_of_the_same_partner_is_not_looked_at_as_closely(monkeypatch):
+    """Else the test above holds nothing."""
+    shape.forget()
+    validate(example_receipt())
+    seen = []
+    made = shape._made
+    monkeypatch.setattr(shape, "_made", lambda model, *rest: seen.append(model) or made(model, *rest))
+    other = deepcopy(example_receipt())
+    head = header(other)
+    head["response"]["identifier"] = "another"
+    other["timestamp"] = "2015-01-01T10:00:00+01:00"
+    validate(other)
+    assert [m.__name__ for m in seen if m.__name__ in ("MessageHeader", "Bundle")] == []
