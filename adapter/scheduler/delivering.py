@@ -188,12 +188,22 @@ class Deliverer:
             self._stop.wait(self._pause)
 
     def _woken(self) -> bool:
-        """Wait for a nudge, or for what another process has written; False where neither came."""
+        """Wait for a nudge, or for what another process has written; False where neither came.
+
+        To be told of that is a hint: where it cannot be had, there may be work all the time.
+        """
         if self._watch is None:
             return self._wake.wait()
         before = self._seen
         nudged = self._wake.wait(WATCH)
-        self._seen = self._watch()
+        try:
+            self._seen = self._watch()
+        except Exception as error:  # noqa: BLE001  # a hint that fails must not keep anything from being sent
+            if self._troubles.failed("watch", _said(error)):
+                log.error("cannot see what other processes write", error=_said(error))
+            return True
+        if (ended := self._troubles.over("watch")) is not None:
+            log.info("what other processes write is seen again", error=ended[0], failed=ended[1])
         return nudged or self._seen != before
 
     def _carry(self, carrier: object, endpoint: str, items: Sequence[Leased]) -> None:

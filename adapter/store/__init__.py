@@ -48,7 +48,7 @@ class Store:
         """`engine` reaches the database in another way than by its address; `writer` runs the units."""
         self.url = url
         self._guard: Callable[[Connection], None] | None = None
-        self._listener: Listener | None = None
+        self._watching: Listener | _Watch | None = None
         self.engine = engine if engine is not None else _engine(url)
         self.turn = _turn(self.engine)
         try:
@@ -121,12 +121,9 @@ class Store:
 
         SQLite counts the commits of others for each connection (PRAGMA data_version), PostgreSQL tells.
         """
-        if not self.embedded:
-            self._listener = self._listener or Listener(self.engine)
-            return self._listener
-        connection = self.engine.raw_connection()
-        cursor = connection.cursor()
-        return lambda: cursor.execute("PRAGMA data_version").fetchone()[0]
+        if self._watching is None:
+            self._watching = _Watch(self.engine) if self.embedded else Listener(self.engine)
+        return self._watching
 
     def give_back(self) -> None:
         """Return freed pages to the disk, a bounded number a unit of work; PostgreSQL vacuums by itself."""
@@ -152,9 +149,41 @@ class Store:
     def close(self) -> None:
         """Finish what is queued and let go of the database."""
         self.writer.close()
-        if self._listener is not None:
-            self._listener.close()
+        if self._watching is not None:
+            self._watching.close()
         self.engine.dispose()
+
+
+class _Watch:
+    """Looks at an embedded store over a connection of its own: one of the pool is closed when it likes.
+
+    It never fails: where it cannot look, whoever asks shall look himself.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._connection: Any = None
+        self._failed = 0
+
+    def __call__(self) -> object:
+        try:
+            if self._connection is None:
+                self._connection = self._engine.raw_connection()
+                self._connection.detach()
+            cursor = self._connection.cursor()
+            seen = cursor.execute("PRAGMA data_version").fetchone()
+            cursor.close()
+        except (sqlite3.Error, SQLAlchemyError):
+            self._failed += 1
+            self.close()
+            return self._failed, None
+        return self._failed, seen
+
+    def close(self) -> None:
+        """Let go of the file; the next question opens it again."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
 def _mark(tx: Connection) -> None:

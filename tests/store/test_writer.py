@@ -7,6 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, create_engine
 
+from adapter.store import Store, messages
+from adapter.store.migrations import migrate
 from adapter.store.writer import Writer
 
 
@@ -30,3 +32,43 @@ def test_a_moment_too_short_to_wait_stops_nobody(tmp_path: Path):
     assert later.result(timeout=60).result(timeout=20) == "told"
     writer.close()
     engine.dispose()
+
+
+def written_by_another(file: Path, name: str) -> None:
+    other = Store(f"sqlite:///{file}")
+    other.write(lambda tx: messages.set_value(tx, name, "x"))
+    other.close()
+
+
+def test_what_others_write_is_seen_however_many_connections_come_and_go(tmp_path: Path):
+    """The pool closes what is too much for it; whoever watches must not go with it."""
+    file = tmp_path / "store.db"
+    store = Store(f"sqlite:///{file}")
+    migrate(store)
+    watch = store.watch()
+    before = watch()
+    for round_ in range(3):
+        many = [store.engine.connect() for _ in range(15)]
+        for one in reversed(many):
+            one.close()
+        assert watch() == before
+        written_by_another(file, f"round {round_}")
+        assert watch() != before
+        before = watch()
+    store.close()
+
+
+def test_a_watch_that_breaks_counts_as_news_and_is_mended(tmp_path: Path):
+    file = tmp_path / "store.db"
+    store = Store(f"sqlite:///{file}")
+    migrate(store)
+    watch = store.watch()
+    before = watch()
+    watch._connection.dbapi_connection.close()  # type: ignore[attr-defined]  # as if the driver had let go
+    broken = watch()
+    assert broken != before
+    mended = watch()
+    assert mended == watch() != broken
+    written_by_another(file, "later")
+    assert watch() != mended
+    store.close()
