@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, func, insert, literal_column, or_, select, update
 
 from adapter.store import statements
 from adapter.store.statements import Row, found
@@ -11,7 +11,12 @@ from adapter.store.tables import alarm
 _open = select(alarm.c.id).where(
     alarm.c.kind == bindparam("of_kind"), alarm.c.subject == bindparam("about"), alarm.c.until.is_(None)
 )
-_any = select(alarm.c.id).where(alarm.c.kind == bindparam("of_kind"), alarm.c.until.is_(None)).limit(1)
+# what is open, not all that ever was: of two indices that begin with the kind, SQLite takes one by chance
+_any = (
+    select(alarm.c.subject)
+    .where(alarm.c.kind.concat(literal_column("''")) == bindparam("of_kind"), alarm.c.until.is_(None))
+    .limit(1)
+)
 _OF_A_DELIVERY = (
     "receipt-missing",
     "receipt-urgent",

@@ -1,7 +1,10 @@
 """Prepared statements: what they name themselves is no parameter, what they are given always is."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
-from sqlalchemy import bindparam, select
+from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.dialects.postgresql import dialect as postgresql
 from sqlalchemy.dialects.sqlite import dialect as sqlite
 
@@ -36,4 +39,37 @@ def test_what_a_query_is_given_stays_a_parameter_whatever_stands_in_it(store_url
     assert store.write(lambda tx: statements.value(tx, given, said=quoted)) == "name"
     assert store.write(lambda tx: statements.value(tx, named)) == "name"
     assert store.write(lambda tx: statements.value(tx, given, said="O")) is None
+    store.close()
+
+
+def indexed_anew(tx: Connection, *, backwards: bool) -> None:
+    """The indices made in another order, as each installation may have made them in one of its own."""
+    made = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+    for name, sql in sorted(tx.exec_driver_sql(made).all(), reverse=backwards):
+        tx.exec_driver_sql(f"DROP INDEX {name}")
+        tx.exec_driver_sql(sql)
+
+
+def plans(tx: Connection) -> Iterator[tuple[str, list[str]]]:
+    for query in PREPARED:
+        sql = statements._plan(query, tx.dialect).sql
+        if "POSTCOMPILE" not in sql and "pg_" not in sql:
+            told = tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", (1,) * sql.count("?")).all()
+            yield sql, [row[3] for row in told]
+
+
+def test_the_order_in_which_indices_were_made_decides_nothing(tmp_path: Path):
+    """SQLite has no statistics: of two indices that seem as good it takes one by chance.
+
+    By the wrong one of these each message would look through all that its sender has ever sent.
+    """
+    store = Store(f"sqlite:///{tmp_path}/store.db")
+    migrate(store)
+
+    def planned(backwards: bool) -> dict[str, list[str]]:
+        store.write(lambda tx: indexed_anew(tx, backwards=backwards))
+        return store.write(lambda tx: dict(plans(tx)))
+
+    there, back = planned(False), planned(True)
+    assert {sql: (there[sql], back[sql]) for sql in there if there[sql] != back[sql]} == {}
     store.close()
