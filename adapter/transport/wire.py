@@ -308,7 +308,8 @@ def _context(endpoint: Endpoint) -> ssl.SSLContext:
 def _send(
     line: socket.socket, request: Request, endpoint: Endpoint, body: bytes | None, number: str | None
 ) -> None:
-    line.settimeout(endpoint.timeout)
+    if line.gettimeout() != endpoint.timeout:
+        line.settimeout(endpoint.timeout)
     if number is not None and not _VALUE.fullmatch(number):
         raise ValueError("what no header can hold")
     more = "" if number is None else f"\r\nX-Request-Id: {number}"
@@ -335,7 +336,8 @@ def _read(line: socket.socket, answer: _Answer, endpoint: Endpoint, most: int) -
         left = until - perf_counter()
         if left <= 0:
             raise TimeoutError("the answer takes too long")
-        line.settimeout(left)
+        if come:  # the first has as long as the sending had
+            line.settimeout(left)
         piece = line.recv(_PIECE)
         if not piece:
             answer.ended()
