@@ -288,7 +288,7 @@ def embedded(engine: Engine) -> Engine:
             "synchronous = FULL",  # NORMAL may lose the last commits when the power fails
             "foreign_keys = ON",
             "wal_autocheckpoint = 2000",
-            "cache_size = -65536",  # KiB; the usual 2 MB do not hold the indices of a large store
+            "cache_size = -32768",  # KiB; the usual 2 MB do not hold the indices of a large store
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
