@@ -258,6 +258,21 @@ def test_a_check_up_is_an_appointment_with_an_end() -> None:
     assert length.total_seconds() == 60 * appointment["minutesDuration"]
 
 
+@pytest.mark.parametrize("time", ["2014", "2014-11"])
+def test_a_check_up_in_a_year_or_month_is_told_in_words(time: str) -> None:
+    """An Appointment begins at an instant."""
+    content = (STROKE / "discharge-report.plo-1.6.xml").read_text()
+    found = read(content.replace("2014-11-12T10:45:00</TidspunktTime>", f"{time}</TidspunktTime>").encode())
+    assert found.problem is None
+    assert found.bundle is not None
+    validate(found.bundle)
+    check_up, tentative = of_every_type(found.bundle, "Appointment")
+    assert "start" not in check_up
+    assert check_up["comment"] == time
+    assert "start" not in tentative
+    assert "the time of a check-up is a year or month alone; it travels in words" in found.losses
+
+
 def test_services_granted_are_what_the_plan_in_focus_is_made_of() -> None:
     bundle = bundle_of("services-granted")
     (plan,) = of_every_type(bundle, "CarePlan")

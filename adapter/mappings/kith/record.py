@@ -145,6 +145,10 @@ def _complete_appointment(made: Resource, scene: Scene) -> None:
     start = made.get("start")
     if start is None:
         return
+    if len(start) < 10:  # a year or month alone, and R4 wants an instant
+        made["comment"] = "; ".join((*filter(None, (made.get("comment"),)), made.pop("start")))
+        scene.losses.append("the time of a check-up is a year or month alone; it travels in words")
+        return
     if len(start) == 10:
         start = made["start"] = (
             datetime.fromisoformat(f"{start}T00:00:00").replace(tzinfo=scene.zone).isoformat()
