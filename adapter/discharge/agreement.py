@@ -87,7 +87,7 @@ class Agreement:
     accords: tuple[Accord, ...] = ()  # a later one stands over an earlier one
     own: Own = NOTHING
     _heeding: dict[NoticeKind, frozenset[str]] = field(
-        default_factory=dict, hash=False, compare=False, repr=False
+        init=False, default_factory=dict, hash=False, compare=False, repr=False
     )
     _made: dict[tuple[int, tuple[int, ...]], Rule] = field(
         default_factory=dict, hash=False, compare=False, repr=False
@@ -147,12 +147,13 @@ class Agreement:
         """
         if not self._heeding:
             by = None if self.accords else frozenset((Time.DELIVERED, Time.ACCEPTED, Time.SEEN))
-            rules = self.every_rule
             named: dict[str, set[NoticeKind]] = {}
-            for rule in rules:
+            told_by: dict[str, set[str]] = {}
+            for rule in self.every_rule:  # several may be variants of one kind
                 named.setdefault(rule.kind, set()).update(rule.kinds(by=by))
-            begun = {r.kind: {q.deadline for q in r.requires if q.deadline is not None} for r in rules}
-            looks = {d: named[d].union(*(named.get(other, ()) for other in begun[d])) for d in named}
+                conditions = (r.deadline for r in rule.requires if r.deadline is not None)
+                told_by.setdefault(rule.kind, set()).update(conditions)
+            looks = {d: kinds.union(*(named.get(o, ()) for o in told_by[d])) for d, kinds in named.items()}
             for one in NoticeKind:
                 self._heeding[one] = frozenset(d for d, kinds in looks.items() if one in kinds)
         return self._heeding[kind]

@@ -36,7 +36,7 @@ Row = Mapping[str, Any]
 
 _Convert = Callable[[Any], Any]
 
-_WORD = re.compile(r"[a-z-]+")
+_WORD = re.compile(r"[A-Za-z_-]+")
 
 
 @dataclass(frozen=True, slots=True)

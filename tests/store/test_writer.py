@@ -1,10 +1,12 @@
 """The one writer of a process: whoever waits for it is told, however the units and the commits fall."""
 
+from collections.abc import Iterator
 from concurrent.futures import Future
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import Connection, create_engine
 
 from adapter.store import Store, messages
@@ -34,17 +36,22 @@ def test_a_moment_too_short_to_wait_stops_nobody(tmp_path: Path):
     engine.dispose()
 
 
-def written_by_another(file: Path, name: str) -> None:
-    other = Store(f"sqlite:///{file}")
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = Store(f"sqlite:///{tmp_path}/store.db")
+    migrate(made)
+    yield made
+    made.close()
+
+
+def written_by_another(store: Store, name: str) -> None:
+    other = Store(store.url)
     other.write(lambda tx: messages.set_value(tx, name, "x"))
     other.close()
 
 
-def test_what_others_write_is_seen_however_many_connections_come_and_go(tmp_path: Path):
+def test_what_others_write_is_seen_however_many_connections_come_and_go(store: Store):
     """The pool closes what is too much for it; whoever watches must not go with it."""
-    file = tmp_path / "store.db"
-    store = Store(f"sqlite:///{file}")
-    migrate(store)
     watch = store.watch()
     before = watch()
     for round_ in range(3):
@@ -52,16 +59,12 @@ def test_what_others_write_is_seen_however_many_connections_come_and_go(tmp_path
         for one in reversed(many):
             one.close()
         assert watch() == before
-        written_by_another(file, f"round {round_}")
+        written_by_another(store, f"round {round_}")
         assert watch() != before
         before = watch()
-    store.close()
 
 
-def test_a_watch_that_breaks_counts_as_news_and_is_mended(tmp_path: Path):
-    file = tmp_path / "store.db"
-    store = Store(f"sqlite:///{file}")
-    migrate(store)
+def test_a_watch_that_breaks_counts_as_news_and_is_mended(store: Store):
     watch = store.watch()
     before = watch()
     watch._connection.dbapi_connection.close()  # type: ignore[attr-defined]  # as if the driver had let go
@@ -69,6 +72,5 @@ def test_a_watch_that_breaks_counts_as_news_and_is_mended(tmp_path: Path):
     assert broken != before
     mended = watch()
     assert mended == watch() != broken
-    written_by_another(file, "later")
+    written_by_another(store, "later")
     assert watch() != mended
-    store.close()

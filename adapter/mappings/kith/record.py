@@ -146,7 +146,8 @@ def _complete_appointment(made: Resource, scene: Scene) -> None:
     if start is None:
         return
     if len(start) < 10:  # a year or month alone, and R4 wants an instant
-        made["comment"] = "; ".join((*filter(None, (made.get("comment"),)), made.pop("start")))
+        del made["start"]
+        made["comment"] = f"{made['comment']}; {start}" if "comment" in made else start
         scene.losses.append("the time of a check-up is a year or month alone; it travels in words")
         return
     if len(start) == 10:
