@@ -25,7 +25,7 @@ from adapter.discharge.sentences import Sentence
 from adapter.errors import ConfigurationError, NotFound
 from adapter.fhir.bundles import Subject
 from adapter.store import cases as rows
-from adapter.store import deliveries
+from adapter.store import deliveries, parties
 from adapter.store.statements import Row
 
 
@@ -136,6 +136,8 @@ class Cases:
         if new:
             rows.add_facts(tx, [_fact_row(patient, fact, row, home, ids) for fact, row in new])
         self._keep_links(tx, folded, ids)
+        took_part = {case_id for _, case_id, _ in stored}.difference(ids)
+        parties.keep(tx, {i: _parties_of(c) for c, i in zip(folded, ids, strict=True)}, took_part)
         for case, case_id in zip(folded, ids, strict=True):
             self._keep_deadlines(tx, case, case_id, now)
         return home
@@ -457,6 +459,10 @@ def _all_about(told: Notice, learned: Sequence[Evidence]) -> bool:
 
 def _keys(case: Case) -> set[tuple[str, str]]:
     return {(entry.notice.sender, entry.notice.message_id) for entry in case.entries}
+
+
+def _parties_of(case: Case) -> set[str]:
+    return {party for e in case.entries for party in (e.notice.sender, *e.notice.receivers)}
 
 
 def _owner(case: Case, owner: dict[tuple[str, str], int]) -> int:

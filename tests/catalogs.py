@@ -1,5 +1,6 @@
-"""The catalogs of the law's sentences and of a plan's words: after a change to a .po file,
-`python -m tests.catalogs`.
+"""The catalogs of the law's sentences and of the words of the pages, a folder for each part.
+
+After a change to a .po file: `python -m tests.catalogs`.
 """
 
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ DATED = datetime(2026, 11, 25, tzinfo=UTC)
 _ADAPTER = Path(__file__).parent.parent / "adapter"
 LOCALES = _ADAPTER / "discharge" / "locales"
 PLAN_LOCALES = _ADAPTER / "web" / "locales" / "plan"
+PAGE_LOCALES = _ADAPTER / "web" / "locales"
 
 
 def catalog(language: str, folder: Path = LOCALES) -> Catalog:
@@ -30,6 +32,6 @@ def compiled(language: str, folder: Path = LOCALES) -> bytes:
 
 
 if __name__ == "__main__":
-    for folder in (LOCALES, PLAN_LOCALES):
+    for folder in (LOCALES, *sorted(path for path in PAGE_LOCALES.iterdir() if path.is_dir())):
         for po in folder.glob("*.po"):
             po.with_suffix(".mo").write_bytes(compiled(po.stem, folder))

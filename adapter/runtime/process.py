@@ -150,6 +150,7 @@ class Adapter:
             region=built.region.name if built.region is not None else None,
             doorkeeper=doorkeeper,
             clock=built.clock,
+            country=built.agreement.name,
         )
         hosts = ["127.0.0.1", "localhost", "[::1]", settings.host]
         if settings.public_url is not None:

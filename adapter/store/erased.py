@@ -10,6 +10,7 @@ from adapter.store.tables import (
     alarm,
     attempt,
     case,
+    case_party,
     deadline,
     delivery,
     fact,
@@ -99,6 +100,7 @@ def take(
     _words(tx, ids, messages, deliveries)
     _contents(tx, messages, deliveries)
     tx.execute(delete(deadline).where(deadline.c.case_id.in_(ids)))
+    tx.execute(delete(case_party).where(case_party.c.case_id.in_(ids)))
     tx.execute(delete(fact).where(fact.c.patient == patient, fact.c.case_id.in_(ids)))
     blank: dict[str, object] = dict.fromkeys(
         c.name for c in case.columns if c.name not in ("id", "state", "patient", "updated_at")

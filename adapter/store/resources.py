@@ -28,6 +28,7 @@ from sqlalchemy import (
 from adapter.store import statements
 from adapter.store.statements import Row, add, added, found
 from adapter.store.tables import (
+    emergency,
     fhir_access,
     message,
     resource,
@@ -468,6 +469,8 @@ def count_accesses(tx: Connection, partner: str | None, looks: Looks) -> int:
 
 
 def prune_accesses(tx: Connection, before: datetime, limit: int) -> int:
-    """Forget some of the look-ups older than that; how many."""
+    """Forget some of the look-ups older than that, and of the emergencies that gave access; how many."""
     old = select(fhir_access.c.id).where(fhir_access.c.at < before).order_by(fhir_access.c.at).limit(limit)
-    return tx.execute(delete(fhir_access).where(fhir_access.c.id.in_(old))).rowcount
+    gone = tx.execute(delete(fhir_access).where(fhir_access.c.id.in_(old))).rowcount
+    past = select(emergency.c.id).where(emergency.c.until < before).limit(limit)
+    return gone + tx.execute(delete(emergency).where(emergency.c.id.in_(past))).rowcount

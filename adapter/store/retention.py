@@ -36,6 +36,7 @@ from adapter.store.tables import (
     alarm,
     attempt,
     case,
+    case_party,
     deadline,
     delivery,
     fact,
@@ -51,6 +52,7 @@ from adapter.store.tables import (
     resource,
     resource_token,
     resource_version,
+    session,
     setting,
     shelf,
     subscription_event,
@@ -72,6 +74,7 @@ RULES = {
     "shelf": "log",
     "pushed": "log",
     "discharge_case": "ledger",
+    "case_party": "ledger",
     "fact": "ledger",
     "deadline": "ledger",
     "history": "ledger",
@@ -83,6 +86,8 @@ RULES = {
     "remembered": "seen",
     "subscription_event": "seen",
     "address_answer": "seen",
+    "emergency": "accesses",
+    "session": "when it ends",
     "access_token": "when it ends",
     "used_assertion": "when it ends",
 }
@@ -137,6 +142,7 @@ def passing(seen: datetime, ended: datetime) -> dict[str, tuple[Step, ...]]:
             some(address_answer, address_answer.c.fetched_at < seen),
         ),
         "access": (
+            some(session, session.c.expires_at <= ended),
             some(access_token, access_token.c.expires_at <= ended),
             some(used_assertion, used_assertion.c.expires_at <= ended),
         ),
@@ -342,6 +348,7 @@ def weight(tx: Connection, patient: str) -> int:
             (fact, fact.c.patient == patient),
             (case, case.c.patient == patient),
             (deadline, deadline.c.case_id.in_(ids)),
+            (case_party, case_party.c.case_id.in_(ids)),
             (ledger_entry, ledger_entry.c.case_id.in_(ids)),
         )
     )
@@ -356,6 +363,7 @@ def facts(tx: Connection, some_patients: Sequence[str]) -> int:
         for table, condition in (
             (ledger_entry, ledger_entry.c.case_id.in_(ids)),
             (deadline, deadline.c.case_id.in_(ids)),
+            (case_party, case_party.c.case_id.in_(ids)),
             (fact, fact.c.patient.in_(some_patients)),
             (case, case.c.id.in_(ids)),
         )

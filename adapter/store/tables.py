@@ -215,6 +215,14 @@ fact = Table(
     Index("fact_patient", "patient"),
 )
 
+case_party = Table(
+    "case_party",
+    metadata,
+    Column("party", Text, primary_key=True),  # has sent a notice of the case, or was addressed in one
+    Column("case_id", _Id, primary_key=True),
+    Index("case_party_case", "case_id"),
+)
+
 deadline = Table(
     "deadline",
     metadata,
@@ -634,8 +642,40 @@ fhir_access = Table(
     Column("fhir_id", Text),
     Column("patient", Text),
     Column("found", Integer, nullable=False),
+    Column("person", Text),  # who looked at a board; NULL where a machine did
+    Column("role", Text),  # in which role
+    Column("why", Text),  # the reason that was given, as for emergency access
     Index("fhir_access_at", "at"),
     Index("fhir_access_patient", "patient"),
+)
+
+session = Table(
+    "session",
+    metadata,
+    Column("sha256", LargeBinary(32), primary_key=True),  # of the cookie, which itself is not kept
+    Column("person", Text, nullable=False),  # the id; whatever else is known of them is in `about`
+    Column("about", Text, nullable=False),  # JSON: name, roles, parties, named, language
+    Column("created_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Index("session_person", "person"),
+    Index("session_expires", "expires_at"),
+)
+
+emergency = Table(
+    "emergency",
+    metadata,
+    _id(),
+    Column("person", Text, nullable=False),
+    Column("name", Text, nullable=False),  # as others see it
+    Column("patient", Text, nullable=False),  # pseudonym; access is bound to one patient
+    Column("why", Text, nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("until", Instant, nullable=False),
+    Column("reviewed_by", Text),
+    Column("reviewed_at", Instant),
+    Column("verdict", Text),  # what the reviewer found
+    Index("emergency_person", "person", "patient", "until"),
 )
 
 access_token = Table(

@@ -32,7 +32,7 @@ def routes(store: Store, metrics: Metrics, doorkeeper: Doorkeeper | None = None)
         return PlainTextResponse("ready\n")
 
     async def scrape(request: Request) -> Response:
-        if doorkeeper is not None and (await doorkeeper.person(request)).name is None:
+        if doorkeeper is not None and (await doorkeeper.person(request)).person is None:
             return PlainTextResponse("sign in\n", status_code=401, headers={"WWW-Authenticate": ASK})
         try:
             async with one:

@@ -7,7 +7,7 @@ browser is told to run, frame, remember and pass on nothing. Where operators are
 import hashlib
 import hmac
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from math import ceil
@@ -25,26 +25,31 @@ from starlette.routing import BaseRoute, Route
 
 from adapter.errors import NotFound, StoreError
 from adapter.inbox import Inbox
+from adapter.messaging.people import Person, Role
 from adapter.messaging.register import Register
+from adapter.sight import Sight
 from adapter.store import Store
 from adapter.store import alarms as alarm_rows
-from adapter.store import cases as case_rows
 from adapter.web import views
 from adapter.web.signing_in import ASK, Doorkeeper
-from adapter.web.views import Look, View
+from adapter.web.site import EVERYBODY, Action, Doing, Link, Look, Mistake, Page, View
 from adapter.web.wording import Wording
+from adapter.web.words import Words, language_of
 
 log = structlog.get_logger("pages")
 
 _HERE = Path(__file__).parent
-_STYLE = (_HERE / "static" / "pages.css").read_bytes()
+_OF_THEIR_OWN = ("plan.css",)  # styles that only some pages ask for
+_STYLES = sorted(path for path in (_HERE / "static").glob("*.css") if path.name not in _OF_THEIR_OWN)
+_STYLE = b"\n".join(path.read_bytes() for path in _STYLES)  # the frame's own name comes before its parts'
 _STYLE_VERSION = hashlib.sha256(_STYLE).hexdigest()[:12]
 STYLE = f"/static/pages.css?v={_STYLE_VERSION}"
 """The address of the stylesheet that every page has."""
 
 _ICON = b"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="8"
 fill="#0b3d47"/><path d="M6 22 13 11l5 7 3-4 5 8z" fill="#ffd479"/></svg>"""
-_LONGEST_FORM = 4096  # bytes
+_LONGEST_FORM = 64 * 1024  # bytes
+_MOST_FIELDS = 300
 _LONGEST_NUMBER = 40  # characters
 
 HEADERS = {
@@ -59,21 +64,14 @@ HEADERS = {
 """On every answer to a person."""
 _KEPT = {"Cache-Control": "public, max-age=31536000, immutable"}
 
-PAGES: Mapping[str, Callable[[Look], View]] = {
-    "/": views.overview,
-    "/deliveries": views.deliveries,
-    "/deliveries/{id}": views.delivery,
-    "/cases": views.cases,
-    "/cases/{id}": views.case,
-    "/cases/{id}/why": views.why,
-    "/messages/{id}": views.message,
-    "/quarantine": views.quarantine,
-    "/endpoints": views.endpoints,
-    "/payments": views.payments,
-    "/alarms": views.alarms,
-    "/deadlines": views.deadlines,
-}
-"""Every page and its address; docs/pages.md describes each."""
+_PARTS = (views,)
+"""The parts of the site, each with its PAGES, ACTIONS and NAV."""
+
+PAGES: tuple[Page, ...] = tuple(page for part in _PARTS for page in part.PAGES)
+"""Every page; docs/pages.md describes each."""
+
+ACTIONS: tuple[Action, ...] = tuple(action for part in _PARTS for action in part.ACTIONS)
+"""Everything that people do with a form."""
 
 _templates = Environment(
     loader=FileSystemLoader(_HERE / "templates"),
@@ -82,19 +80,6 @@ _templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Said:
-    """Who acts, and what was done as far as the form asks for it."""
-
-    by: str
-    why: str = ""
-    at: datetime | None = None  # when it was, where the form asks for it; None is now
-    name: str = ""  # of the follow-up, pathway or group that is meant
-
-
-Act = Callable[[Connection, int, Said], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +92,7 @@ class Pages:
     region: str | None  # its name; None in evaluation mode
     doorkeeper: Doorkeeper
     clock: Callable[[], datetime]
+    country: str | None = None  # the region's rule file, by which the language is chosen last
 
     def routes(self) -> list[BaseRoute]:
         """Every page, the search, the stylesheet, and an answer to every other address."""
@@ -114,19 +100,16 @@ class Pages:
             Route("/static/pages.css", self._style),
             Route("/favicon.ico", self._icon),
             Route("/deliveries/search", self._search, methods=["POST"]),
-            *(
-                Route(path, self._action(path, act), methods=["POST"])
-                for path, act in self._actions().items()
-            ),
-            *(Route(path, self._page(view)) for path, view in PAGES.items()),
+            *(Route(action.path, self._action(action), methods=["POST"]) for action in ACTIONS),
+            *(Route(page.path, self._page(page)) for page in PAGES),
             Route("/{rest:path}", self._elsewhere),
         ]
 
     # --- answering ---
 
-    def _page(self, view: Callable[[Look], View]) -> Callable[[Request], Any]:
+    def _page(self, page: Page) -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:
-            return await self._signed_in(request, lambda: self._shown(request, view))
+            return await self._signed_in(request, lambda: self._shown(request, page.view), roles=page.roles)
 
         return answer
 
@@ -160,13 +143,21 @@ class Pages:
             patient = views.patient_of(tx, self.inbox.pseudonym_key, number)
         return RedirectResponse(f"/deliveries?patient={patient}", status_code=303)
 
-    async def _signed_in(self, request: Request, make: Callable[[], Response]) -> Response:
+    async def _signed_in(
+        self, request: Request, make: Callable[[], Response], *, roles: frozenset[Role] = EVERYBODY
+    ) -> Response:
         """The answer to somebody who has signed in; until then the request takes no thread of the pool's."""
-        person = await self.doorkeeper.person(request)
-        request.state.person = person.name
-        if person.name is None:
-            make = partial(self._unknown, request, person.wait)
+        came = await self.doorkeeper.person(request)
+        request.state.person = came.person
+        if came.person is None:
+            make = partial(self._unknown, request, came.wait)
+        elif not came.person.holds(*roles):
+            make = partial(self._not_theirs, request)
         return await run_in_threadpool(self._guarded, request, make)
+
+    def _not_theirs(self, request: Request) -> Response:
+        text = "This page is for people with other tasks. Ask whoever gives out the roles if you need it."
+        return self._problem(request, 403, "Not for your role", text)
 
     def _unknown(self, request: Request, wait: float) -> Response:
         if wait > 0:
@@ -181,103 +172,60 @@ class Pages:
 
     # --- acting ---
 
-    def _actions(self) -> Mapping[str, Act]:
-        return {
-            "/alarms/{id}/seen": self._seen,
-            "/alarms/{id}/close": self._close,
-            "/cases/{id}/followed-up": self._followed_up,
-            "/cases/{id}/place": self._place,
-            "/cases/{id}/take-off": self._take_off,
-        }
-
-    def _action(self, path: str, act: Act) -> Callable[[Request], Any]:
-        """A form by which a person does something about an alarm or a case; back to it when it is done."""
-        of_a_case = path.startswith("/cases/")
+    def _action(self, action: Action) -> Callable[[Request], Any]:
+        """A form by which a person does something, in one unit of work; back to a page when it is done."""
 
         async def answer(request: Request) -> Response:
             try:
                 form = await _form(request) or {}
             except ClientDisconnect:
                 return Response(status_code=400)
-            told = {name: values[0] for name, values in form.items()}
-            acted = self._acted_on_case if of_a_case else self._acted
-            return await self._signed_in(request, lambda: acted(request, told, act))
+            return await self._signed_in(
+                request, lambda: self._acted(request, form, action), roles=action.roles
+            )
 
         return answer
 
-    def _acted_on_case(self, request: Request, form: Mapping[str, str], act: Act) -> Response:
-        if not self._from_here(request, form.get("token", "")):
-            return self._not_from_here(request)
-        case_id = views.number(request.path_params["id"])
-        with self.store.read() as tx:
-            row = case_rows.get(tx, case_id) if case_id is not None else None
-        if row is None:
-            raise NotFound("There is no such case. The list of cases shows those that there are.")
-        case_id = row["id"]
-        by = self._person(request, form)
-        if not by:
+    def _acted(self, request: Request, form: Mapping[str, list[str]], action: Action) -> Response:
+        if not self._from_here(request, next(iter(form.get("token", ())), "")):
+            text = "Go back, load the page again, and press the button there."
+            return self._problem(request, 403, "Not from this page", text)
+        person = self._named(request, form)
+        if not person.name:
             return self._problem(request, 400, "Something is missing", "Say who you are.")
-        try:
-            at = self._told_at(form.get("at", "").strip())
-            said = Said(by=by, at=at, name=form.get("name", "").strip())
-            self.store.write(lambda tx: act(tx, case_id, said))
-        except ValueError:
-            return self._problem(
-                request, 400, "No time", "Write when it was as 2024-03-08T10:00, or leave it."
+        words, now = self._words(request), self.clock()
+
+        def act(tx: Connection) -> str:
+            return action.act(
+                Doing(
+                    tx=tx,
+                    inbox=self.inbox,
+                    register=self.register,
+                    form=form,
+                    path=request.path_params,
+                    now=now,
+                    person=person,
+                    sight=Sight(person=person, register=self.register),
+                    words=words,
+                )
             )
-        except NotFound as error:
-            return self._problem(request, 400, "Nothing was recorded", f"{error}.")
-        return RedirectResponse(f"/cases/{case_id}", status_code=303)
 
-    def _told_at(self, text: str) -> datetime | None:
-        """What a form says when something was, by the hospital's clock; None where it is left empty."""
-        if not text:
-            return None
-        at = datetime.fromisoformat(text)
-        return at if at.tzinfo is not None else at.replace(tzinfo=self.inbox.zone)
+        try:
+            return RedirectResponse(self.store.write(act), status_code=303)
+        except Mistake as mistake:
+            if action.again is None:
+                return self._problem(request, 400, "Nothing was recorded", str(mistake))
+            typed = {name: values[0] for name, values in form.items() if name != "token" and values}
+            response = self._shown(request, action.again, typed=typed, mistakes=mistake.fields)
+            response.status_code = 400
+            return response
 
-    def _not_from_here(self, request: Request) -> Response:
-        return self._problem(
-            request, 403, "Not from this page", "Go back, load the page again, and press the button there."
-        )
-
-    def _person(self, request: Request, form: Mapping[str, str]) -> str:
+    def _named(self, request: Request, form: Mapping[str, list[str]]) -> Person:
         """Who acts: whoever has signed in; where nobody must, whom the form names."""
-        return str(request.state.person) if self.doorkeeper.operators else form.get("by", "").strip()
-
-    def _acted(self, request: Request, form: Mapping[str, str], act: Act) -> Response:
-        if not self._from_here(request, form.get("token", "")):
-            return self._not_from_here(request)
-        by = self._person(request, form)
-        said = Said(by=by, why=form.get("why", "").strip())
-        alarm_id = views.number(request.path_params["id"])
-        if alarm_id is None:
-            raise NotFound("An alarm has a number.")
-        if not by or (act == self._close and not said.why):
-            return self._problem(request, 400, "Something is missing", "Say who you are and what was done.")
-        self.store.write(lambda tx: act(tx, alarm_id, said))
-        return RedirectResponse("/alarms", status_code=303)
-
-    def _seen(self, tx: Connection, alarm_id: int, said: Said) -> None:
-        self.inbox.outbox.alarms.see(tx, alarm_id, self.clock(), by=said.by)
-
-    def _close(self, tx: Connection, alarm_id: int, said: Said) -> None:
-        self.inbox.outbox.alarms.close(tx, alarm_id, self.clock(), by=said.by, why=said.why)
-
-    def _followed_up(self, tx: Connection, case_id: int, said: Said) -> None:
-        now = self.clock()
-        self.inbox.cases.followed_up(
-            tx, case_id, said.at or now, now, new_id=self.inbox.new_id(), by=said.by, what=said.name or None
-        )
-
-    def _place(self, tx: Connection, case_id: int, said: Said) -> None:
-        now = self.clock()
-        new_id = self.inbox.new_id()
-        self.inbox.cases.place(tx, case_id, said.name, said.at or now, now, new_id=new_id, by=said.by)
-
-    def _take_off(self, tx: Connection, case_id: int, said: Said) -> None:
-        new_id = self.inbox.new_id
-        self.inbox.cases.take_off(tx, case_id, said.name, self.clock(), new_id=new_id, by=said.by)
+        person: Person = request.state.person
+        if self.doorkeeper.operators:
+            return person
+        return replace(person, name=next(iter(form.get("by", ())), "").strip())
 
     def _from_here(self, request: Request, token: str) -> bool:
         """Whether a form is one of ours: another site can have the browser send one, but knows no token."""
@@ -286,8 +234,9 @@ class Pages:
         return ours and site in ("same-origin", "none")
 
     def _token(self, request: Request) -> str:
-        person = getattr(request.state, "person", None) or ""
-        return hmac.new(self.inbox.pseudonym_key, f"form of {person}".encode(), "sha256").hexdigest()
+        person: Person | None = getattr(request.state, "person", None)
+        whose = person.id if person is not None else ""
+        return hmac.new(self.inbox.pseudonym_key, f"form of {whose}".encode(), "sha256").hexdigest()
 
     # --- guarding ---
 
@@ -313,8 +262,16 @@ class Pages:
 
     # --- making ---
 
-    def _shown(self, request: Request, view: Callable[[Look], View]) -> Response:
-        say = self._wording()
+    def _shown(
+        self,
+        request: Request,
+        view: Callable[[Look], View],
+        *,
+        typed: Mapping[str, str] | None = None,
+        mistakes: Mapping[str, str] | None = None,
+    ) -> Response:
+        say, words = self._wording(), self._words(request)
+        person: Person = request.state.person
         with self.store.read() as tx:
             made = view(
                 Look(
@@ -324,18 +281,24 @@ class Pages:
                     query=dict(request.query_params),
                     path=request.path_params,
                     now=say.now,
+                    person=person,
+                    sight=Sight(person=person, register=self.register),
+                    words=words,
                     say=say,
+                    typed=typed or {},
+                    mistakes=mistakes or {},
                 )
             )
             frame = _frame(tx)
         if made.elsewhere is not None:
             return RedirectResponse(made.elsewhere, status_code=307)
-        return self._rendered(request, made.template, made.title, say, frame, made.values)
+        values = {**made.values, "typed": typed or {}, "mistakes": mistakes or {}}
+        return self._rendered(request, made.template, made.title, say, frame, values)
 
     def _problem(
         self, request: Request, status: int, title: str, text: str, *, signed_in: bool = True
     ) -> Response:
-        values = {"status": status, "text": text, "signed_in": signed_in}
+        values = {"status": status, "text": text, "signed_in": signed_in, "mistakes": {}}
         frame = self._frame_of_a_problem() if signed_in else None
         response = self._rendered(request, "problem.html", title, self._wording(), frame, values)
         response.status_code = status
@@ -363,14 +326,24 @@ class Pages:
             **values,
             title=title,
             say=say,
+            words=self._words(request),
+            _=self._words(request).of,
+            person=getattr(request.state, "person", None),
             frame=frame,
             region=self.region,
             section=section,
+            nav=_nav(getattr(request.state, "person", None)),
             token=self._token(request),
             nameless=not self.doorkeeper.operators,
             style=STYLE,
         )
         return HTMLResponse(text)
+
+    def _words(self, request: Request) -> Words:
+        """In the reader's language."""
+        chosen = request.cookies.get("language")
+        language = language_of(chosen, request.headers.get("accept-language"), self.country)
+        return Words(language=language, zone=self.inbox.zone, now=self.clock(), register=self.register)
 
     def _wording(self) -> Wording:
         return Wording(now=self.clock(), zone=self.inbox.zone, register=self.register)
@@ -385,6 +358,11 @@ def _frame(tx: Connection) -> dict[str, Any]:
     }
 
 
+def _nav(person: Person | None) -> list[Link]:
+    """The ways to other pages that the person may open."""
+    return [link for part in _PARTS for link in part.NAV if person is not None and person.holds(*link.roles)]
+
+
 async def _form(request: Request) -> dict[str, list[str]] | None:
     """A short form; None where what came is no form, or too long for one."""
     body = b""
@@ -393,7 +371,7 @@ async def _form(request: Request) -> dict[str, list[str]] | None:
         if len(body) > _LONGEST_FORM:
             return None
     try:
-        return parse_qs(body.decode(), max_num_fields=10)
+        return parse_qs(body.decode(), max_num_fields=_MOST_FIELDS)
     except ValueError:
         return None
 

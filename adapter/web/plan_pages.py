@@ -125,9 +125,9 @@ class PlanPages:
 
     def _page(self, view: "Callable[[_Asked], Response]") -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:
-            person = await self.doorkeeper.person(request)
+            came = await self.doorkeeper.person(request)
             asked = self._asked(request)
-            make = partial(self._unknown, asked, person.wait) if person.name is None else partial(view, asked)
+            make = partial(self._unknown, asked, came.wait) if came.person is None else partial(view, asked)
             return await run_in_threadpool(self._guarded, asked, make)
 
         return answer

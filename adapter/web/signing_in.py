@@ -18,6 +18,7 @@ from time import monotonic
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
+from adapter.messaging.people import Person, Role
 from adapter.messaging.register import Partner, Register
 from adapter.messaging.scopes import ALL, Scopes, granted, permits
 from adapter.web.smart.tokens import Tokens
@@ -55,6 +56,18 @@ class SignIn:
 
     name: str | None = None  # None: not signed in
     wait: float = 0.0  # seconds before another attempt is looked at
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Came:
+    """Who is at the door; nobody where they must sign in first."""
+
+    person: Person | None = None
+    wait: float = 0.0  # seconds before another attempt is looked at
+
+
+def _operator(name: str, *, named: bool = True) -> Person:
+    return Person(id=name, name=name, roles=frozenset({Role.OPERATIONS}), parties=None, named=named)
 
 
 class Passwords:
@@ -187,10 +200,14 @@ class Doorkeeper:
         """Whether the region names partners at all."""
         return bool(self.register.partners)
 
-    async def person(self, request: Request) -> SignIn:
-        """The operator who has signed in, `operator` where nobody must."""
+    async def person(self, request: Request) -> "Came":
+        """Who has signed in; an operator of no name where nobody must."""
         if not self.operators:
-            return SignIn(name="operator")
+            return Came(person=_operator("operator", named=False))
+        found = await self._by_password(request)
+        return Came(person=_operator(found.name) if found.name is not None else None, wait=found.wait)
+
+    async def _by_password(self, request: Request) -> SignIn:
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "basic":
             return SignIn()

@@ -5,8 +5,8 @@ what was sent, to somebody who has signed in.
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from itertools import product
 from typing import Any
@@ -18,9 +18,9 @@ from adapter.cases import pseudonym
 from adapter.discharge.planning import document as told
 from adapter.errors import ConfigurationError, NotFound
 from adapter.fhir.bundles import NATIONAL_IDENTIFIERS, Subject
-from adapter.inbox import Inbox
 from adapter.ledger import Ledger, bounds, month_of
 from adapter.messaging.delivery import DeliveryState
+from adapter.messaging.people import Role
 from adapter.messaging.register import Register
 from adapter.store import alarms as alarm_rows
 from adapter.store import cases as case_rows
@@ -31,8 +31,9 @@ from adapter.store import overview as counted
 from adapter.store.statements import Row
 from adapter.web.overview import Unsettled, summary, tiles
 from adapter.web.pretty import pretty
+from adapter.web.site import Action, Doing, Link, Look, Mistake, Page, View, number
 from adapter.web.timeline import timeline
-from adapter.web.wording import TO_DO, Wording, place
+from adapter.web.wording import TO_DO, place
 
 PAGE = 50
 """Rows of one page of a list."""
@@ -46,44 +47,6 @@ NO_PSEUDONYM = (
 )
 
 _PSEUDONYM = re.compile(r"P[A-Z2-7]{16}")
-_LARGEST_ID = 2**63 - 1
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class View:
-    """One template with its documents; or, for an alias, the address of what it stands for."""
-
-    template: str
-    title: str
-    values: Mapping[str, Any]
-    elsewhere: str | None = None
-
-
-def number(text: str | None) -> int | None:
-    """A row number out of an address; None where it cannot be one."""
-    if text is None or not (text.isascii() and text.isdigit()) or len(text) > 19:
-        return None
-    return value if (value := int(text)) <= _LARGEST_ID else None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Look:
-    """One look at the store: what was asked for, when, and with what to find it."""
-
-    tx: Connection
-    inbox: Inbox
-    register: Register
-    query: Mapping[str, str]
-    path: Mapping[str, str]
-    now: datetime
-    say: Wording
-
-    def row(self, what: str) -> int:
-        """The row number in the path; NotFound where it cannot be one."""
-        found = number(self.path["id"])
-        if found is None:
-            raise NotFound(f"A {what} has a number, as in /{self.say.plural(what)}/17.")
-        return found
 
 
 # --- the region -------------------------------------------------------------------------------------------
@@ -437,3 +400,124 @@ def quarantine(look: Look) -> View:
         "most": LONGEST,
     }
     return View(template="quarantine.html", title="Quarantine", values=values)
+
+
+# --- acting -----------------------------------------------------------------------------------------------
+
+
+def _seen(doing: Doing) -> str:
+    doing.inbox.outbox.alarms.see(doing.tx, doing.row(), doing.now, by=doing.by)
+    return "/alarms"
+
+
+def _close(doing: Doing) -> str:
+    why = doing.text("why")
+    if not why:
+        raise Mistake({"why": "Say what was done."})
+    doing.inbox.outbox.alarms.close(doing.tx, doing.row(), doing.now, by=doing.by, why=why)
+    return "/alarms"
+
+
+def _case_id(doing: Doing) -> int:
+    wanted = number(doing.path["id"])
+    row = case_rows.get(doing.tx, wanted) if wanted is not None else None
+    if row is None:
+        raise NotFound("There is no such case. The list of cases shows those that there are.")
+    return int(row["id"])
+
+
+def _told_at(doing: Doing) -> datetime | None:
+    """What a form says when something was, by the hospital's clock; None where it is left empty."""
+    text = doing.text("at")
+    if not text:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise Mistake({"at": "Write when it was as 2024-03-08T10:00, or leave it."}) from None
+    return at if at.tzinfo is not None else at.replace(tzinfo=doing.inbox.zone)
+
+
+def _followed_up(doing: Doing) -> str:
+    case_id, at = _case_id(doing), _told_at(doing) or doing.now
+    new_id, what = doing.inbox.new_id(), doing.text("name") or None
+    with _mistaken():
+        doing.inbox.cases.followed_up(doing.tx, case_id, at, doing.now, new_id=new_id, by=doing.by, what=what)
+    return f"/cases/{case_id}"
+
+
+def _place(doing: Doing) -> str:
+    case_id, at = _case_id(doing), _told_at(doing) or doing.now
+    new_id = doing.inbox.new_id()
+    with _mistaken():
+        doing.inbox.cases.place(
+            doing.tx, case_id, doing.text("name"), at, doing.now, new_id=new_id, by=doing.by
+        )
+    return f"/cases/{case_id}"
+
+
+def _take_off(doing: Doing) -> str:
+    case_id = _case_id(doing)
+    with _mistaken():
+        doing.inbox.cases.take_off(
+            doing.tx, case_id, doing.text("name"), doing.now, new_id=doing.inbox.new_id, by=doing.by
+        )
+    return f"/cases/{case_id}"
+
+
+@contextmanager
+def _mistaken() -> Iterator[None]:
+    """What cannot be recorded is the form's mistake, told where it was filled in."""
+    try:
+        yield
+    except NotFound as error:
+        raise Mistake({"": f"{error}."}) from error
+
+
+_WATCHERS = frozenset({Role.OPERATIONS, Role.AUDITOR})
+_OPERATORS = frozenset({Role.OPERATIONS})
+
+PAGES = tuple(
+    Page(path=path, view=view, roles=_WATCHERS)
+    for path, view in {
+        "/": overview,
+        "/deliveries": deliveries,
+        "/deliveries/{id}": delivery,
+        "/cases": cases,
+        "/cases/{id}": case,
+        "/cases/{id}/why": why,
+        "/messages/{id}": message,
+        "/quarantine": quarantine,
+        "/endpoints": endpoints,
+        "/payments": payments,
+        "/alarms": alarms,
+        "/deadlines": deadlines,
+    }.items()
+)
+"""Every page of operations and its address; docs/pages.md describes each."""
+
+NAV = tuple(
+    Link(path=path, label=label, roles=_WATCHERS)
+    for path, label in (
+        ("/", "Overview"),
+        ("/cases", "Cases"),
+        ("/deadlines", "Deadlines"),
+        ("/deliveries", "Deliveries"),
+        ("/quarantine", "Quarantine"),
+        ("/endpoints", "Endpoints"),
+        ("/payments", "Payments"),
+        ("/alarms", "Alarms"),
+    )
+)
+
+ACTIONS = tuple(
+    Action(path=path, act=act, roles=_OPERATORS, again=again)
+    for path, act, again in (
+        ("/alarms/{id}/seen", _seen, alarms),
+        ("/alarms/{id}/close", _close, alarms),
+        ("/cases/{id}/followed-up", _followed_up, case),
+        ("/cases/{id}/place", _place, case),
+        ("/cases/{id}/take-off", _take_off, case),
+    )
+)
+"""What operators do on them."""

@@ -430,4 +430,4 @@ def test_only_post_is_answered_there(door):
 
 def test_a_doorkeeper_without_operators_lets_the_operator_in(door):
     keeper = Doorkeeper(register=door.stage.built.register, operators={})
-    assert asyncio.run(keeper.person(None)).name == "operator"
+    assert asyncio.run(keeper.person(None)).person.name == "operator"

@@ -1,0 +1,238 @@
+"""The words of a page in the reader's language: sentences from the catalogs, times and numbers from CLDR.
+
+A sentence is its own key, in English; a word of the field is a key of its family, as `notice-admitted`.
+Catalogs are gettext files, one folder for each part of the pages (`locales/<part>/<language>.po`, compiled
+beside it).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta, tzinfo
+from decimal import Decimal
+from functools import lru_cache
+from gettext import GNUTranslations, NullTranslations
+from importlib import resources
+from io import BytesIO
+from typing import Any
+
+from babel.dates import format_date, format_skeleton, format_time
+from babel.lists import format_list
+from babel.numbers import format_currency, format_decimal, format_percent
+
+from adapter.messaging.register import Register
+
+LANGUAGES = {
+    "nb": "Norsk bokmål",
+    "nn": "Norsk nynorsk",
+    "sv": "Svenska",
+    "da": "Dansk",
+    "en": "English",
+}
+"""Each language by its own name."""
+
+_NEAR = {"no": "nb"}
+_COUNTRIES = {"norway": "nb", "sweden": "sv", "denmark": "da", "england": "en"}
+_BABEL = {"en": "en_GB"}
+
+Told = datetime | date | str | None
+"""An instant or a day, also as ISO 8601 (`store.shown`)."""
+
+
+def language_of(chosen: str | None, accepted: str | None, country: str | None) -> str:
+    """What the reader has chosen, else the browser's first choice, else the country's, else English."""
+    for tag in (chosen or "", *_preferred(accepted or "")):
+        found = tag.lower().replace("_", "-").split("-", 1)[0]
+        found = _NEAR.get(found, found)
+        if found in LANGUAGES:
+            return found
+    return _COUNTRIES.get(country or "", "en")
+
+
+def _preferred(accepted: str) -> list[str]:
+    """The tags of an Accept-Language, the best first (RFC 9110, 12.5.4)."""
+    ranked = []
+    for place, part in enumerate(accepted[:200].split(",")):
+        tag, _, quality = part.strip().partition(";q=")
+        try:
+            weight = float(quality or 1)
+        except ValueError:
+            weight = 0.0
+        if weight > 0:
+            ranked.append((-weight, place, tag.strip()))
+    return [tag for _, _, tag in sorted(ranked)]
+
+
+PARTS = ("frame", "field", "operations", "access", "boards", "acting", "figures", "live")
+"""The folders of catalogs under `locales/`; no key stands in two of them with different meanings."""
+
+
+@lru_cache
+def catalog(language: str) -> NullTranslations:
+    """All parts of a language, each falling back on the next; what none knows is said as it is."""
+    found = NullTranslations()
+    for part in reversed(PARTS):
+        file = resources.files("adapter.web").joinpath("locales", part, f"{language}.mo")
+        if file.is_file():
+            made = GNUTranslations(BytesIO(file.read_bytes()))
+            made.add_fallback(found)
+            found = made
+    return found
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Words:
+    """The words of one page, at the instant at which it is made."""
+
+    language: str
+    zone: tzinfo
+    now: datetime
+    register: Register
+
+    # --- sentences ---
+
+    def of(self, sentence: str, **values: Any) -> str:
+        """A sentence of the catalogs, with its values."""
+        said = catalog(self.language).gettext(sentence)
+        return said.format(**values) if values else said
+
+    def count(self, one: str, many: str, number: int, **values: Any) -> str:
+        """A sentence about a number: `count("{number} case", "{number} cases", 3)`."""
+        said = catalog(self.language).ngettext(one, many, number)
+        return said.format(number=self.number(number), **values)
+
+    def code(self, family: str, code: str | None) -> str:
+        """A code in words, as `state` and `ready`; the code itself where nobody has words for it."""
+        if code is None:
+            return "–"
+        key = f"{family}-{code}"
+        said = catalog(self.language).gettext(key)
+        return code if said == key else said
+
+    def list(self, items: Iterable[str]) -> str:
+        """`a, b and c`."""
+        return format_list([*items], locale=self._locale)
+
+    # --- time ---
+
+    def day(self, told: Told, *, weekday: bool = True) -> str:
+        """A local day, with its weekday and without the year in this year: `Mon 3 Mar`."""
+        here = self._here(told)
+        if here is None:
+            return "–"
+        on = here.date() if isinstance(here, datetime) else here
+        this_year = on.year == self.now.astimezone(self.zone).year
+        skeleton = ("E" if weekday else "") + ("MMMd" if this_year else "yMMMd")
+        return str(format_skeleton(skeleton, datetime.combine(on, time.min), locale=self._locale))
+
+    def time(self, told: Told) -> str:
+        """The time of day: `14:20`, `14.20`."""
+        here = self._here(told)
+        return str(format_time(here, "short", locale=self._locale)) if isinstance(here, datetime) else ""
+
+    def when(self, told: Told, *, weekday: bool = True) -> str:
+        """An instant as day and time, only the time if that is today; a day as a day."""
+        here = self._here(told)
+        if not isinstance(here, datetime):
+            return self.day(told, weekday=weekday)
+        if here.date() == self.now.astimezone(self.zone).date():
+            return self.of("today {time}", time=self.time(told))
+        return f"{self.day(told, weekday=weekday)} {self.time(told)}"
+
+    def ago(self, told: Told) -> str:
+        """How far an instant is from now: `in 2 h 5 min`, `3 days ago`; empty for a day."""
+        away = self._away(told)
+        if away is None:
+            return ""
+        if abs(away) < timedelta(seconds=1):
+            return self.of("just now")
+        if away > timedelta():
+            return self.of("in {span}", span=self.span(away))
+        return self.of("{span} ago", span=self.span(-away))
+
+    def left(self, told: Told) -> str:
+        """How long until a deadline, in words: `3 h 20 min left`, `2 days overdue`."""
+        away = self._away(told)
+        if away is None:
+            return ""
+        if away > timedelta():
+            return self.of("{span} left", span=self.span(away))
+        return self.of("{span} overdue", span=self.span(-away))
+
+    def overdue(self, told: Told) -> bool:
+        """Whether an instant has passed."""
+        away = self._away(told)
+        return away is not None and away <= timedelta()
+
+    def span(self, length: timedelta) -> str:
+        """A span in its two largest useful units: `12 s`, `5 min`, `3 h 20 min`, `4 days`."""
+        seconds = max(int(length.total_seconds()), 0)
+        if seconds < 60:
+            return self.of("{number} s", number=seconds)
+        minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
+        if hours < 1:
+            return self.of("{number} min", number=minutes)
+        if hours < 48:
+            rest = minutes - hours * 60
+            if rest:
+                return self.of("{hours} h {minutes} min", hours=hours, minutes=rest)
+            return self.of("{number} h", number=hours)
+        if days < 730:
+            return self.count("{number} day", "{number} days", days)
+        return self.count("{number} year", "{number} years", days // 365)
+
+    def month(self, first: date) -> str:
+        """A month with its year: `March 2026`."""
+        return str(format_skeleton("yMMMM", datetime.combine(first, time.min), locale=self._locale))
+
+    def long_day(self, told: Told) -> str:
+        """A day in full: `Monday 3 March 2026`."""
+        here = self._here(told)
+        return str(format_date(here, "full", locale=self._locale)) if here is not None else "–"
+
+    def machine(self, told: Told) -> str:
+        """For the `datetime` attribute."""
+        moment = read(told)
+        return moment.isoformat() if moment is not None else ""
+
+    # --- numbers ---
+
+    def number(self, value: float | Decimal) -> str:
+        """A number with the separators of the language."""
+        return str(format_decimal(value, locale=self._locale))
+
+    def percent(self, share: float) -> str:
+        """A share of one, in whole per cent."""
+        return str(format_percent(share, format="#,##0 %", locale=self._locale))
+
+    def money(self, amount: str | Decimal | None, currency: str) -> str:
+        """An amount; a dash where no price is known."""
+        if amount is None:
+            return "–"
+        return str(format_currency(Decimal(amount), currency, locale=self._locale))
+
+    # --- names ---
+
+    def party(self, party_id: str | None) -> str:
+        """The name of a party; its id where the register has none."""
+        return self.register.name(party_id) if party_id is not None else "–"
+
+    # --- inside ---
+
+    @property
+    def _locale(self) -> str:
+        return _BABEL.get(self.language, self.language)
+
+    def _here(self, told: Told) -> datetime | date | None:
+        moment = read(told)
+        return moment.astimezone(self.zone) if isinstance(moment, datetime) else moment
+
+    def _away(self, told: Told) -> timedelta | None:
+        moment = read(told)
+        return moment - self.now if isinstance(moment, datetime) else None
+
+
+def read(told: Told) -> datetime | date | None:
+    """An instant or day from what `store.shown` writes."""
+    if told is None or isinstance(told, date):
+        return told
+    return date.fromisoformat(told) if len(told) == 10 else datetime.fromisoformat(told)
