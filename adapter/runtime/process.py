@@ -30,6 +30,7 @@ from adapter.runtime.chance import process_name
 from adapter.runtime.checks import check_exposure, check_tls, compile_schemas, refuse
 from adapter.runtime.jobs import Jobs, plans_of, restoring
 from adapter.runtime.logs import log_acceptance
+from adapter.runtime.people import entrance_of
 from adapter.runtime.stations import Stations
 
 log = structlog.get_logger("runtime")
@@ -110,9 +111,9 @@ class Adapter:
         tokens = Tokens(store=built.store, clock=built.clock)
         doorkeeper = Doorkeeper(
             register=built.register,
-            operators={o.name: o.password_scrypt for o in settings.operators},
             tokens=tokens,
         )
+        entrance = entrance_of(built)
         smart = TokenEndpoint(
             register=built.register,
             tokens=tokens,
@@ -148,19 +149,22 @@ class Adapter:
             inbox=built.inbox,
             register=built.register,
             region=built.region.name if built.region is not None else None,
-            doorkeeper=doorkeeper,
+            entrance=entrance,
             clock=built.clock,
             country=built.agreement.name,
+            emergency_access=settings.emergency_access,
         )
         hosts = ["127.0.0.1", "localhost", "[::1]", settings.host]
         if settings.public_url is not None:
             hosts.append(urlsplit(settings.public_url).hostname or "")
         if not settings.loopback:
             hosts = ["*"]  # behind a name of the operator's choosing; everybody must sign in there
-        watched = health.routes(built.store, self.metrics, doorkeeper if settings.metrics_sign_in else None)
+        watched = health.routes(built.store, self.metrics, entrance if settings.metrics_sign_in else None)
         plans = PlanPages(
             load=stored_plans(built.shelves),
-            doorkeeper=doorkeeper,
+            entrance=entrance,
+            store=built.store,
+            register=built.register,
             clock=built.clock,
             zone=built.agreement.zone,
             country=built.agreement.name,

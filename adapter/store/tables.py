@@ -644,9 +644,24 @@ fhir_access = Table(
     Column("found", Integer, nullable=False),
     Column("person", Text),  # who looked at a board; NULL where a machine did
     Column("role", Text),  # in which role
-    Column("why", Text),  # the reason that was given, as for emergency access
+    Column("why", Text),  # the reason that was given for emergency access; NULL where none was needed
+    Column("name", Text),  # of the person, as others see it
+    Column("page", Text),  # on which page, or by which form
     Index("fhir_access_at", "at"),
     Index("fhir_access_patient", "patient"),
+    Index(
+        "fhir_access_person",
+        "person",
+        "id",
+        sqlite_where=text("person IS NOT NULL"),
+        postgresql_where=text("person IS NOT NULL"),
+    ),
+    Index(
+        "fhir_access_why",
+        "id",
+        sqlite_where=text("why IS NOT NULL"),
+        postgresql_where=text("why IS NOT NULL"),
+    ),
 )
 
 session = Table(

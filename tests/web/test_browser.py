@@ -77,8 +77,11 @@ def said() -> list[str]:
     return []
 
 
-def opened(browser: Browser, said: list[str], *, width: int = 1280, scheme: str = "light") -> Page:
-    page = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme).new_page()
+def opened(browser: Browser, said: list[str], at, *, width: int = 1280, scheme: str = "light") -> Page:
+    """A page of a browser that has signed in as the site is seen."""
+    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    context.add_cookies([{"name": name, "value": value, "url": at.url} for name, value in at.cookies.items()])
+    page = context.new_page()
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("dialog", lambda dialog: said.append(dialog.message))
@@ -87,7 +90,7 @@ def opened(browser: Browser, said: list[str], *, width: int = 1280, scheme: str 
 
 @pytest.mark.parametrize("width", [320, 1280])
 def test_no_page_scrolls_sideways_and_none_makes_the_browser_complain(living, browser, said, width):
-    page = opened(browser, said, width=width)
+    page = opened(browser, said, living, width=width)
     for path in PATHS:
         page.goto(living.url + path)
         assert page.evaluate("document.documentElement.scrollWidth") == width, path
@@ -127,14 +130,14 @@ def long_ago(tmp_path_factory):
     ],
 )
 def test_lists_are_read_without_scrolling_sideways(long_ago, browser, said, width, paths):
-    page = opened(browser, said, width=width)
+    page = opened(browser, said, long_ago, width=width)
     for path in paths:
         page.goto(long_ago.url + path)
         assert page.evaluate(OVERFLOWING) == [], path
 
 
 def test_on_a_telephone_a_row_says_first_what_it_is_and_how_it_stands(living, browser, said):
-    page = opened(browser, said, width=390)
+    page = opened(browser, said, living, width=390)
     page.goto(f"{living.url}/deliveries")
     row = page.locator("tbody tr").first
     tops = [
@@ -147,21 +150,21 @@ def test_on_a_telephone_a_row_says_first_what_it_is_and_how_it_stands(living, br
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_word_stands_out_from_its_ground(living, browser, said, scheme):
-    page = opened(browser, said, scheme=scheme)
+    page = opened(browser, said, living, scheme=scheme)
     for path in (*PATHS, "/nowhere"):
         page.goto(living.url + path)
         assert page.evaluate(CONTRAST) == [], path
 
 
 def test_the_dark_scheme_is_dark(living, browser, said):
-    page = opened(browser, said, scheme="dark")
+    page = opened(browser, said, living, scheme="dark")
     page.goto(f"{living.url}/?still=1")
     colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert max(int(value) for value in re.findall(r"\d+", colour)[:3]) < 64
 
 
 def test_the_keyboard_reaches_the_content_and_shows_where_it_is(living, browser, said):
-    page = opened(browser, said)
+    page = opened(browser, said, living)
     page.goto(f"{living.url}/?still=1")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
@@ -180,7 +183,7 @@ def test_the_keyboard_reaches_the_content_and_shows_where_it_is(living, browser,
 
 
 def test_a_person_finds_a_patients_deliveries_with_the_keyboard(living, browser, said):
-    page = opened(browser, said, width=320)
+    page = opened(browser, said, living, width=320)
     page.goto(f"{living.url}/deliveries")
     page.get_by_label("Identity number").focus()
     page.keyboard.type("21843012660")
@@ -191,7 +194,7 @@ def test_a_person_finds_a_patients_deliveries_with_the_keyboard(living, browser,
 
 
 def test_filtering_the_log_by_form(living, browser, said):
-    page = opened(browser, said)
+    page = opened(browser, said, living)
     page.goto(f"{living.url}/deliveries")
     page.get_by_label("Party").select_option("Luster kommune")
     page.get_by_role("button", name="Show").click()
@@ -201,14 +204,14 @@ def test_filtering_the_log_by_form(living, browser, said):
 
 
 def test_a_script_in_a_message_is_text(living, browser, said):
-    page = opened(browser, said)
+    page = opened(browser, said, living)
     page.goto(f"{living.url}/messages/7")
     assert SCRIPT in page.locator("pre").first.inner_text()
     assert said == []
 
 
 def test_the_overview_follows_the_region(living, browser, said):
-    page = opened(browser, said)
+    page = opened(browser, said, living)
     page.goto(living.url)
     with page.expect_event("load", timeout=15_000):
         pass

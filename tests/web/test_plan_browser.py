@@ -26,7 +26,7 @@ def site(tmp_path_factory):
 
 @pytest.mark.parametrize("width", [320, 360, 1280])
 def test_no_page_scrolls_sideways_and_none_makes_the_browser_complain(site, browser, said, width):  # noqa: F811
-    page = opened(browser, said, width=width)
+    page = opened(browser, said, site, width=width)
     for path in PATHS:
         page.goto(site.url + path)
         assert page.evaluate("document.documentElement.scrollWidth") == width, path
@@ -36,14 +36,14 @@ def test_no_page_scrolls_sideways_and_none_makes_the_browser_complain(site, brow
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_word_stands_out_from_its_ground(site, browser, said, scheme):  # noqa: F811
-    page = opened(browser, said, scheme=scheme)
+    page = opened(browser, said, site, scheme=scheme)
     for path in PATHS:
         page.goto(site.url + path)
         assert page.evaluate(CONTRAST) == [], path
 
 
 def test_on_a_telephone_every_value_says_what_it_is(site, browser, said):  # noqa: F811
-    page = opened(browser, said, width=360)
+    page = opened(browser, said, site, width=360)
     page.goto(f"{site.url}/plans/{SIP}?lang=sv")
     cell = page.locator("#actions + .scroll tbody tr").first.locator("td").nth(2)
     assert cell.evaluate("e => getComputedStyle(e, '::before').content") == '"Klart senast"'
@@ -54,7 +54,7 @@ def test_on_a_telephone_every_value_says_what_it_is(site, browser, said):  # noq
 
 
 def test_on_paper_there_is_the_plan_and_nothing_to_press(site, browser, said):  # noqa: F811
-    page = opened(browser, said)
+    page = opened(browser, said, site)
     page.goto(f"{site.url}/plans/{SIP}")
     page.emulate_media(media="print")
     for gone in (".languages", ".ways", ".versions"):
@@ -63,7 +63,7 @@ def test_on_paper_there_is_the_plan_and_nothing_to_press(site, browser, said):  
 
 
 def test_the_keyboard_reaches_the_content(site, browser, said):  # noqa: F811
-    page = opened(browser, said)
+    page = opened(browser, said, site)
     page.goto(f"{site.url}/plans/{SIP}?lang=en")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
@@ -72,7 +72,7 @@ def test_the_keyboard_reaches_the_content(site, browser, said):  # noqa: F811
 
 
 def test_a_script_in_a_plan_is_text(site, browser, said):  # noqa: F811
-    page = opened(browser, said)
+    page = opened(browser, said, site)
     page.goto(f"{site.url}/plans/hostile")
     assert page.locator("h1").inner_text() == SCRIPT
     assert said == []
