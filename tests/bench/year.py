@@ -24,10 +24,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from adapter.discharge.notices import AnswerValue, NoticeKind
 from adapter.fhir.bundles import Subject
+from adapter.incoming import Incoming
 from adapter.messaging.acknowledgement import Issue, Status
 from adapter.messaging.delivery import Reply
 from adapter.messaging.register import Endpoint
@@ -42,7 +43,7 @@ CASES = 50_000
 DELIVERIES = 500_000
 CURRENT = 300
 """Stays that are not over, of the one hospital."""
-MOULDS = 160
+MOULDS = 120
 WEEKS = 52
 
 HOSPITAL = "laerdal-sjukehus"
@@ -98,7 +99,7 @@ class Play:
             self.clock.at = max(self.clock.at, when)
             act()
         self.clock.at = self.now
-        self.made.deliver()
+        self._round()
 
     def soon(self, when: datetime) -> None:
         """What is due is sent then, or at the round before it that is planned already."""
@@ -108,12 +109,23 @@ class Play:
 
     def _round(self) -> None:
         self.round_at = None
-        went = self.made.deliver()
-        query = select(func.min(delivery.c.next_attempt_at)).where(delivery.c.state == "waiting")
-        with self.made.built.store.read() as tx:
-            due = tx.execute(query).scalar_one()
+        due, went = self.made.write(self._sent)
         if due is not None:
-            self.soon(max(due, self.clock() + (timedelta(seconds=20) if went else timedelta(minutes=8))))
+            pause = timedelta(seconds=20) if went else timedelta(minutes=8)
+            self.soon(max(due, self.clock() + pause))
+
+    def _sent(self, tx: Connection) -> tuple[datetime | None, int]:
+        """Send what is due, in one unit of work; when something is due next, and how much went."""
+        outbox, inbox, now = self.made.outbox, self.made.built.inbox, self.clock()
+        leased = outbox.claim(tx, {e.name: 100 for e in self.made.built.register.endpoints}, now)
+        for item in leased:
+            reply = outbox.send(item)
+            answer = inbox.read(Incoming(content=reply.body, channel="reply")) if reply.body else None
+            outbox.record(tx, item, reply, now, receipted=answer is not None)
+            if answer is not None:
+                inbox.reply(tx, answer, item, now)
+        query = select(func.min(delivery.c.next_attempt_at)).where(delivery.c.state == "waiting")
+        return tx.execute(query).scalar_one(), len(leased)
 
     def answer(self, message: Outgoing, endpoint: Endpoint) -> Reply:
         """A receipt at once, from the file drops later; seldom a refusal; now and then nothing."""
