@@ -16,8 +16,8 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from adapter.discharge.case import Case, Entry
-from adapter.discharge.notices import Moment, Notice, NoticeKind
-from adapter.discharge.turns import HOSPITAL, MUNICIPALITY, PRIMARY_CARE, Turn, told_by, turns
+from adapter.discharge.notices import Moment, Notice, NoticeKind, Standing
+from adapter.discharge.turns import HOSPITAL, MUNICIPALITY, PRIMARY_CARE, Turn, revocable, told_by, turns
 from adapter.errors import AdapterError, NotFound
 from adapter.fhir.bundles import Bundle, Clinician, Subject, address_of
 from adapter.fhir.notices import message_bundle
@@ -133,11 +133,16 @@ class Speaking:
 
     # --- telling ---
 
-    def case(self, tx: Connection, case_id: int) -> tuple[Row, Case]:
-        """The case with its row; NotFound where there is none, or not for this person."""
+    def row(self, tx: Connection, case_id: int) -> Row:
+        """The case's row; NotFound where there is none, or not for this person."""
         row = case_rows.get(tx, case_id)
         if row is None or not self.sight.sees_case(tx, row):
             raise NotFound("there is no such case")
+        return row
+
+    def case(self, tx: Connection, case_id: int) -> tuple[Row, Case]:
+        """The case with its row, and nobody else changes it before the commit; NotFound as for the row."""
+        row = self.row(tx, case_id)
         case_rows.alone_with(tx, row["patient"])
         return row, dict(self.inbox.cases.folded(tx, row["patient"]))[row["id"]]
 
@@ -176,7 +181,7 @@ class Speaking:
         if turn is None and known is None:
             raise Unsaid("stale")
         newest = self._newest(tx, row, case, voice)
-        to = [r for r in (receivers or self._receivers(case, voice, turn, now)) if r not in voice.mine]
+        to = [r for r in (receivers or self.receivers(case, voice, kind, now, turn)) if r not in voice.mine]
         if not to:
             raise Unsaid("nobody")
         notice = self._notice(case, kind, key, now, turn, said)
@@ -185,18 +190,58 @@ class Speaking:
             return self._again(tx, known, message, row)
         return self._send(tx, message, by, now)
 
-    def _receivers(self, case: Case, voice: Voice, turn: Turn | None, now: datetime) -> tuple[str, ...]:
-        """Who is told where the form does not say: who asked, the hospital, or all whom it has told."""
-        if turn is not None and turn.entry is not None and turn.kind is not K.READINESS_WITHDRAWN:
-            return (turn.entry.notice.sender,)
-        if voice.part != HOSPITAL:
-            return (case.hospital,) if case.hospital is not None else ()
-        return self.told_by_hospital(case, voice, now)
+    def take_back(
+        self, tx: Connection, case_id: int, *, party: str, about: str, key: str, now: datetime, by: str
+    ) -> Told:
+        """Cancel what was told on a board in error; whoever was told it is told that too."""
+        row, case = self.case(tx, case_id)
+        voice = self.voice(case, party, now)
+        known = messages.known(tx, party, _number(key))
+        if known is not None:
+            return Told(case_id=row["id"], message=known["id"], again=True)
+        entry = next((e for e in self.revocable(tx, case, voice) if e.notice.message_id == about), None)
+        if entry is None:
+            raise Unsaid("stale")
+        told = replace(
+            entry.notice,
+            message_id=_number(key),
+            sent_at=now,
+            standing=Standing.CANCELLATION,
+            refers_to=about,
+            contact=None,
+        )
+        newest = self._newest(tx, row, case, voice)
+        return self._send(tx, self._message(told, newest, party, entry.notice.receivers, case, None), by, now)
 
-    def told_by_hospital(self, case: Case, voice: Voice, now: datetime) -> tuple[str, ...]:
+    def revocable(self, tx: Connection, case: Case, voice: Voice) -> tuple[Entry, ...]:
+        """What this party has told on a board and can take back."""
+        if voice.silent:
+            return ()
+        found = []
+        for e in revocable(case, voice.mine):
+            known = messages.known(tx, e.notice.sender, e.notice.message_id)
+            row = messages.get(tx, known["id"]) if known is not None else None
+            if row is not None and row["channel"] == BOARD:
+                found.append(e)
+        return tuple(found)
+
+    def receivers(
+        self, case: Case, voice: Voice, kind: NoticeKind, now: datetime, turn: Turn | None = None
+    ) -> tuple[str, ...]:
+        """Who is told where the form does not say: who asked, the hospital, or all who take part."""
+        if turn is not None and turn.entry is not None and kind is not K.READINESS_WITHDRAWN:
+            return (turn.entry.notice.sender,)
+        hospital = (case.hospital,) if case.hospital is not None else ()
+        if voice.part == MUNICIPALITY and kind is not K.SIP_REQUESTED:
+            return hospital
+        told = (*hospital, *self.told_by_hospital(case, now))
+        return tuple(name for name in dict.fromkeys(told) if name not in voice.mine)
+
+    def told_by_hospital(self, case: Case, now: datetime) -> tuple[str, ...]:
         """Those whom the hospital has told of the stay and who still exist; else the municipality."""
         day = now.astimezone(self.inbox.zone).date()
-        told = told_by(case, voice.mine) or ((case.municipality,) if case.municipality else ())
+        hospital = (case.hospital,) if case.hospital is not None else ()
+        told = told_by(case, hospital) or ((case.municipality,) if case.municipality else ())
         parties = [(name, self._register.party(name)) for name in told]
         living = [(n, self._register.living(p, day) if p is not None else None) for n, p in parties]
         return tuple(dict.fromkeys(p.id if p is not None else n for n, p in living))
@@ -261,9 +306,11 @@ class Speaking:
         sender = self._address(party, told)
         addressed = [self._address(name, told) for name in receivers]
         hospital = self._address(case.hospital, told) if case.hospital is not None else None
+        contact = self._address(notice.contact, told).token if notice.contact is not None else None
         return message_bundle(
             replace(
                 notice,
+                contact=contact,
                 sender=sender.token,
                 receivers=tuple(address.token for address in addressed),
                 hospital=hospital.token if hospital is not None else None,

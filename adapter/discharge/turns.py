@@ -33,6 +33,13 @@ _SIGNED_FOR = frozenset(
 )  # fmt: skip
 """What a person signs for: what asks something of whoever reads it, and no small talk."""
 
+_TAKEN_BACK = (
+    K.ADMITTED, K.DISCHARGED, K.LEFT_AGAINST_ADVICE, K.ANSWER, K.BEYOND_CONTROL, K.FIXED_CONTACT_NAMED,
+    K.OPEN_CARE_AVAILABILITY, K.SIP_REQUESTED, K.SIP_CALL, K.SIP_DECLINED, K.CONSENT_GIVEN,
+    K.CONSENT_WITHDRAWN, K.READINESS_WITHDRAWN, K.PLANNED_DISCHARGE,
+)  # fmt: skip
+"""What can be taken back as told in error; a ready notice has its own withdrawal, and talk stays said."""
+
 _BY_MESSAGE = frozenset({K.ANSWER, K.READINESS_WITHDRAWN, K.REPLY, K.SEEN})
 """Of these, `about` is the id of the message that they answer, sign for or take back."""
 
@@ -55,10 +62,10 @@ def turns(case: Case, mine: Collection[str], part: str, terms: Agreement) -> tup
     """What a party may tell in that part, the most urgent first; `mine` is it and those it speaks for."""
     if case.state is CaseState.CANCELLED:
         return ()
-    known = _known(terms.country)
+    may = known(terms)
     found = {HOSPITAL: _hospital, MUNICIPALITY: _municipality}.get(part, _primary_care)(case, mine)
     both = (*found, *_dialogue(case, mine), *_signatures(case, mine))
-    return tuple(turn for turn in both if turn.kind in known)
+    return tuple(turn for turn in both if turn.kind in may)
 
 
 def ready_now(case: Case, mine: Collection[str] | None = None) -> Entry | None:
@@ -79,6 +86,11 @@ def answered(case: Case, ready: Entry, mine: Collection[str]) -> Entry | None:
     since = told_at(case, ready)
     told = [e for e in case.of(K.ANSWER) if e.notice.sender in mine and e.notice.sent_at >= since]
     return max(told, key=lambda e: (e.notice.sent_at, e.notice.message_id), default=None)
+
+
+def revocable(case: Case, mine: Collection[str]) -> tuple[Entry, ...]:
+    """What these have told, still stands, and can be taken back as told in error."""
+    return tuple(e for e in case.of(*_TAKEN_BACK) if e.notice.sender in mine)
 
 
 def unread(case: Case, mine: Collection[str]) -> tuple[Entry, ...]:
@@ -106,6 +118,7 @@ def _hospital(case: Case, mine: Collection[str]) -> Iterator[Turn]:
         planned = case.planned_discharge.isoformat() if case.planned_discharge is not None else ""
         yield Turn(kind=K.PLANNED_DISCHARGE, about=planned)
         yield Turn(kind=K.DISCHARGED, about=last)
+        yield Turn(kind=K.LEFT_AGAINST_ADVICE, about=last)
 
 
 def _municipality(case: Case, mine: Collection[str]) -> Iterator[Turn]:
@@ -127,10 +140,10 @@ def _primary_care(case: Case, mine: Collection[str]) -> Iterator[Turn]:
         consents = case.of(K.CONSENT_GIVEN, K.CONSENT_WITHDRAWN)
         last = consents[-1].notice if consents else None
         about = last.message_id if last is not None else ""
-        if last is not None and last.kind is K.CONSENT_GIVEN:
-            yield Turn(kind=K.CONSENT_WITHDRAWN, about=about)
-        else:
+        if last is None or last.kind is not K.CONSENT_GIVEN:
             yield Turn(kind=K.CONSENT_GIVEN, about=about)
+        if last is None or last.kind is K.CONSENT_GIVEN:
+            yield Turn(kind=K.CONSENT_WITHDRAWN, about=about)
 
 
 def _dialogue(case: Case, mine: Collection[str]) -> Iterator[Turn]:
@@ -155,9 +168,13 @@ def _between(entry: Entry, mine: Collection[str]) -> bool:
     return not set(mine).isdisjoint((entry.notice.sender, *entry.notice.receivers))
 
 
+def known(terms: Agreement) -> frozenset[NoticeKind]:
+    """The kinds that a party under that agreement may tell: all but those of a law that it has not."""
+    return _known(terms.country)
+
+
 @lru_cache(maxsize=32)
 def _known(country: Country) -> frozenset[NoticeKind]:
-    """The kinds that a party of that country may tell: all but those of a law that it has not."""
     named = {kind for rule in country.rules for kind in (*rule.kinds(), *rule.closed_by, *rule.voided_by)}
     claims = {claim.notice for rule in country.rules for claim in rule.contested_by}
     none = (_OF_A_SIP if K.SIP_CALL not in named else frozenset()) | ({K.BEYOND_CONTROL} - claims)
