@@ -115,7 +115,7 @@ message = Table(
     metadata,
     _id(),
     Column("received_at", Instant, nullable=False),
-    Column("channel", Text, nullable=False),  # http, directory, poll, command-line, reply
+    Column("channel", Text, nullable=False),  # http, directory, poll, command-line, reply, board
     Column("partner", Text),  # who had signed in
     Column("sender", Text),  # party id; NULL where we do not believe it or cannot read it
     Column("message_id", Text),  # the sender's own
