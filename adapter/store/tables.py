@@ -222,7 +222,17 @@ case_party = Table(
     metadata,
     Column("party", Text, primary_key=True),  # has sent a notice of the case, or was addressed in one
     Column("case_id", _Id, primary_key=True),
+    Column("concern", Text, nullable=False, server_default="current"),  # current, left, past, over
+    Column("state", Text, nullable=False, server_default="admitted"),  # from here on as this party was told
+    Column("stage", Integer, nullable=False, server_default="1"),  # discharge.partaking.Stage
+    Column("admitted_at", Instant),
+    Column("ready_at", Instant),
+    Column("discharged_at", Instant),
+    Column("coming", Date),  # the day on which the patient is expected to leave
+    Column("answer", Text),  # to the readiness that stands; NULL: none yet
+    Column("open_care", Integer),  # 1 or 0: whether it can follow up; NULL: not clarified
     Index("case_party_case", "case_id"),
+    Index("case_party_concern", "party", "concern", "discharged_at"),
 )
 
 deadline = Table(
@@ -246,6 +256,14 @@ deadline = Table(
     Column("next_at", Instant),  # when the clock must look again; NULL when it never need
     Column("about", Text),  # the plan and its task; NULL where kind, party and since tell it from others
     Index("deadline_case", "case_id"),
+    Index(
+        "deadline_standing",
+        "case_id",
+        "actor",
+        "due_at",
+        sqlite_where=text("state IN ('open', 'missed')"),
+        postgresql_where=text("state IN ('open', 'missed')"),
+    ),
     Index(
         "deadline_next",
         "next_at",
@@ -633,6 +651,9 @@ resource_version = Table(
     Column("message_row", _Id, nullable=False),
     Column("place", Integer),  # of its entry in that message's Bundle; NULL where it is made of the case
     Column("made", Text),  # what it was made as: episode, asked:<party>, called-off:<party>
+    Column("label", Text),  # for lists: a Patient's name, an Encounter's ward and bed
+    Column("sorted_as", Text),  # the name without regard to capitals
+    Column("born", Date),
     Column("case_id", _Id),
     Index("resource_version_number", "resource", "number", unique=True),
     Index("resource_version_message", "message_row"),
