@@ -209,7 +209,7 @@ def test_in_evaluation_nothing_waits_for_a_person_only_because_no_endpoint_is_th
 
 
 def test_without_javascript_a_page_says_that_it_stands_still_and_how_to_load_it_again(living):
-    tree = page(living.get("/"))
+    tree = page(living.get("/", headers={"Accept-Language": "en"}))
     assert not tree.xpath("//meta[@http-equiv='refresh']")
     assert words(tree.xpath("//noscript")[0]) == (
         "Without JavaScript this page does not renew itself. Load it again"
