@@ -19,7 +19,7 @@ from adapter.store import emergencies, resources
 from adapter.store.resources import Looks
 from adapter.store.statements import Row
 from adapter.web import looking
-from adapter.web.site import Action, Doing, Link, Look, Mistake, Page, View, number
+from adapter.web.site import Action, Doing, File, Link, Look, Mistake, Page, View, number
 from adapter.web.views import patient_of
 
 PAGE = 50
@@ -76,8 +76,10 @@ def looks_csv(look: Look) -> View:
                 *(_plain(line[name]) for name in ("who", "id", "role", "what", "page", "patient", "why")),
             ]
         )
-    content = out.getvalue().encode("utf-8-sig")
-    return View(template="text/csv; charset=utf-8", title="looks.csv", values={}, content=content)
+    file = File(
+        content=out.getvalue().encode("utf-8-sig"), media_type="text/csv; charset=utf-8", name="looks.csv"
+    )
+    return View(template="", title="", values={}, file=file)
 
 
 def _plain(text: str | None) -> str:

@@ -31,6 +31,14 @@ PASSWORD, VOUCHED, OPEN = "password", "openid", "open"
 _NAME = "session"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Came:
+    """Who is there, and in which session; nobody where they must sign in first."""
+
+    person: Person | None = None
+    session: str | None = None
+
+
 def nobody() -> Mapping[str, Account]:
     """No people file."""
     return MappingProxyType({})
@@ -48,10 +56,11 @@ class Entrance:
 
     # --- who is here ---
 
-    async def session(self, request: Request) -> Session | None:
-        """Who has signed in to this request."""
+    async def person(self, request: Request) -> "Came":
+        """Who has signed in to this request; raises StoreError where it cannot be looked up."""
         token = self.cookie(request)
-        return await run_in_threadpool(self._found, token) if token else None
+        found = await run_in_threadpool(self._found, token) if token else None
+        return Came(person=found.person, session=found.id) if found is not None else Came()
 
     def _found(self, token: str) -> Session | None:
         found = self.sessions.find(token)

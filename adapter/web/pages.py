@@ -1,8 +1,8 @@
-"""Pages for people: rendered here, without scripts, readable on a telephone and with the keyboard alone.
+"""Pages for people: rendered here, readable without scripts, on a telephone and with the keyboard alone.
 
 Every page is one short read of the store in the thread pool. What comes out of messages is escaped, and the
-browser is told to frame, remember and pass on nothing, and to run nothing but our own file. Whoever looks has
-signed in, and each look at a patient is written down before the page is given out.
+browser is told to frame, remember and pass on nothing, and to run nothing but our own script. Whoever looks
+has signed in, and each look at a patient is written down before the page is given out.
 """
 
 import hashlib
@@ -32,12 +32,12 @@ from adapter.sight import Sight
 from adapter.store import Store, emergencies
 from adapter.store import alarms as alarm_rows
 from adapter.store.statements import Row
-from adapter.web import access, looking, views
-from adapter.web.entrance import Entrance
-from adapter.web.sessions import Session
+from adapter.web import access, acting, looking, stay, views
+from adapter.web.entrance import Came, Entrance
+from adapter.web.live import SCRIPT, Live
 from adapter.web.sign_in import SIGN_IN, START, SignIn, way
 from adapter.web.signing_in import from_another_site
-from adapter.web.site import EVERYBODY, Action, Doing, Link, Look, Mistake, Page, View, read_form
+from adapter.web.site import EVERYBODY, Action, Doing, File, Link, Look, Mistake, Page, View, read_form
 from adapter.web.wording import Wording
 from adapter.web.words import LANGUAGES, Words, language_of
 
@@ -74,7 +74,7 @@ SECURE = {"Strict-Transport-Security": "max-age=31536000"}
 
 _KEPT = {"Cache-Control": "public, max-age=31536000, immutable"}
 
-_PARTS = (views, access)
+_PARTS = (views, access, stay, acting)
 """The parts of the site, each with its PAGES, ACTIONS and NAV."""
 
 PAGES: tuple[Page, ...] = tuple(page for part in _PARTS for page in part.PAGES)
@@ -119,6 +119,7 @@ class Pages:
     clock: Callable[[], datetime]
     country: str | None = None  # the region's rule file, by which the language is chosen last
     emergency_access: timedelta = timedelta(hours=1)  # how long one lasts
+    live: Live | None = None  # None: pages stand still
 
     def routes(self) -> list[BaseRoute]:
         """Every page, the search, the stylesheet, and an answer to every other address."""
@@ -186,12 +187,12 @@ class Pages:
     async def look_who(self, request: Request) -> Person | None:
         """Who has signed in to this request; known to it from then on."""
         try:
-            session = await self.entrance.session(request)
+            came = await self.entrance.person(request)
         except StoreError:
-            session = None
-        request.state.session = session
-        request.state.person = session.person if session is not None else None
-        return session.person if session is not None else None
+            came = Came()
+        request.state.came = came
+        request.state.person = came.person
+        return came.person
 
     def _not_theirs(self, request: Request) -> Response:
         text = "This page is for people with other tasks. Ask whoever gives out the roles if you need it."
@@ -265,8 +266,9 @@ class Pages:
         return ours and site in ("same-origin", "none") and not from_another_site(request)
 
     def _token(self, request: Request) -> str:
-        session: Session | None = getattr(request.state, "session", None)
-        of = f"form of session {session.id}" if session is not None else f"form of nobody {_NOBODYS}"
+        came: Came = getattr(request.state, "came", Came())
+        whose = came.session or (came.person.id if came.person is not None else _NOBODYS)
+        of = f"form of {whose}"
         return hmac.new(self.inbox.pseudonym_key, of.encode(), "sha256").hexdigest()
 
     # --- guarding ---
@@ -302,6 +304,7 @@ class Pages:
         typed: Mapping[str, str] | None = None,
         mistakes: Mapping[str, str] | None = None,
     ) -> Response:
+        since = self.live.version() if self.live is not None else None
         say, words = self._wording(), self._words(request)
         person: Person = request.state.person
         with self.store.read() as tx:
@@ -332,16 +335,15 @@ class Pages:
         if seen := made.patients | about:
             page = _pattern(request)
             self.store.write(lambda tx: looking.write(tx, "view", page, seen, sight, say.now))
-        if made.content is not None:
-            named = {"Content-Disposition": f'attachment; filename="{made.title}"'}
-            return Response(made.content, media_type=made.template, headers=named)
-        values = {**made.values, "typed": typed or {}, "mistakes": mistakes or {}}
+        if made.file is not None:
+            return _file(made.file)
+        values = {**made.values, "typed": typed or {}, "mistakes": mistakes or {}, "since": since}
         return self._rendered(request, made.template, made.title, say, frame, values)
 
     def problem(
         self, request: Request, status: int, title: str, text: str, *, signed_in: bool = True
     ) -> Response:
-        values = {"status": status, "text": text, "signed_in": signed_in, "mistakes": {}}
+        values = {"status": status, "text": text, "signed_in": signed_in, "mistakes": {}, "since": None}
         person: Person | None = getattr(request.state, "person", None)
         frame = self._frame_of_a_problem(person) if signed_in and person is not None else None
         response = self._rendered(request, "problem.html", title, self._wording(), frame, values)
@@ -352,9 +354,8 @@ class Pages:
         self, request: Request, template: str, title: str, values: Mapping[str, Any], *, status: int = 200
     ) -> Response:
         """A page that reads nothing: for those who have not signed in."""
-        response = self._rendered(
-            request, template, title, self._wording(), None, {**values, "mistakes": {}, "typed": {}}
-        )
+        values = {**values, "mistakes": {}, "typed": {}, "since": None}
+        response = self._rendered(request, template, title, self._wording(), None, values)
         response.status_code = status
         return response
 
@@ -398,6 +399,7 @@ class Pages:
             nav=_nav(getattr(request.state, "person", None)),
             token=self._token(request),
             style=STYLE,
+            script=SCRIPT,
         )
         return HTMLResponse(text)
 
@@ -409,6 +411,15 @@ class Pages:
 
     def _wording(self) -> Wording:
         return Wording(now=self.clock(), zone=self.inbox.zone, register=self.register)
+
+
+def _file(file: File) -> Response:
+    """A file as the browser may have it: in a box without scripts, under its own name."""
+    how = "inline" if file.shown else "attachment"
+    plain = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in file.name)
+    named = f"{how}; filename=\"{plain}\"; filename*=UTF-8''{quote(file.name, safe='')}"
+    boxed = {"Content-Disposition": named, "Content-Security-Policy": "default-src 'none'; sandbox"}
+    return Response(file.content, headers=boxed | {"Content-Type": file.media_type})
 
 
 def _frame(tx: Connection, person: Person, open_now: list[Row]) -> dict[str, Any]:

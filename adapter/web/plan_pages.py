@@ -132,12 +132,12 @@ class PlanPages:
 
     def _page(self, view: "Callable[[_Asked], Response]") -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:
-            session = await self.entrance.session(request)
+            person = (await self.entrance.person(request)).person
             asked = self._asked(request)
             make = (
                 partial(self._unknown, request)
-                if session is None
-                else partial(self._seen, request, view, asked, session.person)
+                if person is None
+                else partial(self._seen, request, view, asked, person)
             )
             response = await run_in_threadpool(self._guarded, asked, make)
             if self.entrance.is_secure(request):

@@ -61,18 +61,25 @@ class Mistake(AdapterError):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class View:
-    """One template with its documents; for an alias, the address of what it stands for.
+class File:
+    """Bytes that somebody else has written, or that we made to be kept; never run, and no page of ours."""
 
-    With `content` a file to take away: `template` is then its media type, and `title` its name.
-    """
+    content: bytes
+    media_type: str
+    name: str
+    shown: bool = False  # whether the browser may show it; else it is saved
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class View:
+    """One template with its documents; or, for an alias, the address of what it stands for; or a file."""
 
     template: str
     title: str
     values: Mapping[str, Any]
     elsewhere: str | None = None
     patients: frozenset[str] = frozenset()  # pseudonyms of those whose data is shown: each look is recorded
-    content: bytes | None = None
+    file: File | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
