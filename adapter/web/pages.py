@@ -307,8 +307,8 @@ class Pages:
         since = self.live.version() if self.live is not None else None
         say, words = self._wording(), self._words(request)
         person: Person = request.state.person
-        with self.store.read() as tx:
-            sight, open_now = self._sight(tx, person, say.now)
+        sight, open_now = self._looking(person, say.now)
+        with self.store.read() as tx:  # nothing is read before the view: it may have the shelves filled first
             made = view(
                 Look(
                     tx=tx,
@@ -364,6 +364,10 @@ class Pages:
         rows = emergencies.open_of(tx, person.id, now) if person.holds(*CARE) else []
         opened = {row["patient"]: row["why"] for row in rows}
         return Sight(person=person, register=self.register, emergencies=opened), rows
+
+    def _looking(self, person: Person, now: datetime) -> tuple[Sight, list[Row]]:
+        with self.store.read() as tx:
+            return self._sight(tx, person, now)
 
     def _frame_of_a_problem(self, person: Person) -> Mapping[str, Any] | None:
         """None where the store itself does not answer."""

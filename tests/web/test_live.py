@@ -57,8 +57,9 @@ def people() -> dict[str, Person]:
 class Stream:
     """One connection, as a browser has it."""
 
-    def __init__(self, url: str, who: str, since: str = BEFORE) -> None:
-        self.answer = requests.get(f"{url}/live", params={"as": who, "since": since}, stream=True, timeout=30)
+    def __init__(self, url: str, who: str, since: str = BEFORE, **more: object) -> None:
+        asked = {"as": who, "since": since}
+        self.answer = requests.get(f"{url}/live", params=asked, stream=True, timeout=30, **more)  # type: ignore[arg-type]
         self.events: list[tuple[str, str, object]] = []
         self.ended = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -258,7 +259,7 @@ def test_proxies_are_told_to_pass_each_line_on(open_site):
 def test_an_adapter_that_stops_waits_for_no_open_page(tmp_path):
     clock = StandingClock(datetime(2014, 3, 3, 10, 0, tzinfo=OSLO))
     with site(tmp_path, clock) as found:
-        stream = Stream(found.url, "operator")
+        stream = Stream(found.url, "operator", cookies=found.cookies)
         settle(stream)
         began = time.monotonic()
     assert time.monotonic() - began < 2.5
