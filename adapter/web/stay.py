@@ -8,7 +8,7 @@ gets `stay` (`Stay`): its case, its entries, deadlines and questions as this rea
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import cached_property, partial
 from typing import Any
@@ -234,6 +234,7 @@ def stay_of(look: Look) -> tuple[Stay, int]:
     row = case_rows.get(look.tx, wanted) if wanted is not None else None
     if row is None or wanted is None or not look.sight.sees_case(look.tx, row):
         raise NotFound(look.words.of(NO_STAY))
+    look = replace(look, sight=look.sight.over(row["patient"]))
     known = seen(look.tx, row, look.sight, look.inbox.cases, look.now)
     if known is None:
         raise NotFound(look.words.of(NO_STAY))
