@@ -28,10 +28,8 @@ def of_case(tx: Connection, case_id: int) -> list[str]:
     return list(tx.execute(query).scalars())
 
 
-def keep(
-    tx: Connection, wanted: Mapping[int, Mapping[str, Part]], others: Collection[int] = ()
-) -> None:
-    """Make the rows of these cases say who takes part in them, and how; those of `others`, that nobody does."""
+def keep(tx: Connection, wanted: Mapping[int, Mapping[str, Part]], others: Collection[int] = ()) -> None:
+    """Make the rows of these cases say who takes part, and how; those of `others`, that nobody does."""
     for case_id in (*wanted, *others):
         right = {party: _values(part) for party, part in wanted.get(case_id, {}).items()}
         there = {row["party"]: row for row in statements.rows(tx, _of_case, case=case_id)}

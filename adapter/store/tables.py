@@ -256,7 +256,6 @@ deadline = Table(
     Index("deadline_case", "case_id"),
     Index(
         "deadline_standing",
-        "case_id",
         "actor",
         "due_at",
         sqlite_where=text("state IN ('open', 'missed')"),

@@ -37,7 +37,7 @@ def upgrade() -> None:
     op.create_index(
         "deadline_standing",
         "deadline",
-        ["case_id", "actor", "due_at"],
+        ["actor", "due_at"],
         sqlite_where=standing,
         postgresql_where=standing,
     )
