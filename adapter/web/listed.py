@@ -103,7 +103,7 @@ class Telling:
         told, words = stay.told, self.words
         made: list[tuple[str, Any, str]] = []
         if told.admitted_at is not None:
-            made.append(("Admitted", _day(told, "admitted_at", words), ""))
+            made.append(("Admitted", told.admitted_at.astimezone(words.zone).date(), ""))
         if told.ready_at is not None and told.ready_at > words.now:
             made.append(("Announced ready", _day(told, "ready_at", words), ""))
         if told.discharged_at is not None:

@@ -44,8 +44,8 @@ class Boards:
     def open(self, person: Person, path: str, language: str = "en") -> requests.Response:
         """A page as that person is shown it; what has come is on the shelves."""
         self.stage.built.shelves.catch_up()
-        self.people[person.name] = person
-        headers = {"X-Person": person.name.encode(), "Accept-Language": language}
+        self.people[person.id] = person
+        headers = {"X-Person": person.id, "Accept-Language": language}
         return self.site.get(path, headers=headers, allow_redirects=False)
 
     def rows(self, person: Person, path: str, language: str = "en") -> list[str]:
@@ -66,14 +66,18 @@ def text(markup: str) -> str:
 
 @contextmanager
 def boards(
-    folder: Path, clock: StandingClock, monkeypatch: pytest.MonkeyPatch, *, of: Region | None = None, store: str
+    folder: Path,
+    clock: StandingClock,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    of: Region | None = None,
+    store: str,
 ) -> Iterator[Boards]:
     """A region whose visitors are whoever the test says."""
     people: dict[str, Person] = {}
 
     async def person(_: Doorkeeper, request: Request) -> Came:
-        name = request.headers.get("x-person", "").encode("latin-1").decode()
-        return Came(person=people.get(name))
+        return Came(person=people.get(request.headers.get("x-person", "")))
 
     monkeypatch.setattr(Doorkeeper, "person", person)
     with site(folder, clock, of=of, store=store) as found:
