@@ -69,6 +69,7 @@ class Asked:
     coming_to: date | None = None
     ready: bool = False
     unanswered: bool = False
+    no_contact: bool = False  # no fixed care contact has been named
     unclarified: bool = False  # whether open care is available has not been said
     due: "Due | None" = None  # a deadline of the reader's
     stage: int | None = None
@@ -200,6 +201,8 @@ def _narrowed(scope: Scope, asked: Asked) -> ColumnElement[bool]:
         terms.append(mine.ready_at <= scope.now)
     if asked.unanswered:
         terms.append(or_(mine.answer.is_(None), mine.answer.in_(("not-known", "unclassified"))))
+    if asked.no_contact:
+        terms.append(mine.contact == 0)
     if asked.unclarified:
         terms.append(mine.open_care.is_(None))
     if asked.due is not None:

@@ -53,6 +53,7 @@ class Group:
     empty: str  # what it means that there is nobody in it
     asked: Asked
     sort: str = "planned"
+    rule: str | None = None  # the kind of deadline without which the law knows no such list
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -157,23 +158,23 @@ def _municipality(now: datetime, today: date) -> tuple[Group, ...]:
 
 
 def _primary_care(now: datetime, _: date) -> tuple[Group, ...]:
-    still = now - STILL
     return (
         Group(
             name="contact",
             label="Fixed care contact to name",
             hint="The hospital has told of the admission, and no fixed care contact has been named.",
             empty="Everybody who needs a fixed care contact has one.",
-            asked=Asked(due=Due(kinds=("fixed-care-contact",), after=still)),
-            sort="left",
+            asked=Asked(no_contact=True),
+            rule="fixed-care-contact",
         ),
         Group(
             name="sip",
             label="SIP to call",
             hint="A joint plan is needed, and its meeting has not been called.",
             empty="No SIP waits to be called.",
-            asked=Asked(due=Due(kinds=("sip-call",), after=still)),
+            asked=Asked(due=Due(kinds=("sip-call",), after=now - STILL)),
             sort="left",
+            rule="sip-call",
         ),
         Group(
             name="availability",
@@ -182,6 +183,7 @@ def _primary_care(now: datetime, _: date) -> tuple[Group, ...]:
             empty="For everybody who is ready, it is known whether open care is available.",
             asked=Asked(ready=True, unclarified=True),
             sort="waiting",
+            rule="sip-call",
         ),
         _follow_ups(now, ("left", "current")),
         Group(
@@ -306,7 +308,9 @@ def _chosen(look: Look, groups: tuple[Group, ...], kind: _Kind) -> _Chosen:
 
 def _shown(look: Look, kind: _Kind) -> View:
     zone = look.words.zone
-    groups = kind.groups(look.now, look.now.astimezone(zone).date())
+    lawful = {rule.kind for rule in look.inbox.cases.agreement.rules}
+    every = kind.groups(look.now, look.now.astimezone(zone).date())
+    groups = tuple(one for one in every if one.rule is None or one.rule in lawful)
     chosen = _chosen(look, groups, kind)
     board = Board(role=kind.role, sight=look.sight, cases=look.inbox.cases, now=look.now)
     narrowed = {one.name: chosen.narrowed(one.asked, look.now) for one in groups}

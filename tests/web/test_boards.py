@@ -139,12 +139,18 @@ def test_a_readiness_that_is_announced_asks_for_no_answer_yet(board: Boards, clo
     assert board.rows(SOGNDAL, "/municipality?group=waiting") == []
 
 
-def test_days_waiting_cost_what_the_ledger_says(board: Boards, clock: StandingClock):
+def asked_in_time(board: Boards, clock: StandingClock) -> None:
+    """The municipality has had the early notice and the ready notice, and has given its receipts."""
     board.stage.post.answer = answering(clock)
     admit(board)
+    tell(board, K.CARE_NEEDS)
     ready(board)
-    board.stage.deliver()
-    board.stage.deliver()
+    for _ in range(3):
+        board.stage.deliver()
+
+
+def test_days_waiting_cost_what_the_ledger_says(board: Boards, clock: StandingClock):
+    asked_in_time(board, clock)
     clock.forward(days=3)
     [row] = board.rows(WARD, "/ward?group=waiting", "nb")
     assert "12 765,00" in row.replace("\xa0", " ")
@@ -153,11 +159,7 @@ def test_days_waiting_cost_what_the_ledger_says(board: Boards, clock: StandingCl
 
 def test_an_unknown_price_says_so(board: Boards, clock: StandingClock):
     clock.at = datetime(2026, 3, 2, 10, 0, tzinfo=OSLO)
-    board.stage.post.answer = answering(clock)
-    admit(board, planned_discharge=date(2026, 3, 4))
-    ready(board)
-    board.stage.deliver()
-    board.stage.deliver()
+    asked_in_time(board, clock)
     clock.forward(days=2)
     assert "days charged, price unknown" in board.rows(WARD, "/ward?group=waiting")[0]
 
