@@ -230,6 +230,7 @@ case_party = Table(
     Column("discharged_at", Instant),
     Column("coming", Date),  # the day on which the patient is expected to leave
     Column("answer", Text),  # to the readiness that stands; NULL: none yet
+    Column("contact", Integer, nullable=False, server_default="0"),  # 1: a fixed care contact has been named
     Column("open_care", Integer),  # 1 or 0: whether it can follow up; NULL: not clarified
     Index("case_party_case", "case_id"),
     Index("case_party_concern", "party", "concern", "discharged_at"),
@@ -258,7 +259,6 @@ deadline = Table(
     Index("deadline_case", "case_id"),
     Index(
         "deadline_standing",
-        "case_id",
         "actor",
         "due_at",
         sqlite_where=text("state IN ('open', 'missed')"),
