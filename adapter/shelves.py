@@ -36,6 +36,7 @@ from adapter.fhir.bundles import (
     header,
     of_every_type,
 )
+from adapter.fhir.listing import in_lists
 from adapter.fhir.notices import event_kind, receivers_in
 from adapter.fhir.polled import TYPES as POLLED
 from adapter.fhir.protecting import is_protected, protected
@@ -266,7 +267,7 @@ class Shelves:
         if before is None or a_plan or not self._says_the_same(tx, before, name, content):
             values_ = {
                 "at": told.row["received_at"], "by": told.notice.sender, "message_row": told.row["id"],
-                "place": place, "made": made, "case_id": told.row["case_id"],
+                "place": place, "made": made, "case_id": told.row["case_id"], **in_lists(content),
             }  # fmt: skip
             newest = resources.add_version(tx, resource_id, values_, self._searched(content))
         assert newest is not None
