@@ -43,6 +43,7 @@ from adapter.store import resources
 from adapter.store.resources import Wanted
 from adapter.store.statements import Row
 from adapter.web import plan_words
+from adapter.web.acting import acts
 from adapter.web.plan_layout import Section as Table
 from adapter.web.plan_layout import sheet
 from adapter.web.plan_words import PlanWords
@@ -352,6 +353,7 @@ def stay(look: Look) -> View:
     most = None if whole == "timeline" else MOST
     values = {
         "stay": found,
+        "acts": _acts(look, found),
         "mine": [due_line(due, look.words) for due in found.known.running(mine=True)],
         "theirs": [due_line(due, look.words) for due in found.known.running(mine=False)],
         "settled": [due_line(due, look.words) for due in found.known.settled()],
@@ -376,6 +378,20 @@ def stay(look: Look) -> View:
         values=values,
         elsewhere=elsewhere,
         patients=frozenset({found.known.row["patient"]}),
+    )
+
+
+def _acts(look: Look, found: Stay) -> tuple[Any, ...]:
+    """What the person may do; the words of others in it are shown as everywhere on the page.
+
+    Nothing where they may not know whose stay it is.
+    """
+    if found.who.hidden:
+        return ()
+    clean = found.contents.clean
+    return tuple(
+        replace(one, forms=tuple(replace(form, lead=clean(form.lead)) for form in one.forms))
+        for one in acts(look, found.known.row)
     )
 
 
