@@ -44,7 +44,7 @@ class Unsaid(AdapterError):
 
     `code` says why: stale (the case has moved on), own-system (the party's own system speaks for it), reused
     (the form was sent before, filled in otherwise), forgotten (the patient's data is gone), nobody (there is
-    no receiver), refused (what the inbox says is in `reason`).
+    no receiver), ahead and too-early (it cannot have been then), refused (the inbox says why in `reason`).
     """
 
     def __init__(self, code: str, reason: str = "") -> None:
@@ -176,7 +176,7 @@ class Speaking:
         """
         row, case = self.case(tx, case_id)
         voice = self.voice(case, party, now)
-        known = messages.known(tx, party, _number(key))
+        known = messages.known(tx, party, form_number(key))
         turn = next((t for t in self.turns(case, voice) if (t.kind, t.about) == (kind, about)), None)
         if turn is None and known is None:
             raise Unsaid("stale")
@@ -196,7 +196,7 @@ class Speaking:
         """Cancel what was told on a board in error; whoever was told it is told that too."""
         row, case = self.case(tx, case_id)
         voice = self.voice(case, party, now)
-        known = messages.known(tx, party, _number(key))
+        known = messages.known(tx, party, form_number(key))
         if known is not None:
             return Told(case_id=row["id"], message=known["id"], again=True)
         entry = next((e for e in self.revocable(tx, case, voice) if e.notice.message_id == about), None)
@@ -204,7 +204,7 @@ class Speaking:
             raise Unsaid("stale")
         told = replace(
             entry.notice,
-            message_id=_number(key),
+            message_id=form_number(key),
             sent_at=now,
             standing=Standing.CANCELLATION,
             refers_to=about,
@@ -259,13 +259,13 @@ class Speaking:
         counting = [e for e in case.entries if e.counts]
         stay = {
             "encounter": case.encounter,
-            "admitted": _admission(counting),
+            "admitted": admission_in(case),
             "reserved": any(e.notice.reserved for e in counting),
             "psychiatric": any(e.notice.psychiatric for e in counting),
             "refers_to": turn.refers_to if turn is not None else None,
         }
         values = {"occurred": now} | stay | dict(said)
-        return Notice(kind=kind, message_id=_number(key), sent_at=now, sender="", **values)
+        return Notice(kind=kind, message_id=form_number(key), sent_at=now, sender="", **values)
 
     def _newest(self, tx: Connection, row: Row, case: Case, voice: Voice) -> tuple[Subject, Bundle]:
         """Who the patient is, by the newest message that this party has sent or had of the case."""
@@ -359,7 +359,7 @@ class Speaking:
         return Told(case_id=done.case_id, message=done.message_row)
 
 
-def _number(key: str) -> str:
+def form_number(key: str) -> str:
     """The form's number as a message id; one that is none was not made by us."""
     try:
         return str(UUID(key))
@@ -375,7 +375,8 @@ def _alike(before: Notice, after: Notice) -> bool:
     return one == other
 
 
-def _admission(counting: list[Entry]) -> Moment | None:
+def admission_in(case: Case) -> Moment | None:
     """When the stay began, as it was told last."""
+    counting = [e for e in case.entries if e.counts]
     told = (e.notice.occurred if e.notice.kind is K.ADMITTED else e.notice.admitted for e in counting)
     return next((at for at in reversed(list(told)) if at is not None), None)
