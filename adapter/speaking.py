@@ -15,6 +15,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from adapter.cases import pseudonym
 from adapter.discharge.case import Case, Entry
 from adapter.discharge.notices import Moment, Notice, NoticeKind, Standing
 from adapter.discharge.turns import HOSPITAL, MUNICIPALITY, PRIMARY_CARE, Turn, revocable, told_by, turns
@@ -188,6 +189,60 @@ class Speaking:
         message = self._message(notice, newest, party, to, case, responsible)
         if known is not None:
             return self._again(tx, known, message, row)
+        return self._send(tx, message, by, now)
+
+    def begin(
+        self,
+        tx: Connection,
+        kind: NoticeKind,
+        *,
+        subject: Subject,
+        party: str,
+        receivers: Iterable[str],
+        key: str,
+        now: datetime,
+        by: str,
+        responsible: Clinician | None = None,
+        **said: Any,
+    ) -> Told:
+        """A first notice about somebody, of the stay at `party`.
+
+        Raises NotFound where the person does not act for it, Unsaid where it is not told.
+        """
+        known = self._register.party(party)
+        if not self.sight.acts_for(party) or not self.sight.person.holds(Role.WARD):
+            raise NotFound("there is no such ward")
+        if known is not None and not hosted_by_us(self._register, known):
+            raise Unsaid("own-system")
+        number = form_number(key)
+        case_rows.alone_with(tx, pseudonym(self.inbox.pseudonym_key, subject))
+        sender = self._address(party, None)
+        to = [self._address(name, None) for name in receivers]
+        if not to:
+            raise Unsaid("nobody")
+        notice = Notice(
+            kind=kind,
+            message_id=number,
+            sent_at=now,
+            sender=sender.token,
+            receivers=tuple(address.token for address in to),
+            hospital=sender.token,
+            **said,
+        )
+        message = message_bundle(
+            notice,
+            subject=subject,
+            sender=sender,
+            receivers=to,
+            hospital=sender,
+            transmission_id=self.inbox.new_id(),
+            responsible=responsible,
+        )
+        before = messages.known(tx, party, number)
+        if before is not None and before["case_id"] is not None:
+            row = case_rows.get(tx, before["case_id"])
+            if row is not None:
+                return self._again(tx, before, message, row)
         return self._send(tx, message, by, now)
 
     def take_back(

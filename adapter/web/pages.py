@@ -30,7 +30,7 @@ from adapter.messaging.register import Register
 from adapter.sight import Sight
 from adapter.store import Store
 from adapter.store import alarms as alarm_rows
-from adapter.web import acting, views
+from adapter.web import acting, first_notice, views
 from adapter.web.signing_in import ASK, Doorkeeper
 from adapter.web.site import EVERYBODY, Action, Doing, Link, Look, Mistake, Page, View
 from adapter.web.wording import Wording
@@ -64,7 +64,7 @@ HEADERS = {
 """On every answer to a person."""
 _KEPT = {"Cache-Control": "public, max-age=31536000, immutable"}
 
-_PARTS = (views, acting)
+_PARTS = (views, acting, first_notice)
 """The parts of the site, each with its PAGES, ACTIONS and NAV."""
 
 PAGES: tuple[Page, ...] = tuple(page for part in _PARTS for page in part.PAGES)
