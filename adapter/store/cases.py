@@ -37,6 +37,7 @@ from adapter.discharge.notices import (
     PlanKind,
     PlanTask,
     Standing,
+    Way,
 )
 from adapter.errors import Elsewhere
 from adapter.store import statements
@@ -48,6 +49,7 @@ _WORDS: dict[str, type[StrEnum]] = {
     "standing": Standing,
     "answer": AnswerValue,
     "declined_by": Decliner,
+    "way": Way,
 }
 _DEFAULTS = {f.name: f.default for f in fields(Notice)}
 
@@ -98,6 +100,8 @@ def text_of(known: Fact) -> str:
             "m": known.message_id, "s": known.sender, "p": known.party, "at": known.at.isoformat(),
             "from": known.source,
         }  # fmt: skip
+        if known.way is not None:
+            values["way"] = known.way
         return orjson.dumps(values).decode()
     values = {}
     for name, usual in _DEFAULTS.items():
@@ -120,6 +124,7 @@ def fact_of(kind: str, body: str) -> Fact:
             party=values["p"],
             at=datetime.fromisoformat(values["at"]),
             source=values["from"],
+            way=Way(values["way"]) if "way" in values else None,
         )
     for name in _MOMENTS:
         if name in values:
