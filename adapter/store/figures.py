@@ -25,7 +25,7 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from adapter.store.cases import only_shown
+from adapter.store.cases import only_shown, still_wanted
 from adapter.store.tables import alarm, deadline, delivery, microseconds
 
 TENTH = 100_000
@@ -33,9 +33,6 @@ TENTH = 100_000
 
 LOOKED_BACK = timedelta(days=4)
 """How long before a period something may have been made that waits in it: longer than it is tried for."""
-
-_STILL_WANTED = text("deadline.state IN ('open', 'missed') AND deadline.noted_at IS NULL")
-"""Said as it stands in the index, else SQLite does not see that it may use it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,7 +99,7 @@ def outcomes(tx: Connection, since: datetime, until: datetime) -> list[Outcome]:
 
 
 def durations(tx: Connection, since: datetime, until: datetime, step: str) -> list[tuple[int, int]]:
-    """(tenths of a second, count) from making to a step (`delivered_at`, `accepted_at`), the shortest first."""
+    """(tenths of a second, count) from making to `delivered_at` or `accepted_at`, the shortest first."""
     took = ((_number(delivery.c[step]) - _number(delivery.c.created_at)) // TENTH).label("took")
     query = (
         select(took, func.count())
@@ -125,9 +122,9 @@ def crossings(tx: Connection, first: datetime, step: timedelta, count: int) -> l
         """The number of the first of the instants that is not before."""
         return (_number(column) + literal(after, BigInteger)) // literal(size, BigInteger)
 
-    entered = case(
-        (_number(delivery.c.created_at) <= start, 0), else_=place(delivery.c.created_at)
-    ).label("entered")
+    entered = case((_number(delivery.c.created_at) <= start, 0), else_=place(delivery.c.created_at)).label(
+        "entered"
+    )
     left = place(delivery.c.sent_at).label("left")
     waits = delivery.c.state.in_(("waiting", "leased"))
     query = (
@@ -166,7 +163,7 @@ def due(tx: Connection, spans: Sequence[datetime]) -> list[Due]:
     query = (
         select(chosen, deadline.c.kind, deadline.c.actor, func.count())
         .where(
-            _STILL_WANTED,
+            still_wanted,
             deadline.c.due_at < ordered[-1],
             or_(deadline.c.state == "open", deadline.c.due_at < ordered[0]),
             not_(only_shown),

@@ -1,4 +1,4 @@
-"""The figures of operations: how long deliveries take, how they end, what waits, what falls due, what is amiss.
+"""Figures of operations: how long deliveries take, how they end, what waits, falls due and is amiss.
 
 Each is counted once and told in four ways: a sentence, a picture, a table for those who do not see it, and a
 file to take along (`/figures/{name}.svg`, `/figures/{name}.csv`). None tells of a patient.
@@ -8,7 +8,7 @@ import csv
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from io import StringIO
 from math import ceil
 from typing import Any
@@ -25,7 +25,7 @@ from adapter.web.pictures import Bar, Column, Course, Panel, Part, Picture
 from adapter.web.site import Action, File, Link, Look, Page, View
 from adapter.web.words import Words
 
-LONGEST = timedelta(days=93)
+LONGEST = timedelta(days=63)
 """The longest period that is counted at once."""
 
 _PERIODS = {"day": timedelta(days=1), "week": timedelta(days=7), "month": timedelta(days=30)}
@@ -58,6 +58,12 @@ class Table:
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
+    words: Sequence[int] = ()  # which columns hold words; the others hold numbers
+
+    @property
+    def numbers(self) -> frozenset[int]:
+        """Which columns hold numbers."""
+        return frozenset(range(1, len(self.head))) - frozenset(self.words)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,9 +95,7 @@ def period_of(query: Mapping[str, str], now: datetime, words: Words) -> tuple[Pe
         return _last_day(now), [words.of("Write a day as 2026-03-14.")]
     if last < first:
         return _last_day(now), [words.of("The period ends before it begins.")]
-    begins, ends = (
-        datetime.combine(day, time.min, words.zone) for day in (first, last + timedelta(days=1))
-    )
+    begins, ends = (datetime.combine(day, time.min, words.zone) for day in (first, last + timedelta(days=1)))
     if ends - begins > LONGEST:
         return _last_day(now), [words.of("Choose at most {days} days.", days=LONGEST.days - 1)]
     if begins >= now:
@@ -129,7 +133,7 @@ def delivery_times(look: Look, period: Period) -> Figure:
         sizes, whole = _in_bins(found), sum(count for _, count in found)
         half, most = (_share(found, share) for share in (0.5, 0.95))
         counts.append(sizes)
-        heading = words.of("From made to delivered") if step == "delivered" else words.of("From made to accepted")
+        heading = words.of(f"From made to {step}")
         if whole:
             within = {"half": _long(words, half), "most": _long(words, most)}
             measured = words.of("half within {half}, 95 of 100 within {most}", **within)
@@ -234,8 +238,8 @@ def success(look: Look, period: Period) -> Figure:
     sentence = words.of("Nothing was to be delivered in this period.")
     if whole:
         sentence = words.of(
-            "Of {count} deliveries {first} arrived at the first try, {later} after more tries; {refused} were "
-            "refused and {given_up} given up.",
+            "Of {count} deliveries {first} arrived at the first try, {later} after more tries; "
+            "{refused} were refused and {given_up} given up.",
             count=words.number(whole),
             first=words.percent(sums["first-try"] / whole),
             later=words.percent(sums["after-retries"] / whole),
@@ -280,7 +284,8 @@ def backlog(look: Look, period: Period) -> Figure:
         most = max(values)
         when = words.when(instants[values.index(most)]) if most else "–"
         rows.append((label, words.number(most), when, words.number(values[-1])))
-        told = words.of("most {most}, at the end {last}", most=words.number(most), last=words.number(values[-1]))
+        last = words.number(values[-1])
+        told = words.of("most {most}, at the end {last}", most=words.number(most), last=last)
         drawn.append(Course(label=label, values=values, told=told))
     sentence = words.of("Nothing waited at any of these times.")
     if max(whole):
@@ -392,6 +397,7 @@ def endpoints(look: Look, period: Period) -> Figure:
                 words.of("Oldest that waits"),
             ),
             rows=rows,
+            words=(1,),
         ),
         head=("endpoint", "health", "waiting", "on_the_way", "receipts_awaited", "oldest", "oldest_age_s"),
         lines=lines,
@@ -434,6 +440,7 @@ def forecast(look: Look, period: Period) -> Figure:
         behind=words.number(behind),
     )
     panel = Panel(heading=words.of("By the hour in which they fall due"), columns=made)
+    drawn = pictures.columns("forecast", title, sentence, [panel], [*actors.values()]) if ahead else None
     rows, lines = [], []
     for one in sorted(found, key=lambda one: (one.span, one.kind, one.actor)):
         starts = edges[one.span] if one.span >= 0 else None
@@ -446,10 +453,11 @@ def forecast(look: Look, period: Period) -> Figure:
         name="forecast",
         title=title,
         sentence=sentence,
-        picture=pictures.columns("forecast", title, sentence, [panel], list(actors.values())) if ahead else None,
+        picture=drawn,
         table=Table(
             head=(words.of("From"), words.of("What is due"), words.of("Who must act"), words.of("Number")),
             rows=rows,
+            words=(1, 2),
         ),
         head=("due_from", "due_before", "kind", "actor", "deadlines"),
         lines=lines,
@@ -457,23 +465,11 @@ def forecast(look: Look, period: Period) -> Figure:
 
 
 def hours(now: datetime) -> list[datetime]:
-    """Now, each full hour of the clock until this time tomorrow, and then: 24 hours whatever the clocks do."""
-    since_full = timedelta(minutes=now.minute, seconds=now.second, microseconds=now.microsecond)
-    end = _later(now, timedelta(hours=_HOURS))
-    full = _later(now, -since_full)
-    found = [now]
-    for number in range(1, _HOURS + 1):
-        hour = _later(full, timedelta(hours=number))
-        if now < hour < end:
-            found.append(hour)
-    return [*found, end]
-
-
-def _later(moment: datetime, by: timedelta) -> datetime:
-    """So much later as time passes, not as the clock on the wall shows."""
-    return datetime.fromtimestamp(moment.timestamp(), tz=moment.tzinfo) + by if by == timedelta() else (
-        datetime.fromtimestamp((moment.timestamp() * 10**6 + by // timedelta(microseconds=1)) / 10**6, moment.tzinfo)
-    )
+    """Now, each full hour until 24 hours have passed, and then, whatever the clocks on the wall do."""
+    begins, hour = now.astimezone(UTC), timedelta(hours=1)
+    full, end = begins.replace(minute=0, second=0, microsecond=0), begins + _HOURS * hour
+    between = (full + number * hour for number in range(1, _HOURS + 1))
+    return [begins, *(at for at in between if at < end), end]
 
 
 def alarms(look: Look, period: Period) -> Figure:
@@ -547,16 +543,14 @@ def page(look: Look) -> View:
     return View(template="figures/figures.html", title=look.words.of("Figures"), values=values)
 
 
-def picture(look: Look) -> File:
+def picture(look: Look) -> View:
     """`/figures/{name}.svg`: one picture by itself."""
     figure, period = _asked(look)
-    if figure.picture is None:
-        nothing = pictures.bars(figure.name, figure.title, figure.sentence, [Bar(label="", values=(), told=figure.sentence)], [])
-        return _file(figure, period, "svg", "image/svg+xml", nothing.svg(alone=True).encode())
-    return _file(figure, period, "svg", "image/svg+xml", figure.picture.svg(alone=True).encode())
+    shown = figure.picture or pictures.words_alone(figure.name, figure.title, figure.sentence)
+    return _file(figure, period, "svg", "image/svg+xml", shown.svg(alone=True).encode())
 
 
-def table(look: Look) -> File:
+def table(look: Look) -> View:
     """`/figures/{name}.csv`: the numbers behind it."""
     figure, period = _asked(look)
     separator = look.query.get("separator") or ","
@@ -579,9 +573,11 @@ def _asked(look: Look) -> tuple[Figure, Period]:
     return make(look, period), period
 
 
-def _file(figure: Figure, period: Period, ending: str, media_type: str, content: bytes) -> File:
+def _file(figure: Figure, period: Period, ending: str, media_type: str, content: bytes) -> View:
     when = "-".join(period.query.values())
-    return File(content=content, media_type=media_type, name=f"{figure.name}-{when}.{ending}")
+    name = f"{figure.name}-{when}.{ending}"
+    file = File(content=content, media_type=media_type, name=name, shown=ending == "svg")
+    return View(template="", title=figure.title, values={}, file=file)
 
 
 def _cell(value: Cell, words: Words) -> Any:

@@ -31,7 +31,7 @@ from adapter.messaging.register import Register
 from adapter.sight import Sight
 from adapter.store import Store
 from adapter.store import alarms as alarm_rows
-from adapter.web import acting, stay, views
+from adapter.web import acting, figures, stay, views
 from adapter.web.live import SCRIPT, Live
 from adapter.web.signing_in import ASK, Doorkeeper
 from adapter.web.site import EVERYBODY, Action, Doing, File, Link, Look, Mistake, Page, View
@@ -66,7 +66,7 @@ HEADERS = {
 """On every answer to a person."""
 _KEPT = {"Cache-Control": "public, max-age=31536000, immutable"}
 
-_PARTS = (views, stay, acting)
+_PARTS = (views, figures, stay, acting)
 """The parts of the site, each with its PAGES, ACTIONS and NAV."""
 
 PAGES: tuple[Page, ...] = tuple(page for part in _PARTS for page in part.PAGES)

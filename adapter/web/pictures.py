@@ -55,8 +55,9 @@ class Picture:
         """The element for a page; or, `alone`, a document with its own white ground."""
         width, height = WIDTH, round(self.height)
         head = (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" class="picture"'
-            f' aria-labelledby="{self.name}-title {self.name}-desc" font-family="{_FONT}" font-size="13"'
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img"'
+            f' class="picture" aria-labelledby="{self.name}-title {self.name}-desc"'
+            f' font-family="{_FONT}" font-size="13"'
         )
         ground = ""
         if alone:
@@ -192,7 +193,7 @@ def courses(
         most = max([*row.values, 1])
         drawn.text(left - 10, y + tall / 2, _short(row.label, 24), anchor="end")
         steps = max(1, len(row.values) - 1)
-        points = []
+        points: list[str] = []
         for place, value in enumerate(row.values):
             x, height = left + (right - left) * place / steps, ground - (tall - 6) * value / most
             if points:
@@ -209,6 +210,13 @@ def courses(
         anchor = "start" if share < 0.05 else "end" if share > 0.95 else "middle"
         drawn.text(x, y + 4, words, anchor=anchor, soft=True, size=11)
     return Picture(name=name, title=title, description=description, height=y + 16, drawn=drawn.made)
+
+
+def words_alone(name: str, title: str, description: str) -> Picture:
+    """Where there is nothing to draw: the words that say so."""
+    drawn = _Drawing(name)
+    drawn.text(8, 24, description)
+    return Picture(name=name, title=title, description=description, height=48, drawn=drawn.made)
 
 
 def nice(most: float) -> float:
@@ -245,8 +253,8 @@ class _Drawing:
         kind, colour = ("faint", LINE) if faint else ("axis", SOFT)
         dashes = ' stroke-dasharray="3 3"' if dashed else ""
         self._made.append(
-            f'<line x1="{x:.1f}" y1="{y:.1f}" x2="{to_x:.1f}" y2="{to_y:.1f}" class="{kind}" stroke="{colour}"'
-            f'{dashes}/>'
+            f'<line x1="{x:.1f}" y1="{y:.1f}" x2="{to_x:.1f}" y2="{to_y:.1f}" class="{kind}"'
+            f' stroke="{colour}"{dashes}/>'
         )
 
     def area(self, points: Iterable[str]) -> None:
@@ -295,7 +303,8 @@ def _short(words: str, most: int) -> str:
 def _pattern(name: str, fill: str) -> str:
     strokes = {
         "full": f'<rect width="8" height="8" class="solid" fill="{INK}"/>',
-        "hatched": f'<path d="M-2 2 2-2M0 8 8 0M6 10 10 6" class="stroke" stroke="{INK}" stroke-width="1.6"/>',
+        "hatched": f'<path d="M-2 2 2-2M0 8 8 0M6 10 10 6" class="stroke" stroke="{INK}"'
+        ' stroke-width="1.6"/>',
         "dotted": f'<circle cx="2" cy="2" r="1.3" class="solid" fill="{INK}"/>'
         f'<circle cx="6" cy="6" r="1.3" class="solid" fill="{INK}"/>',
         "empty": "",
