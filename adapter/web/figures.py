@@ -124,6 +124,10 @@ def delivery_times(look: Look, period: Period) -> Figure:
     words = look.words
     title = words.of("Delivery times")
     steps = (("delivered_at", "delivered"), ("accepted_at", "accepted"))
+    headings = {
+        "delivered": words.of("From made to delivered"),
+        "accepted": words.of("From made to accepted"),
+    }
     labels = [f"≤ {words.span(timedelta(seconds=s))}" for s in _UP_TO]
     labels.append(f"> {words.span(timedelta(seconds=_UP_TO[-1]))}")
     panels, lines, told = [], [], []
@@ -133,7 +137,7 @@ def delivery_times(look: Look, period: Period) -> Figure:
         sizes, whole = _in_bins(found), sum(count for _, count in found)
         half, most = (_share(found, share) for share in (0.5, 0.95))
         counts.append(sizes)
-        heading = words.of(f"From made to {step}")
+        heading = headings[step]
         if whole:
             within = {"half": _long(words, half), "most": _long(words, most)}
             measured = words.of("half within {half}, 95 of 100 within {most}", **within)
@@ -290,7 +294,7 @@ def backlog(look: Look, period: Period) -> Figure:
     sentence = words.of("Nothing waited at any of these times.")
     if max(whole):
         sentence = words.of(
-            "At most {most} messages waited, {when}; at the end {last}.",
+            "Messages that waited at most: {most}, {when}; at the end: {last}.",
             most=words.number(max(whole)),
             when=words.when(instants[whole.index(max(whole))]),
             last=words.number(whole[-1]),
@@ -309,7 +313,8 @@ def backlog(look: Look, period: Period) -> Figure:
         sentence=sentence,
         picture=picture,
         table=Table(
-            head=(words.of("Endpoint"), words.of("Most"), words.of("When"), words.of("At the end")), rows=rows
+            head=(words.of("Endpoint"), words.of("Most at once"), words.of("When"), words.of("At the end")),
+            rows=rows,
         ),
         head=("at", "endpoint", "waiting"),
         lines=[
@@ -370,7 +375,8 @@ def endpoints(look: Look, period: Period) -> Figure:
         health = "paused" if name in pauses else "none" if name == _NOWHERE else health
         since = oldest.get(name)
         age = words.span(look.now - since) if since is not None else "–"
-        label, said = _endpoint(words, name), words.code("health", health)
+        label = _endpoint(words, name)
+        said = "–" if name == _NOWHERE else _spelt(words, "health", health)
         rows.append((label, said, *(words.number(value) for value in values), age))
         seconds = int((look.now - since).total_seconds()) if since is not None else None
         lines.append(("" if name == _NOWHERE else name, health, *values, since, seconds))
@@ -381,7 +387,7 @@ def endpoints(look: Look, period: Period) -> Figure:
     sentence = words.of("No endpoint is configured.")
     if names:
         sentence = words.of(
-            "{waiting} messages wait to be sent; {unwell} of {count} endpoints are not well.",
+            "Messages that wait to be sent: {waiting}. Endpoints that are not well: {unwell} of {count}.",
             waiting=words.number(waiting),
             unwell=unwell,
             count=len(look.register.endpoints),
@@ -413,7 +419,7 @@ def forecast(look: Look, period: Period) -> Figure:
     actors = {
         "hospital": Part(label=words.code("actor", "hospital"), fill="full"),
         "municipality": Part(label=words.code("actor", "municipality"), fill="hatched"),
-        "": Part(label=words.of("Others"), fill="dotted"),
+        "": Part(label=words.of("Others who must act"), fill="dotted"),
     }
     kinds = list(actors)
     made = []
@@ -435,7 +441,7 @@ def forecast(look: Look, period: Period) -> Figure:
     behind = sum(one.count for one in found if one.span < 0)
     ahead = sum(one.count for one in found if one.span >= 0)
     sentence = words.of(
-        "{ahead} deadlines fall due in the next 24 hours; {behind} are overdue.",
+        "Deadlines due in the next 24 hours: {ahead}. Overdue: {behind}.",
         ahead=words.number(ahead),
         behind=words.number(behind),
     )
@@ -455,7 +461,7 @@ def forecast(look: Look, period: Period) -> Figure:
         sentence=sentence,
         picture=drawn,
         table=Table(
-            head=(words.of("From"), words.of("What is due"), words.of("Who must act"), words.of("Number")),
+            head=(words.of("From"), words.of("What is due"), words.of("Who must act"), words.of("Count")),
             rows=rows,
             words=(1, 2),
         ),
@@ -478,12 +484,12 @@ def alarms(look: Look, period: Period) -> Figure:
     title = words.of("Alarms by kind")
     found = counted.raised(look.tx, period.since, period.until)
     parts = [
-        Part(label=words.of("Open"), fill="full"),
+        Part(label=words.of("Open alarms"), fill="full"),
         Part(label=words.of("Raised in the period, over by now"), fill="hatched"),
     ]
     rows = [(_spelt(words, "alarm", a.kind), words.number(a.open), words.number(a.over)) for a in found]
     sentence = words.of(
-        "{open} alarms are open; {over} were raised in the period and are over.",
+        "Open alarms: {open}. Raised in the period and over by now: {over}.",
         open=words.number(sum(a.open for a in found)),
         over=words.number(sum(a.over for a in found)),
     )
@@ -491,7 +497,7 @@ def alarms(look: Look, period: Period) -> Figure:
         Bar(
             label=_spelt(words, "alarm", a.kind),
             values=(a.open, a.over),
-            told=words.of("{open} open", open=words.number(a.open)),
+            told=words.of("{number} open", number=words.number(a.open)),
         )
         for a in found
     ]

@@ -110,7 +110,13 @@ def test_a_backlog_is_what_had_been_made_and_not_sent_at_each_instant(store):
 
 def test_deadlines_are_counted_by_the_span_in_which_they_fall_due(store):
     def due(at: datetime, state: str = "open", **more: Any) -> dict[str, Any]:
-        told = {"kind": "answer", "actor": "municipality", "remind_at": at, "noted_at": None, "fired_at": None}
+        told = {
+            "kind": "answer",
+            "actor": "municipality",
+            "remind_at": at,
+            "noted_at": None,
+            "fired_at": None,
+        }
         row = {"case_id": 1, "since": NOON, "due_at": at, "state": state, "basis": "§"}
         return row | told | more
 
