@@ -157,7 +157,11 @@ def delivery_times(look: Look, period: Period) -> Figure:
             lines.append((step, longer, up_to, size, half, most))
     part = Part(label=words.of("Deliveries"), fill="full")
     sentence = " ".join(told) or words.of("Nothing was delivered in this period.")
-    drawn = pictures.columns("delivery-times", title, sentence, panels, [part]) if told else None
+    drawn = (
+        pictures.columns("delivery-times", title, sentence, panels, [part], number=words.number)
+        if told
+        else None
+    )
     head = (words.of("Took"), words.of("Delivered"), words.of("Accepted"))
     rows = [
         (label, words.number(one), words.number(other))
@@ -273,10 +277,10 @@ def backlog(look: Look, period: Period) -> Figure:
     """What waited, by endpoint, at equal distances through the period."""
     words = look.words
     title = words.of("What waited to be sent")
-    end = min(period.until, look.now)
-    length = end - period.since
+    length = min(period.until, look.now) - period.since
     step = next((step for most, step in _STEPS if length <= most), _STEPS_ELSE)
-    count = max(1, ceil(length / step)) + 1
+    end = _full(min(period.until, look.now), min(step, timedelta(hours=1)))
+    count = max(1, ceil((end - period.since) / step)) + 1
     first = end - step * (count - 1)
     instants = [first + step * place for place in range(count)]
     waited = _waited(counted.crossings(look.tx, first, step, count), count)
@@ -346,6 +350,12 @@ def _waited(found: Iterable[counted.Crossing], count: int) -> dict[str, list[int
     return waited
 
 
+def _full(moment: datetime, step: timedelta) -> datetime:
+    """The last full hour, or quarter of one: a picture that is drawn anew is the same until the next."""
+    begun = moment.astimezone(UTC)
+    return begun - (begun - datetime(1970, 1, 1, tzinfo=UTC)) % step
+
+
 def _endpoint(words: Words, name: str) -> str:
     return words.of("No endpoint") if name in ("", _NOWHERE) else name
 
@@ -380,7 +390,10 @@ def endpoints(look: Look, period: Period) -> Figure:
         rows.append((label, said, *(words.number(value) for value in values), age))
         seconds = int((look.now - since).total_seconds()) if since is not None else None
         lines.append(("" if name == _NOWHERE else name, health, *values, since, seconds))
-        told = words.of("oldest {age}", age=age) if since is not None else words.number(sum(values))
+        told = words.number(sum(values))
+        if since is not None:
+            waits = words.number(values[0] + values[1])
+            told = words.of("{count}, oldest {age}", count=waits, age=age)
         drawn.append(Bar(label=label, values=values, told=told, hint=said))
     waiting = sum(depth[name]["waiting"] + depth[name]["leased"] for name in names)
     unwell = sum(1 for line in lines if line[1] not in ("ok", "none"))
@@ -417,8 +430,8 @@ def forecast(look: Look, period: Period) -> Figure:
     edges = hours(now)
     found = counted.due(look.tx, edges)
     actors = {
-        "hospital": Part(label=words.code("actor", "hospital"), fill="full"),
-        "municipality": Part(label=words.code("actor", "municipality"), fill="hatched"),
+        "hospital": Part(label=_spelt(words, "actor", "hospital"), fill="full"),
+        "municipality": Part(label=_spelt(words, "actor", "municipality"), fill="hatched"),
         "": Part(label=words.of("Others who must act"), fill="dotted"),
     }
     kinds = list(actors)

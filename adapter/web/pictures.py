@@ -6,12 +6,13 @@ or opened by itself is right on white paper; on a page the stylesheet sets them 
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import ceil, floor, log10
 from xml.sax.saxutils import escape
 
 WIDTH = 720
+_EDGE = 10  # of nothing around each picture
 _ROW = 34
 _NAMES = 190  # for the words before a row of bars
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
@@ -53,16 +54,17 @@ class Picture:
 
     def svg(self, *, alone: bool = False) -> str:
         """The element for a page; or, `alone`, a document with its own white ground."""
-        width, height = WIDTH, round(self.height)
+        width, height = WIDTH + 2 * _EDGE, round(self.height) + 2 * _EDGE
+        around = f"{-_EDGE} {-_EDGE} {width} {height}"
         head = (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img"'
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{around}" role="img"'
             f' class="picture" aria-labelledby="{self.name}-title {self.name}-desc"'
             f' font-family="{_FONT}" font-size="13"'
         )
         ground = ""
         if alone:
             head = f'<?xml version="1.0" encoding="UTF-8"?>\n{head} width="{width}" height="{height}"'
-            ground = f'<rect width="{width}" height="{height}" fill="{SHEET}"/>'
+            ground = f'<rect x="{-_EDGE}" y="{-_EDGE}" width="{width}" height="{height}" fill="{SHEET}"/>'
         return (
             f'{head}><title id="{self.name}-title">{said(self.title)}</title>'
             f'<desc id="{self.name}-desc">{said(self.description)}</desc>'
@@ -133,7 +135,13 @@ class Panel:
 
 
 def columns(
-    name: str, title: str, description: str, panels: Sequence[Panel], parts: Sequence[Part]
+    name: str,
+    title: str,
+    description: str,
+    panels: Sequence[Panel],
+    parts: Sequence[Part],
+    *,
+    number: Callable[[float], str] = "{:g}".format,
 ) -> Picture:
     """Columns side by side, one panel below the other; each panel has a scale of its own."""
     drawn = _Drawing(name)
@@ -149,7 +157,7 @@ def columns(
             if value == int(value):
                 height = ground - tall * value / most
                 drawn.line(left, height, WIDTH, height, faint=True)
-                drawn.text(left - 6, height, f"{value:g}", anchor="end", soft=True, size=11)
+                drawn.text(left - 6, height, number(value), anchor="end", soft=True, size=11)
         wide = (WIDTH - left) / max(1, len(panel.columns))
         for place, column in enumerate(panel.columns):
             x, top = left + place * wide, ground
@@ -243,7 +251,7 @@ class _Drawing:
 
     def rect(self, x: float, y: float, width: float, height: float, fill: str) -> None:
         self._made.append(
-            f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" class="bar {fill}"'
+            f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" class="filled {fill}"'
             f' fill="url(#{self._name}-{fill})" stroke="{INK}" stroke-width="1"/>'
         )
 
@@ -259,7 +267,7 @@ class _Drawing:
 
     def area(self, points: Iterable[str]) -> None:
         self._made.append(
-            f'<polygon points="{" ".join(points)}" class="bar hatched" fill="url(#{self._name}-hatched)"'
+            f'<polygon points="{" ".join(points)}" class="filled hatched" fill="url(#{self._name}-hatched)"'
             f' stroke="{INK}" stroke-width="1.5" stroke-linejoin="round"/>'
         )
 
