@@ -265,6 +265,12 @@ deadline = Table(
         postgresql_where=text("state IN ('open', 'missed')"),
     ),
     Index(
+        "deadline_wanted",
+        "due_at",
+        sqlite_where=text("state IN ('open', 'missed') AND noted_at IS NULL"),
+        postgresql_where=text("state IN ('open', 'missed') AND noted_at IS NULL"),
+    ),
+    Index(
         "deadline_next",
         "next_at",
         sqlite_where=text("next_at IS NOT NULL"),
@@ -355,6 +361,14 @@ delivery = Table(
         "endpoint",
         sqlite_where=text("state = 'waiting' AND \"trigger\" = 'person'"),
         postgresql_where=text("state = 'waiting' AND \"trigger\" = 'person'"),
+    ),
+    Index("delivery_created", "created_at"),
+    Index(
+        "delivery_unreceipted",
+        "endpoint",
+        "created_at",
+        sqlite_where=text("state = 'sent' AND expects_receipt = 1"),
+        postgresql_where=text("state = 'sent' AND expects_receipt = 1"),
     ),
     Index("delivery_message_id", "message_id"),
     Index(

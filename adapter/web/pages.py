@@ -32,7 +32,7 @@ from adapter.sight import Sight
 from adapter.store import Store, emergencies
 from adapter.store import alarms as alarm_rows
 from adapter.store.statements import Row
-from adapter.web import access, acting, boards, first_notice, looking, stay, views
+from adapter.web import access, acting, boards, figures, first_notice, looking, stay, views
 from adapter.web.entrance import Came, Entrance
 from adapter.web.live import SCRIPT, Live
 from adapter.web.sign_in import SIGN_IN, START, SignIn, way
@@ -74,7 +74,7 @@ SECURE = {"Strict-Transport-Security": "max-age=31536000"}
 
 _KEPT = {"Cache-Control": "public, max-age=31536000, immutable"}
 
-_PARTS = (boards, first_notice, views, access, stay, acting)
+_PARTS = (boards, first_notice, views, figures, access, stay, acting)
 """The parts of the site, each with its PAGES, ACTIONS and NAV."""
 
 PAGES: tuple[Page, ...] = tuple(page for part in _PARTS for page in part.PAGES)
