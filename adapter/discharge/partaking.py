@@ -109,11 +109,7 @@ def answer_to(case: Case) -> Entry | None:
     if standing is None or standing.told_at is None:
         return None
     since = standing.told_at
-    own = [
-        e
-        for e in case.of(K.ANSWER)
-        if e.notice.refers_to in standing.ids or e.notice.sent_at >= since
-    ]
+    own = [e for e in case.of(K.ANSWER) if e.notice.refers_to in standing.ids or e.notice.sent_at >= since]
     return max(own, key=lambda e: (e.notice.sent_at, e.notice.message_id), default=None)
 
 
@@ -161,7 +157,9 @@ def _past(case: Case, told: Case, party: str, roles: Mapping[str, str]) -> bool:
     if changes and _successor(changes[-1], roles) not in (None, party):
         since = changes[-1].notice.sent_at
         return not any(at > since for at in addressed)
-    needs = [e.notice.kind for e in of_the_stay if e.notice.kind in _NEED or e.notice.kind is K.NO_MUNICIPAL_NEED]
+    needs = [
+        e.notice.kind for e in of_the_stay if e.notice.kind in _NEED or e.notice.kind is K.NO_MUNICIPAL_NEED
+    ]
     return bool(needs) and needs[-1] is K.NO_MUNICIPAL_NEED
 
 

@@ -14,7 +14,7 @@ from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 import structlog
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -31,10 +31,10 @@ from adapter.messaging.register import Register
 from adapter.sight import Sight
 from adapter.store import Store
 from adapter.store import alarms as alarm_rows
-from adapter.web import acting, views
+from adapter.web import acting, stay, views
 from adapter.web.live import SCRIPT, Live
 from adapter.web.signing_in import ASK, Doorkeeper
-from adapter.web.site import EVERYBODY, Action, Doing, Link, Look, Mistake, Page, View
+from adapter.web.site import EVERYBODY, Action, Doing, File, Link, Look, Mistake, Page, View
 from adapter.web.wording import Wording
 from adapter.web.words import Words, language_of
 
@@ -66,7 +66,7 @@ HEADERS = {
 """On every answer to a person."""
 _KEPT = {"Cache-Control": "public, max-age=31536000, immutable"}
 
-_PARTS = (views, acting)
+_PARTS = (views, stay, acting)
 """The parts of the site, each with its PAGES, ACTIONS and NAV."""
 
 PAGES: tuple[Page, ...] = tuple(page for part in _PARTS for page in part.PAGES)
@@ -296,6 +296,8 @@ class Pages:
             frame = _frame(tx)
         if made.elsewhere is not None:
             return RedirectResponse(made.elsewhere, status_code=307)
+        if made.file is not None:
+            return _file(made.file)
         values = {**made.values, "typed": typed or {}, "mistakes": mistakes or {}, "since": since}
         return self._rendered(request, made.template, made.title, say, frame, values)
 
@@ -352,6 +354,15 @@ class Pages:
 
     def _wording(self) -> Wording:
         return Wording(now=self.clock(), zone=self.inbox.zone, register=self.register)
+
+
+def _file(file: File) -> Response:
+    """A file as the browser may have it: in a box without scripts, under its own name."""
+    how = "inline" if file.shown else "attachment"
+    plain = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in file.name)
+    named = f"{how}; filename=\"{plain}\"; filename*=UTF-8''{quote(file.name, safe='')}"
+    boxed = {"Content-Disposition": named, "Content-Security-Policy": "default-src 'none'; sandbox"}
+    return Response(file.content, headers=boxed | {"Content-Type": file.media_type})
 
 
 def _frame(tx: Connection) -> dict[str, Any]:

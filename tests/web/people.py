@@ -10,6 +10,10 @@ from adapter.web.signing_in import Came, Doorkeeper
 WARD = Person(id="solveig", name="Solveig Ness", roles=frozenset({Role.WARD}), parties=("laerdal-sjukehus",))
 SOGNDAL = Person(id="marta", name="Marta Kvam", roles=frozenset({Role.MUNICIPALITY}), parties=("sogndal",))
 LUSTER = Person(id="olav", name="Olav Hatle", roles=frozenset({Role.MUNICIPALITY}), parties=("luster",))
+BACKA = Person(
+    id="elin", name="Elin Berg", roles=frozenset({Role.PRIMARY_CARE}), parties=("backa-vardcentral",)
+)
+VANNAS = Person(id="per", name="Per Lind", roles=frozenset({Role.MUNICIPALITY}), parties=("vannas",))
 OPERATOR = Person(id="drift", name="Drift", roles=frozenset({Role.OPERATIONS}), parties=None)
 
 

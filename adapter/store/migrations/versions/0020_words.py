@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0021"
+revision = "0020"
 down_revision = "0019"
 
 _ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
