@@ -8,7 +8,7 @@ import hashlib
 import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from math import ceil
 from pathlib import Path
@@ -34,7 +34,7 @@ from adapter.web import views
 from adapter.web.signing_in import ASK, Doorkeeper
 from adapter.web.site import EVERYBODY, Action, Doing, Link, Look, Mistake, Page, View
 from adapter.web.wording import Wording
-from adapter.web.words import Words, language_of
+from adapter.web.words import language_of
 
 log = structlog.get_logger("pages")
 
@@ -115,7 +115,7 @@ class Pages:
 
     async def _elsewhere(self, request: Request) -> Response:
         def missing() -> Response:
-            raise NotFound("There is no page at this address.")
+            raise NotFound(self._words(request).of("There is no page at this address."))
 
         return await self._signed_in(request, missing)
 
@@ -135,10 +135,10 @@ class Pages:
         return await self._signed_in(request, lambda: self._found(request, number))
 
     def _found(self, request: Request, number: str) -> Response:
+        say = self._words(request)
         if not 4 < len(number) <= _LONGEST_NUMBER:
-            return self._problem(
-                request, 400, "No identity number", "Type the patient's identity number, then search again."
-            )
+            text = "Type the patient's identity number, then search again."
+            return self._problem(request, 400, say.of("No identity number"), say.of(text))
         with self.store.read() as tx:
             patient = views.patient_of(tx, self.inbox.pseudonym_key, number)
         return RedirectResponse(f"/deliveries?patient={patient}", status_code=303)
@@ -156,17 +156,20 @@ class Pages:
         return await run_in_threadpool(self._guarded, request, make)
 
     def _not_theirs(self, request: Request) -> Response:
+        say = self._words(request)
         text = "This page is for people with other tasks. Ask whoever gives out the roles if you need it."
-        return self._problem(request, 403, "Not for your role", text)
+        return self._problem(request, 403, say.of("Not for your role"), say.of(text))
 
     def _unknown(self, request: Request, wait: float) -> Response:
+        say = self._words(request)
         if wait > 0:
-            text = f"There were too many attempts to sign in. Try again in {ceil(wait)} s."
-            response = self._problem(request, 429, "Wait a moment", text, signed_in=False)
+            span = say.span(timedelta(seconds=ceil(wait)))
+            text = say.of("There were too many attempts to sign in. Try again in {span}.", span=span)
+            response = self._problem(request, 429, say.of("Wait a moment"), text, signed_in=False)
             response.headers["Retry-After"] = str(ceil(wait))
             return response
-        text = "Sign in with your name and password."
-        response = self._problem(request, 401, "Sign in", text, signed_in=False)
+        text = say.of("Sign in with your name and password.")
+        response = self._problem(request, 401, say.of("Sign in"), text, signed_in=False)
         response.headers["WWW-Authenticate"] = ASK
         return response
 
@@ -187,13 +190,14 @@ class Pages:
         return answer
 
     def _acted(self, request: Request, form: Mapping[str, list[str]], action: Action) -> Response:
+        words, now = self._words(request), self.clock()
         if not self._from_here(request, next(iter(form.get("token", ())), "")):
-            text = "Go back, load the page again, and press the button there."
-            return self._problem(request, 403, "Not from this page", text)
+            text = words.of("Go back, load the page again, and press the button there.")
+            return self._problem(request, 403, words.of("Not from this page"), text)
         person = self._named(request, form)
         if not person.name:
-            return self._problem(request, 400, "Something is missing", "Say who you are.")
-        words, now = self._words(request), self.clock()
+            title, text = words.of("Something is missing"), words.of("Say who you are.")
+            return self._problem(request, 400, title, text)
 
         def act(tx: Connection) -> str:
             return action.act(
@@ -214,7 +218,7 @@ class Pages:
             return RedirectResponse(self.store.write(act), status_code=303)
         except Mistake as mistake:
             if action.again is None:
-                return self._problem(request, 400, "Nothing was recorded", str(mistake))
+                return self._problem(request, 400, words.of("Nothing was recorded"), str(mistake))
             typed = {name: values[0] for name, values in form.items() if name != "token" and values}
             response = self._shown(request, action.again, typed=typed, mistakes=mistake.fields)
             response.status_code = 400
@@ -242,22 +246,23 @@ class Pages:
 
     def _guarded(self, request: Request, make: Callable[[], Response]) -> Response:
         """The answer; whatever fails is told without anybody's data."""
+        say = self._words(request)
         try:
             response = make()
         except NotFound as error:
-            response = self._problem(request, 404, "Not found", str(error))
-        except StoreError as error:
-            response = self._problem(request, 503, "The store does not answer", f"{error}. Try again soon.")
+            response = self._problem(request, 404, say.of("Not found"), str(error))
+        except StoreError:
+            text = say.of("Try again soon.")
+            response = self._problem(request, 503, say.of("The store does not answer"), text)
         except Exception as error:  # noqa: BLE001  # its text may hold a patient's data, and must not reach a log
             log.error("a page failed", page=_pattern(request), error=type(error).__name__)
-            response = self._problem(
-                request,
-                500,
-                "This page failed",
-                "It is a fault of the adapter; the other pages still work. Please report what you asked for.",
+            text = (
+                "It is a fault of the adapter; the other pages still work. Please report what you asked for."
             )
+            response = self._problem(request, 500, say.of("This page failed"), say.of(text))
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
+        response.headers["Content-Language"] = say.language
         return response
 
     # --- making ---
@@ -270,7 +275,7 @@ class Pages:
         typed: Mapping[str, str] | None = None,
         mistakes: Mapping[str, str] | None = None,
     ) -> Response:
-        say, words = self._wording(), self._words(request)
+        words = self._words(request)
         person: Person = request.state.person
         with self.store.read() as tx:
             made = view(
@@ -280,35 +285,36 @@ class Pages:
                     register=self.register,
                     query=dict(request.query_params),
                     path=request.path_params,
-                    now=say.now,
+                    now=words.now,
                     person=person,
                     sight=Sight(person=person, register=self.register),
                     words=words,
-                    say=say,
+                    say=words,
                     typed=typed or {},
                     mistakes=mistakes or {},
                 )
             )
-            frame = _frame(tx)
+            frame = _frame(tx, words)
         if made.elsewhere is not None:
             return RedirectResponse(made.elsewhere, status_code=307)
         values = {**made.values, "typed": typed or {}, "mistakes": mistakes or {}}
-        return self._rendered(request, made.template, made.title, say, frame, values)
+        return self._rendered(request, made.template, made.title, words, frame, values)
 
     def _problem(
         self, request: Request, status: int, title: str, text: str, *, signed_in: bool = True
     ) -> Response:
         values = {"status": status, "text": text, "signed_in": signed_in, "mistakes": {}}
-        frame = self._frame_of_a_problem() if signed_in else None
-        response = self._rendered(request, "problem.html", title, self._wording(), frame, values)
+        words = self._words(request)
+        frame = self._frame_of_a_problem(words) if signed_in else None
+        response = self._rendered(request, "problem.html", title, words, frame, values)
         response.status_code = status
         return response
 
-    def _frame_of_a_problem(self) -> Mapping[str, Any] | None:
+    def _frame_of_a_problem(self, words: Wording) -> Mapping[str, Any] | None:
         """None where the store itself does not answer."""
         try:
             with self.store.read() as tx:
-                return _frame(tx)
+                return _frame(tx, words)
         except StoreError:
             return None
 
@@ -317,7 +323,7 @@ class Pages:
         request: Request,
         template: str,
         title: str,
-        say: Wording,
+        words: Wording,
         frame: Mapping[str, Any] | None,
         values: Mapping[str, Any],
     ) -> Response:
@@ -325,9 +331,9 @@ class Pages:
         text = _templates.get_template(template).render(
             **values,
             title=title,
-            say=say,
-            words=self._words(request),
-            _=self._words(request).of,
+            say=words,
+            words=words,
+            _=words.of,
             person=getattr(request.state, "person", None),
             frame=frame,
             region=self.region,
@@ -339,22 +345,24 @@ class Pages:
         )
         return HTMLResponse(text)
 
-    def _words(self, request: Request) -> Words:
+    def _words(self, request: Request) -> Wording:
         """In the reader's language."""
         chosen = request.cookies.get("language")
-        language = language_of(chosen, request.headers.get("accept-language"), self.country)
-        return Words(language=language, zone=self.inbox.zone, now=self.clock(), register=self.register)
+        return Wording(
+            language=language_of(chosen, request.headers.get("accept-language"), self.country),
+            zone=self.inbox.zone,
+            now=self.clock(),
+            register=self.register,
+            country=self.country,
+        )
 
-    def _wording(self) -> Wording:
-        return Wording(now=self.clock(), zone=self.inbox.zone, register=self.register)
 
-
-def _frame(tx: Connection) -> dict[str, Any]:
+def _frame(tx: Connection, words: Wording) -> dict[str, Any]:
     """What stands at the top of every page: how many alarms are open, and the newest that nobody has seen."""
     unseen = alarm_rows.listed(tx, open_only=True, unseen_only=True, limit=3)
     return {
         "open": sum(alarm_rows.counts(tx).values()),
-        "newest": [views.alarm_line(row) for row in unseen],
+        "newest": [views.alarm_line(row, words) for row in unseen],
     }
 
 

@@ -27,6 +27,13 @@ ASE = replace(SYNNOVE, given="Åse", identifiers=(), birth_date=date(1931, 5, 2)
 SCRIPT = "<script>alert('Sogn')</script>"
 
 
+def in_english(more: dict[str, object]) -> dict[str, object]:
+    """A request with a browser that wants English, unless it says what it wants."""
+    given = more.get("headers") or {}
+    assert isinstance(given, dict)
+    return {**more, "headers": {"Accept-Language": "en", **given}}
+
+
 @dataclass
 class Site:
     """A running adapter, and the stage behind it."""
@@ -36,10 +43,10 @@ class Site:
     adapter: Adapter
 
     def get(self, path: str, **more: object) -> requests.Response:
-        return requests.get(self.url + path, timeout=10, **more)  # type: ignore[arg-type]
+        return requests.get(self.url + path, timeout=10, **in_english(more))  # type: ignore[arg-type]
 
     def post(self, path: str, **more: object) -> requests.Response:
-        return requests.post(self.url + path, timeout=10, **more)  # type: ignore[arg-type]
+        return requests.post(self.url + path, timeout=10, **in_english(more))  # type: ignore[arg-type]
 
     def look(self, query: Callable[..., object], *arguments: object, **more: object) -> object:
         with self.stage.built.store.read() as connection:
