@@ -32,8 +32,8 @@ lint: $(READY)
 soak: $(READY)  ## The full counts of kills, seeds and mutations; DURATIONS as for test
 	$(BIN)/python -m pytest -m soak --timeout 2400 $(TOGETHER) $(SLOWEST)
 
-bench: $(READY)  ## Figures, printed with the machine; ONLY=fhir and the like for a part
-	$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY))
+bench: $(READY)  ## Figures, printed with the machine; ONLY=fhir and the like for a part, KEEP=folder for a filled store
+	$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(KEEP),--keep $(KEEP))
 
 clean:
 	rm -rf $(VENV)

@@ -19,6 +19,7 @@ from adapter.discharge.case import Case, Evidence, Fact
 from adapter.discharge.deadlines import Deadline, deadlines
 from adapter.discharge.explaining import explained, following
 from adapter.discharge.notices import YEARS, Notice, NoticeKind, Standing, local_date
+from adapter.discharge.partaking import Part, part_of
 from adapter.discharge.planning import Planning, kind_for_consent, may_share_plan, planning
 from adapter.discharge.readmission import COUNTED, courses, links
 from adapter.discharge.sentences import Sentence
@@ -137,10 +138,14 @@ class Cases:
             rows.add_facts(tx, [_fact_row(patient, fact, row, home, ids) for fact, row in new])
         self._keep_links(tx, folded, ids)
         took_part = {case_id for _, case_id, _ in stored}.difference(ids)
-        parties.keep(tx, {i: _parties_of(c) for c, i in zip(folded, ids, strict=True)}, took_part)
+        parties.keep(tx, {i: self._parts(c) for c, i in zip(folded, ids, strict=True)}, took_part)
         for case, case_id in zip(folded, ids, strict=True):
             self._keep_deadlines(tx, case, case_id, now)
         return home
+
+    def _parts(self, case: Case) -> dict[str, Part]:
+        """What the case is to each of its parties."""
+        return {party: part_of(case, party, self.roles) for party in _parties_of(case)}
 
     def folded(self, tx: Connection, patient: str) -> list[tuple[int, Case]]:
         """The patient's cases as they are now, each with its id."""

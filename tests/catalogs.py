@@ -35,10 +35,12 @@ PLACES: dict[str, str] = {
     "templates/base.html": "frame",
     "templates/problem.html": "frame",
     **{f"templates/{part}/": part for part in PARTS},
-    **{f"{part}.py": part for part in PARTS},
     **{f"{part}/": part for part in PARTS},
 }
-"""By file or folder of `adapter/web`: the part whose catalogs have its sentences; new modules get a line."""
+"""By file or folder of `adapter/web`: the part whose catalogs have its sentences.
+
+A module that begins with the name of a part, as `stay_seen.py`, needs no line; the rest is of operations.
+"""
 
 _ELSEWHERE = ("plan_", "templates/plan", "pdf.py")  # a plan's pages have catalogs of their own
 _SAYING = {"of", "marked", "_"}
@@ -69,7 +71,10 @@ def part_of(file: Path) -> str | None:
     if name.startswith(_ELSEWHERE):
         return None
     found = [place for place in PLACES if name == place or (place.endswith("/") and name.startswith(place))]
-    return PLACES[max(found, key=len)] if found else "operations"
+    if found:
+        return PLACES[max(found, key=len)]
+    first = file.stem.split("_")[0]
+    return first if file.suffix == ".py" and first in PARTS else "operations"
 
 
 def sentences() -> dict[str, dict[Key, set[str]]]:

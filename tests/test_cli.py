@@ -954,7 +954,7 @@ def test_run_serves_until_it_is_told_to_stop(shell: Shell) -> None:
 
 @pytest.mark.slow
 def test_the_demo_prints_its_address_and_shows_the_region(shell: Shell) -> None:
-    page, status, said = served(shell, "--demo", look="/?still=1", region=str(REGION))
+    page, status, said = served(shell, "--demo", look="/", region=str(REGION))
     assert status == 0
     assert "Indre Sogn" in page
     assert "Sogndal kommune" in page

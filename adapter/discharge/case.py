@@ -6,7 +6,7 @@ home, hospice or death. Every order of arrival folds to the same cases.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, tzinfo
 from enum import StrEnum
 
@@ -428,6 +428,12 @@ def _told(
     )
 
 
+def as_told(case: Case, entries: tuple[Entry, ...]) -> Case:
+    """The case that some of its entries tell: what somebody knows who was told only of these."""
+    told = _told(case.hospital, entries, case.admitted_at, case.zone)
+    return replace(told, again=case.again, died_at=case.died_at)
+
+
 def _latest_needs(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
     """The last care needs that a sender has told replace what it told the same receivers before (N-12).
 
@@ -456,7 +462,7 @@ def _alive(entries: Iterable[Entry]) -> bool:
     return any(e.counts for e in of_the_stay or told)
 
 
-_TALK = frozenset(
+TALK = frozenset(
     {
         NoticeKind.ENQUIRY,
         NoticeKind.REPLY,
@@ -475,7 +481,7 @@ def _municipality(hospital: str | None, entries: list[Entry]) -> str | None:
     Who places a patient, follows one up or only writes does not become responsible by it, unless nothing
     else is known.
     """
-    of_the_stay = [e for e in entries if e.notice.kind not in _TALK.union(BESIDE_THE_STAY)]
+    of_the_stay = [e for e in entries if e.notice.kind not in TALK.union(BESIDE_THE_STAY)]
     for e in reversed(of_the_stay or entries):
         notice = e.notice
         if hospital is None or hospital in notice.receivers:

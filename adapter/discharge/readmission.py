@@ -21,6 +21,7 @@ from adapter.discharge.pathways import WATCH
 from adapter.discharge.rulefile import Table, read_rule
 from adapter.discharge.rules import Readmission, Rule
 from adapter.discharge.sentences import Say, Sentence, of_file
+from adapter.discharge.signatures import with_signatures
 
 _DISCHARGES = (NoticeKind.DISCHARGED, NoticeKind.LEFT_AGAINST_ADVICE)
 
@@ -53,7 +54,7 @@ def courses(
     facts: Iterable[Fact], terms: Agreement, roles: Mapping[str, str] | None = None
 ) -> tuple[Case, ...]:
     """The cases of one patient, each knowing what the others tell: a new admission, a death."""
-    return watched(fold(with_answers(facts, roles), terms.zone), terms, roles)
+    return watched(fold(with_signatures(with_answers(facts, roles)), terms.zone), terms, roles)
 
 
 def watched(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from adapter.scheduler.delivering import Deliverer
     from adapter.scheduler.duties import Duties
     from adapter.scheduler.watching import Clocks
+    from adapter.web.live import Live
     from adapter.web.metrics import Door, Metrics
 
 from adapter.runtime.chance import process_name
@@ -42,6 +43,7 @@ class Adapter:
     deliverer: "Deliverer | None" = None
     clockwork: "Clockwork | None" = None
     clocks: "Clocks | None" = None
+    live: "Live | None" = None
     duties: "Duties"  # this, and the jobs, of a process that delivers
     jobs: "Mapping[str, tuple[timedelta, Callable[[], object]]]"
 
@@ -96,6 +98,7 @@ class Adapter:
         from adapter.web import health, pages
         from adapter.web.app import application
         from adapter.web.fhir.endpoint import FhirEndpoint
+        from adapter.web.live import Live
         from adapter.web.partners import ProcessMessage
         from adapter.web.plan_pages import PlanPages
         from adapter.web.plan_store import stored_plans
@@ -143,6 +146,13 @@ class Adapter:
             clock=built.clock,
             nudge=self._nudge,
         )
+        self.live = Live(
+            store=built.store,
+            doorkeeper=doorkeeper,
+            register=built.register,
+            clock=built.clock,
+            headers=pages.HEADERS,
+        )
         shown = pages.Pages(
             store=built.store,
             inbox=built.inbox,
@@ -151,6 +161,7 @@ class Adapter:
             doorkeeper=doorkeeper,
             clock=built.clock,
             country=built.agreement.name,
+            live=self.live,
         )
         hosts = ["127.0.0.1", "localhost", "[::1]", settings.host]
         if settings.public_url is not None:
@@ -166,7 +177,8 @@ class Adapter:
             country=built.agreement.name,
         )
         partners = [*door.routes(), *smart.routes(), *subscribing.routes(), *endpoint.routes()]
-        return application([*partners, *watched, *plans.routes(), *shown.routes()], hosts=hosts)
+        theirs = [*plans.routes(), *self.live.routes(), *shown.routes()]
+        return application([*partners, *watched, *theirs], hosts=hosts)
 
     def start(self) -> str | None:
         """Start what the role asks for; returns the address to open, None for a worker."""
@@ -235,6 +247,8 @@ class Adapter:
 
     def stop(self) -> None:
         """Take nothing more, let what is on its way finish, close the store."""
+        if self.live is not None:
+            self.live.stop()  # else the server would wait for its connections
         if self._server is not None:
             self._server.should_exit = True
         if self._thread is not None:

@@ -4,7 +4,7 @@
 SQLite has one writer at a time and needs no such thing.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -31,7 +31,7 @@ from sqlalchemy import (
 from adapter.messaging.delivery import Leased, Trigger
 from adapter.store import statements
 from adapter.store.statements import Row, added, found
-from adapter.store.tables import attempt, delivery, endpoint_pause, payload
+from adapter.store.tables import attempt, delivery, delivery_unindexed, endpoint_pause, payload
 from adapter.store.waking import is_due
 
 UNFINISHED = or_(
@@ -315,12 +315,21 @@ def add(tx: Connection, values: dict[str, Any]) -> int:
 def change(tx: Connection, delivery_id: int, **values: Any) -> None:
     """Set columns of a delivery."""
     statements.change(tx, delivery, delivery_id, values)
+    _said_anew(tx, delivery_id, values)
+
+
+def _said_anew(tx: Connection, delivery_id: int, values: Mapping[str, Any]) -> None:
+    """What it is found by has changed, if it has: an error's words, or where it goes."""
+    if values.get("error") is not None or "endpoint" in values:
+        statements.add_unless_there(tx, delivery_unindexed, {"id": delivery_id})
 
 
 def change_leased(tx: Connection, leased: Leased, **values: Any) -> bool:
     """Set columns, unless the lease has passed to somebody else meanwhile."""
     held = {"row_id": leased.id, "held": leased.fence, "lease_until": None}
-    return statements.run(tx, _changing_leased(("lease_until", *values)), values | held) == 1
+    changed = statements.run(tx, _changing_leased(("lease_until", *values)), values | held) == 1
+    _said_anew(tx, leased.id, values)
+    return changed
 
 
 def hand_over(tx: Connection, leased: Leased, attempts: int, now: datetime) -> bool:
@@ -425,6 +434,8 @@ def park_behind(tx: Connection, message_id: str, party: str, behind: int) -> lis
             .where(delivery.c.id.in_(ids))
             .values(next_attempt_at=None, error=f"parked behind delivery {behind}, to which it refers")
         )
+        for one in ids:
+            statements.add_unless_there(tx, delivery_unindexed, {"id": one})
     return ids
 
 
@@ -466,7 +477,9 @@ def move_case(tx: Connection, old: int, new: int) -> None:
     )
     for lane in set(tx.execute(waiting).scalars()):
         move_lane(tx, lane, lane.replace(f"{old}:", f"{new}:", 1))
-    tx.execute(update(delivery).where(delivery.c.case_id == old).values(case_id=new))
+    moved = update(delivery).where(delivery.c.case_id == old).values(case_id=new).returning(delivery.c.id)
+    for one in tx.execute(moved).scalars().all():
+        statements.add_unless_there(tx, delivery_unindexed, {"id": one})
 
 
 def reissued_as(tx: Connection, first: Row) -> str | None:

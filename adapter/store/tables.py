@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
+    DDL,
     BigInteger,
     Column,
     Date,
@@ -23,6 +24,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    event,
     text,
 )
 from sqlalchemy.types import TypeDecorator
@@ -113,7 +115,7 @@ message = Table(
     metadata,
     _id(),
     Column("received_at", Instant, nullable=False),
-    Column("channel", Text, nullable=False),  # http, directory, poll, command-line, reply
+    Column("channel", Text, nullable=False),  # http, directory, poll, command-line, reply, board
     Column("partner", Text),  # who had signed in
     Column("sender", Text),  # party id; NULL where we do not believe it or cannot read it
     Column("message_id", Text),  # the sender's own
@@ -220,7 +222,17 @@ case_party = Table(
     metadata,
     Column("party", Text, primary_key=True),  # has sent a notice of the case, or was addressed in one
     Column("case_id", _Id, primary_key=True),
+    Column("concern", Text, nullable=False, server_default="current"),  # current, left, past, over
+    Column("state", Text, nullable=False, server_default="admitted"),  # from here on as this party was told
+    Column("stage", Integer, nullable=False, server_default="1"),  # discharge.partaking.Stage
+    Column("admitted_at", Instant),
+    Column("ready_at", Instant),
+    Column("discharged_at", Instant),
+    Column("coming", Date),  # the day on which the patient is expected to leave
+    Column("answer", Text),  # to the readiness that stands; NULL: none yet
+    Column("open_care", Integer),  # 1 or 0: whether it can follow up; NULL: not clarified
     Index("case_party_case", "case_id"),
+    Index("case_party_concern", "party", "concern", "discharged_at"),
 )
 
 deadline = Table(
@@ -244,6 +256,14 @@ deadline = Table(
     Column("next_at", Instant),  # when the clock must look again; NULL when it never need
     Column("about", Text),  # the plan and its task; NULL where kind, party and since tell it from others
     Index("deadline_case", "case_id"),
+    Index(
+        "deadline_standing",
+        "case_id",
+        "actor",
+        "due_at",
+        sqlite_where=text("state IN ('open', 'missed')"),
+        postgresql_where=text("state IN ('open', 'missed')"),
+    ),
     Index(
         "deadline_next",
         "next_at",
@@ -352,7 +372,58 @@ delivery = Table(
         sqlite_where=text("kind = 'subscription' AND state = 'waiting'"),
         postgresql_where=text("kind = 'subscription' AND state = 'waiting'"),
     ),
+    Index(
+        "delivery_failed",
+        "state",
+        "id",
+        sqlite_where=text("state IN ('refused', 'given-up', 'cancelled')"),
+        postgresql_where=text("state IN ('refused', 'given-up', 'cancelled')"),
+    ),
 )
+
+delivery_words = Table(
+    "delivery_words",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=False),  # of the delivery
+    Column("words", Text, nullable=False),  # by which it is found: store.searching
+)
+
+delivery_unindexed = Table(
+    "delivery_unindexed",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=False),  # of a delivery whose words have changed
+)
+
+FOUND_BY_WORDS = {
+    "sqlite": (
+        "CREATE VIRTUAL TABLE delivery_found USING fts5(words, content='delivery_words', content_rowid='id', "
+        "detail='none', columnsize=0, prefix='2 3', tokenize='unicode61 remove_diacritics 0')",
+        "CREATE TRIGGER delivery_words_in AFTER INSERT ON delivery_words BEGIN "
+        "INSERT INTO delivery_found (rowid, words) VALUES (new.id, new.words); END",
+        "CREATE TRIGGER delivery_words_out AFTER DELETE ON delivery_words BEGIN "
+        "INSERT INTO delivery_found (delivery_found, rowid, words) VALUES ('delete', old.id, old.words); END",
+        "CREATE TRIGGER delivery_words_anew AFTER UPDATE ON delivery_words BEGIN "
+        "INSERT INTO delivery_found (delivery_found, rowid, words) VALUES ('delete', old.id, old.words); "
+        "INSERT INTO delivery_found (rowid, words) VALUES (new.id, new.words); END",
+    ),
+    "postgresql": (
+        "CREATE INDEX delivery_found ON delivery_words USING gin "
+        "(array_to_tsvector(string_to_array(words, ' ')))",
+    ),
+}
+"""What finds deliveries by words, in each engine's own way; kept by the engine."""
+
+
+def _only(engine: str, statement: str) -> Any:
+    """DDL for one engine."""
+    made = DDL(statement)  # type: ignore[no-untyped-call]  # SQLAlchemy gives it no types
+    return made.execute_if(dialect=engine)
+
+
+for _engine, _made in FOUND_BY_WORDS.items():
+    for _statement in _made:
+        event.listen(delivery_words, "after_create", _only(_engine, _statement))
+event.listen(delivery_words, "before_drop", _only("sqlite", "DROP TABLE IF EXISTS delivery_found"))
 
 attempt = Table(
     "attempt",
@@ -580,6 +651,9 @@ resource_version = Table(
     Column("message_row", _Id, nullable=False),
     Column("place", Integer),  # of its entry in that message's Bundle; NULL where it is made of the case
     Column("made", Text),  # what it was made as: episode, asked:<party>, called-off:<party>
+    Column("label", Text),  # for lists: a Patient's name, an Encounter's ward and bed
+    Column("sorted_as", Text),  # the name without regard to capitals
+    Column("born", Date),
     Column("case_id", _Id),
     Index("resource_version_number", "resource", "number", unique=True),
     Index("resource_version_message", "message_row"),

@@ -1,7 +1,8 @@
-"""Pages for people: rendered here, without scripts, readable on a telephone and with the keyboard alone.
+"""Pages for people: rendered here, readable without scripts, on a telephone and with the keyboard alone.
 
 Every page is one short read of the store in the thread pool. What comes out of messages is escaped, and the
-browser is told to run, frame, remember and pass on nothing. Where operators are named, a person must sign in.
+browser is told to frame, remember and pass on nothing, and to run nothing but our own script. Where operators
+are named, a person must sign in.
 """
 
 import hashlib
@@ -13,7 +14,7 @@ from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 import structlog
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -30,9 +31,10 @@ from adapter.messaging.register import Register
 from adapter.sight import Sight
 from adapter.store import Store
 from adapter.store import alarms as alarm_rows
-from adapter.web import views
+from adapter.web import acting, stay, views
+from adapter.web.live import SCRIPT, Live
 from adapter.web.signing_in import ASK, Doorkeeper
-from adapter.web.site import EVERYBODY, Action, Doing, Link, Look, Mistake, Page, View
+from adapter.web.site import EVERYBODY, Action, Doing, File, Link, Look, Mistake, Page, View
 from adapter.web.wording import Wording
 from adapter.web.words import language_of
 
@@ -54,8 +56,8 @@ _LONGEST_NUMBER = 40  # characters
 
 HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; form-action 'self'; img-src 'self'; base-uri 'none'; "
-        "frame-ancestors 'none'"
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; "
+        "img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -64,7 +66,7 @@ HEADERS = {
 """On every answer to a person."""
 _KEPT = {"Cache-Control": "public, max-age=31536000, immutable"}
 
-_PARTS = (views,)
+_PARTS = (views, stay, acting)
 """The parts of the site, each with its PAGES, ACTIONS and NAV."""
 
 PAGES: tuple[Page, ...] = tuple(page for part in _PARTS for page in part.PAGES)
@@ -93,6 +95,7 @@ class Pages:
     doorkeeper: Doorkeeper
     clock: Callable[[], datetime]
     country: str | None = None  # the region's rule file, by which the language is chosen last
+    live: Live | None = None  # None: pages stand still
 
     def routes(self) -> list[BaseRoute]:
         """Every page, the search, the stylesheet, and an answer to every other address."""
@@ -275,6 +278,7 @@ class Pages:
         typed: Mapping[str, str] | None = None,
         mistakes: Mapping[str, str] | None = None,
     ) -> Response:
+        since = self.live.version() if self.live is not None else None
         words = self._words(request)
         person: Person = request.state.person
         with self.store.read() as tx:
@@ -297,13 +301,15 @@ class Pages:
             frame = _frame(tx, words)
         if made.elsewhere is not None:
             return RedirectResponse(made.elsewhere, status_code=307)
-        values = {**made.values, "typed": typed or {}, "mistakes": mistakes or {}}
+        if made.file is not None:
+            return _file(made.file)
+        values = {**made.values, "typed": typed or {}, "mistakes": mistakes or {}, "since": since}
         return self._rendered(request, made.template, made.title, words, frame, values)
 
     def _problem(
         self, request: Request, status: int, title: str, text: str, *, signed_in: bool = True
     ) -> Response:
-        values = {"status": status, "text": text, "signed_in": signed_in, "mistakes": {}}
+        values = {"status": status, "text": text, "signed_in": signed_in, "mistakes": {}, "since": None}
         words = self._words(request)
         frame = self._frame_of_a_problem(words) if signed_in else None
         response = self._rendered(request, "problem.html", title, words, frame, values)
@@ -342,6 +348,7 @@ class Pages:
             token=self._token(request),
             nameless=not self.doorkeeper.operators,
             style=STYLE,
+            script=SCRIPT,
         )
         return HTMLResponse(text)
 
@@ -355,6 +362,15 @@ class Pages:
             register=self.register,
             country=self.country,
         )
+
+
+def _file(file: File) -> Response:
+    """A file as the browser may have it: in a box without scripts, under its own name."""
+    how = "inline" if file.shown else "attachment"
+    plain = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in file.name)
+    named = f"{how}; filename=\"{plain}\"; filename*=UTF-8''{quote(file.name, safe='')}"
+    boxed = {"Content-Disposition": named, "Content-Security-Policy": "default-src 'none'; sandbox"}
+    return Response(file.content, headers=boxed | {"Content-Type": file.media_type})
 
 
 def _frame(tx: Connection, words: Wording) -> dict[str, Any]:

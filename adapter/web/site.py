@@ -51,14 +51,25 @@ class Mistake(AdapterError):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class File:
+    """Bytes that somebody else has written, or that we made to be kept; never run, and no page of ours."""
+
+    content: bytes
+    media_type: str
+    name: str
+    shown: bool = False  # whether the browser may show it; else it is saved
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class View:
-    """One template with its documents; or, for an alias, the address of what it stands for."""
+    """One template with its documents; or, for an alias, the address of what it stands for; or a file."""
 
     template: str
     title: str
     values: Mapping[str, Any]
     elsewhere: str | None = None
     patients: frozenset[str] = frozenset()  # pseudonyms of those whose data is shown: each look is recorded
+    file: File | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -81,7 +81,6 @@ def overview(look: Look) -> View:
         "deliveries": shown.deliveries(tx, delivery_rows.listed(tx, limit=8)),
         "overdue": unsettled.overdue,
         "held": unsettled.held,
-        "still": "still" in look.query,
     }
     return View(template="overview.html", title=look.words.of("Overview"), values=values)
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import requests
@@ -21,6 +22,11 @@ from adapter.runtime import Adapter, stations
 from adapter.transport import Outgoing
 from tests.conftest import OSLO, StandingClock
 from tests.stage import SYNNOVE, TORBJORN, FakePost, Stage, failing, region, taken
+
+if TYPE_CHECKING:  # other tests need no browser
+    from playwright.sync_api import Browser
+
+    from .browsing import Browsing
 
 TOKENS = {"helse-foerde": "open-sesame-foerde", "luster-drift": "open-sesame-luster"}
 ASE = replace(SYNNOVE, given="Åse", identifiers=(), birth_date=date(1931, 5, 2))  # no number is known
@@ -101,6 +107,26 @@ def receipting(message: Outgoing, _endpoint: Endpoint) -> Reply:
     body = own_fhir.acknowledge(envelope, verdict) or b""  # a receipt is not receipted
     media = "application/fhir+json"
     return Reply(status=200, taken=True, delivered=True, body=body, content_type=media, ms=4.2)
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    """Chromium, for the tests of one file."""
+    from .browsing import chromium
+
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def browsing(browser: "Browser") -> "Iterator[Browsing]":
+    """Pages for one test; it fails where the browser complains of something."""
+    from .browsing import Browsing
+
+    made = Browsing(browser=browser)
+    yield made
+    made.close()
+    assert made.complaints() == []
 
 
 @pytest.fixture(scope="module")

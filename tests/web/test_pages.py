@@ -69,7 +69,8 @@ def test_every_page_is_well_made(living, path):
     assert all(table.getparent().get("class") == "scroll" for table in tree.xpath("//table"))
     assert tree.xpath("//body/a[1][@href='#content']") and "content" in ids
     assert set(tree.xpath("//@aria-labelledby | //label/@for | //@aria-describedby")) <= set(ids)
-    assert not tree.xpath("//script | //style | //@style | //@onclick | //iframe")
+    assert all(src.startswith("/static/live.js?v=") for src in tree.xpath("//script/@src"))
+    assert not tree.xpath("//script[not(@src)] | //style | //@style | //@onclick | //iframe")
     levels = [int(heading.tag[1]) for heading in tree.xpath("//h1 | //h2 | //h3")]
     assert all(after - before <= 1 for before, after in pairwise(levels))
 
@@ -207,11 +208,14 @@ def test_in_evaluation_nothing_waits_for_a_person_only_because_no_endpoint_is_th
         assert "for a person" not in found.get("/").text
 
 
-def test_the_overview_looks_again_by_itself_until_it_is_told_not_to(living):
-    assert page(living.get("/")).xpath("//meta[@http-equiv='refresh']/@content") == ["5"]
-    still = page(living.get("/?still=1"))
-    assert not still.xpath("//meta[@http-equiv='refresh']")
-    assert still.xpath("//a[@href='/' and text()='Follow the region again']")
+def test_without_javascript_a_page_says_that_it_stands_still_and_how_to_load_it_again(living):
+    tree = page(living.get("/", headers={"Accept-Language": "en"}))
+    assert not tree.xpath("//meta[@http-equiv='refresh']")
+    assert words(tree.xpath("//noscript")[0]) == (
+        "Without JavaScript this page does not renew itself. Load it again"
+    )
+    norwegian = page(living.get("/", headers={"Accept-Language": "nb"}))
+    assert norwegian.xpath("//noscript/a")[0].text == "Last den inn på nytt"
 
 
 def test_an_empty_store_says_what_to_do_first(tmp_path):
