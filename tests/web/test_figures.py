@@ -192,7 +192,9 @@ def test_a_picture_by_itself_is_well_formed_and_says_what_it_is(small, name):
 def test_what_is_told_apart_in_a_picture_has_a_pattern_and_words(small, name):
     tree = drawn(small, name)
     fills = {
-        bar.get("fill") for bar in tree.iter(f"{SVG}rect", f"{SVG}polygon") if "filled" in bar.get("class", "")
+        bar.get("fill")
+        for bar in tree.iter(f"{SVG}rect", f"{SVG}polygon")
+        if "filled" in bar.get("class", "")
     }
     patterns = {f"url(#{p.get('id')})" for p in tree.iter(f"{SVG}pattern")}
     assert fills and fills <= patterns
