@@ -57,12 +57,14 @@ def _values(part: Part) -> dict[str, Any]:
         "discharged_at": part.discharged_at,
         "coming": part.coming,
         "answer": part.answer.value if part.answer is not None else None,
+        "contact": int(part.contact),
         "open_care": int(part.open_care) if part.open_care is not None else None,
     }
 
 
 _KEPT = (
-    "concern", "state", "stage", "admitted_at", "ready_at", "discharged_at", "coming", "answer", "open_care",
+    "concern", "state", "stage", "admitted_at", "ready_at", "discharged_at", "coming", "answer", "contact",
+    "open_care",
 )  # fmt: skip
 
 

@@ -32,14 +32,14 @@ from adapter.sight import Sight
 from adapter.store import Store, emergencies
 from adapter.store import alarms as alarm_rows
 from adapter.store.statements import Row
-from adapter.web import access, acting, looking, stay, views
+from adapter.web import access, acting, boards, figures, first_notice, looking, stay, views
 from adapter.web.entrance import Came, Entrance
 from adapter.web.live import SCRIPT, Live
 from adapter.web.sign_in import SIGN_IN, START, SignIn, way
 from adapter.web.signing_in import from_another_site
 from adapter.web.site import EVERYBODY, Action, Doing, File, Link, Look, Mistake, Page, View, read_form
 from adapter.web.wording import Wording
-from adapter.web.words import LANGUAGES, Words, language_of
+from adapter.web.words import LANGUAGES, language_of
 
 log = structlog.get_logger("pages")
 
@@ -74,7 +74,7 @@ SECURE = {"Strict-Transport-Security": "max-age=31536000"}
 
 _KEPT = {"Cache-Control": "public, max-age=31536000, immutable"}
 
-_PARTS = (views, access, stay, acting)
+_PARTS = (boards, first_notice, views, figures, access, stay, acting)
 """The parts of the site, each with its PAGES, ACTIONS and NAV."""
 
 PAGES: tuple[Page, ...] = tuple(page for part in _PARTS for page in part.PAGES)
@@ -94,12 +94,12 @@ _templates = Environment(
 )
 
 
-def _roles_of(person: Person, words: Words) -> list[str]:
+def _roles_of(person: Person, words: Wording) -> list[str]:
     """The person's roles in words, in the order of the roles."""
     return [words.code("role", role.value) for role in Role if role in person.roles]
 
 
-def _parties_of(person: Person, words: Words) -> list[str]:
+def _parties_of(person: Person, words: Wording) -> list[str]:
     """Whose they are."""
     return [words.party(party) for party in person.parties or ()]
 
@@ -143,7 +143,7 @@ class Pages:
 
     async def _elsewhere(self, request: Request) -> Response:
         def missing() -> Response:
-            raise NotFound("There is no page at this address.")
+            raise NotFound(self._words(request).of("There is no page at this address."))
 
         return await self._signed_in(request, missing)
 
@@ -163,10 +163,10 @@ class Pages:
         return await self._signed_in(request, lambda: self._found(request, number), roles=views.WATCHERS)
 
     def _found(self, request: Request, number: str) -> Response:
+        say = self._words(request)
         if not 4 < len(number) <= _LONGEST_NUMBER:
-            return self.problem(
-                request, 400, "No identity number", "Type the patient's identity number, then search again."
-            )
+            text = "Type the patient's identity number, then search again."
+            return self.problem(request, 400, say.of("No identity number"), say.of(text))
         with self.store.read() as tx:
             patient = views.patient_of(tx, self.inbox.pseudonym_key, number)
         return RedirectResponse(f"/deliveries?patient={patient}", status_code=303)
@@ -195,8 +195,9 @@ class Pages:
         return came.person
 
     def _not_theirs(self, request: Request) -> Response:
+        say = self._words(request)
         text = "This page is for people with other tasks. Ask whoever gives out the roles if you need it."
-        return self.problem(request, 403, "Not for your role", text)
+        return self.problem(request, 403, say.of("Not for your role"), say.of(text))
 
     def _unknown(self, request: Request) -> Response:
         """To where people sign in, and from there back; a form is not taken along."""
@@ -204,8 +205,9 @@ class Pages:
             here = way(request.url.path + (f"?{request.url.query}" if request.url.query else ""))
             to = f"?to={quote(here, safe='/')}" if here != "/" else ""
             return RedirectResponse(f"{SIGN_IN}{to}", status_code=303)
-        text = "You are not signed in, or no longer. Sign in, then do it once more."
-        return self.problem(request, 401, "Sign in", text, signed_in=False)
+        say = self._words(request)
+        text = say.of("You are not signed in, or no longer. Sign in, then do it once more.")
+        return self.problem(request, 401, say.of("Sign in"), text, signed_in=False)
 
     # --- acting ---
 
@@ -224,11 +226,11 @@ class Pages:
         return answer
 
     def _acted(self, request: Request, form: Mapping[str, list[str]], action: Action) -> Response:
-        if not self.from_here(request, next(iter(form.get("token", ())), "")):
-            text = "Go back, load the page again, and press the button there."
-            return self.problem(request, 403, "Not from this page", text)
-        person: Person = request.state.person
         words, now = self._words(request), self.clock()
+        if not self.from_here(request, next(iter(form.get("token", ())), "")):
+            text = words.of("Go back, load the page again, and press the button there.")
+            return self.problem(request, 403, words.of("Not from this page"), text)
+        person: Person = request.state.person
 
         def act(tx: Connection) -> str:
             sight, _ = self._sight(tx, person, now)
@@ -253,7 +255,7 @@ class Pages:
             return RedirectResponse(self.store.write(act), status_code=303)
         except Mistake as mistake:
             if action.again is None:
-                return self.problem(request, 400, "Nothing was recorded", str(mistake))
+                return self.problem(request, 400, words.of("Nothing was recorded"), str(mistake))
             typed = {name: values[0] for name, values in form.items() if name != "token" and values}
             response = self._shown(request, action.again, typed=typed, mistakes=mistake.fields)
             response.status_code = 400
@@ -275,23 +277,24 @@ class Pages:
 
     def guarded(self, request: Request, make: Callable[[], Response]) -> Response:
         """The answer; whatever fails is told without anybody's data."""
+        say = self._words(request)
         try:
             response = make()
         except NotFound as error:
-            response = self.problem(request, 404, "Not found", str(error))
-        except StoreError as error:
-            response = self.problem(request, 503, "The store does not answer", f"{error}. Try again soon.")
+            response = self.problem(request, 404, say.of("Not found"), str(error))
+        except StoreError:
+            text = say.of("Try again soon.")
+            response = self.problem(request, 503, say.of("The store does not answer"), text)
         except Exception as error:  # noqa: BLE001  # its text may hold a patient's data, and must not reach a log
             log.error("a page failed", page=_pattern(request), error=type(error).__name__)
-            response = self.problem(
-                request,
-                500,
-                "This page failed",
-                "It is a fault of the adapter; the other pages still work. Please report what you asked for.",
+            text = (
+                "It is a fault of the adapter; the other pages still work. Please report what you asked for."
             )
+            response = self.problem(request, 500, say.of("This page failed"), say.of(text))
         wanted = HEADERS | SECURE if self.entrance.is_secure(request) else HEADERS
         for name, value in wanted.items():
             response.headers.setdefault(name, value)
+        response.headers["Content-Language"] = say.language
         return response
 
     # --- making ---
@@ -305,9 +308,9 @@ class Pages:
         mistakes: Mapping[str, str] | None = None,
     ) -> Response:
         since = self.live.version() if self.live is not None else None
-        say, words = self._wording(), self._words(request)
+        words = self._words(request)
         person: Person = request.state.person
-        sight, open_now = self._looking(person, say.now)
+        sight, open_now = self._looking(person, words.now)
         with self.store.read() as tx:  # nothing is read before the view: it may have the shelves filled first
             made = view(
                 Look(
@@ -316,17 +319,17 @@ class Pages:
                     register=self.register,
                     query=dict(request.query_params),
                     path=request.path_params,
-                    now=say.now,
+                    now=words.now,
                     person=person,
                     sight=sight,
                     words=words,
-                    say=say,
+                    say=words,
                     emergency_access=self.emergency_access,
                     typed=typed or {},
                     mistakes=mistakes or {},
                 )
             )
-            frame = _frame(tx, person, open_now)
+            frame = _frame(tx, words, person, open_now)
             about = (
                 looking.about(tx, _pattern(request), request.path_params) if typed is None else frozenset()
             )
@@ -334,19 +337,20 @@ class Pages:
             return RedirectResponse(made.elsewhere, status_code=307)
         if seen := made.patients | about:
             page = _pattern(request)
-            self.store.write(lambda tx: looking.write(tx, "view", page, seen, sight, say.now))
+            self.store.write(lambda tx: looking.write(tx, "view", page, seen, sight, words.now))
         if made.file is not None:
             return _file(made.file)
         values = {**made.values, "typed": typed or {}, "mistakes": mistakes or {}, "since": since}
-        return self._rendered(request, made.template, made.title, say, frame, values)
+        return self._rendered(request, made.template, made.title, words, frame, values)
 
     def problem(
         self, request: Request, status: int, title: str, text: str, *, signed_in: bool = True
     ) -> Response:
         values = {"status": status, "text": text, "signed_in": signed_in, "mistakes": {}, "since": None}
+        words = self._words(request)
         person: Person | None = getattr(request.state, "person", None)
-        frame = self._frame_of_a_problem(person) if signed_in and person is not None else None
-        response = self._rendered(request, "problem.html", title, self._wording(), frame, values)
+        frame = self._frame_of_a_problem(person, words) if signed_in and person is not None else None
+        response = self._rendered(request, "problem.html", title, words, frame, values)
         response.status_code = status
         return response
 
@@ -355,7 +359,7 @@ class Pages:
     ) -> Response:
         """A page that reads nothing: for those who have not signed in."""
         values = {**values, "mistakes": {}, "typed": {}, "since": None}
-        response = self._rendered(request, template, title, self._wording(), None, values)
+        response = self._rendered(request, template, title, self._words(request), None, values)
         response.status_code = status
         return response
 
@@ -369,11 +373,11 @@ class Pages:
         with self.store.read() as tx:
             return self._sight(tx, person, now)
 
-    def _frame_of_a_problem(self, person: Person) -> Mapping[str, Any] | None:
+    def _frame_of_a_problem(self, person: Person, words: Wording) -> Mapping[str, Any] | None:
         """None where the store itself does not answer."""
         try:
             with self.store.read() as tx:
-                return _frame(tx, person, self._sight(tx, person, self.clock())[1])
+                return _frame(tx, words, person, self._sight(tx, person, self.clock())[1])
         except StoreError:
             return None
 
@@ -382,7 +386,7 @@ class Pages:
         request: Request,
         template: str,
         title: str,
-        say: Wording,
+        words: Wording,
         frame: Mapping[str, Any] | None,
         values: Mapping[str, Any],
     ) -> Response:
@@ -390,9 +394,9 @@ class Pages:
         text = _templates.get_template(template).render(
             **values,
             title=title,
-            say=say,
-            words=self._words(request),
-            _=self._words(request).of,
+            say=words,
+            words=words,
+            _=words.of,
             person=getattr(request.state, "person", None),
             frame=frame if frame and "open" in frame else None,
             emergencies=(frame or {}).get("emergencies", ()),
@@ -407,14 +411,16 @@ class Pages:
         )
         return HTMLResponse(text)
 
-    def _words(self, request: Request) -> Words:
+    def _words(self, request: Request) -> Wording:
         """In the reader's language."""
         chosen = request.cookies.get("language")
-        language = language_of(chosen, request.headers.get("accept-language"), self.country)
-        return Words(language=language, zone=self.inbox.zone, now=self.clock(), register=self.register)
-
-    def _wording(self) -> Wording:
-        return Wording(now=self.clock(), zone=self.inbox.zone, register=self.register)
+        return Wording(
+            language=language_of(chosen, request.headers.get("accept-language"), self.country),
+            zone=self.inbox.zone,
+            now=self.clock(),
+            register=self.register,
+            country=self.country,
+        )
 
 
 def _file(file: File) -> Response:
@@ -426,7 +432,7 @@ def _file(file: File) -> Response:
     return Response(file.content, headers=boxed | {"Content-Type": file.media_type})
 
 
-def _frame(tx: Connection, person: Person, open_now: list[Row]) -> dict[str, Any]:
+def _frame(tx: Connection, words: Wording, person: Person, open_now: list[Row]) -> dict[str, Any]:
     """What stands at the top of every page: open emergencies; for those whose they are, the alarms."""
     frame: dict[str, Any] = {"emergencies": open_now}
     if not person.holds(*views.WATCHERS):
@@ -434,7 +440,7 @@ def _frame(tx: Connection, person: Person, open_now: list[Row]) -> dict[str, Any
     unseen = alarm_rows.listed(tx, open_only=True, unseen_only=True, limit=3)
     return frame | {
         "open": sum(alarm_rows.counts(tx).values()),
-        "newest": [views.alarm_line(row) for row in unseen],
+        "newest": [views.alarm_line(row, words) for row in unseen],
     }
 
 

@@ -49,6 +49,13 @@ def number(text: str | None) -> int | None:
     return value if (value := int(text)) <= _LARGEST_ID else None
 
 
+_NUMBERED = {
+    "delivery": "A delivery has a number, as in /deliveries/17.",
+    "case": "A case has a number, as in /cases/17.",
+    "message": "A message has a number, as in /messages/17.",
+}
+
+
 class Mistake(AdapterError):
     """A form that cannot be taken as it is: by the name of each field, what is wrong and what to do.
 
@@ -104,7 +111,7 @@ class Look:
         """The row number in the path; NotFound where it cannot be one."""
         found = number(self.path["id"])
         if found is None:
-            raise NotFound(f"A {what} has a number, as in /{self.say.plural(what)}/17.")
+            raise NotFound(self.words.of(_NUMBERED[what]))
         return found
 
 
@@ -132,7 +139,7 @@ class Doing:
         """The row number in the path; NotFound where it cannot be one."""
         found = number(self.path["id"])
         if found is None:
-            raise NotFound("there is nothing with that number")
+            raise NotFound(self.words.of("There is nothing with that number."))
         return found
 
     @property

@@ -38,6 +38,13 @@ FOR_EVER = timedelta(days=36500)
 SCRIPT = "<script>alert('Sogn')</script>"
 
 
+def in_english(more: dict[str, object]) -> dict[str, object]:
+    """A request with a browser that wants English, unless it says what it wants."""
+    given = more.get("headers") or {}
+    assert isinstance(given, dict)
+    return {**more, "headers": {"Accept-Language": "en", **given}}
+
+
 @dataclass
 class Site:
     """A running adapter, the stage behind it, and who looks: an operator, unless somebody else is said."""
@@ -54,7 +61,7 @@ class Site:
         return self._asked("POST", path, more)
 
     def _asked(self, method: str, path: str, more: dict[str, object]) -> requests.Response:
-        given = {"timeout": 10, "cookies": self.cookies} | more
+        given = {"timeout": 10, "cookies": self.cookies} | in_english(more)
         return requests.request(method, self.url + path, **given)  # type: ignore[arg-type]
 
     def seen_by(self, who: Person | Role | str) -> "Site":
