@@ -143,7 +143,7 @@ class Pages:
 
     async def _elsewhere(self, request: Request) -> Response:
         def missing() -> Response:
-            raise NotFound(self._words(request).of("There is no page at this address."))
+            raise NotFound(self.words(request).of("There is no page at this address."))
 
         return await self._signed_in(request, missing)
 
@@ -163,7 +163,7 @@ class Pages:
         return await self._signed_in(request, lambda: self._found(request, number), roles=views.WATCHERS)
 
     def _found(self, request: Request, number: str) -> Response:
-        say = self._words(request)
+        say = self.words(request)
         if not 4 < len(number) <= _LONGEST_NUMBER:
             text = "Type the patient's identity number, then search again."
             return self.problem(request, 400, say.of("No identity number"), say.of(text))
@@ -195,7 +195,7 @@ class Pages:
         return came.person
 
     def _not_theirs(self, request: Request) -> Response:
-        say = self._words(request)
+        say = self.words(request)
         text = "This page is for people with other tasks. Ask whoever gives out the roles if you need it."
         return self.problem(request, 403, say.of("Not for your role"), say.of(text))
 
@@ -205,7 +205,7 @@ class Pages:
             here = way(request.url.path + (f"?{request.url.query}" if request.url.query else ""))
             to = f"?to={quote(here, safe='/')}" if here != "/" else ""
             return RedirectResponse(f"{SIGN_IN}{to}", status_code=303)
-        say = self._words(request)
+        say = self.words(request)
         text = say.of("You are not signed in, or no longer. Sign in, then do it once more.")
         return self.problem(request, 401, say.of("Sign in"), text, signed_in=False)
 
@@ -226,7 +226,7 @@ class Pages:
         return answer
 
     def _acted(self, request: Request, form: Mapping[str, list[str]], action: Action) -> Response:
-        words, now = self._words(request), self.clock()
+        words, now = self.words(request), self.clock()
         if not self.from_here(request, next(iter(form.get("token", ())), "")):
             text = words.of("Go back, load the page again, and press the button there.")
             return self.problem(request, 403, words.of("Not from this page"), text)
@@ -277,7 +277,7 @@ class Pages:
 
     def guarded(self, request: Request, make: Callable[[], Response]) -> Response:
         """The answer; whatever fails is told without anybody's data."""
-        say = self._words(request)
+        say = self.words(request)
         try:
             response = make()
         except NotFound as error:
@@ -308,7 +308,7 @@ class Pages:
         mistakes: Mapping[str, str] | None = None,
     ) -> Response:
         since = self.live.version() if self.live is not None else None
-        words = self._words(request)
+        words = self.words(request)
         person: Person = request.state.person
         sight, open_now = self._looking(person, words.now)
         with self.store.read() as tx:  # nothing is read before the view: it may have the shelves filled first
@@ -347,7 +347,7 @@ class Pages:
         self, request: Request, status: int, title: str, text: str, *, signed_in: bool = True
     ) -> Response:
         values = {"status": status, "text": text, "signed_in": signed_in, "mistakes": {}, "since": None}
-        words = self._words(request)
+        words = self.words(request)
         person: Person | None = getattr(request.state, "person", None)
         frame = self._frame_of_a_problem(person, words) if signed_in and person is not None else None
         response = self._rendered(request, "problem.html", title, words, frame, values)
@@ -359,7 +359,7 @@ class Pages:
     ) -> Response:
         """A page that reads nothing: for those who have not signed in."""
         values = {**values, "mistakes": {}, "typed": {}, "since": None}
-        response = self._rendered(request, template, title, self._words(request), None, values)
+        response = self._rendered(request, template, title, self.words(request), None, values)
         response.status_code = status
         return response
 
@@ -411,7 +411,7 @@ class Pages:
         )
         return HTMLResponse(text)
 
-    def _words(self, request: Request) -> Wording:
+    def words(self, request: Request) -> Wording:
         """In the reader's language."""
         chosen = request.cookies.get("language")
         return Wording(

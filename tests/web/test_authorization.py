@@ -173,7 +173,7 @@ def _bare(text: str) -> str:
     text = re.sub(r'name="token" value="\w+"', "", text)
     text = re.sub(r'data-since="[^"]*"', "", text)
     tree = html.fromstring(text)
-    for hidden in tree.xpath("//form[@action='/language']/input"):
+    for hidden in tree.xpath("//form//input[@type='hidden']"):  # tokens, keys of one sending, the way back
         hidden.getparent().remove(hidden)
     return html.tostring(tree, encoding="unicode")
 
