@@ -26,7 +26,7 @@ from adapter.discharge.sentences import Sentence
 from adapter.errors import ConfigurationError, NotFound
 from adapter.fhir.bundles import Subject
 from adapter.store import cases as rows
-from adapter.store import deliveries, parties
+from adapter.store import deliveries, parties, stays
 from adapter.store.statements import Row
 
 
@@ -153,6 +153,15 @@ class Cases:
         found = courses([fact for _, _, fact in stored], self.agreement, self.roles)
         owner = {(f.sender, f.message_id): case_id for _, case_id, f in stored if isinstance(f, Notice)}
         return [(_owner(case, owner), case) for case in found]
+
+    def several(self, tx: Connection, patients: Collection[str]) -> dict[int, Case]:
+        """The cases of these patients by their id: the facts of all are read at once."""
+        made: dict[int, Case] = {}
+        for known in stays.facts(tx, patients).values():
+            found = courses([fact for _, fact in known], self.agreement, self.roles)
+            owner = {(f.sender, f.message_id): case_id for case_id, f in known if isinstance(f, Notice)}
+            made |= {_owner(case, owner): case for case in found}
+        return made
 
     def fold(self, facts: Sequence[Fact]) -> tuple[Case, ...]:
         """The cases that some of a patient's facts give: what somebody knows who was told only of these."""

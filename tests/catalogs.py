@@ -175,6 +175,8 @@ def _constant_texts(node: ast.expr, texts: dict[str, list[str]]) -> Iterator[str
 def _keys(name: str, arguments: list[list[str]]) -> Iterator[Key]:
     if name in _SAYING and arguments:
         yield from arguments[0]
+    elif name in ("problem", "_problem"):
+        yield from (text for texts in arguments for text in texts)
     elif name in _KEYED:
         yield from (text for texts in arguments for text in texts if text.endswith("."))
     elif name == "count" and len(arguments) >= 2:

@@ -526,11 +526,13 @@ def _no_alarm(doing: Doing) -> Iterator[None]:
         raise NotFound(doing.words.of(text)) from error
 
 
-_WATCHERS = frozenset({Role.OPERATIONS, Role.AUDITOR})
+WATCHERS = frozenset({Role.OPERATIONS, Role.AUDITOR})
+"""Who sees the pages of operations."""
+
 _OPERATORS = frozenset({Role.OPERATIONS})
 
 PAGES = tuple(
-    Page(path=path, view=view, roles=_WATCHERS)
+    Page(path=path, view=view, roles=WATCHERS)
     for path, view in {
         "/": overview,
         "/deliveries": deliveries,
@@ -549,7 +551,7 @@ PAGES = tuple(
 """Every page of operations and its address; docs/pages.md describes each."""
 
 NAV = tuple(
-    Link(path=path, label=label, roles=_WATCHERS)
+    Link(path=path, label=label, roles=WATCHERS)
     for path, label in (
         ("/", "Overview"),
         ("/cases", "Cases"),
