@@ -42,7 +42,6 @@ from adapter.store import parties as party_rows
 from adapter.store import resources
 from adapter.store.resources import Wanted
 from adapter.store.statements import Row
-from adapter.web import plan_words
 from adapter.web.acting import acts
 from adapter.web.plan_layout import Section as Table
 from adapter.web.plan_layout import sheet
@@ -267,9 +266,8 @@ def stay_of(look: Look) -> tuple[Stay, int]:
 
 
 def plan_words_of(words: Words) -> PlanWords:
-    """The words of what FHIR says, in the reader's language or the one nearest to it."""
-    language = words.language if words.language in plan_words.LANGUAGES else "nb"
-    return PlanWords(language=language, zone=words.zone)
+    """The words of what FHIR says, in the reader's language."""
+    return PlanWords(language=words.language, zone=words.zone)
 
 
 def _tellings(
