@@ -155,6 +155,7 @@ class Board:
         return Scope(
             side=SIDES[self.role],
             parties=self.parties,
+            everybody=self.sight.person.parties is None,
             actors=_ACTORS[self.role],
             awaited=_AWAITED.get(self.role, ()),
             protected=self.sight.person.named,

@@ -5,7 +5,7 @@ any further. Who has a protected identity is left out, of counts too, for those 
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Literal
 
@@ -53,6 +53,7 @@ class Scope:
 
     side: Side
     parties: tuple[str, ...] | None  # None: everybody's, where no party is registered
+    everybody: bool  # who looks sees the whole region: each stay as the responsible municipality's
     actors: tuple[str, ...]  # whose deadlines matter to the reader
     awaited: tuple[str, ...] = ()  # kinds of deadline of others that matter too
     protected: bool  # whether people with a protected identity are shown
@@ -91,18 +92,20 @@ SORTS = ("planned", "stage", "left", "waiting", "name", "admitted")
 
 
 def counts(tx: Connection, scope: Scope, groups: Mapping[str, Asked]) -> dict[str, int]:
-    """How many stays each group has; what needs no deadline is counted in one walk."""
-    plain = {name: asked for name, asked in groups.items() if asked.due is None}
+    """How many stays each group has; those who are in now are counted in one walk."""
+    here = {name: a for name, a in groups.items() if a.due is None and a.concerns == Asked().concerns}
     counted: dict[str, int] = {}
-    by_concern: dict[tuple[str, ...], dict[str, Asked]] = {}
-    for name, asked in plain.items():
-        by_concern.setdefault(asked.concerns, {})[name] = asked
-    for concerns, those in by_concern.items():
-        columns = [func.count().filter(_narrowed(scope, asked)).label(name) for name, asked in those.items()]
-        query = _from(select(*columns)).where(*_theirs(scope), case_party.c.concern.in_(concerns))
+    if here:
+        words = next(iter(here.values())).words  # whatever the reader has written narrows every group
+        alike = [replace(asked, words=()) for asked in here.values()]
+        columns = [
+            func.count().filter(_narrowed(scope, asked)).label(name)
+            for name, asked in zip(here, alike, strict=True)
+        ]
+        query = _from(select(*columns)).where(*_conditions(scope, Asked(words=words)))
         counted |= dict(tx.execute(query).mappings().one())
     for name, asked in groups.items():
-        if asked.due is not None:
+        if name not in counted:
             counted[name] = count(tx, scope, asked)
     return {name: counted[name] for name in groups}
 
@@ -156,9 +159,9 @@ def _theirs(scope: Scope) -> list[ColumnElement[bool]]:
         terms.append(case.c.hospital == case_party.c.party)
     else:
         terms.append(func.coalesce(case.c.hospital, "") != case_party.c.party)
-        if scope.parties is None and scope.side == "municipality":
+        if scope.everybody and scope.side == "municipality":
             terms.append(case.c.municipality == case_party.c.party)
-        if scope.parties is not None and len(scope.parties) > 1:
+        elif scope.parties is not None and len(scope.parties) > 1:
             terms.append(not_(_better(scope.parties)))
     if not scope.protected:
         terms.append(case.c.patient.not_in(_protected()))
@@ -216,7 +219,11 @@ def _narrowed(scope: Scope, asked: Asked) -> ColumnElement[bool]:
 
 
 def _due(scope: Scope, due: Due) -> ColumnElement[bool]:
-    return exists().where(*_of_the_reader(scope), *_so_early(due))
+    """The reader's own; looked for among all that stand in those days first, for these are few."""
+    early = _so_early(due)
+    standing = select(deadline.c.case_id).where(_stands(), *early)
+    own = exists().where(*_of_the_reader(scope), *early)
+    return and_(case_party.c.case_id.in_(standing), own) if due.after is not None else own
 
 
 def _so_early(due: Due) -> list[ColumnElement[bool]]:

@@ -257,7 +257,6 @@ deadline = Table(
     Index("deadline_case", "case_id"),
     Index(
         "deadline_standing",
-        "actor",
         "due_at",
         sqlite_where=text("state IN ('open', 'missed')"),
         postgresql_where=text("state IN ('open', 'missed')"),
