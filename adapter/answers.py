@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from adapter.copies import derived_id
 from adapter.errors import CannotWrite, Quarantined
 from adapter.fhir.polled import TYPES as POLLED
+from adapter.incoming import BOARD
 from adapter.mappings.checking import Checks
 from adapter.mappings.known import named
 from adapter.messaging.acknowledgement import Issue, Status, Verdict
@@ -65,11 +66,13 @@ class Answers:
         now: datetime,
         *,
         awaited: bool,
+        board: bool = False,
         settled: Mapping[str, tuple[Status, tuple[Issue, ...]]] = MappingProxyType({}),
     ) -> tuple[bytes | None, str | None]:
         """The receipt of every receiver that is ours and has stored it; the first is the direct answer.
 
-        Where nobody waits for a direct answer (`awaited`), all travel as messages. For a receiver that is
+        Where nobody waits for a direct answer (`awaited`), all travel as messages; what was told on a board
+        is answered there (`board`). For a receiver that is
         not ours nothing is said in its name: its own receipt is passed on when it comes.
         `settled` is what parties have said of the same message before, which holds for this one.
         """
@@ -78,6 +81,8 @@ class Answers:
             if route.party.side is Side.THEIRS:
                 continue
             if route.refusal is not None:
+                if board:
+                    continue
                 said_no = self.acknowledge(envelope, Status.REFUSED, route.index, now, route.refusal)[0]
                 if said_no is not None:
                     self.send(tx, said_no, envelope, sender, row, _giver_of(route, routes), now)
@@ -88,7 +93,7 @@ class Answers:
             if made[0] is None:
                 continue
             first = direct[0] is None
-            if status is not Status.TAKEN_OVER and not (first and awaited):
+            if status is not Status.TAKEN_OVER and not (first and awaited) and not board:
                 self.send(tx, made[0], envelope, sender, row, _giver_of(route, routes), now)
             direct = made if first else direct
         return direct
@@ -180,6 +185,8 @@ class Answers:
         delivery, told = found.delivery, found.told
         if told is None or told["sender"] is None or delivery["kind"] == RECEIPT or told["type"] in POLLED:
             return  # nobody waits for it
+        if told["channel"] == BOARD:
+            return  # no system has sent it; the board shows what became of it
         sender, giver = self.register.party(told["sender"]), self.register.party(delivery["party"])
         if sender is None or giver is None or self.register.endpoint_of(sender) is None:
             return  # the sender has no system that a receipt could go to; its board shows it

@@ -223,7 +223,7 @@ class Cases:
                     return may_share_plan(case, now, kind_for_consent(case, notice.plan))
         return None
 
-    def explained(self, tx: Connection, case_id: int, now: datetime) -> dict[str, Any]:
+    def explained(self, tx: Connection, case_id: int, now: datetime, language: str = "en") -> dict[str, Any]:
         """Each deadline and payment day of a case with the sentence why; NotFound where there is none."""
         row = rows.get(tx, case_id)
         if row is None:
@@ -231,8 +231,8 @@ class Cases:
         ids, folded = zip(*self.folded(tx, row["patient"]), strict=True)
         place = ids.index(row["id"])
         linked = links(folded, self.agreement, self.roles)
-        told = explained(folded[place], self.agreement, now, self.roles)
-        return told | following(linked, place, ids, self.agreement)
+        told = explained(folded[place], self.agreement, now, self.roles, language)
+        return told | following(linked, place, ids, self.agreement, language)
 
     def followed_up(
         self,

@@ -24,7 +24,7 @@ from adapter.errors import AdapterError, CannotWrite, MessageError, NotFound, Qu
 from adapter.fhir.allowing import shown
 from adapter.fhir.bundles import Subject, checks, synthetic
 from adapter.fhir.subscriptions import CARE_PLAN_CHANGED
-from adapter.incoming import Incoming, Prepared, fault_of_ours, heard_from, meaning, understand
+from adapter.incoming import BOARD, Incoming, Prepared, fault_of_ours, heard_from, meaning, understand
 from adapter.judging import Judge
 from adapter.lanes import Lanes
 from adapter.mappings import Addressing, Reading, kith
@@ -411,6 +411,7 @@ class Inbox:
             row,
             now,
             awaited=prepared.incoming.awaited,
+            board=prepared.incoming.channel == BOARD,
             settled=settled(tx, first),
         )
         if answer is not None:
@@ -506,7 +507,14 @@ class Inbox:
             if made is not None:
                 lanes.settle(tx, place, made, row, now)
         answer, answer_type = self._answers.receipts(
-            tx, envelope, routes, sender, row, now, awaited=prepared.incoming.awaited
+            tx,
+            envelope,
+            routes,
+            sender,
+            row,
+            now,
+            awaited=prepared.incoming.awaited,
+            board=prepared.incoming.channel == BOARD,
         )
         messages.change(
             tx,

@@ -20,6 +20,9 @@ from adapter.messaging.register import Partner
 HEAD_KEPT = 64 * 1024
 """What is kept of a message over the size limit: its first bytes, its hash and its size."""
 
+BOARD = "board"
+"""The channel of what a person tells on a board: the page shows its receipts, no system waits for them."""
+
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
@@ -29,7 +32,7 @@ class Incoming:
 
     content: bytes = field(repr=False)  # only the head where `oversize` is set
     content_type: str | None = None
-    channel: str = "command-line"  # http, directory, poll, command-line, reply, release
+    channel: str = "command-line"  # http, directory, poll, command-line, reply, release, board
     partner: Partner | None = None  # who has signed in; None where nobody must
     oversize: int | None = None  # the whole size in bytes, of a message over the limit
     sha256: str | None = None  # of the whole of it, where it was read to the end
@@ -40,7 +43,7 @@ class Incoming:
     @property
     def awaited(self) -> bool:
         """Whether somebody waits for the answer; else it must travel as a message of its own."""
-        return self.channel in ("http", "command-line")
+        return self.channel in ("http", "command-line", BOARD)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -70,6 +70,7 @@ class Plans:
         now: datetime,
         *,
         partner: Partner | None,
+        channel: str = "http",
     ) -> Resource:
         """The resource in its new version; `number` is the version that the caller has changed.
 
@@ -103,7 +104,7 @@ class Plans:
             message = self._answer(tx, before, given, actor, version, now)
         else:
             message = self._plan(tx, before, given, actor, version, now)
-        self._send(tx, message, partner, now)
+        self._send(tx, message, partner, channel, now)
         self.shelves.shelve_of(tx, row["patient"])
         changed = reader.read(tx, kind, fhir_id)
         if changed is None:
@@ -141,9 +142,11 @@ class Plans:
             raise NotFound(missing)
         return again
 
-    def _send(self, tx: Connection, message: Bundle, partner: Partner | None, now: datetime) -> None:
+    def _send(
+        self, tx: Connection, message: Bundle, partner: Partner | None, channel: str, now: datetime
+    ) -> None:
         """Through the inbox; what it would refuse or hold is not changed, and the caller is told why."""
-        incoming = Incoming(content=to_json(message), content_type=JSON, channel="http", partner=partner)
+        incoming = Incoming(content=to_json(message), content_type=JSON, channel=channel, partner=partner)
         prepared = self.inbox.read(incoming)
         done = self.inbox.take(tx, prepared, now)
         if done.outcome == "refused":

@@ -103,12 +103,18 @@ class Reader:
 
     def of_case(self, tx: Connection, case_id: int) -> list[Resource]:
         """Everything that the caller may read of a case, each in its newest version."""
+        return [content for content, _ in self.told_in_case(tx, case_id)]
+
+    def told_in_case(self, tx: Connection, case_id: int) -> list[tuple[Resource, Row]]:
+        """The same, each with its version: who has told it, and in which message."""
         case = case_rows.get(tx, case_id)
         if case is None:
             return []
         rows = resources.of_case(tx, self.eyes, case["patient"], case_rows.with_aliases(tx, case))
-        found = (self._content(tx, row) for row in rows if row["type"] != "EpisodeOfCare")
-        return [content for content in found if content is not None]
+        rows = [row for row in rows if row["type"] != "EpisodeOfCare"]
+        found = self.shelves.contents(tx, [_version_and_name(row) for row in rows], self.eyes)
+        pairs = zip(found, rows, strict=True)
+        return [(content, resources.version_in(row)) for content, row in pairs if content is not None]
 
     def kind(self) -> str:
         """What kind of party the caller speaks for; the first of several."""

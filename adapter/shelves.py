@@ -88,6 +88,10 @@ class _Named:
     ways: Mapping[str, str]
 
 
+_ToldTo = dict[int, dict[str, Resource]]
+"""By the row of a message, its entries as some reader may see them."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Shelves:
     """The shelves over one store."""
@@ -657,22 +661,34 @@ class Shelves:
             if version["place"] is not None and version["message_row"] not in self._bundles:
                 places.setdefault(version["message_row"], []).append(place)
         made: dict[int, Resource | None] = {}
+        told: _ToldTo = {}
         for row in messages.with_content(tx, list(places)):
-            named = self._taken_apart(row)
-            made |= {p: self.content(tx, *wanted[p], eyes, at_hand=named) for p in places[row["id"]]}
+            at_hand = self._taken_apart(row)
+            for p in places[row["id"]]:
+                made[p] = self.content(tx, *wanted[p], eyes, at_hand=at_hand, told=told)
         return [
-            made[place] if place in made else self.content(tx, version, name, eyes)
+            made[place] if place in made else self.content(tx, version, name, eyes, told=told)
             for place, (version, name) in enumerate(wanted)
         ]
 
     def content(
-        self, tx: Connection, version: Row, name: str, eyes: Eyes, *, at_hand: _Named | None = None
+        self,
+        tx: Connection,
+        version: Row,
+        name: str,
+        eyes: Eyes,
+        *,
+        at_hand: _Named | None = None,
+        told: "_ToldTo | None" = None,
     ) -> Resource | None:
-        """One version as it is served, with its number and time; None where its message's bytes are gone."""
+        """One version as it is served, with its number and time; None where its message's bytes are gone.
+
+        `told` keeps what each message may tell for further parts of it.
+        """
         if version["made"] == EPISODE:
             made = self._episode(tx, version, eyes)
         else:
-            made = self._rendered(tx, version, name, eyes, at_hand)
+            made = self._rendered(tx, version, name, eyes, at_hand, told)
         if made is None:
             return None
         return versioned(made, version["number"], _instant(version["at"]))
@@ -684,6 +700,7 @@ class Shelves:
         name: str,
         eyes: Eyes | None = None,
         at_hand: _Named | None = None,
+        told: "_ToldTo | None" = None,
     ) -> Resource | None:
         """With `eyes` only what such a message may tell them; None where that is nothing."""
         made, place = version["made"], version["place"]
@@ -694,15 +711,27 @@ class Shelves:
             return None
         item = found.bundle["entry"][place]
         if eyes is not None and eyes.parties and version["by"] not in eyes.parties:
-            reader = self._reading_party(tx, version, eyes.parties)
-            seen = self._allowed(self._as_of_now(tx, found), found.kind, reader)["entry"]
-            item = next((one for one in seen if one["fullUrl"] == item["fullUrl"]), None)
+            message_row = version["message_row"]
+            seen = told.get(message_row) if told is not None else None
+            if seen is None:
+                seen = self._told_to(tx, version, found, eyes.parties)
+                if told is not None:
+                    told[message_row] = seen
+            item = seen.get(item["fullUrl"])
             if item is None:
                 return None
         content = renamed(item["resource"], name, found.ways)
         if made == ANSWERED:
             return self._with_question(tx, version["resource"], name, content)
         return taken_back(content) if made == TAKEN_BACK else content
+
+    def _told_to(
+        self, tx: Connection, version: Row, found: _Named, parties: Sequence[str]
+    ) -> dict[str, Resource]:
+        """The entries of a message as it may tell them to these parties, by their address."""
+        reader = self._reading_party(tx, version, parties)
+        seen = self._allowed(self._as_of_now(tx, found), found.kind, reader)
+        return {item["fullUrl"]: item for item in reversed(seen["entry"])}
 
     def _reading_party(self, tx: Connection, version: Row, parties: Sequence[str]) -> str:
         """As which of their parties they read a message: of several kinds, as the one that was addressed."""

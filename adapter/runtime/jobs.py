@@ -100,6 +100,7 @@ class Jobs:
         from adapter.scheduler.duties import EVERY
         from adapter.scheduler.heads import DailyHead
         from adapter.scheduler.housekeeping import Housekeeping
+        from adapter.scheduler.indexing import Indexing
         from adapter.scheduler.shelving import Shelving
         from adapter.scheduler.subscriptions import Heartbeats
 
@@ -137,6 +138,7 @@ class Jobs:
             "receipts": (timedelta(seconds=5), house.missing_receipts),
             "late": (timedelta(seconds=15), house.give_up_late),
             "shelve": (timedelta(seconds=2), shelving),
+            "words": (timedelta(seconds=2), Indexing(store=store)),
             "heartbeats": (timedelta(seconds=1), heartbeats),
             "prune": (timedelta(hours=1), house.prune),
             "journal": (timedelta(hours=1), DailyHead(store, built.clock)),

@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from adapter.scheduler.delivering import Deliverer
     from adapter.scheduler.duties import Duties
     from adapter.scheduler.watching import Clocks
+    from adapter.web.live import Live
     from adapter.web.metrics import Door, Metrics
 
 from adapter.runtime.chance import process_name
 from adapter.runtime.checks import check_exposure, check_tls, compile_schemas, refuse
 from adapter.runtime.jobs import Jobs, plans_of, restoring
 from adapter.runtime.logs import log_acceptance
+from adapter.runtime.people import entrance_of
 from adapter.runtime.stations import Stations
 
 log = structlog.get_logger("runtime")
@@ -42,6 +44,7 @@ class Adapter:
     deliverer: "Deliverer | None" = None
     clockwork: "Clockwork | None" = None
     clocks: "Clocks | None" = None
+    live: "Live | None" = None
     duties: "Duties"  # this, and the jobs, of a process that delivers
     jobs: "Mapping[str, tuple[timedelta, Callable[[], object]]]"
 
@@ -96,6 +99,7 @@ class Adapter:
         from adapter.web import health, pages
         from adapter.web.app import application
         from adapter.web.fhir.endpoint import FhirEndpoint
+        from adapter.web.live import Live
         from adapter.web.partners import ProcessMessage
         from adapter.web.plan_pages import PlanPages
         from adapter.web.plan_store import stored_plans
@@ -108,11 +112,8 @@ class Adapter:
         built, settings = self.built, self.built.settings
         assert self.metrics is not None
         tokens = Tokens(store=built.store, clock=built.clock)
-        doorkeeper = Doorkeeper(
-            register=built.register,
-            operators={o.name: o.password_scrypt for o in settings.operators},
-            tokens=tokens,
-        )
+        doorkeeper = Doorkeeper(register=built.register, tokens=tokens)
+        entrance = entrance_of(built)
         smart = TokenEndpoint(
             register=built.register,
             tokens=tokens,
@@ -143,30 +144,42 @@ class Adapter:
             clock=built.clock,
             nudge=self._nudge,
         )
+        self.live = Live(
+            store=built.store,
+            entrance=entrance,
+            register=built.register,
+            clock=built.clock,
+            headers=pages.HEADERS,
+        )
         shown = pages.Pages(
             store=built.store,
             inbox=built.inbox,
             register=built.register,
             region=built.region.name if built.region is not None else None,
-            doorkeeper=doorkeeper,
+            entrance=entrance,
             clock=built.clock,
             country=built.agreement.name,
+            emergency_access=settings.emergency_access,
+            live=self.live,
         )
         hosts = ["127.0.0.1", "localhost", "[::1]", settings.host]
         if settings.public_url is not None:
             hosts.append(urlsplit(settings.public_url).hostname or "")
         if not settings.loopback:
             hosts = ["*"]  # behind a name of the operator's choosing; everybody must sign in there
-        watched = health.routes(built.store, self.metrics, doorkeeper if settings.metrics_sign_in else None)
+        watched = health.routes(built.store, self.metrics, entrance if settings.metrics_sign_in else None)
         plans = PlanPages(
             load=stored_plans(built.shelves),
-            doorkeeper=doorkeeper,
+            entrance=entrance,
+            store=built.store,
+            register=built.register,
             clock=built.clock,
             zone=built.agreement.zone,
             country=built.agreement.name,
         )
         partners = [*door.routes(), *smart.routes(), *subscribing.routes(), *endpoint.routes()]
-        return application([*partners, *watched, *plans.routes(), *shown.routes()], hosts=hosts)
+        theirs = [*plans.routes(), *self.live.routes(), *shown.routes()]
+        return application([*partners, *watched, *theirs], hosts=hosts)
 
     def start(self) -> str | None:
         """Start what the role asks for; returns the address to open, None for a worker."""
@@ -235,6 +248,8 @@ class Adapter:
 
     def stop(self) -> None:
         """Take nothing more, let what is on its way finish, close the store."""
+        if self.live is not None:
+            self.live.stop()  # else the server would wait for its connections
         if self._server is not None:
             self._server.should_exit = True
         if self._thread is not None:

@@ -48,7 +48,7 @@ class Store:
         """`engine` reaches the database in another way than by its address; `writer` runs the units."""
         self.url = url
         self._guard: Callable[[Connection], None] | None = None
-        self._watching: Listener | _Watch | None = None
+        self._watching: list[Listener | _Watch] = []
         self.engine = engine if engine is not None else _engine(url)
         self.turn = _turn(self.engine)
         try:
@@ -119,11 +119,11 @@ class Store:
     def watch(self) -> Callable[[], object]:
         """A cheap question whose answer changes when another process has written what may have to be sent.
 
-        SQLite counts the commits of others for each connection (PRAGMA data_version), PostgreSQL tells.
+        SQLite counts the commits of others for each connection (PRAGMA data_version), PostgreSQL tells. Each
+        question belongs to whoever asks it, on a thread of his own.
         """
-        if self._watching is None:
-            self._watching = _Watch(self.engine) if self.embedded else Listener(self.engine)
-        return self._watching
+        self._watching.append(_Watch(self.engine) if self.embedded else Listener(self.engine))
+        return self._watching[-1]
 
     def give_back(self) -> None:
         """Return freed pages to the disk, a bounded number a unit of work; PostgreSQL vacuums by itself."""
@@ -149,8 +149,8 @@ class Store:
     def close(self) -> None:
         """Finish what is queued and let go of the database."""
         self.writer.close()
-        if self._watching is not None:
-            self._watching.close()
+        for watching in self._watching:
+            watching.close()
         self.engine.dispose()
 
 

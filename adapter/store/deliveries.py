@@ -4,7 +4,7 @@
 SQLite has one writer at a time and needs no such thing.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -24,6 +24,7 @@ from sqlalchemy import (
     not_,
     or_,
     select,
+    text,
     tuple_,
     update,
 )
@@ -31,7 +32,7 @@ from sqlalchemy import (
 from adapter.messaging.delivery import Leased, Trigger
 from adapter.store import statements
 from adapter.store.statements import Row, added, found
-from adapter.store.tables import attempt, delivery, endpoint_pause, payload
+from adapter.store.tables import attempt, delivery, delivery_unindexed, endpoint_pause, payload
 from adapter.store.waking import is_due
 
 UNFINISHED = or_(
@@ -315,12 +316,21 @@ def add(tx: Connection, values: dict[str, Any]) -> int:
 def change(tx: Connection, delivery_id: int, **values: Any) -> None:
     """Set columns of a delivery."""
     statements.change(tx, delivery, delivery_id, values)
+    _said_anew(tx, delivery_id, values)
+
+
+def _said_anew(tx: Connection, delivery_id: int, values: Mapping[str, Any]) -> None:
+    """What it is found by has changed, if it has: an error's words, or where it goes."""
+    if values.get("error") is not None or "endpoint" in values:
+        statements.add_unless_there(tx, delivery_unindexed, {"id": delivery_id})
 
 
 def change_leased(tx: Connection, leased: Leased, **values: Any) -> bool:
     """Set columns, unless the lease has passed to somebody else meanwhile."""
     held = {"row_id": leased.id, "held": leased.fence, "lease_until": None}
-    return statements.run(tx, _changing_leased(("lease_until", *values)), values | held) == 1
+    changed = statements.run(tx, _changing_leased(("lease_until", *values)), values | held) == 1
+    _said_anew(tx, leased.id, values)
+    return changed
 
 
 def hand_over(tx: Connection, leased: Leased, attempts: int, now: datetime) -> bool:
@@ -425,6 +435,8 @@ def park_behind(tx: Connection, message_id: str, party: str, behind: int) -> lis
             .where(delivery.c.id.in_(ids))
             .values(next_attempt_at=None, error=f"parked behind delivery {behind}, to which it refers")
         )
+        for one in ids:
+            statements.add_unless_there(tx, delivery_unindexed, {"id": one})
     return ids
 
 
@@ -466,7 +478,9 @@ def move_case(tx: Connection, old: int, new: int) -> None:
     )
     for lane in set(tx.execute(waiting).scalars()):
         move_lane(tx, lane, lane.replace(f"{old}:", f"{new}:", 1))
-    tx.execute(update(delivery).where(delivery.c.case_id == old).values(case_id=new))
+    moved = update(delivery).where(delivery.c.case_id == old).values(case_id=new).returning(delivery.c.id)
+    for one in tx.execute(moved).scalars().all():
+        statements.add_unless_there(tx, delivery_unindexed, {"id": one})
 
 
 def reissued_as(tx: Connection, first: Row) -> str | None:
@@ -519,19 +533,28 @@ def receipts_missing(tx: Connection, now: datetime, limit: int = 200) -> list[Ro
 
 def queue_depth(tx: Connection) -> list[tuple[str | None, str, int, datetime | None]]:
     """(endpoint, state, count, oldest creation) of everything that is not finished."""
-    query = (
-        select(delivery.c.endpoint, delivery.c.state, func.count(), func.min(delivery.c.created_at))
-        .where(UNFINISHED)
-        .group_by(delivery.c.endpoint, delivery.c.state)
-    )
-    return [(row[0], row[1], row[2], row[3]) for row in tx.execute(query)]
+    found = []
+    for unfinished in ("state IN ('waiting', 'leased')", "state = 'sent' AND expects_receipt = 1"):
+        query = (
+            select(delivery.c.endpoint, delivery.c.state, func.count(), func.min(delivery.c.created_at))
+            .where(text(unfinished))  # as the partial indices have it
+            .group_by(delivery.c.state, delivery.c.endpoint)
+        )
+        found += [(row[0], row[1], row[2], row[3]) for row in tx.execute(query)]
+    return found
+
+
+LATELY = 20_000
+"""Attempts, the newest, among which the latest at each endpoint is looked for."""
 
 
 def last_attempts(tx: Connection) -> dict[str, Row]:
-    """The latest attempt at each endpoint."""
+    """The latest attempt at each endpoint, as far as the newest attempts tell."""
+    newest = select(func.max(attempt.c.id)).scalar_subquery()
+    some = select(attempt.c.id, attempt.c.delivery_id).where(attempt.c.id > newest - LATELY).subquery()
     latest = (
-        select(delivery.c.endpoint, func.max(attempt.c.id).label("id"))
-        .join(attempt, attempt.c.delivery_id == delivery.c.id)
+        select(delivery.c.endpoint, func.max(some.c.id).label("id"))
+        .join(delivery, delivery.c.id == some.c.delivery_id)
         .group_by(delivery.c.endpoint)
         .subquery()
     )

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Table, delete, func, or_, select, update
 
+from adapter.store import searching
 from adapter.store.statements import Row, found, say
 from adapter.store.tables import (
     alarm,
@@ -133,6 +134,7 @@ def _contents(tx: Connection, messages: Sequence[int], deliveries: Sequence[int]
         digests |= set(tx.execute(select(delivery.c.payload).where(delivery.c.id.in_(some))).scalars())
         tx.execute(update(delivery).where(delivery.c.id.in_(some)).values(case_id=None, error=ERASED))
         tx.execute(update(attempt).where(attempt.c.delivery_id.in_(some)).values(error=None))
+    searching.forget(tx, deliveries)
     for kept in _pieces(sorted(digests - _still_needed(tx, messages, deliveries, sorted(digests)))):
         tx.execute(delete(payload).where(payload.c.hash.in_(kept)))
 

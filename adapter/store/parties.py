@@ -11,15 +11,16 @@ from sqlalchemy import Connection, bindparam, delete, exists, select, update
 
 from adapter.discharge.partaking import Part
 from adapter.store import statements
-from adapter.store.tables import case_party
+from adapter.store.statements import Row, found
+from adapter.store.tables import case, case_party
 
 _of_case = select(case_party).where(case_party.c.case_id == bindparam("case"))
 
 
 def takes_part(tx: Connection, case_id: int, parties: Collection[str]) -> bool:
     """Whether one of `parties` takes part in the case."""
-    found = select(exists().where(case_party.c.case_id == case_id, case_party.c.party.in_(sorted(parties))))
-    return bool(tx.execute(found).scalar_one())
+    wanted = select(exists().where(case_party.c.case_id == case_id, case_party.c.party.in_(sorted(parties))))
+    return bool(tx.execute(wanted).scalar_one())
 
 
 def of_case(tx: Connection, case_id: int) -> list[str]:
@@ -75,3 +76,17 @@ def _changing() -> Any:
         case_party.c.case_id == bindparam("its_case"),
     )
     return update(case_party).where(*its_own).values(columns)
+
+
+def current(tx: Connection, parties: Collection[str] | None, limit: int) -> list[Row]:
+    """The cases in which one of `parties` takes part and whose patient has not gone home, the soonest first.
+
+    None is every party.
+    """
+    query = select(case).where(
+        case.c.merged_into.is_(None), case.c.state.in_(("admitted", "on-leave", "ready"))
+    )
+    if parties is not None:
+        theirs = select(case_party.c.case_id).where(case_party.c.party.in_(sorted(parties)))
+        query = query.where(case.c.id.in_(theirs))
+    return found(tx, query.order_by(case.c.planned_discharge, case.c.id).limit(limit))

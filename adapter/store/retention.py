@@ -39,6 +39,8 @@ from adapter.store.tables import (
     case_party,
     deadline,
     delivery,
+    delivery_unindexed,
+    delivery_words,
     fact,
     history,
     journal,
@@ -67,6 +69,8 @@ RULES = {
     "attempt": "attempts",
     "message": "log",
     "delivery": "log",
+    "delivery_words": "log",
+    "delivery_unindexed": "log",
     "alarm": "log",
     "resource": "log",
     "resource_version": "log",
@@ -210,7 +214,11 @@ def deliveries(before: datetime, numbers: Sequence[int]) -> tuple[Step, ...]:
     """Of these deliveries the finished ones, each after its attempts."""
     going = and_(delivery.c.id.in_(numbers), _finished(before))
     tried = exists().where(delivery.c.id == attempt.c.delivery_id, going)
-    return (some(attempt, attempt.c.delivery_id.in_(numbers), tried), some(delivery, going))
+    beside = (
+        some(table, table.c.id.in_(numbers), ~exists().where(delivery.c.id == table.c.id))
+        for table in (delivery_words, delivery_unindexed)
+    )
+    return (some(attempt, attempt.c.delivery_id.in_(numbers), tried), some(delivery, going), *beside)
 
 
 def versions(before: datetime, numbers: Sequence[int]) -> tuple[Step, ...]:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
+    DDL,
     BigInteger,
     Column,
     Date,
@@ -23,6 +24,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    event,
     text,
 )
 from sqlalchemy.types import TypeDecorator
@@ -113,7 +115,7 @@ message = Table(
     metadata,
     _id(),
     Column("received_at", Instant, nullable=False),
-    Column("channel", Text, nullable=False),  # http, directory, poll, command-line, reply
+    Column("channel", Text, nullable=False),  # http, directory, poll, command-line, reply, board
     Column("partner", Text),  # who had signed in
     Column("sender", Text),  # party id; NULL where we do not believe it or cannot read it
     Column("message_id", Text),  # the sender's own
@@ -263,6 +265,12 @@ deadline = Table(
         postgresql_where=text("state IN ('open', 'missed')"),
     ),
     Index(
+        "deadline_wanted",
+        "due_at",
+        sqlite_where=text("state IN ('open', 'missed') AND noted_at IS NULL"),
+        postgresql_where=text("state IN ('open', 'missed') AND noted_at IS NULL"),
+    ),
+    Index(
         "deadline_next",
         "next_at",
         sqlite_where=text("next_at IS NOT NULL"),
@@ -354,6 +362,14 @@ delivery = Table(
         sqlite_where=text("state = 'waiting' AND \"trigger\" = 'person'"),
         postgresql_where=text("state = 'waiting' AND \"trigger\" = 'person'"),
     ),
+    Index("delivery_created", "created_at"),
+    Index(
+        "delivery_unreceipted",
+        "endpoint",
+        "created_at",
+        sqlite_where=text("state = 'sent' AND expects_receipt = 1"),
+        postgresql_where=text("state = 'sent' AND expects_receipt = 1"),
+    ),
     Index("delivery_message_id", "message_id"),
     Index(
         "delivery_refers",
@@ -370,7 +386,58 @@ delivery = Table(
         sqlite_where=text("kind = 'subscription' AND state = 'waiting'"),
         postgresql_where=text("kind = 'subscription' AND state = 'waiting'"),
     ),
+    Index(
+        "delivery_failed",
+        "state",
+        "id",
+        sqlite_where=text("state IN ('refused', 'given-up', 'cancelled')"),
+        postgresql_where=text("state IN ('refused', 'given-up', 'cancelled')"),
+    ),
 )
+
+delivery_words = Table(
+    "delivery_words",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=False),  # of the delivery
+    Column("words", Text, nullable=False),  # by which it is found: store.searching
+)
+
+delivery_unindexed = Table(
+    "delivery_unindexed",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=False),  # of a delivery whose words have changed
+)
+
+FOUND_BY_WORDS = {
+    "sqlite": (
+        "CREATE VIRTUAL TABLE delivery_found USING fts5(words, content='delivery_words', content_rowid='id', "
+        "detail='none', columnsize=0, prefix='2 3', tokenize='unicode61 remove_diacritics 0')",
+        "CREATE TRIGGER delivery_words_in AFTER INSERT ON delivery_words BEGIN "
+        "INSERT INTO delivery_found (rowid, words) VALUES (new.id, new.words); END",
+        "CREATE TRIGGER delivery_words_out AFTER DELETE ON delivery_words BEGIN "
+        "INSERT INTO delivery_found (delivery_found, rowid, words) VALUES ('delete', old.id, old.words); END",
+        "CREATE TRIGGER delivery_words_anew AFTER UPDATE ON delivery_words BEGIN "
+        "INSERT INTO delivery_found (delivery_found, rowid, words) VALUES ('delete', old.id, old.words); "
+        "INSERT INTO delivery_found (rowid, words) VALUES (new.id, new.words); END",
+    ),
+    "postgresql": (
+        "CREATE INDEX delivery_found ON delivery_words USING gin "
+        "(array_to_tsvector(string_to_array(words, ' ')))",
+    ),
+}
+"""What finds deliveries by words, in each engine's own way; kept by the engine."""
+
+
+def _only(engine: str, statement: str) -> Any:
+    """DDL for one engine."""
+    made = DDL(statement)  # type: ignore[no-untyped-call]  # SQLAlchemy gives it no types
+    return made.execute_if(dialect=engine)
+
+
+for _engine, _made in FOUND_BY_WORDS.items():
+    for _statement in _made:
+        event.listen(delivery_words, "after_create", _only(_engine, _statement))
+event.listen(delivery_words, "before_drop", _only("sqlite", "DROP TABLE IF EXISTS delivery_found"))
 
 attempt = Table(
     "attempt",
@@ -665,9 +732,24 @@ fhir_access = Table(
     Column("found", Integer, nullable=False),
     Column("person", Text),  # who looked at a board; NULL where a machine did
     Column("role", Text),  # in which role
-    Column("why", Text),  # the reason that was given, as for emergency access
+    Column("why", Text),  # the reason that was given for emergency access; NULL where none was needed
+    Column("name", Text),  # of the person, as others see it
+    Column("page", Text),  # on which page, or by which form
     Index("fhir_access_at", "at"),
     Index("fhir_access_patient", "patient"),
+    Index(
+        "fhir_access_person",
+        "person",
+        "id",
+        sqlite_where=text("person IS NOT NULL"),
+        postgresql_where=text("person IS NOT NULL"),
+    ),
+    Index(
+        "fhir_access_why",
+        "id",
+        sqlite_where=text("why IS NOT NULL"),
+        postgresql_where=text("why IS NOT NULL"),
+    ),
 )
 
 session = Table(

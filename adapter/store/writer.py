@@ -29,7 +29,7 @@ T = TypeVar("T")
 Unit = Callable[[Connection], Any]
 _Item = tuple[Unit, "Future[Any]"]
 
-MOST_TOGETHER = 16
+MOST_TOGETHER = 32
 """Units in one transaction: enough to spread the commit's cost, so few that nobody waits long."""
 
 

@@ -15,9 +15,11 @@ from pathlib import Path
 import orjson
 
 from adapter.simulator.load import Load, begin_apart, finish
+from tests.bench.boards import boards
 from tests.bench.drains import MANY, drains
 from tests.bench.fhir import PATIENTS, fhir
 from tests.bench.law import law
+from tests.bench.year import CASES
 from tests.rig import SENDER, TOKEN, Rig, rig
 
 
@@ -29,8 +31,23 @@ def main() -> None:
     parser.add_argument("--patients", type=int, default=PATIENTS)
     parser.add_argument(
         "--only",
-        choices=("through", "offered", "drain", "start", "steps", "law", "fhir", "norway", "drains"),
+        choices=(
+            "through",
+            "offered",
+            "drain",
+            "start",
+            "steps",
+            "law",
+            "fhir",
+            "norway",
+            "drains",
+            "boards",
+        ),
         default=None,
+    )
+    parser.add_argument("--cases", type=int, default=CASES, help="of the region's year")
+    parser.add_argument(
+        "--keep", type=Path, help="the folder in which a filled store stays, for the next time"
     )
     parser.add_argument("--role", choices=("all", "apart"), default="apart")
     parser.add_argument("--json", action="store_true")
@@ -50,6 +67,7 @@ def main() -> None:
         "law": law,
         "fhir": lambda: fhir(chosen.patients),
         "drains": lambda: drains(chosen.waiting),
+        "boards": lambda: boards(chosen.keep, chosen.cases),
     }
     for name, measure in parts.items():
         if chosen.only in (None, name):

@@ -45,10 +45,16 @@ def test_the_versions_add_up_to_the_tables(empty: str):
     stepped(store, "head")
     with store.engine.connect() as connection:
         context = MigrationContext.configure(
-            connection, opts={"compare_type": True, "compare_server_default": True}
+            connection,
+            opts={"compare_type": True, "compare_server_default": True, "include_name": of_ours},
         )
         assert compare_metadata(context, metadata) == []
     store.close()
+
+
+def of_ours(name: str | None, _kind: str, _parents: object) -> bool:
+    """What SQLAlchemy knows of: each engine finds words in a way of its own, which the next test compares."""
+    return not (name or "").startswith("delivery_found")
 
 
 def test_an_empty_store_gets_what_an_older_one_comes_to_by_its_steps(empty: str):

@@ -4,99 +4,29 @@ import re
 from datetime import datetime
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
 
 from adapter.discharge.notices import NoticeKind
 from adapter.scheduler.deadlines import Deadlines
 from tests.conftest import OSLO, StandingClock
 from tests.stage import TORBJORN
 
+from .browsing import CONTRAST, FOCUS, OVERFLOWING
 from .conftest import SCRIPT, receipting, site
 
 pytestmark = pytest.mark.browser
 
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 PATHS = [
-    "/?still=1", "/cases", "/cases/1", "/deadlines", "/deliveries", "/deliveries/1", "/deliveries/4",
+    "/", "/cases", "/cases/1", "/deadlines", "/deliveries", "/deliveries/1", "/deliveries/4",
     "/messages/6", "/messages/7", "/quarantine", "/endpoints", "/alarms",
 ]  # fmt: skip
 
-FOCUS = """() => {
-  const at = document.activeElement, style = getComputedStyle(at);
-  return [at === document.body ? null : at.textContent.trim(), style.outlineStyle, style.outlineWidth];
-}"""
-CONTRAST = """() => {
-  const drawn = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  const rgb = (colour) => {
-    drawn.clearRect(0, 0, 1, 1);
-    drawn.fillStyle = colour;
-    drawn.fillRect(0, 0, 1, 1);
-    return [...drawn.getImageData(0, 0, 1, 1).data];
-  };
-  const light = ([r, g, b]) => [r, g, b]
-    .map((v) => v / 255).map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
-    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
-  const ground = (element) => {
-    for (let at = element; at; at = at.parentElement) {
-      const found = rgb(getComputedStyle(at).backgroundColor);
-      if (found[3] === 255) return found;
-    }
-    return [255, 255, 255, 255];
-  };
-  const poor = [];
-  for (const element of document.querySelectorAll("body *")) {
-    const own = [...element.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
-    if (!own || !element.checkVisibility()) continue;
-    const [a, b] = [light(rgb(getComputedStyle(element).color)), light(ground(element))];
-    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (ratio < 4.5) poor.push(`${element.tagName}.${element.className} ${ratio.toFixed(2)}`);
-  }
-  return [...new Set(poor)];
-}"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
-        yield started
-        started.close()
-
-
-@pytest.fixture
-def said() -> list[str]:
-    """What the browser complains of."""
-    return []
-
-
-def opened(browser: Browser, said: list[str], *, width: int = 1280, scheme: str = "light") -> Page:
-    page = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme).new_page()
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("dialog", lambda dialog: said.append(dialog.message))
-    return page
-
 
 @pytest.mark.parametrize("width", [320, 1280])
-def test_no_page_scrolls_sideways_and_none_makes_the_browser_complain(living, browser, said, width):
-    page = opened(browser, said, width=width)
+def test_no_page_scrolls_sideways_and_none_makes_the_browser_complain(living, browsing, width):
+    page = browsing.page(living, living, width=width)
     for path in PATHS:
         page.goto(living.url + path)
         assert page.evaluate("document.documentElement.scrollWidth") == width, path
-    assert said == []
-
-
-OVERFLOWING = """() => [...document.querySelectorAll(".scroll")]
-  .filter((frame) => frame.scrollWidth > frame.clientWidth)
-  .map((frame) => frame.getAttribute("aria-label"))"""
 
 
 @pytest.fixture(scope="module")
@@ -122,19 +52,19 @@ def long_ago(tmp_path_factory):
 @pytest.mark.parametrize(
     ("width", "paths"),
     [
-        (390, ["/?still=1", "/cases", "/deadlines", "/deliveries", "/deliveries/1", "/alarms", "/endpoints"]),
-        (1280, ["/?still=1", "/cases", "/deadlines", "/deliveries", "/alarms"]),
+        (390, ["/", "/cases", "/deadlines", "/deliveries", "/deliveries/1", "/alarms", "/endpoints"]),
+        (1280, ["/", "/cases", "/deadlines", "/deliveries", "/alarms"]),
     ],
 )
-def test_lists_are_read_without_scrolling_sideways(long_ago, browser, said, width, paths):
-    page = opened(browser, said, width=width)
+def test_lists_are_read_without_scrolling_sideways(long_ago, browsing, width, paths):
+    page = browsing.page(long_ago, long_ago, width=width)
     for path in paths:
         page.goto(long_ago.url + path)
         assert page.evaluate(OVERFLOWING) == [], path
 
 
-def test_on_a_telephone_a_row_says_first_what_it_is_and_how_it_stands(living, browser, said):
-    page = opened(browser, said, width=390)
+def test_on_a_telephone_a_row_says_first_what_it_is_and_how_it_stands(living, browsing):
+    page = browsing.page(living, living, width=390)
     page.goto(f"{living.url}/deliveries")
     row = page.locator("tbody tr").first
     tops = [
@@ -146,23 +76,24 @@ def test_on_a_telephone_a_row_says_first_what_it_is_and_how_it_stands(living, br
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_word_stands_out_from_its_ground(living, browser, said, scheme):
-    page = opened(browser, said, scheme=scheme)
+def test_every_word_stands_out_from_its_ground(living, browsing, scheme):
+    browsing.expect("404")
+    page = browsing.page(living, living, scheme=scheme)
     for path in (*PATHS, "/nowhere"):
         page.goto(living.url + path)
         assert page.evaluate(CONTRAST) == [], path
 
 
-def test_the_dark_scheme_is_dark(living, browser, said):
-    page = opened(browser, said, scheme="dark")
-    page.goto(f"{living.url}/?still=1")
+def test_the_dark_scheme_is_dark(living, browsing):
+    page = browsing.page(living, living, scheme="dark")
+    page.goto(f"{living.url}/")
     colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert max(int(value) for value in re.findall(r"\d+", colour)[:3]) < 64
 
 
-def test_the_keyboard_reaches_the_content_and_shows_where_it_is(living, browser, said):
-    page = opened(browser, said)
-    page.goto(f"{living.url}/?still=1")
+def test_the_keyboard_reaches_the_content_and_shows_where_it_is(living, browsing):
+    page = browsing.page(living, living)
+    page.goto(f"{living.url}/")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
     assert page.evaluate("document.activeElement.getBoundingClientRect().top") >= 0
@@ -179,8 +110,8 @@ def test_the_keyboard_reaches_the_content_and_shows_where_it_is(living, browser,
     assert {"Luster kommune", "All cases"} <= seen
 
 
-def test_a_person_finds_a_patients_deliveries_with_the_keyboard(living, browser, said):
-    page = opened(browser, said, width=320)
+def test_a_person_finds_a_patients_deliveries_with_the_keyboard(living, browsing):
+    page = browsing.page(living, living, width=320)
     page.goto(f"{living.url}/deliveries")
     page.get_by_label("Identity number").focus()
     page.keyboard.type("21843012660")
@@ -190,8 +121,8 @@ def test_a_person_finds_a_patients_deliveries_with_the_keyboard(living, browser,
     assert "21843012660" not in page.content() + page.url + page.title()
 
 
-def test_filtering_the_log_by_form(living, browser, said):
-    page = opened(browser, said)
+def test_filtering_the_log_by_form(living, browsing):
+    page = browsing.page(living, living)
     page.goto(f"{living.url}/deliveries")
     page.get_by_label("Party").select_option("Luster kommune")
     page.get_by_role("button", name="Show").click()
@@ -200,17 +131,7 @@ def test_filtering_the_log_by_form(living, browser, said):
     assert page.locator("h1").inner_text() == "Delivery 5: Care needs to Luster kommune"
 
 
-def test_a_script_in_a_message_is_text(living, browser, said):
-    page = opened(browser, said)
+def test_a_script_in_a_message_is_text(living, browsing):
+    page = browsing.page(living, living)
     page.goto(f"{living.url}/messages/7")
     assert SCRIPT in page.locator("pre").first.inner_text()
-    assert said == []
-
-
-def test_the_overview_follows_the_region(living, browser, said):
-    page = opened(browser, said)
-    page.goto(living.url)
-    with page.expect_event("load", timeout=15_000):
-        pass
-    page.get_by_role("link", name="Stand still").click()
-    assert page.locator("meta[http-equiv=refresh]").count() == 0

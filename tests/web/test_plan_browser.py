@@ -4,8 +4,8 @@ import pytest
 
 from tests.plan_fixtures import INDIVIDUAL, SIP
 
+from .browsing import CONTRAST, OVERFLOWING
 from .plan_site import SCRIPT, plan_site
-from .test_browser import CONTRAST, OVERFLOWING, browser, opened, said  # noqa: F401  # two are fixtures
 
 pytestmark = pytest.mark.browser
 
@@ -25,25 +25,26 @@ def site(tmp_path_factory):
 
 
 @pytest.mark.parametrize("width", [320, 360, 1280])
-def test_no_page_scrolls_sideways_and_none_makes_the_browser_complain(site, browser, said, width):  # noqa: F811
-    page = opened(browser, said, width=width)
+def test_no_page_scrolls_sideways_and_none_makes_the_browser_complain(site, browsing, width):
+    browsing.expect("404")
+    page = browsing.page(site, site, width=width)
     for path in PATHS:
         page.goto(site.url + path)
         assert page.evaluate("document.documentElement.scrollWidth") == width, path
         assert page.evaluate(OVERFLOWING) == [], path
-    assert [line for line in said if "404" not in line] == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_word_stands_out_from_its_ground(site, browser, said, scheme):  # noqa: F811
-    page = opened(browser, said, scheme=scheme)
+def test_every_word_stands_out_from_its_ground(site, browsing, scheme):
+    browsing.expect("404")
+    page = browsing.page(site, scheme=scheme)
     for path in PATHS:
         page.goto(site.url + path)
         assert page.evaluate(CONTRAST) == [], path
 
 
-def test_on_a_telephone_every_value_says_what_it_is(site, browser, said):  # noqa: F811
-    page = opened(browser, said, width=360)
+def test_on_a_telephone_every_value_says_what_it_is(site, browsing):
+    page = browsing.page(site, site, width=360)
     page.goto(f"{site.url}/plans/{SIP}?lang=sv")
     cell = page.locator("#actions + .scroll tbody tr").first.locator("td").nth(2)
     assert cell.evaluate("e => getComputedStyle(e, '::before').content") == '"Klart senast"'
@@ -53,8 +54,8 @@ def test_on_a_telephone_every_value_says_what_it_is(site, browser, said):  # noq
     assert first["y"] + first["height"] <= second["y"] + 1
 
 
-def test_on_paper_there_is_the_plan_and_nothing_to_press(site, browser, said):  # noqa: F811
-    page = opened(browser, said)
+def test_on_paper_there_is_the_plan_and_nothing_to_press(site, browsing):
+    page = browsing.page(site, site)
     page.goto(f"{site.url}/plans/{SIP}")
     page.emulate_media(media="print")
     for gone in (".languages", ".ways", ".versions"):
@@ -62,8 +63,8 @@ def test_on_paper_there_is_the_plan_and_nothing_to_press(site, browser, said):  
     assert page.locator("h1").is_visible() and page.locator("#actions").is_visible()
 
 
-def test_the_keyboard_reaches_the_content(site, browser, said):  # noqa: F811
-    page = opened(browser, said)
+def test_the_keyboard_reaches_the_content(site, browsing):
+    page = browsing.page(site, site)
     page.goto(f"{site.url}/plans/{SIP}?lang=en")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
@@ -71,8 +72,7 @@ def test_the_keyboard_reaches_the_content(site, browser, said):  # noqa: F811
     assert page.evaluate("document.activeElement.id") == "content"
 
 
-def test_a_script_in_a_plan_is_text(site, browser, said):  # noqa: F811
-    page = opened(browser, said)
+def test_a_script_in_a_plan_is_text(site, browsing):
+    page = browsing.page(site, site)
     page.goto(f"{site.url}/plans/hostile")
     assert page.locator("h1").inner_text() == SCRIPT
-    assert said == []

@@ -8,8 +8,8 @@ from alembic import op
 
 from adapter.store.tables import Instant
 
-revision = "0022"
-down_revision = "0019"
+revision = "0021"
+down_revision = "0020"
 
 _AT_ONCE = 2_000
 
