@@ -259,7 +259,7 @@ deadline = Table(
     Index("deadline_case", "case_id"),
     Index(
         "deadline_standing",
-        "actor",
+        "party",
         "due_at",
         sqlite_where=text("state IN ('open', 'missed')"),
         postgresql_where=text("state IN ('open', 'missed')"),
