@@ -41,6 +41,7 @@ from adapter.store import resources
 from adapter.store.resources import Wanted
 from adapter.store.statements import Row
 from adapter.web import plan_words
+from adapter.web.acting import acts
 from adapter.web.plan_layout import sheet
 from adapter.web.plan_words import PlanWords
 from adapter.web.site import File, Link, Look, Page, View, number
@@ -344,6 +345,7 @@ def stay(look: Look) -> View:
     most = None if whole == "timeline" else MOST
     values = {
         "stay": found,
+        "acts": acts(look, found.known.row) if not found.who.hidden else (),
         "mine": [due_line(due, look.words) for due in found.known.running(mine=True)],
         "theirs": [due_line(due, look.words) for due in found.known.running(mine=False)],
         "settled": [due_line(due, look.words) for due in found.known.settled()],
