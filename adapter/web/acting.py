@@ -31,6 +31,7 @@ K = NoticeKind
 LONGEST_TEXT = 2000
 """Characters of what somebody writes in a form."""
 
+_WAIT = 2.0  # seconds
 _LONGEST_MEETING = 24 * 60  # minutes
 
 
@@ -61,6 +62,7 @@ def acts(look: Look, row: Row) -> tuple[Said, ...]:
 
 def acting(look: Look) -> View:
     """`/stays/{id}/act`: all that can be done with a case, on a page of its own."""
+    look.inbox.shelves.catch_up(_WAIT)  # tasks of plans stand there
     row = Speaking(inbox=look.inbox, sight=look.sight).row(look.tx, look.row("case"))
     return View(
         template="acting/page.html",
