@@ -9,12 +9,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from adapter.config import Operator, load_region
+from adapter.config import load_region
 from adapter.discharge.notices import NoticeKind
 from adapter.fhir.bundles import PERSONNUMMER, Subject
 from adapter.messaging.people import Person
 from adapter.store import tables
-from adapter.web.signing_in import hash_password
 from tests.plans import plan_bytes
 
 from .conftest import Site, site
@@ -28,7 +27,6 @@ VASTERBOTTEN = Path(__file__).parents[2] / "fixtures" / "regions" / "vasterbotte
 BRITTA = Subject(
     identifiers=((PERSONNUMMER, "193911102386"),), family="Granlund", given="Britta", gender="female"
 )
-SOMEBODY = Operator(name="somebody", password_scrypt=hash_password("fjord og fjell"))
 
 
 @dataclass
@@ -71,7 +69,7 @@ class Board:
 @pytest.fixture
 def board(tmp_path, clock) -> Iterator[Board]:
     """Synnøve was admitted at ten on 3 March 2014, and is ready at eleven."""
-    with site(tmp_path, clock, operators=(SOMEBODY,)) as found, signed_in(SOGNDAL) as door:
+    with site(tmp_path, clock) as found, signed_in(SOGNDAL) as door:
         made = Board(found, door)
         made.tell(K.ADMITTED)
         clock.forward(hours=1)
@@ -295,7 +293,7 @@ def sweden(tmp_path, clock) -> Iterator[Board]:
     towns = ("vannas", "backa-vardcentral")
     umea = {"sender": "umea-lasarett", "hospital": "umea-lasarett", "receivers": towns, "subject": BRITTA}
     region = load_region(VASTERBOTTEN)
-    with site(tmp_path, clock, of=region, operators=(SOMEBODY,)) as found, signed_in(BACKA) as door:
+    with site(tmp_path, clock, of=region) as found, signed_in(BACKA) as door:
         made = Board(found, door)
         made.tell(K.ADMITTED, planned_discharge=date(2024, 3, 8), **umea)
         clock.forward(hours=1)
@@ -445,6 +443,8 @@ def test_that_a_notice_is_there_is_recorded_from_a_call(board):
     sent = {"what": last, "way": "telephone", "at": "2014-03-03T11:00", "text": "She has it"}
     assert board.send(form, **sent).status_code == 303
     assert len(board.site.stage.rows(tables.fact, kind="confirmed")) == 1
+    assert "She has it" in words(page(board.as_(OPERATOR).get("/cases/1")))
+    assert board.as_(SOGNDAL).get("/stays/1").status_code == 200
     assert board.as_(LUSTER).get().status_code == 404
 
 
