@@ -31,6 +31,7 @@ from adapter.messaging.register import Party, Register, Side
 from adapter.sight import Sight
 from adapter.store import cases as case_rows
 from adapter.store import messages, resources
+from adapter.store.savepoint import savepoint
 from adapter.store.statements import Row
 
 K = NoticeKind
@@ -183,6 +184,8 @@ class Speaking:
         row, case = self.case(tx, case_id)
         voice = self.voice(case, party, now)
         known = messages.known(tx, party, form_number(key))
+        if known is None and self._kept_before(tx, row, party, form_number(key)):
+            return Told(case_id=row["id"], message=0, again=True)
         turn = next((t for t in self.turns(case, voice) if (t.kind, t.about) == (kind, about)), None)
         if turn is None and known is None:
             raise Unsaid("stale")
@@ -194,7 +197,27 @@ class Speaking:
         message = self._message(notice, newest, party, to, case, responsible)
         if known is not None:
             return self._again(tx, known, message, row)
-        return self._send(tx, message, by, now)
+        if kind is not K.SEEN:
+            return self._send(tx, message, by, now)
+        try:
+            with savepoint(tx):
+                return self._send(tx, message, by, now)
+        except Unsaid as error:
+            told = replace(notice, sender=party, receivers=tuple(to), hospital=case.hospital)
+            return self._kept(tx, row, told, error, by, now)
+
+    def _kept_before(self, tx: Connection, row: Row, party: str, number: str) -> bool:
+        told = (f for _, _, f in case_rows.facts(tx, row["patient"]) if isinstance(f, Notice))
+        return any((n.sender, n.message_id) == (party, number) for n in told)
+
+    def _kept(self, tx: Connection, row: Row, told: Notice, why: Unsaid, by: str, now: datetime) -> Told:
+        """Who has signed for a notice is kept here, also where its sender reads no such message."""
+        if why.code != "refused":
+            raise why
+        self.inbox.cases.learn(tx, row["patient"], [(told, None)], now)
+        what = f"{told.kind}, kept here alone: {why.reason}"
+        case_rows.note(tx, at=now, subject=f"case {row['id']}", what=what, case_id=row["id"], by=by)
+        return Told(case_id=row["id"], message=0)
 
     def begin(
         self,

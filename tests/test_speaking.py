@@ -277,3 +277,43 @@ def test_the_patients_address_does_not_travel_with_an_answer(play):
         row = messages.get(tx, answer.message)
         content = messages.content(tx, row["payload"])
     assert content is not None and b"Fjordgata" not in content
+
+
+def test_who_has_signed_is_kept_here_where_the_hospital_reads_no_such_message(store_url, clock):
+    known = region()
+    register = known.register_
+    plo = tuple(
+        replace(e, dialect="plo-1.6") if e.name == "laerdal-sjukehus" else e for e in register.endpoints
+    )
+    play = stage(
+        store_url, clock, of=known.model_copy(update={"register_": replace(register, endpoints=plo)})
+    )
+    play.receive(play.message(K.ADMITTED, encounter="LS-1"))
+    about, key = ready(play), str(uuid.uuid4())
+    told = [tell(play, K.SEEN, SOGNDAL, about=about, key=key, text="Marta Kvam") for _ in range(2)]
+    assert [(one.message, one.again) for one in told] == [(0, False), (0, True)]
+    assert play.rows(tables.message, type="seen") == play.rows(tables.delivery, kind="seen") == []
+    (note,) = [n for n in play.rows(tables.history) if n["by"]]
+    assert note["what"].startswith("seen, kept here alone: ")
+    with pytest.raises(Unsaid) as error:
+        tell(play, K.SEEN, SOGNDAL, about=about)
+    assert error.value.code == "stale"  # it has been signed for
+    tell(play, K.ANSWER, SOGNDAL, about=about, answer=AnswerValue.NOT_KNOWN)  # which PLO has words for
+    (sent,) = play.rows(tables.delivery, kind="answer")
+    assert sent["dialect"] == "plo-1.6"
+    play.close()
+
+
+def test_in_evaluation_any_party_may_be_spoken_for(store_url, clock):
+    play = stage(store_url, clock, evaluation=True)
+    known = stage(f"{store_url}-2" if store_url.startswith("sqlite") else store_url, clock)
+    content = known.message(K.READY_FOR_DISCHARGE, ready=clock(), message_id=(about := str(uuid.uuid4())))
+    assert play.receive(content).outcome == "accepted"
+    (case,) = play.rows(tables.case)
+    everybody = replace(SOGNDAL, parties=None)
+    told = tell(
+        play, K.ANSWER, everybody, party=case["municipality"], about=about, answer=AnswerValue.NOT_KNOWN
+    )
+    assert play.rows(tables.message, id=told.message)[0]["sender"] == case["municipality"]
+    known.close()
+    play.close()
