@@ -190,7 +190,7 @@ def _is_mine(d: Deadline, who: str | None, sight: Sight) -> bool:
     return sight.acts_for(who) and (d.kind == PLAN_TASK or sight.person.holds(role))
 
 
-FURTHEST = (Step.REFUSED, Step.NOT_RECEIVED, Step.SEEN, Step.ACCEPTED, Step.DELIVERED)
+FURTHEST = (Step.REFUSED, Step.NOT_RECEIVED, Step.SEEN, Step.ACCEPTED, Step.CONFIRMED, Step.DELIVERED)
 """What is told of a notice: that it was refused before all else, then how far it came."""
 
 

@@ -92,6 +92,11 @@ def _proof(one: Evidence) -> Proof:
 
 def _lines(notice: Notice, words: Words) -> Iterator[str]:
     """What a notice says beyond its kind."""
+    if notice.way is not None:
+        way, by = words.code("way", notice.way.value), notice.recorded_by or "–"
+        yield words.of("Told {way}, recorded by {name}.", way=way, name=by)
+    if notice.beside:
+        yield words.of("By the agreement it does not count.")
     if notice.ready is not None:
         about = "Ready from {when}, an estimate." if notice.estimate else "Ready from {when}."
         yield words.of(about, when=words.when(notice.ready))
