@@ -10,6 +10,7 @@ from pathlib import Path
 from time import perf_counter
 
 import pytest
+import requests
 from lxml import html
 
 from adapter.discharge.notices import AnswerValue, NoticeKind, Standing
@@ -19,7 +20,8 @@ from adapter.messaging.people import Person, Role
 from adapter.store import tables
 from tests.catalogs import PAGE_LOCALES, catalog, compiled
 from tests.conftest import OSLO, StandingClock
-from tests.stage import TORBJORN, Stage
+from tests.planners import CENTRE, STRANGER, VANNAS, WARD, Theatre, swedish
+from tests.stage import TORBJORN, Stage, failing
 
 from .conftest import SCRIPT, Site, site
 from .looking import at_the_door, care, municipality, ward
@@ -314,6 +316,67 @@ def test_an_id_that_was_merged_leads_to_the_stay_that_it_is_now(place, store_url
     found = looked(place, municipality("sogndal"), "/stays/77")
     assert (found.status_code, found.headers["location"]) == (307, "/stays/1")
     assert looked(place, municipality("luster"), "/stays/77").status_code == 404
+
+
+def test_later_needs_say_what_they_changed_of_the_earlier_ones(stroke):
+    """Helseopplysninger sent anew replace the earlier ones (N-12): the planned day moved by one."""
+    found = looked(stroke, municipality("laerdal"))
+    changes = [words(ul) for ul in page(found).xpath("//ul[contains(@class, 'changes')]")]
+    assert any("planned discharge: Sun" in told and "Mon" in told for told in changes)
+
+
+def test_what_we_have_sent_is_waiting_then_delivered_or_given_up(place):
+    stage = place.stage
+    tell(stage, stage.message(K.ADMITTED, receivers=("sogndal",), encounter="LS-1"))
+    assert "waiting" in section(looked(place, ward()), "receipts")
+    stage.deliver()
+    assert "delivered" in section(looked(place, ward()), "receipts")
+    stage.post.answer = failing(400, error="no")
+    tell(stage, stage.message(K.NOTE, receivers=("sogndal",), encounter="LS-1", text="Hei"))
+    stage.deliver()
+    sent = section(looked(place, ward()), "receipts")
+    assert "given up" in sent or "given-up" in sent or "refused" in sent
+
+
+# --- a SIP ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def sip(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theatre]:
+    with swedish(f"sqlite:///{tmp_path_factory.mktemp('sip')}/store.db") as played:
+        played.scene.play()
+        yield played
+
+
+def at_a_sip(played: Theatre, person: Person):
+    with at_the_door(person):
+        headers = {"Accept-Language": "sv"}
+        return requests.get(f"{played.url}/stays/1", headers=headers, timeout=10)
+
+
+def test_those_who_plan_together_see_the_plan_with_its_tasks_and_contact(sip):
+    for person in (care(Role.PRIMARY_CARE, CENTRE), municipality(VANNAS), ward(WARD)):
+        found = at_a_sip(sip, person)
+        assert found.status_code == 200
+        plan = section(found, "plan-1")
+        assert "SIP efter höftfraktur" in plan and "Hemsjukvård varje morgon" in plan
+        assert plan.count("Läkemedelsgenomgång") == 1
+        assert "Alendronsyra 70 mg" in section(found, "medicines")
+        assert "Fast vårdkontakt" in section(found, "contacts")
+        (link,) = page(found).xpath("//section[@aria-labelledby='plan-1']//a/@href")
+        with at_the_door(person):
+            assert requests.get(sip.url + link, timeout=10).status_code == 200
+
+
+def test_whoever_takes_no_part_in_a_sip_finds_nothing(sip):
+    found = at_a_sip(sip, municipality(STRANGER))
+    assert found.status_code == 404 and "Tolvan" not in found.text
+
+
+def test_a_correction_of_the_call_tells_the_new_time_of_the_meeting(sip):
+    found = at_a_sip(sip, municipality(VANNAS))
+    told = [words(ul) for ul in page(found).xpath("//ul[contains(@class, 'changes')]")]
+    assert any("möte: fre 8 mars 13:00 → mån 11 mars 10:00" in one for one in told)
 
 
 # --- protected identity -----------------------------------------------------------------------------------
