@@ -7,6 +7,7 @@ gets `stay` (`Stay`): its case, its entries, deadlines and questions as this rea
 
 import base64
 import binascii
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -75,6 +76,7 @@ _ENDINGS = {
     "image/gif": ".gif",
 }  # fmt: skip
 _KNOWN_TYPES = (*_ENDINGS, "application/msword", "application/rtf", "application/zip")
+_MOST_ALIKE = 5  # forms of one kind; all of them have a page of their own
 _LONGEST_DOCUMENT = 100_000
 _LONGEST_LETTER = 600
 
@@ -389,10 +391,16 @@ def _acts(look: Look, found: Stay) -> tuple[Any, ...]:
     if found.who.hidden:
         return ()
     clean = found.contents.clean
-    return tuple(
-        replace(one, forms=tuple(replace(form, lead=clean(form.lead)) for form in one.forms))
-        for one in acts(look, found.known.row)
-    )
+    made = []
+    for one in acts(look, found.known.row):
+        often: Counter[str] = Counter()
+        forms = []
+        for form in one.forms:
+            often[form.name] += 1
+            if often[form.name] <= _MOST_ALIKE:
+                forms.append(replace(form, lead=clean(form.lead)))
+        made.append(replace(one, forms=tuple(forms)))
+    return tuple(made)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
