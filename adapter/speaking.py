@@ -30,7 +30,7 @@ from adapter.messaging.people import KINDS, Role
 from adapter.messaging.register import Party, Register, Side
 from adapter.sight import Sight
 from adapter.store import cases as case_rows
-from adapter.store import messages
+from adapter.store import messages, resources
 from adapter.store.statements import Row
 
 K = NoticeKind
@@ -135,9 +135,14 @@ class Speaking:
     # --- telling ---
 
     def row(self, tx: Connection, case_id: int) -> Row:
-        """The case's row; NotFound where there is none, or not for this person."""
+        """The case's row; NotFound where there is none, or not for this person.
+
+        Somebody with a protected identity is for those who have signed in under a name of their own.
+        """
         row = case_rows.get(tx, case_id)
         if row is None or not self.sight.sees_case(tx, row):
+            raise NotFound("there is no such case")
+        if not self.sight.person.named and resources.is_protected(tx, row["patient"]):
             raise NotFound("there is no such case")
         return row
 
@@ -289,17 +294,25 @@ class Speaking:
         hospital = (case.hospital,) if case.hospital is not None else ()
         if voice.part == MUNICIPALITY and kind is not K.SIP_REQUESTED:
             return hospital
-        told = (*hospital, *self.told_by_hospital(case, now))
-        return tuple(name for name in dict.fromkeys(told) if name not in voice.mine)
+        return self.others(case, voice, now)
 
-    def told_by_hospital(self, case: Case, now: datetime) -> tuple[str, ...]:
-        """Those whom the hospital has told of the stay and who still exist; else the municipality."""
-        day = now.astimezone(self.inbox.zone).date()
+    def others(self, case: Case, voice: Voice, now: datetime) -> tuple[str, ...]:
+        """Who else takes part, as far as this party knows: the hospital first, and whom it has told with it.
+
+        The hospital knows all whom it has told; what it has told others by themselves, nobody else knows.
+        """
+        mine = set(voice.mine)
         hospital = (case.hospital,) if case.hospital is not None else ()
-        told = told_by(case, hospital) or ((case.municipality,) if case.municipality else ())
-        parties = [(name, self._register.party(name)) for name in told]
-        living = [(n, self._register.living(p, day) if p is not None else None) for n, p in parties]
-        return tuple(dict.fromkeys(p.id if p is not None else n for n, p in living))
+        if voice.part == HOSPITAL:
+            named = told_by(case, voice.mine) or ((case.municipality,) if case.municipality else ())
+        else:
+            seen = [e.notice for e in case.entries if mine & {e.notice.sender, *e.notice.receivers}]
+            named = (*hospital, *(p for n in reversed(seen) for p in (n.sender, *n.receivers)))
+        day = now.astimezone(self.inbox.zone).date()
+        known = ((name, self._register.party(name)) for name in named)
+        living = ((n, self._register.living(p, day) if p is not None else None) for n, p in known)
+        found = dict.fromkeys(p.id if p is not None else n for n, p in living)
+        return tuple(name for name in found if name not in mine)
 
     def _notice(
         self,

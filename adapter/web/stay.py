@@ -99,15 +99,6 @@ class Who:
     hidden: bool = False
 
 
-def may_be_named(tx: Connection, patient: str, look: Look) -> tuple[bool, bool]:
-    """Whether the identity is protected, and whether this reader may see whose stay it is nevertheless.
-
-    Process: protected identity is for named staff only; an account that several people use is nobody's.
-    """
-    protected = resources.is_protected(tx, patient)
-    return protected, not protected or look.person.named
-
-
 def who_it_is(patient: Resource | None, *, protected: bool, named: bool, today: date) -> Who:
     """What may be said of the patient."""
     if not named:
@@ -237,8 +228,10 @@ def stay_of(look: Look) -> tuple[Stay, int]:
     known = seen(look.tx, row, look.sight, look.inbox.cases, look.now)
     if known is None:
         raise NotFound(look.words.of(NO_STAY))
-    protected, named = may_be_named(look.tx, row["patient"], look)
-    reader = Reader(shelves=look.inbox.shelves, eyes=look.sight.eyes, partner=None)
+    protected = look.sight.protected(look.tx, row["patient"])
+    named = look.sight.may_name(protected)
+    eyes = look.sight.eyes_of(row["patient"])
+    reader = Reader(shelves=look.inbox.shelves, eyes=eyes, partner=None)
     patient = reader.read(look.tx, "Patient", row["patient"])
     shelf = tuple(reader.told_in_case(look.tx, row["id"])) if named else ()
     today = look.now.astimezone(look.words.zone).date()
@@ -629,13 +622,13 @@ def _own_names(look: Look) -> str:
 
 
 def _downtime_row(look: Look, row: Row, known: Seen, patient: Resource | None) -> Listed:
-    protected, named = may_be_named(look.tx, row["patient"], look)
+    protected = look.sight.protected(look.tx, row["patient"])
     today = look.now.astimezone(look.words.zone).date()
     last = next(iter(known.answers), None)
     due = [*known.running(mine=True), *known.running(mine=False)]
     return Listed(
         id=row["id"],
-        who=who_it_is(patient, protected=protected, named=named and not protected, today=today),
+        who=who_it_is(patient, protected=protected, named=not protected, today=today),
         known=known,
         answer=answer(last.notice, look.words) if last is not None else "",
         due=tuple(due_line(d, look.words) for d in due[:5]),
