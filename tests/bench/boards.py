@@ -118,7 +118,7 @@ def prepared(folder: Path, cases: int = year.CASES) -> dict[str, object]:
     if int(known[0]) == cases and now - datetime.fromisoformat(known[1]) < STALE:
         return {"boards: filled": f"kept from {known[1]}"}
     for old in (*folder.glob("*.db*"), made):
-        old.unlink()
+        old.unlink(missing_ok=True)
     began = perf_counter()
     year.filled(folder, now, cases=cases)
     made.write_text(f"{cases} {now.isoformat()}")

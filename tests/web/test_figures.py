@@ -46,7 +46,7 @@ def made(minutes: float, party: str = "sogndal", **more: Any) -> dict[str, Any]:
 
 
 DELIVERIES = (
-    made(300, took=0.5, accepted=0.5),
+    made(300, took=1, accepted=1),
     made(200, took=3, accepted=40),
     made(100, took=90, accepted=5400, attempts=3),
     made(60, took=2, state="refused"),
