@@ -236,7 +236,7 @@ def test_a_picture_of_one_thing_and_of_nothing_can_be_drawn():
 def test_the_page_has_each_figure_in_words_as_a_picture_as_a_table_and_as_files(small):
     tree = html.fromstring(small.get("/figures?period=week").content)
     for name in FIGURES:
-        (section,) = tree.xpath(f"//section[@aria-labelledby='about-{name}']")
+        (section,) = tree.xpath(f"//section[h2/@id='about-{name}']")
         assert section.xpath("./h2") and section.xpath("./p")[0].text
         assert section.xpath(".//svg[@role='img']") and section.xpath(".//details//table/caption")
         assert section.xpath(".//a/@href") == [f"/figures/{name}.{e}?period=week" for e in ("svg", "csv")]
