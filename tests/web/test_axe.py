@@ -35,8 +35,8 @@ RUN = """async ([kind, values]) => (await axe.run(document, {
   runOnly: { type: kind, values }, resultTypes: ["violations"],
 })).violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html.slice(0, 160)).join(" | ")}`)"""
 
-FILES = ("/stays/{id}/attachments/{kind}/{name}/{place}",)
-"""What is saved and not shown."""
+FILES = ("/stays/{id}/attachments/{kind}/{name}/{place}", "/figures/{name}.csv", "/figures/{name}.svg")
+"""What is saved, or a picture that a page shows too."""
 
 TWO = ("/stays/{id}", "/deliveries/{id}", "/messages/{id}")
 """Pages that look rather different from one to the next."""
