@@ -26,7 +26,7 @@ from adapter.discharge.sentences import Sentence
 from adapter.errors import ConfigurationError, NotFound
 from adapter.fhir.bundles import Subject
 from adapter.store import cases as rows
-from adapter.store import deliveries, parties
+from adapter.store import deliveries, parties, stays
 from adapter.store.statements import Row
 
 
@@ -154,6 +154,15 @@ class Cases:
         owner = {(f.sender, f.message_id): case_id for _, case_id, f in stored if isinstance(f, Notice)}
         return [(_owner(case, owner), case) for case in found]
 
+    def several(self, tx: Connection, patients: Collection[str]) -> dict[int, Case]:
+        """The cases of these patients by their id: the facts of all are read at once."""
+        made: dict[int, Case] = {}
+        for known in stays.facts(tx, patients).values():
+            found = courses([fact for _, fact in known], self.agreement, self.roles)
+            owner = {(f.sender, f.message_id): case_id for case_id, f in known if isinstance(f, Notice)}
+            made |= {_owner(case, owner): case for case in found}
+        return made
+
     def fold(self, facts: Sequence[Fact]) -> tuple[Case, ...]:
         """The cases that some of a patient's facts give: what somebody knows who was told only of these."""
         return courses(facts, self.agreement, self.roles)
@@ -214,7 +223,7 @@ class Cases:
                     return may_share_plan(case, now, kind_for_consent(case, notice.plan))
         return None
 
-    def explained(self, tx: Connection, case_id: int, now: datetime) -> dict[str, Any]:
+    def explained(self, tx: Connection, case_id: int, now: datetime, language: str = "en") -> dict[str, Any]:
         """Each deadline and payment day of a case with the sentence why; NotFound where there is none."""
         row = rows.get(tx, case_id)
         if row is None:
@@ -222,8 +231,8 @@ class Cases:
         ids, folded = zip(*self.folded(tx, row["patient"]), strict=True)
         place = ids.index(row["id"])
         linked = links(folded, self.agreement, self.roles)
-        told = explained(folded[place], self.agreement, now, self.roles)
-        return told | following(linked, place, ids, self.agreement)
+        told = explained(folded[place], self.agreement, now, self.roles, language)
+        return told | following(linked, place, ids, self.agreement, language)
 
     def followed_up(
         self,

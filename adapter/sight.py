@@ -3,9 +3,13 @@
 Sharing a patient is not sharing the record: of a case that several parties know, each sees its own notices.
 A host sees what came for those it serves, and a successor what came for those it succeeded. Every list,
 count, page and action of a board asks here, so that what is not to be seen is as if it were not there.
+
+Emergency access opens everything about one patient for a while, to be read and not to be acted on. It does
+not lift a protected identity: that is for named staff who care for patients (process 29).
 """
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from sqlalchemy import Connection
@@ -15,6 +19,7 @@ from adapter.discharge.notices import Notice
 from adapter.messaging.people import CARE, Person, Role
 from adapter.messaging.register import Register
 from adapter.store import parties as party_rows
+from adapter.store import resources
 from adapter.store.resources import Eyes
 from adapter.store.statements import Row
 
@@ -25,6 +30,7 @@ class Sight:
 
     person: Person
     register: Register
+    emergencies: Mapping[str, str] = field(default_factory=dict)  # pseudonym -> the reason that was given
 
     @cached_property
     def parties(self) -> frozenset[str] | None:
@@ -40,25 +46,53 @@ class Sight:
         """The same for what is read on the shelves."""
         return Eyes(parties=None if self.parties is None else tuple(sorted(self.parties)))
 
+    def eyes_of(self, patient: str) -> Eyes:
+        """The same for what is read about one patient: everything while there is emergency access."""
+        return Eyes(parties=None) if patient in self.emergencies else self.eyes
+
     @property
     def patients(self) -> bool:
         """Whether the person sees patients by name: those who care for them do."""
         return self.person.holds(*CARE)
+
+    def may_name(self, protected: bool) -> bool:
+        """Whether the person sees who a patient is: name, address, telephone, next of kin and place.
+
+        Of somebody with a protected identity only named staff who care for patients do; for all others the
+        patient is neither listed nor counted in what would tell who it is.
+        """
+        return self.patients and (self.person.named or not protected)
+
+    def protected(self, tx: Connection, patient: str) -> bool:
+        """Whether that patient's identity is protected."""
+        return resources.is_protected(tx, patient)
+
+    def nameable(self, tx: Connection, patients: Collection[str]) -> frozenset[str]:
+        """Those of these patients whom the person may see by name; one query for a whole list."""
+        if not self.patients or not patients:
+            return frozenset()
+        if self.person.named:
+            return frozenset(patients)
+        return frozenset(patients) - resources.protected_among(tx, patients)
 
     def acts_for(self, party: str | None) -> bool:
         """Whether the person may tell something in the name of that party."""
         return self.patients and party is not None and (self.parties is None or party in self.parties)
 
     def sees_case(self, tx: Connection, row: Row) -> bool:
-        """Whether one of the person's parties takes part in the case."""
-        return self.parties is None or party_rows.takes_part(tx, row["id"], self.parties)
+        """Whether one of the person's parties takes part in the case, or there is emergency access."""
+        if self.parties is None or row["patient"] in self.emergencies:
+            return True
+        return party_rows.takes_part(tx, row["id"], self.parties)
 
     def sees_notice(self, notice: Notice) -> bool:
         """Whether it was sent by, or addressed to, one of the person's parties."""
         return self.parties is None or not self.parties.isdisjoint((notice.sender, *notice.receivers))
 
-    def entries(self, case: Case) -> tuple[Entry, ...]:
-        """Those of the case's entries that the person may see, in event order."""
+    def entries(self, case: Case, patient: str | None = None) -> tuple[Entry, ...]:
+        """Those of the case's entries that the person may see, in event order; all with emergency access."""
+        if patient is not None and patient in self.emergencies:
+            return case.entries
         return tuple(entry for entry in case.entries if self.sees_notice(entry.notice))
 
     def own(self, role: Role, kinds: tuple[str, ...]) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from adapter.cases import pseudonym
 from adapter.discharge.case import Case, Entry
 from adapter.discharge.notices import Moment, Notice, NoticeKind, Standing
 from adapter.discharge.turns import HOSPITAL, MUNICIPALITY, PRIMARY_CARE, Turn, revocable, told_by, turns
@@ -44,7 +45,7 @@ class Unsaid(AdapterError):
 
     `code` says why: stale (the case has moved on), own-system (the party's own system speaks for it), reused
     (the form was sent before, filled in otherwise), forgotten (the patient's data is gone), nobody (there is
-    no receiver), refused (what the inbox says is in `reason`).
+    no receiver), ahead and too-early (it cannot have been then), refused (the inbox says why in `reason`).
     """
 
     def __init__(self, code: str, reason: str = "") -> None:
@@ -176,7 +177,7 @@ class Speaking:
         """
         row, case = self.case(tx, case_id)
         voice = self.voice(case, party, now)
-        known = messages.known(tx, party, _number(key))
+        known = messages.known(tx, party, form_number(key))
         turn = next((t for t in self.turns(case, voice) if (t.kind, t.about) == (kind, about)), None)
         if turn is None and known is None:
             raise Unsaid("stale")
@@ -190,13 +191,67 @@ class Speaking:
             return self._again(tx, known, message, row)
         return self._send(tx, message, by, now)
 
+    def begin(
+        self,
+        tx: Connection,
+        kind: NoticeKind,
+        *,
+        subject: Subject,
+        party: str,
+        receivers: Iterable[str],
+        key: str,
+        now: datetime,
+        by: str,
+        responsible: Clinician | None = None,
+        **said: Any,
+    ) -> Told:
+        """A first notice about somebody, of the stay at `party`.
+
+        Raises NotFound where the person does not act for it, Unsaid where it is not told.
+        """
+        known = self._register.party(party)
+        if not self.sight.acts_for(party) or not self.sight.person.holds(Role.WARD):
+            raise NotFound("there is no such ward")
+        if known is not None and not hosted_by_us(self._register, known):
+            raise Unsaid("own-system")
+        number = form_number(key)
+        case_rows.alone_with(tx, pseudonym(self.inbox.pseudonym_key, subject))
+        sender = self._address(party, None)
+        to = [self._address(name, None) for name in receivers]
+        if not to:
+            raise Unsaid("nobody")
+        notice = Notice(
+            kind=kind,
+            message_id=number,
+            sent_at=now,
+            sender=sender.token,
+            receivers=tuple(address.token for address in to),
+            hospital=sender.token,
+            **said,
+        )
+        message = message_bundle(
+            notice,
+            subject=subject,
+            sender=sender,
+            receivers=to,
+            hospital=sender,
+            transmission_id=self.inbox.new_id(),
+            responsible=responsible,
+        )
+        before = messages.known(tx, party, number)
+        if before is not None and before["case_id"] is not None:
+            row = case_rows.get(tx, before["case_id"])
+            if row is not None:
+                return self._again(tx, before, message, row)
+        return self._send(tx, message, by, now)
+
     def take_back(
         self, tx: Connection, case_id: int, *, party: str, about: str, key: str, now: datetime, by: str
     ) -> Told:
         """Cancel what was told on a board in error; whoever was told it is told that too."""
         row, case = self.case(tx, case_id)
         voice = self.voice(case, party, now)
-        known = messages.known(tx, party, _number(key))
+        known = messages.known(tx, party, form_number(key))
         if known is not None:
             return Told(case_id=row["id"], message=known["id"], again=True)
         entry = next((e for e in self.revocable(tx, case, voice) if e.notice.message_id == about), None)
@@ -204,7 +259,7 @@ class Speaking:
             raise Unsaid("stale")
         told = replace(
             entry.notice,
-            message_id=_number(key),
+            message_id=form_number(key),
             sent_at=now,
             standing=Standing.CANCELLATION,
             refers_to=about,
@@ -259,13 +314,13 @@ class Speaking:
         counting = [e for e in case.entries if e.counts]
         stay = {
             "encounter": case.encounter,
-            "admitted": _admission(counting),
+            "admitted": admission_in(case),
             "reserved": any(e.notice.reserved for e in counting),
             "psychiatric": any(e.notice.psychiatric for e in counting),
             "refers_to": turn.refers_to if turn is not None else None,
         }
         values = {"occurred": now} | stay | dict(said)
-        return Notice(kind=kind, message_id=_number(key), sent_at=now, sender="", **values)
+        return Notice(kind=kind, message_id=form_number(key), sent_at=now, sender="", **values)
 
     def _newest(self, tx: Connection, row: Row, case: Case, voice: Voice) -> tuple[Subject, Bundle]:
         """Who the patient is, by the newest message that this party has sent or had of the case."""
@@ -359,7 +414,7 @@ class Speaking:
         return Told(case_id=done.case_id, message=done.message_row)
 
 
-def _number(key: str) -> str:
+def form_number(key: str) -> str:
     """The form's number as a message id; one that is none was not made by us."""
     try:
         return str(UUID(key))
@@ -375,7 +430,8 @@ def _alike(before: Notice, after: Notice) -> bool:
     return one == other
 
 
-def _admission(counting: list[Entry]) -> Moment | None:
+def admission_in(case: Case) -> Moment | None:
     """When the stay began, as it was told last."""
+    counting = [e for e in case.entries if e.counts]
     told = (e.notice.occurred if e.notice.kind is K.ADMITTED else e.notice.admitted for e in counting)
     return next((at for at in reversed(list(told)) if at is not None), None)

@@ -96,6 +96,10 @@ class Telephoning:
         deliveries.change(tx, row["id"], look_at=min(late_from(due_at), now + SOON))
         return self.tell(tx, row, due_at, self._why(tx, row), now)
 
+    def due_still(self, tx: Connection, row: Row) -> bool:
+        """Whether some deadline still wants the notice of a delivery."""
+        return bool(self._awaiting(tx, row))
+
     def keep_or_end(self, tx: Connection, row: Row, now: datetime) -> bool:
         """Whether the alarm stays on; it ends where no deadline wants the notice any more."""
         subject = f"delivery {row['id']}"

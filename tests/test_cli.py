@@ -38,7 +38,6 @@ AT = datetime(2014, 3, 5, 9, 0, tzinfo=UTC)
 SAMPLES = os.environ.get("DISCHARGE_ADAPTER_SAMPLES")
 ADMITTED = PLO / "home-with-help" / "admitted.plo-1.6.xml"
 READY = PLO / "home-with-help" / "ready.plo-1.6.xml"
-HASH = f"{'0a' * 16}${'1b' * 64}"  # of no password that anybody knows
 APPREC = {
     "http://www.kith.no/xmlstds/apprec/2004-11-21": "AppRec-v1-2004-11-21.xsd",
     "http://www.kith.no/xmlstds/apprec/2012-02-15": "AppRec-v1.1.xsd",
@@ -844,16 +843,17 @@ def test_config_shows_settings_and_hides_secrets(shell: Shell) -> None:
     text = (shell.folder / "adapter.toml").read_text()
     (shell.folder / "adapter.toml").write_text(
         text + 'store = "sqlite:///kept.db"\npseudonym_key = "geheim-1"\n'
-        f'[[operators]]\nname = "solveig"\npassword_scrypt = "{HASH}"\n'
+        'people = "people.toml"\npublic_url = "https://adapter.example"\n'
+        '[oidc]\nissuer = "https://idp.example"\nclient_id = "adapter"\nclient_secret = "geheim-2"\n'
         '[[fhir_mailboxes]]\nname = "vik"\naddress = "http://127.0.0.1:1"\ntoken = "geheim-3"\n'
     )
     done = shell("config", "--json", port="9000")
     assert done.json["port"] == 9000
-    assert done.json["operators"] == ["solveig"]
+    assert done.json["people"] == "people.toml"
+    assert done.json["oidc"]["issuer"] == "https://idp.example"
     assert done.json["region_parties"]["laerdal-sjukehus"] == "Lærdal sjukehus (ours)"
     printed = done.out + shell("config").out
     assert b"geheim" not in printed
-    assert HASH.encode() not in printed
     kept = {"payloads": "P365D", "attempts": "P180D", "seen": "P30D", "accesses": "P1827D"}
     assert done.json["retention"] == kept | {"log": "P1096D", "ledger": "P3653D"}
     hidden = shell("config", "--json", store="postgresql://post:geheim@127.0.0.1/kept").out

@@ -65,6 +65,9 @@ def test_a_her_id_may_be_written_with_dots(tmp_path: Path):
     assert load_region(file).register_.parties[0].identifiers == ((HER, "8143550"),)
 
 
+OIDC = "[oidc]\nissuer = 'https://idp.example'\nclient_id = 'adapter'\n"
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -253,15 +256,20 @@ def test_settings_that_are_wrong_say_which_key(tmp_path: Path, text: str, words:
         ("[retry]\njitter = 1", "retry.jitter: must be less than 1"),
         ("[retry]\njitter = -0.1", "retry.jitter: must be at least 0"),
         ("[retention]\npayloads = -1", "retention.payloads: must be more than 0 seconds"),
-        ("[[operators]]\nname = 'marta'", "[[operators]] name = 'marta': password_scrypt: is missing"),
+        ("[[operators]]\nname = 'marta'", "operators: is not a setting; is it misspelt?"),
+        ("emergency_access = 0", "emergency_access: must be more than 0 seconds"),
+        ("[sessions]\nidle = 0", "sessions.idle: must be more than 0 seconds"),
+        ("[oidc]\nclient_id = 'a'\nclient_secret = 'geheim'", "oidc.issuer: is missing"),
+        ("[oidc]\nissuer = 'http://idp.example'", "oidc.issuer: must be an https:// URL"),
+        (f"{OIDC}", "oidc: needs client_secret or key, and not both"),
         (
-            "[[operators]]\nname = 'marta'\npassword_scrypt = 'geheim'",
-            "[[operators]] name = 'marta': password_scrypt: is no password hash",
+            f"{OIDC}client_secret = 'geheim'\nkey = 'key.pem'",
+            "oidc: needs client_secret or key, and not both",
         ),
-        (
-            f"[[operators]]\nname = 'marta'\npassword_scrypt = '{'00' * 16}${'00' * 8}'",
-            "password_scrypt: is no password hash",
-        ),
+        (f"{OIDC}client_secret = 'geheim'", "[oidc] needs public_url"),
+        (f"{OIDC}client_secret = 'geheim'\nscopes = ['profile']", 'oidc.scopes: must hold "openid"'),
+        (f"{OIDC}client_secret = 'geheim'\nalgorithms = ['none']", "oidc.algorithms: must be some of RS256"),
+        (f"{OIDC}client_secret = 'geheim'\nalgorithms = ['HS256']", "oidc.algorithms: must be some of RS256"),
         ("[[fhir_mailboxes]]\nname = 'vik'\naddress = 'vik'", "name = 'vik': address: must be an http://"),
         (
             "[[fhir_mailboxes]]\nname = 'vik'\naddress = 'http://vik.example'\ntimeout = 0",
@@ -287,7 +295,11 @@ def test_a_setting_that_would_stop_something_silently_is_refused(tmp_path: Path,
         ("PORT__HIGH", "1", "DISCHARGE_ADAPTER_PORT__HIGH: is not a setting; is it misspelt?"),
         ("PORT", "99999", "DISCHARGE_ADAPTER_PORT: must be at most 65535"),
         ("RETRY__JITTER", "2", "DISCHARGE_ADAPTER_RETRY__JITTER: must be less than 1"),
-        ("OPERATORS", "geheim", "DISCHARGE_ADAPTER_OPERATORS: a list or a table must be written as JSON"),
+        (
+            "DIRECTORY_MAILBOXES",
+            "geheim",
+            "DISCHARGE_ADAPTER_DIRECTORY_MAILBOXES: a list or a table must be written as JSON",
+        ),
     ],
 )
 def test_a_variable_that_is_wrong_is_named(

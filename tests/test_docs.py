@@ -27,6 +27,7 @@ from starlette.routing import Route
 
 from adapter.cli import app
 from adapter.config import Settings, load, load_region
+from adapter.config.people import load_people
 from adapter.config.region import IDENTIFIER_SYSTEMS
 from adapter.discharge.agreement import agreement, countries, country, read_accord
 from adapter.discharge.law import told
@@ -201,7 +202,14 @@ def test_the_example_of_settings_is_accepted(tmp_path: Path) -> None:
     (tmp_path / "adapter.toml").write_text(shown)
     found = load(tmp_path / "adapter.toml")
     assert found.retry.give_up_after == timedelta(days=2)
-    assert found.operators[0].name == tomllib.loads(shown)["operators"][0]["name"]
+    assert found.people == tmp_path / "people.toml"
+
+
+def test_the_example_of_people_is_accepted(tmp_path: Path) -> None:
+    (shown,) = blocks_after("people", page("settings.md"))
+    (tmp_path / "people.toml").write_text(shown)
+    region = load_region(ROOT / "fixtures" / "regions" / "indre-sogn.toml")
+    assert load_people(tmp_path / "people.toml", region.register_)
 
 
 # --- nothing undocumented ---------------------------------------------------------------------------------
@@ -241,7 +249,8 @@ def tables_of_settings() -> list[tuple[str | None, type[BaseModel]]]:
         kinds = [field.annotation, *get_args(field.annotation)]
         model = next((k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), None)
         if model is not None:
-            found.append((f"[{name}]" if model is field.annotation else f"[[{name}]]", model))
+            one = model is field.annotation or type(None) in kinds
+            found.append((f"[{name}]" if one else f"[[{name}]]", model))
     return found
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, timedelta
 from time import monotonic
 
 import pytest
@@ -18,6 +18,7 @@ from adapter.store.overview import queues
 from adapter.transport import Outgoing
 from adapter.web.metrics import Metrics
 from adapter.web.overview import tiles
+from adapter.web.wording import Wording
 from tests.conftest import StandingClock
 from tests.stage import Stage, failing, stage, taken
 
@@ -516,8 +517,9 @@ def test_metrics_the_command_line_and_the_pages_show_it(play: Stage, clock: Stan
     with play.built.store.read() as tx:
         known = endpoint_health.ailing(tx)
         register = play.built.register
+        say = Wording(language="en", zone=UTC, now=clock(), register=register)
         made = tiles(
-            register, clock().date(), queues=queues(tx), tries={}, delivered={}, paused=(), ailing=known
+            register, clock().date(), say, queues=queues(tx), tries={}, delivered={}, paused=(), ailing=known
         )
     document = shown.endpoint(
         "sogndal", "https://sogndal.example/", "fhir",

@@ -137,13 +137,12 @@ def config(
 ) -> None:
     """The settings in force, secrets left out."""
     if hash_password:
-        from adapter.web.signing_in import hash_password as hashed
+        from adapter.web.passwords import hash_password as hashed
 
         put(hashed(typer.prompt("Password", hide_input=True, confirmation_prompt=True)))
         return
     settings = load(Chosen.config)
-    document = settings.model_dump(mode="json", exclude={"pseudonym_key", "operators"})
-    document["operators"] = [o.name for o in settings.operators]
+    document = settings.model_dump(mode="json", exclude={"pseudonym_key"})
     document["store"] = _without_password(settings.store)
     for mailbox in document["fhir_mailboxes"]:
         mailbox.pop("token", None)
@@ -151,6 +150,8 @@ def config(
         document["norway"].pop(secret)
     document["mail"].pop("password")
     document.pop("alarm_webhook_token")
+    if settings.oidc is not None:
+        document["oidc"].pop("client_secret")
     if settings.region is not None:
         region = load_region(settings.region)
         register = region.register_

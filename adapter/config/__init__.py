@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from datetime import time, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
@@ -23,6 +23,7 @@ from pydantic_settings import (
 
 from adapter.config.alarms import AlarmSettings, MailSettings
 from adapter.config.norway import NorwaySettings
+from adapter.config.people import OidcSettings, SessionSettings
 from adapter.config.region import NOT_UTF8, Region, load_region
 from adapter.config.values import (
     LOOPBACK,
@@ -30,7 +31,6 @@ from adapter.config.values import (
     BaseAddress,
     Duration,
     Frozen,
-    PasswordHash,
     Seconds,
     Wait,
     written,
@@ -52,13 +52,6 @@ LEAST_LOG = timedelta(days=400)
 """For so long at least what has come is known when it comes again."""
 
 _ENGINES = ("sqlite", "postgresql")
-
-
-class Operator(Frozen):
-    """A person who may see the pages; the password is kept as a salted scrypt hash."""
-
-    name: str
-    password_scrypt: PasswordHash  # `discharge-adapter config --hash-password` prints one
 
 
 class DirectoryMailboxSettings(Frozen):
@@ -196,10 +189,11 @@ class Settings(BaseSettings):
     telephone_before: Wait = timedelta(hours=4)  # that people need before a deadline
     alarm_webhook: Address | None = None
     alarm_webhook_token: str | None = Field(default=None, repr=False)
-    operators: tuple[Operator, ...] = ()
+    people: Path | None = None  # the people file: who may sign in with a password
+    emergency_access: Wait = timedelta(hours=1)  # how long somebody sees a patient by it
     subscription_failures: int = Field(default=8, ge=1)  # tries in a row until a subscription is in error
     reconcile_at: time = time(4, 30)  # when, on the hospital's clock, we compare with partners' servers
-    metrics_sign_in: bool = False  # whether /metrics is for operators only
+    metrics_sign_in: bool = False  # whether /metrics asks for an operator's name and password
     directory_mailboxes: tuple[DirectoryMailboxSettings, ...] = ()
     fhir_mailboxes: tuple[FhirMailboxSettings, ...] = ()
     message_servers: tuple[MessageServerSettings, ...] = ()
@@ -208,6 +202,14 @@ class Settings(BaseSettings):
     mail: MailSettings = MailSettings()
     alarms: AlarmSettings = AlarmSettings()
     norway: NorwaySettings = NorwaySettings()
+    sessions: SessionSettings = SessionSettings()
+    oidc: OidcSettings | None = None
+
+    @model_validator(mode="after")
+    def _reached_by_the_provider(self) -> "Settings":
+        if self.oidc is not None and self.public_url is None:
+            raise ValueError("[oidc] needs public_url, to which the provider sends people back")
+        return self
 
     @field_validator("store")
     @classmethod
@@ -250,6 +252,11 @@ class Settings(BaseSettings):
         """Whether only this machine can reach us."""
         return self.host in LOOPBACK
 
+    @property
+    def people_sign_in(self) -> bool:
+        """Whether whoever looks at the pages must prove who they are."""
+        return self.people is not None or self.oidc is not None
+
 
 class _ChosenFile:
     path: Path | None = None
@@ -280,11 +287,23 @@ def load(path: Path | None = None, **overrides: Any) -> Settings:
         _file.path = None  # whoever makes Settings next has named no file
     if path is not None and settings.region is not None and not settings.region.is_absolute():
         settings = settings.model_copy(update={"region": path.parent / settings.region})
+    if path is not None:
+        settings = settings.model_copy(update=_beside(path, settings))
     schemas = settings.norway.schemas
     if path is not None and schemas is not None and not schemas.is_absolute():
         norway = settings.norway.model_copy(update={"schemas": path.parent / schemas})
         settings = settings.model_copy(update={"norway": norway})
     return settings
+
+
+def _beside(path: Path, settings: Settings) -> dict[str, Any]:
+    """The files about people that lie beside the settings file."""
+    found: dict[str, Any] = {}
+    if settings.people is not None:
+        found["people"] = path.parent / settings.people
+    if settings.oidc is not None and settings.oidc.key is not None:
+        found["oidc"] = settings.oidc.model_copy(update={"key": path.parent / settings.oidc.key})
+    return found
 
 
 def _document(path: Path) -> dict[str, Any]:
@@ -319,8 +338,8 @@ def _names_a_setting(name: str) -> bool:
         if part not in fields:
             return False
         kind = fields[part].annotation
-        table = isinstance(kind, type) and issubclass(kind, BaseModel)
-        fields = kind.model_fields if table else {}
+        tables = [k for k in (kind, *get_args(kind)) if isinstance(k, type) and issubclass(k, BaseModel)]
+        fields = tables[0].model_fields if tables else {}
     return True
 
 

@@ -78,11 +78,25 @@ def _sha256(text: str) -> str:
     return text.lower()
 
 
-def _scrypt(text: str) -> str:
-    if not re.fullmatch(r"(?:[0-9a-f]{2})+\$[0-9a-f]{128}", text):
+def _argon2(text: str) -> str:
+    from argon2 import Type, extract_parameters
+    from argon2.exceptions import InvalidHashError
+
+    try:
+        known = extract_parameters(text)
+    except InvalidHashError:
+        known = None
+    if (
+        known is None
+        or known.type is not Type.ID
+        or known.memory_cost > _MOST_MEMORY
+        or known.time_cost > 100
+    ):
         raise ValueError("is no password hash; `discharge-adapter config --hash-password` prints one")
     return text
 
+
+_MOST_MEMORY = 1024 * 1024  # KiB that one look at a password may take
 
 _as_written = PlainSerializer(written, when_used="json")
 
@@ -107,5 +121,5 @@ BaseAddress = Annotated[str, AfterValidator(_base)]
 Sha256 = Annotated[str, AfterValidator(_sha256)]
 """A hash or fingerprint, in small letters."""
 
-PasswordHash = Annotated[str, AfterValidator(_scrypt)]
-"""Salt and scrypt hash in hex, with $ between them."""
+PasswordHash = Annotated[str, AfterValidator(_argon2)]
+"""An argon2id hash in its usual form, with its parameters and salt."""

@@ -19,12 +19,13 @@ from zoneinfo import ZoneInfo
 
 from adapter.discharge.calendar import Calendar, day_off
 from adapter.discharge.counting import iso
-from adapter.discharge.notices import NoticeKind
+from adapter.discharge.notices import NoticeKind, Way
 from adapter.discharge.pathways import FOLLOW_UP, NOTHING, Own
 from adapter.discharge.rulefile import (
     Table,
     merged,
     read_amounts,
+    read_by_hand,
     read_country,
     read_readmission,
     read_rule,
@@ -32,6 +33,7 @@ from adapter.discharge.rulefile import (
 )
 from adapter.discharge.rules import (
     NONE,
+    ByHand,
     Country,
     Payment,
     Placement,
@@ -47,8 +49,12 @@ from adapter.errors import ConfigurationError
 OWN_TERMS = "local terms"
 """The name of terms that belong to no named agreement."""
 
-_OF_EVERY_COUNTRY = ("remind_before", "days_off", "amounts", "rules", "readmission", "trace_of_withdrawn")
+_OF_EVERY_COUNTRY = (
+    "remind_before", "days_off", "amounts", "rules", "readmission", "trace_of_withdrawn", "by_telephone",
+    "on_paper",
+)  # fmt: skip
 _TRACE = "trace_of_withdrawn"
+_WAYS = {Way.TELEPHONE: "by_telephone", Way.PAPER: "on_paper"}
 _YEAR = re.compile(r"[0-9]{4}")
 _DAYS = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,6})?")
 AVERAGE = "average_days"
@@ -206,6 +212,14 @@ class Agreement:
         said = [a for a in self.between(parties, day) if _TRACE in a.terms]
         return said[-1].name if said and said[-1].terms[_TRACE] else None
 
+    def by_hand(self, way: Way, parties: Iterable[str | None], day: date) -> ByHand:
+        """What counts of what is told that way between these parties on `day`; who agreed is its basis."""
+        found = self.country.by_hand
+        for accord in self.between(parties, day):
+            if _WAYS[way] in accord.terms:
+                found = replace(_agreed(found, accord, way, self.country), basis=accord.name)
+        return found
+
     def readmission(self, parties: Iterable[str | None], day: date) -> Readmission | None:
         """What a readmission is after a discharge on `day`; None where nothing is watched."""
         found = next((r for r in self.country.readmissions if r.in_force(day)), None)
@@ -332,6 +346,9 @@ def _try(accord: Accord, made: Agreement) -> None:
     read_amounts(_amounts(accord, _where(accord, country)), country.payment.payees)
     if AVERAGE in accord.terms:
         _level(accord, country)
+    for way, term in _WAYS.items():
+        if term in accord.terms:
+            _agreed(country.by_hand, accord, way, country)
     for base in country.readmissions or (None,):
         _defined(base, accord, country)
     _known_kinds(accord, made, "rules")
@@ -417,6 +434,11 @@ def _amounts(accord: Accord, where: str) -> list[Table]:
         )
         for number, one in enumerate(given, start=1)
     ]
+
+
+def _agreed(base: ByHand, accord: Accord, way: Way, country: Country) -> ByHand:
+    term = _WAYS[way]
+    return read_by_hand(Table(accord.terms[term], f"{_where(accord, country)}, term {term!r}"), base)
 
 
 def _known_kinds(accord: Accord, made: Agreement, term: str) -> None:

@@ -11,7 +11,17 @@ from datetime import date, datetime, tzinfo
 from enum import StrEnum
 
 from adapter.discharge.conversation import Root, key, roots
-from adapter.discharge.notices import Decliner, Moment, Notice, NoticeKind, Standing, instant, local_date
+from adapter.discharge.matching import copies
+from adapter.discharge.notices import (
+    Decliner,
+    Moment,
+    Notice,
+    NoticeKind,
+    Standing,
+    Way,
+    instant,
+    local_date,
+)
 from adapter.discharge.sentences import Sentence
 
 
@@ -23,6 +33,7 @@ class Step(StrEnum):
     REFUSED = "refused"
     NOT_RECEIVED = "not-received"  # no receipt within the standard's time, which counts as a refusal (N-02)
     SEEN = "seen"
+    CONFIRMED = "confirmed"  # somebody there has said so, by telephone or on paper (by_hand.py)
 
     __hash__ = str.__hash__  # the enum's own is not C, and these are looked up for every message
 
@@ -37,6 +48,7 @@ class Evidence:
     party: str  # the receiver that it is about
     at: datetime
     source: str = ""
+    way: Way | None = None  # recorded by a person
 
 
 Fact = Notice | Evidence
@@ -67,7 +79,10 @@ class Entry:
     def counts(self) -> bool:
         """Whether it still says something about the stay."""
         return (
-            not self.void and self.replaced_by is None and self.notice.standing is not Standing.CANCELLATION
+            not self.void
+            and self.replaced_by is None
+            and self.notice.standing is not Standing.CANCELLATION
+            and not self.notice.beside
         )
 
     def first(self, step: Step, party: str | None = None) -> datetime | None:
@@ -242,7 +257,7 @@ class _Stay:
     def add(self, thread: _Thread) -> None:
         self.threads.append(thread)
         stands = thread.stands
-        if stands is not None and stands.notice.kind in STAY_ENDS:
+        if stands is not None and stands.notice.kind in STAY_ENDS and not stands.notice.beside:
             self.end = stands.at if self.end is None else min(self.end, stands.at)
 
 
@@ -390,7 +405,7 @@ def _case(hospital: str | None, chain: list[_Stay], zone: tzinfo) -> Case:
 def _told(
     hospital: str | None, entries: tuple[Entry, ...], admitted_at: datetime | None, zone: tzinfo
 ) -> Case:
-    entries = _latest_needs(entries)
+    entries = _latest_needs(_matched(entries, zone))
     state = CaseState.ADMITTED
     ready_at: datetime | None = None
     ended: datetime | None = None
@@ -432,6 +447,24 @@ def as_told(case: Case, entries: tuple[Entry, ...]) -> Case:
     """The case that some of its entries tell: what somebody knows who was told only of these."""
     told = _told(case.hospital, entries, case.admitted_at, case.zone)
     return replace(told, again=case.again, died_at=case.died_at)
+
+
+def _matched(entries: tuple[Entry, ...], zone: tzinfo) -> tuple[Entry, ...]:
+    """What was told by telephone or on paper gives way to its electronic copy, and goes where that goes."""
+    found = copies([e.notice for e in entries if e.replaced_by is None or e.notice.way is None], zone)
+    if not found:
+        return entries
+    by_key = {key(e.notice): e for e in entries}
+    made = []
+    for e in entries:
+        copy = found.get(key(e.notice)) if not e.void else None
+        if copy is None:
+            made.append(e)
+            continue
+        other = by_key[key(copy)]
+        last = other.replaced_by or copy.message_id
+        made.append(_marked(e, void=True) if other.void else _marked(e, replaced_by=last))
+    return tuple(made)
 
 
 def _latest_needs(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:

@@ -57,6 +57,7 @@ def _country(country: Country) -> Iterator[str]:
         yield "|---|---|---|---|"
         yield from (f"| `{t.name}` | `{t.rule}` | `{t.key}` | {t.about} |" for t in country.terms)
         yield ""
+    yield from _by_hand(country)
     if country.groups:
         yield "### Priority groups"
         yield ""
@@ -237,6 +238,22 @@ def _payment(country: Country) -> Iterator[str]:
             f"gives the level, which no source does ({average.basis}: {CONFIDENCE[average.confidence]})."
         )
         yield ""
+
+
+def _by_hand(country: Country) -> Iterator[str]:
+    hand = country.by_hand
+    said = {"a notice": hand.notice, "an answer": hand.answer, "a receipt": hand.receipt}
+    yield "### By telephone and on paper"
+    yield ""
+    yield "What is told so and recorded counts as if it had come as a message: the terms `by_telephone` and"
+    yield "`on_paper` say otherwise (docs/deadlines.md#terms)."
+    yield ""
+    yield "| what | counts |"
+    yield "|---|---|"
+    yield from (f"| {name} | {'yes' if does else 'no'} |" for name, does in said.items())
+    yield ""
+    yield f"{hand.basis}: {CONFIDENCE[hand.confidence]}.{f' {hand.note}.' if hand.note else ''}"
+    yield ""
 
 
 def _readmissions(country: Country) -> Iterator[str]:

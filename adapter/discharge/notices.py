@@ -101,6 +101,13 @@ class Decliner(StrEnum):
     PARTY = "party"  # one of those who were called
 
 
+class Way(StrEnum):
+    """How something was told that came as no message, and was recorded by a person."""
+
+    TELEPHONE = "telephone"
+    PAPER = "paper"
+
+
 YEARS = range(1950, 2200)
 """In which anything can happen to a patient; a year outside is a slip."""
 
@@ -180,6 +187,9 @@ class Notice:
     contact: str | None = None  # the organisation of the fixed care contact or coordinator that is named
     meeting: Meeting | None = None
     plan: Plan | None = None
+    way: Way | None = None  # recorded by a person: told by telephone, or on paper; None: it came as a message
+    recorded_by: str | None = None  # who has recorded it
+    beside: bool = False  # it was recorded, and by the agreement does not count; decided anew at each fold
 
     def __post_init__(self) -> None:
         told = (self.sent_at, self.occurred, self.admitted, self.ready)

@@ -26,7 +26,8 @@ class Occasion:
 def thread(case: Case, entry: Entry) -> list[Entry]:
     """A notice and what it corrected: a correction was told when the first of them was."""
     notice = entry.notice
-    return [*case.corrected.get((notice.sender, notice.message_id), ()), entry]
+    corrected = case.corrected.get((notice.sender, notice.message_id), ())
+    return [*(e for e in corrected if not e.notice.beside), entry]
 
 
 def told_at(case: Case, entry: Entry) -> datetime:

@@ -53,6 +53,7 @@ class Part:
     discharged_at: datetime | None
     coming: date | None  # the day on which the patient is expected to leave
     answer: AnswerValue | None  # to the readiness that stands
+    contact: bool  # whether a fixed care contact has been named
     open_care: bool | None  # whether open care can follow up; None: not clarified
 
 
@@ -69,6 +70,7 @@ def part_of(case: Case, party: str, roles: Mapping[str, str]) -> Part:
         discharged_at=told.discharged_at,
         coming=_coming(told, answered),
         answer=answered.notice.answer if answered is not None else None,
+        contact=told.has(K.FIXED_CONTACT_NAMED),
         open_care=_open_care(told),
     )
 

@@ -14,6 +14,7 @@ from functools import lru_cache
 
 from adapter.discharge.agreement import Agreement
 from adapter.discharge.answering import with_answers
+from adapter.discharge.by_hand import weighed
 from adapter.discharge.case import BESIDE_THE_STAY, Again, Case, CaseState, Entry, Fact, fold
 from adapter.discharge.counting import first_second, iso, last_second
 from adapter.discharge.notices import NoticeKind, local_date
@@ -54,7 +55,8 @@ def courses(
     facts: Iterable[Fact], terms: Agreement, roles: Mapping[str, str] | None = None
 ) -> tuple[Case, ...]:
     """The cases of one patient, each knowing what the others tell: a new admission, a death."""
-    return watched(fold(with_signatures(with_answers(facts, roles)), terms.zone), terms, roles)
+    told = with_signatures(with_answers(weighed(facts, terms), roles))
+    return watched(fold(told, terms.zone), terms, roles)
 
 
 def watched(

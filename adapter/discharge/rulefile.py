@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
@@ -22,6 +23,7 @@ from adapter.discharge.rules import (
     SAYINGS,
     Amount,
     AverageAllowed,
+    ByHand,
     Contest,
     Country,
     Floor,
@@ -182,6 +184,7 @@ def read_country(top: Table) -> Country:
         undated=tuple(_undated(table) for table in top.tables("undated")),
         readmissions=_readmissions(top),
         groups=tuple(_group(table) for table in top.tables("group")),
+        by_hand=_by_hand(top.table_if("by_hand")),
         valid_to=top.day("valid_to"),
         ended=top.optional("ended", str),
     )
@@ -194,6 +197,30 @@ def read_country(top: Table) -> Country:
     if average is not None and average.rule not in kinds:
         raise top.wrong("payment, average, rule", f"there is no rule of kind {average.rule!r}")
     return made
+
+
+def _by_hand(table: Table | None) -> ByHand:
+    """What counts of what is told by telephone or on paper."""
+    if table is None:
+        return ByHand()
+    made = ByHand(
+        notice=table.required("notice", bool),
+        answer=table.required("answer", bool),
+        receipt=table.required("receipt", bool),
+        basis=table.required("basis", str),
+        confidence=table.one_of("confidence", CONFIDENCES),
+        note=table.optional("note", str),
+    )
+    table.done()
+    return made
+
+
+def read_by_hand(table: Table, base: ByHand) -> ByHand:
+    """The same with what parties have agreed on."""
+    values = {name: table.optional(name, bool) for name in ("notice", "answer", "receipt")}
+    table.done()
+    agreed = {name: value for name, value in values.items() if value is not None}
+    return replace(base, confidence="local", **agreed)  # type: ignore[arg-type]  # three of its flags
 
 
 def _rules(top: Table) -> tuple[Rule, ...]:

@@ -298,6 +298,18 @@ class Readmission:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ByHand:
+    """Whether what is told by telephone or on paper, and recorded, counts as if it had come as a message."""
+
+    notice: bool = False
+    answer: bool = False
+    receipt: bool = False
+    basis: str = "no source says so"
+    confidence: str = "local"
+    note: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Country:
     """The rules of one country, before any agreement."""
 
@@ -310,5 +322,6 @@ class Country:
     undated: tuple[Undated, ...] = ()
     readmissions: tuple[Readmission, ...] = ()  # one after the other; none: nothing is watched
     groups: tuple[Placement, ...] = ()  # priority groups; the law gives them no follow-ups of their own
+    by_hand: ByHand = ByHand()  # by telephone and on paper, unless an agreement says otherwise
     valid_to: date | None = None  # the last day on which anything can start
     ended: str | None = None  # why

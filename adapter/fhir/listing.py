@@ -1,4 +1,7 @@
-"""What a list says of a resource: a patient's name, a stay's ward and bed; so that no message need be opened."""
+"""What a list says of a resource: a patient's name, a stay's ward and bed.
+
+It is kept beside the version that tells it, so that a list opens no message.
+"""
 
 from datetime import date
 from typing import Any

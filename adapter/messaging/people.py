@@ -4,8 +4,10 @@ A partner is a machine (`register.Partner`); a person looks at the boards. What 
 role and parties alone, and `sight.Sight` says it in one place.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+from adapter.messaging.register import Register
 
 
 class Role(StrEnum):
@@ -49,3 +51,45 @@ class Person:
     def holds(self, *roles: Role) -> bool:
         """Whether the person holds one of these roles."""
         return not self.roles.isdisjoint(roles)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Account:
+    """Somebody of the people file: who they are, and by what their password is known."""
+
+    person: Person
+    password: str = field(repr=False)  # argon2id, as `$argon2id$v=19$…`
+
+
+def demonstration(register: Register) -> tuple[Person, ...]:
+    """One account for each role, of the first party that fits; of every party where anybody may be one.
+
+    For a house that only this machine reaches and where nobody need prove who they are. No account is
+    anybody's own, so none is shown a protected identity.
+    """
+    made = []
+    for role in Role:
+        kinds = KINDS.get(role)
+        fitting = [party.id for party in register.parties if kinds is None or party.kind in kinds]
+        if kinds is not None and not fitting and not register.open:
+            continue
+        everywhere = kinds is None or register.open
+        made.append(
+            Person(
+                id=f"demo-{role.value}",
+                name=_DEMONSTRATED[role],
+                roles=frozenset({role}),
+                parties=None if everywhere else tuple(fitting[:1]),
+                named=False,
+            )
+        )
+    return tuple(made)
+
+
+_DEMONSTRATED = {
+    Role.WARD: "Ward nurse",
+    Role.PRIMARY_CARE: "Primary care",
+    Role.MUNICIPALITY: "Municipal coordinator",
+    Role.OPERATIONS: "Operator",
+    Role.AUDITOR: "Auditor",
+}

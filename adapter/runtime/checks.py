@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from adapter.config import Region, Settings
+from adapter.config.people import PeopleFile
 from adapter.config.soundness import contradictions, missing_folders, unreadable_files
 from adapter.discharge.agreement import Agreement, agreement
 from adapter.discharge.pathways import NOTHING
@@ -23,6 +24,7 @@ def findings(settings: Settings, region: Region | None) -> list[str]:
         lambda: agreement_of(settings, region),
         lambda: check_exposure(settings, register),
         lambda: check_tls(settings),
+        lambda: people_of(settings, register),
         lambda: compile_schemas(schema_folder(settings)),
     ):
         try:
@@ -36,6 +38,18 @@ def findings(settings: Settings, region: Region | None) -> list[str]:
         *unreadable_files(settings, register),
         *missing_folders(settings, register),
     ]
+
+
+def people_of(settings: Settings, register: Register) -> PeopleFile | None:
+    """The people file, read; and what the provider's values stand for, as far as it is told."""
+    if settings.oidc is not None:
+        unknown = [
+            f"settings: oidc.parties: {name!r} is no party of the region file"
+            for name in settings.oidc.parties.values()
+            if register.party(name) is None and not register.open
+        ]
+        refuse(unknown)
+    return PeopleFile(settings.people, register) if settings.people is not None else None
 
 
 def schema_folder(settings: Settings) -> "SchemaFolder | None":
@@ -118,8 +132,8 @@ def check_exposure(settings: Settings, register: Register) -> None:
     missing = []
     if not register.partners:
         missing.append("no partner has a token or certificate ([[partner]] in the region file)")
-    if not settings.operators:
-        missing.append("no operator has a password (operators in adapter.toml)")
+    if not settings.people_sign_in:
+        missing.append("nobody can sign in (people or [oidc] in adapter.toml)")
     if missing:
         raise ConfigurationError(
             f"will not listen on {settings.host}, where others can reach it: {' and '.join(missing)}. "

@@ -31,6 +31,7 @@ from adapter.runtime.chance import process_name
 from adapter.runtime.checks import check_exposure, check_tls, compile_schemas, refuse
 from adapter.runtime.jobs import Jobs, plans_of, restoring
 from adapter.runtime.logs import log_acceptance
+from adapter.runtime.people import entrance_of
 from adapter.runtime.stations import Stations
 
 log = structlog.get_logger("runtime")
@@ -111,11 +112,8 @@ class Adapter:
         built, settings = self.built, self.built.settings
         assert self.metrics is not None
         tokens = Tokens(store=built.store, clock=built.clock)
-        doorkeeper = Doorkeeper(
-            register=built.register,
-            operators={o.name: o.password_scrypt for o in settings.operators},
-            tokens=tokens,
-        )
+        doorkeeper = Doorkeeper(register=built.register, tokens=tokens)
+        entrance = entrance_of(built)
         smart = TokenEndpoint(
             register=built.register,
             tokens=tokens,
@@ -148,7 +146,7 @@ class Adapter:
         )
         self.live = Live(
             store=built.store,
-            doorkeeper=doorkeeper,
+            entrance=entrance,
             register=built.register,
             clock=built.clock,
             headers=pages.HEADERS,
@@ -158,9 +156,10 @@ class Adapter:
             inbox=built.inbox,
             register=built.register,
             region=built.region.name if built.region is not None else None,
-            doorkeeper=doorkeeper,
+            entrance=entrance,
             clock=built.clock,
             country=built.agreement.name,
+            emergency_access=settings.emergency_access,
             live=self.live,
         )
         hosts = ["127.0.0.1", "localhost", "[::1]", settings.host]
@@ -168,10 +167,12 @@ class Adapter:
             hosts.append(urlsplit(settings.public_url).hostname or "")
         if not settings.loopback:
             hosts = ["*"]  # behind a name of the operator's choosing; everybody must sign in there
-        watched = health.routes(built.store, self.metrics, doorkeeper if settings.metrics_sign_in else None)
+        watched = health.routes(built.store, self.metrics, entrance if settings.metrics_sign_in else None)
         plans = PlanPages(
             load=stored_plans(built.shelves),
-            doorkeeper=doorkeeper,
+            entrance=entrance,
+            store=built.store,
+            register=built.register,
             clock=built.clock,
             zone=built.agreement.zone,
             country=built.agreement.name,

@@ -37,6 +37,7 @@ from adapter.discharge.notices import (
     PlanKind,
     PlanTask,
     Standing,
+    Way,
 )
 from adapter.errors import Elsewhere
 from adapter.store import statements
@@ -48,6 +49,7 @@ _WORDS: dict[str, type[StrEnum]] = {
     "standing": Standing,
     "answer": AnswerValue,
     "declined_by": Decliner,
+    "way": Way,
 }
 _DEFAULTS = {f.name: f.default for f in fields(Notice)}
 
@@ -69,6 +71,8 @@ _about = (
     )
     .order_by(fact.c.id)
 )
+still_wanted = text("deadline.state IN ('open', 'missed') AND deadline.noted_at IS NULL")
+"""Neither met nor dealt with by hand; said as the partial index has it, for SQLite to see that it fits."""
 only_shown = or_(
     and_(deadline.c.state == "open", deadline.c.remind_at.is_(None)),
     and_(deadline.c.state == "missed", deadline.c.fired_at.is_(None), deadline.c.next_at.is_(None)),
@@ -98,6 +102,8 @@ def text_of(known: Fact) -> str:
             "m": known.message_id, "s": known.sender, "p": known.party, "at": known.at.isoformat(),
             "from": known.source,
         }  # fmt: skip
+        if known.way is not None:
+            values["way"] = known.way
         return orjson.dumps(values).decode()
     values = {}
     for name, usual in _DEFAULTS.items():
@@ -120,6 +126,7 @@ def fact_of(kind: str, body: str) -> Fact:
             party=values["p"],
             at=datetime.fromisoformat(values["at"]),
             source=values["from"],
+            way=Way(values["way"]) if "way" in values else None,
         )
     for name in _MOMENTS:
         if name in values:
@@ -399,7 +406,7 @@ def all_deadlines(tx: Connection, *, overdue: bool, now: datetime, limit: int | 
         .limit(limit)
     )
     if overdue:
-        query = query.where(deadline.c.due_at < now, deadline.c.noted_at.is_(None), not_(only_shown))
+        query = query.where(still_wanted, deadline.c.due_at < now, not_(only_shown))
     return found(tx, query)
 
 

@@ -24,6 +24,7 @@ from sqlalchemy import (
     not_,
     or_,
     select,
+    text,
     tuple_,
     update,
 )
@@ -532,19 +533,28 @@ def receipts_missing(tx: Connection, now: datetime, limit: int = 200) -> list[Ro
 
 def queue_depth(tx: Connection) -> list[tuple[str | None, str, int, datetime | None]]:
     """(endpoint, state, count, oldest creation) of everything that is not finished."""
-    query = (
-        select(delivery.c.endpoint, delivery.c.state, func.count(), func.min(delivery.c.created_at))
-        .where(UNFINISHED)
-        .group_by(delivery.c.endpoint, delivery.c.state)
-    )
-    return [(row[0], row[1], row[2], row[3]) for row in tx.execute(query)]
+    found = []
+    for unfinished in ("state IN ('waiting', 'leased')", "state = 'sent' AND expects_receipt = 1"):
+        query = (
+            select(delivery.c.endpoint, delivery.c.state, func.count(), func.min(delivery.c.created_at))
+            .where(text(unfinished))  # as the partial indices have it
+            .group_by(delivery.c.state, delivery.c.endpoint)
+        )
+        found += [(row[0], row[1], row[2], row[3]) for row in tx.execute(query)]
+    return found
+
+
+LATELY = 20_000
+"""Attempts, the newest, among which the latest at each endpoint is looked for."""
 
 
 def last_attempts(tx: Connection) -> dict[str, Row]:
-    """The latest attempt at each endpoint."""
+    """The latest attempt at each endpoint, as far as the newest attempts tell."""
+    newest = select(func.max(attempt.c.id)).scalar_subquery()
+    some = select(attempt.c.id, attempt.c.delivery_id).where(attempt.c.id > newest - LATELY).subquery()
     latest = (
-        select(delivery.c.endpoint, func.max(attempt.c.id).label("id"))
-        .join(attempt, attempt.c.delivery_id == delivery.c.id)
+        select(delivery.c.endpoint, func.max(some.c.id).label("id"))
+        .join(delivery, delivery.c.id == some.c.delivery_id)
         .group_by(delivery.c.endpoint)
         .subquery()
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, func, not_, select, text
 
-from adapter.store.cases import only_shown
+from adapter.store.cases import only_shown, still_wanted
 from adapter.store.statements import Row, found
 from adapter.store.tables import attempt, case, deadline, delivery
 
@@ -113,9 +113,8 @@ def cases_by_state(tx: Connection) -> dict[str, int]:
 def deadlines_behind(tx: Connection, now: datetime, limit: int) -> tuple[list[Row], int]:
     """Deadlines past due, not met and not dealt with by hand, the latest first, and how many in all."""
     past = (
-        deadline.c.state.in_(("open", "missed")),
+        still_wanted,
         deadline.c.due_at < now,
-        deadline.c.noted_at.is_(None),
         not_(only_shown),
     )
     count = tx.execute(select(func.count()).select_from(deadline).where(*past)).scalar_one()
@@ -125,7 +124,7 @@ def deadlines_behind(tx: Connection, now: datetime, limit: int) -> tuple[list[Ro
 
 def deadlines_ahead(tx: Connection, now: datetime, limit: int) -> list[Row]:
     """Open deadlines that are yet to come, the earliest first."""
-    query = _with_case().where(deadline.c.state == "open", deadline.c.due_at >= now)
+    query = _with_case().where(still_wanted, deadline.c.state == "open", deadline.c.due_at >= now)
     return found(tx, query.order_by(deadline.c.due_at, deadline.c.id).limit(limit))
 
 

@@ -30,7 +30,7 @@ def of_case(tx: Connection, case_id: int) -> list[str]:
 
 
 def keep(tx: Connection, wanted: Mapping[int, Mapping[str, Part]], others: Collection[int] = ()) -> None:
-    """Make the rows of these cases say who takes part in them, and how; those of `others`, that nobody does."""
+    """Make the rows of these cases say who takes part, and how; those of `others`, that nobody does."""
     for case_id in (*wanted, *others):
         right = {party: _values(part) for party, part in wanted.get(case_id, {}).items()}
         there = {row["party"]: row for row in statements.rows(tx, _of_case, case=case_id)}
@@ -57,12 +57,14 @@ def _values(part: Part) -> dict[str, Any]:
         "discharged_at": part.discharged_at,
         "coming": part.coming,
         "answer": part.answer.value if part.answer is not None else None,
+        "contact": int(part.contact),
         "open_care": int(part.open_care) if part.open_care is not None else None,
     }
 
 
 _KEPT = (
-    "concern", "state", "stage", "admitted_at", "ready_at", "discharged_at", "coming", "answer", "open_care",
+    "concern", "state", "stage", "admitted_at", "ready_at", "discharged_at", "coming", "answer", "contact",
+    "open_care",
 )  # fmt: skip
 
 

@@ -233,6 +233,17 @@ def is_protected(tx: Connection, patient: str) -> bool:
     return statements.row(tx, _protected, patient=patient) is not None
 
 
+def protected_among(tx: Connection, patients: Collection[str]) -> frozenset[str]:
+    """Those of these patients whose identity is protected by what lies on anybody's shelf."""
+    query = (
+        select(shelf.c.patient)
+        .join(resource_token, resource_token.c.version == shelf.c.version)
+        .where(shelf.c.type == "Patient", shelf.c.patient.in_(patients), resource_token.c.name == PROTECTED)
+        .distinct()
+    )
+    return frozenset(tx.execute(query).scalars())
+
+
 def plans_of(tx: Connection, patient: str) -> list[str]:
     """The ids of a patient's plans that are shared, the one that changed last first."""
     query = (
@@ -431,6 +442,8 @@ class Looks:
 
     patients: Collection[str] | None = None
     numbers: Collection[int] | None = None
+    who: str | None = None  # a person by id or name, or a partner
+    emergency: bool = False  # only those that rested on emergency access
     since: datetime | None = None
     until: datetime | None = None
 
@@ -443,6 +456,11 @@ class Looks:
             conditions.append(fhir_access.c.patient.in_(self.patients))
         if self.numbers is not None:
             conditions.append(fhir_access.c.id.in_(self.numbers))
+        if self.who is not None:
+            named = (fhir_access.c.person, fhir_access.c.name, fhir_access.c.partner)
+            conditions.append(or_(*(column == self.who for column in named)))
+        if self.emergency:
+            conditions.append(fhir_access.c.why.is_not(None))
         if self.since is not None:
             conditions.append(fhir_access.c.at >= self.since)
         if self.until is not None:

@@ -230,6 +230,7 @@ case_party = Table(
     Column("discharged_at", Instant),
     Column("coming", Date),  # the day on which the patient is expected to leave
     Column("answer", Text),  # to the readiness that stands; NULL: none yet
+    Column("contact", Integer, nullable=False, server_default="0"),  # 1: a fixed care contact has been named
     Column("open_care", Integer),  # 1 or 0: whether it can follow up; NULL: not clarified
     Index("case_party_case", "case_id"),
     Index("case_party_concern", "party", "concern", "discharged_at"),
@@ -258,11 +259,16 @@ deadline = Table(
     Index("deadline_case", "case_id"),
     Index(
         "deadline_standing",
-        "case_id",
         "actor",
         "due_at",
         sqlite_where=text("state IN ('open', 'missed')"),
         postgresql_where=text("state IN ('open', 'missed')"),
+    ),
+    Index(
+        "deadline_wanted",
+        "due_at",
+        sqlite_where=text("state IN ('open', 'missed') AND noted_at IS NULL"),
+        postgresql_where=text("state IN ('open', 'missed') AND noted_at IS NULL"),
     ),
     Index(
         "deadline_next",
@@ -355,6 +361,14 @@ delivery = Table(
         "endpoint",
         sqlite_where=text("state = 'waiting' AND \"trigger\" = 'person'"),
         postgresql_where=text("state = 'waiting' AND \"trigger\" = 'person'"),
+    ),
+    Index("delivery_created", "created_at"),
+    Index(
+        "delivery_unreceipted",
+        "endpoint",
+        "created_at",
+        sqlite_where=text("state = 'sent' AND expects_receipt = 1"),
+        postgresql_where=text("state = 'sent' AND expects_receipt = 1"),
     ),
     Index("delivery_message_id", "message_id"),
     Index(
@@ -718,9 +732,24 @@ fhir_access = Table(
     Column("found", Integer, nullable=False),
     Column("person", Text),  # who looked at a board; NULL where a machine did
     Column("role", Text),  # in which role
-    Column("why", Text),  # the reason that was given, as for emergency access
+    Column("why", Text),  # the reason that was given for emergency access; NULL where none was needed
+    Column("name", Text),  # of the person, as others see it
+    Column("page", Text),  # on which page, or by which form
     Index("fhir_access_at", "at"),
     Index("fhir_access_patient", "patient"),
+    Index(
+        "fhir_access_person",
+        "person",
+        "id",
+        sqlite_where=text("person IS NOT NULL"),
+        postgresql_where=text("person IS NOT NULL"),
+    ),
+    Index(
+        "fhir_access_why",
+        "id",
+        sqlite_where=text("why IS NOT NULL"),
+        postgresql_where=text("why IS NOT NULL"),
+    ),
 )
 
 session = Table(

@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from adapter.classifying import classify
-from adapter.discharge.notices import YEARS, AnswerValue, Decliner, Meeting, Notice, NoticeKind
+from adapter.discharge.notices import YEARS, AnswerValue, Decliner, Meeting, Notice, NoticeKind, Way
 from adapter.discharge.turns import unread
 from adapter.errors import MessageError, NotFound
 from adapter.fhir.bundles import Clinician
@@ -18,6 +18,7 @@ from adapter.incoming import BOARD
 from adapter.messaging.people import CARE, Role
 from adapter.plans import Conflict, Plans
 from adapter.readers import Reader
+from adapter.reserve_routine import ReserveRoutine, Spoken
 from adapter.speaking import Speaking, Told, Unsaid, Voice
 from adapter.store import cases as case_rows
 from adapter.store import messages
@@ -113,6 +114,8 @@ _UNSAID = {
     "reused": "This form has been sent already, with other words. See what was sent; a new form says more.",
     "forgotten": "The patient's data in this case is no longer kept, so nothing can be sent about it here.",
     "nobody": "There is nobody to send it to. Nothing was sent.",
+    "ahead": "That lies ahead. Tell it when it has happened.",
+    "too-early": "It cannot have been then: the patient had not been admitted, or it had not been sent.",
     "refused": "It was not sent: {reason}.",
 }
 """Why nothing was told, by `Unsaid.code`."""
@@ -131,7 +134,7 @@ def _voice(doing: Doing) -> tuple[Row, Any, Voice]:
 # --- fields -----------------------------------------------------------------------------------------------
 
 
-def day_in(doing: Doing, name: str, *, needed: bool = False) -> date | None:
+def day_in(doing: Doing, name: str, *, needed: bool = False, years: range = YEARS) -> date | None:
     """A day that was chosen; Mistake where it is none, or is missing."""
     text = doing.text(name)
     if not text:
@@ -142,7 +145,7 @@ def day_in(doing: Doing, name: str, *, needed: bool = False) -> date | None:
         found = date.fromisoformat(text)
     except ValueError:
         found = date.min
-    if found.year not in YEARS:
+    if found.year not in years:
         raise Mistake({name: doing.words.of("Write the day as year-month-day, like 2014-03-04.")})
     return found
 
@@ -203,12 +206,12 @@ def _ready(doing: Doing) -> str:
         occurred=min(ready, doing.now),
         estimate=bool(doing.text("estimate")),
         sip_needed=bool(doing.text("sip_needed")),
-        responsible=_answers_for_it(doing),
+        responsible=answers_for_it(doing),
     )
 
 
 def _withdraw(doing: Doing) -> str:
-    return _told(doing, K.READINESS_WITHDRAWN, responsible=_answers_for_it(doing))
+    return _told(doing, K.READINESS_WITHDRAWN, responsible=answers_for_it(doing))
 
 
 def _planned(doing: Doing) -> str:
@@ -222,10 +225,10 @@ def _planned(doing: Doing) -> str:
 def _discharged(doing: Doing) -> str:
     at = past_in(doing, "at", _admitted_at(doing))
     kind = K.LEFT_AGAINST_ADVICE if doing.text("how") == "against-advice" else K.DISCHARGED
-    return _told(doing, kind, occurred=at, responsible=_answers_for_it(doing))
+    return _told(doing, kind, occurred=at, responsible=answers_for_it(doing))
 
 
-def _answers_for_it(doing: Doing) -> Clinician | None:
+def answers_for_it(doing: Doing) -> Clinician | None:
     """The person on the ward answers for what a hospital tells; an account of several people names nobody."""
     return Clinician(family=doing.person.name) if doing.person.named else None
 
@@ -428,6 +431,84 @@ def _take_back(doing: Doing) -> str:
     )  # fmt: skip
 
 
+# --- told by telephone or on paper ------------------------------------------------------------------------
+
+
+def _routine(doing: Doing) -> ReserveRoutine:
+    return ReserveRoutine(speaking=_speaking(doing))
+
+
+def _spoken(doing: Doing) -> Spoken:
+    """How it was told, when in truth, and why not by message."""
+    try:
+        way = Way(doing.text("way"))
+    except ValueError:
+        raise Mistake({"way": doing.words.of("Choose one of those in the list.")}) from None
+    at = past_in(doing, "at", _admitted_at(doing))
+    why = words_in(doing, "text", needed="Say who spoke with whom, and why it did not go by message.")
+    return Spoken(way=way, at=at, reason=why or "")
+
+
+def _record(doing: Doing) -> str:
+    kind, sender, receiver = _three(doing)
+    try:
+        told = NoticeKind(kind)
+    except ValueError:
+        raise Mistake({"what": doing.words.of("Choose one of those in the list.")}) from None
+    spoken, day = _spoken(doing), day_in(doing, "day")
+    said: dict[str, Any] = {}
+    match told:
+        case K.ANSWER:
+            answer = doing.text("answer")
+            if answer not in {v.value for v in AnswerValue if v is not AnswerValue.UNCLASSIFIED}:
+                raise Mistake({"answer": doing.words.of("Choose one of the answers.")})
+            said = {"answer": AnswerValue(answer), "receive_from": day}
+        case K.READY_FOR_DISCHARGE:
+            said = {"ready": day or spoken.at}
+        case K.PLANNED_DISCHARGE:
+            if day is None:
+                raise Mistake({"day": doing.words.of("Choose a day.")})
+            said = {"planned_discharge": day}
+    return _unless_unsaid(
+        doing,
+        lambda: _routine(doing).notice(
+            doing.tx, doing.row(), told, sender=sender, receiver=receiver, spoken=spoken,
+            key=doing.text("key"), now=doing.now, by=doing.by, **said,
+        ),
+    )  # fmt: skip
+
+
+def _record_receipt(doing: Doing) -> str:
+    sender, message_id, receiver = _three(doing)
+    spoken = _spoken(doing)
+    return _unless_unsaid(
+        doing,
+        lambda: _routine(doing).receipt(
+            doing.tx, doing.row(), sender=sender, message_id=message_id, receiver=receiver, spoken=spoken,
+            now=doing.now, by=doing.by,
+        ),
+    )  # fmt: skip
+
+
+def _unrecord(doing: Doing) -> str:
+    sender, _, message_id = doing.text("about").partition("/")
+    return _unless_unsaid(
+        doing,
+        lambda: _routine(doing).take_back(
+            doing.tx, doing.row(), sender=sender, message_id=message_id, key=doing.text("key"),
+            now=doing.now, by=doing.by,
+        ),
+    )  # fmt: skip
+
+
+def _three(doing: Doing) -> tuple[str, str, str]:
+    first, _, rest = doing.text("what").partition("/")
+    second, _, third = rest.rpartition("/")  # a message id may hold anything
+    if not (first and second and third):
+        raise Mistake({"what": doing.words.of("Choose one of those in the list.")})
+    return first, second, third
+
+
 _WARD = frozenset({Role.WARD})
 _MUNICIPALITY = frozenset({Role.MUNICIPALITY})
 _PRIMARY_CARE = frozenset({Role.PRIMARY_CARE})
@@ -458,6 +539,9 @@ ACTIONS = tuple(
         ("task", _task, CARE),
         ("follow-up", _follow_up, CARE),
         ("take-back", _take_back, CARE),
+        ("record", _record, CARE),
+        ("record-receipt", _record_receipt, CARE),
+        ("unrecord", _unrecord, CARE),
     )
 )
 """What people who care for the patients do."""

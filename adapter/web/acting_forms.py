@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from adapter.discharge.case import Case, CaseState, Entry
-from adapter.discharge.notices import AnswerValue, NoticeKind, local_date
+from adapter.discharge.case import Case, CaseState, Entry, Step
+from adapter.discharge.notices import AnswerValue, NoticeKind, Standing, Way, local_date
 from adapter.discharge.turns import Turn, answered, known, unread
 from adapter.fhir.asking import is_asked
 from adapter.fhir.bundles import Resource
 from adapter.fhir.negotiating import proposes_other_day
 from adapter.readers import Reader
+from adapter.reserve_routine import BY_HOSPITAL, BY_MUNICIPALITY, allowed
 from adapter.speaking import Speaking, Voice
 from adapter.store.statements import Row
 from adapter.web.site import Look
@@ -75,6 +76,7 @@ class Forms:
     def made(self) -> Iterator[Form]:
         """All of them, the most urgent first."""
         if self.voice.silent:
+            yield from self._by_hand()
             return
         for turn in self.speaking.turns(self.case, self.voice):
             make = _MAKERS.get(turn.kind)
@@ -84,6 +86,7 @@ class Forms:
         yield from self._tasks()
         yield from self._follow_ups()
         yield from self._back()
+        yield from self._by_hand()
 
     # --- making ---
 
@@ -265,7 +268,7 @@ class Forms:
             fields=(
                 self._field("starts", "Begins", "datetime-local", required=True),
                 self._field("minutes", "Minutes", "number", value="60"),
-                self._field("to", "Who is called", "checks", options=options),
+                self._field("to", "Who is called", "checks", value="all", options=options),
             ),
         )  # fmt: skip
 
@@ -384,6 +387,85 @@ class Forms:
             yield self._form(
                 "take-back", "Take back what was told in error", "Take it back", about=about, lead=lead
             )
+
+    # --- told by telephone or on paper ---
+
+    def _by_hand(self) -> Iterator[Form]:
+        told = [p for p in self._others() if p != self.voice.party]
+        pairs = [(self.voice.party, p) for p in told] + [(p, self.voice.party) for p in told]
+        words = self.look.words
+        options = tuple(
+            (f"{kind.value}/{sender}/{receiver}", self._of(
+                "{notice}: {sender} told {receiver}", notice=words.code("notice", kind.value),
+                sender=words.party(sender), receiver=words.party(receiver),
+            ))
+            for sender, receiver in pairs
+            for kind in self._recorded(sender)
+        )  # fmt: skip
+        ways = tuple((way.value, words.code("way", way)) for way in Way)
+        how = self._field("way", "How", "select", options=ways)
+        at = self._field("at", "When it was", "datetime-local", value=self._now, required=True)
+        why = self._field("text", "Who spoke with whom, and why not by message", "textarea", required=True)
+        if options:
+            no_answer = (("", "–"),)
+            answers = no_answer + tuple(
+                (v.value, words.code("said", v)) for v in AnswerValue if v is not AnswerValue.UNCLASSIFIED
+            )
+            yield self._form(
+                "record", "Record what was told by telephone or on paper", "Record it", lead=self._weight(),
+                fields=(
+                    self._field("what", "What", "select", options=options), how, at,
+                    self._field("answer", "Of an answer: which", "select", options=answers),
+                    self._field("day", "The day that was named, if one was", "date"), why,
+                ),
+            )  # fmt: skip
+        sent = tuple(
+            (f"{e.notice.sender}/{e.notice.message_id}/{party}", f"{self._what(e)} → {words.party(party)}")
+            for e in self.case.entries
+            if e.counts and e.notice.way is None and e.notice.kind in BY_HOSPITAL + BY_MUNICIPALITY
+            for party in e.notice.receivers
+            if e.first(Step.ACCEPTED, party) is None
+            and {e.notice.sender, party} & {self.voice.party, *self.voice.mine}
+        )
+        if sent:
+            yield self._form(
+                "record-receipt", "Record that a notice is there", "Record it",
+                fields=(self._field("what", "Which notice", "select", options=sent), how, at, why),
+            )  # fmt: skip
+        for e in self.case.entries:
+            if e.notice.way is None or e.void or e.notice.standing is Standing.CANCELLATION:
+                continue
+            if {e.notice.sender, *e.notice.receivers} & set(self.voice.mine):
+                yield self._form(
+                    "unrecord", "Take back what was recorded in error", "Take it back",
+                    about=f"{e.notice.sender}/{e.notice.message_id}", lead=self._what(e),
+                )  # fmt: skip
+
+    def _others(self) -> list[str]:
+        """Everybody whom the hospital has told, and the hospital."""
+        told = self.speaking.told_by_hospital(self.case, self.look.now)
+        hospital = (self.case.hospital,) if self.case.hospital is not None else ()
+        return list(dict.fromkeys((*hospital, *told)))
+
+    def _recorded(self, sender: str) -> tuple[NoticeKind, ...]:
+        party = self.look.register.party(sender)
+        kinds = allowed(self.case, sender, party.kind if party is not None else "unknown")
+        return tuple(kind for kind in kinds if kind in self._known)
+
+    def _weight(self) -> str:
+        """What counts of it, by the agreement between the parties today."""
+        terms = self.look.inbox.cases.agreement
+        parties = (self.case.hospital, self.case.municipality)
+        term = terms.by_hand(Way.TELEPHONE, parties, self._today)
+        named = {"notice": term.notice, "answer": term.answer, "receipt": term.receipt}
+        yes = [self.look.words.code("told", name) for name, does in named.items() if does]
+        no = [self.look.words.code("told", name) for name, does in named.items() if not does]
+        said = []
+        if yes:
+            said.append(self._of("By telephone counts: {what}.", what=self.look.words.list(yes)))
+        if no:
+            said.append(self._of("By telephone does not count: {what}.", what=self.look.words.list(no)))
+        return " ".join((*said, f"({term.basis})"))
 
     @property
     def _known(self) -> frozenset[NoticeKind]:

@@ -5,6 +5,7 @@ All are open, but for the metrics where the settings want an operator to sign in
 
 import asyncio
 from functools import partial
+from math import ceil
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -13,12 +14,12 @@ from starlette.routing import Route
 
 from adapter.errors import AdapterError
 from adapter.store import Store
+from adapter.web.entrance import BASIC, Entrance
 from adapter.web.metrics import CONTENT_TYPE, Metrics
-from adapter.web.signing_in import ASK, Doorkeeper
 
 
-def routes(store: Store, metrics: Metrics, doorkeeper: Doorkeeper | None = None) -> list[Route]:
-    """The three addresses; a doorkeeper lets only operators see the metrics."""
+def routes(store: Store, metrics: Metrics, entrance: Entrance | None = None) -> list[Route]:
+    """The three addresses; an entrance lets only operators see the metrics."""
     one = asyncio.Semaphore(1)  # a scrape reads the store, and anybody may ask for it
 
     async def healthz(_: Request) -> Response:
@@ -32,8 +33,13 @@ def routes(store: Store, metrics: Metrics, doorkeeper: Doorkeeper | None = None)
         return PlainTextResponse("ready\n")
 
     async def scrape(request: Request) -> Response:
-        if doorkeeper is not None and (await doorkeeper.person(request)).person is None:
-            return PlainTextResponse("sign in\n", status_code=401, headers={"WWW-Authenticate": ASK})
+        if entrance is not None:
+            came = await entrance.operator(request)
+            if came.wait > 0:
+                later = {"Retry-After": str(ceil(came.wait))}
+                return PlainTextResponse("too many attempts\n", status_code=429, headers=later)
+            if came.name is None:
+                return PlainTextResponse("sign in\n", status_code=401, headers={"WWW-Authenticate": BASIC})
         try:
             async with one:
                 body = await run_in_threadpool(metrics.text)

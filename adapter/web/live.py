@@ -33,7 +33,8 @@ from adapter.store import Store
 from adapter.store import cases as case_rows
 from adapter.store.news import Change, Newsreader
 from adapter.store.statements import Row
-from adapter.web.signing_in import Came, Doorkeeper, from_another_site
+from adapter.web.entrance import Came, Entrance
+from adapter.web.signing_in import from_another_site
 
 log = structlog.get_logger("live")
 
@@ -121,7 +122,7 @@ class Live:
     """The live connections of one process, and the watcher behind them."""
 
     store: Store
-    doorkeeper: Doorkeeper
+    entrance: Entrance
     register: Register
     clock: Callable[[], datetime]
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -183,7 +184,7 @@ class Live:
     async def _came(self, request: Request) -> Came:
         """Who is there now; nobody where it cannot be found out."""
         try:
-            return await self.doorkeeper.person(request)
+            return await self.entrance.person(request)
         except StoreError:
             return Came()
 

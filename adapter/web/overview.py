@@ -4,14 +4,14 @@ Pure: made of what `store.overview` found. A party that does not answer is told 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
-from adapter.messaging.register import Endpoint, Party, Register, Side
+from adapter.messaging.register import Endpoint, Register, Side
 from adapter.messaging.resting import Health
 from adapter.store.overview import Queue
 from adapter.store.statements import Row
-from adapter.web.wording import FOLDER, Mark
+from adapter.web.wording import Mark, Wording
 
 NOTHING = Queue()
 
@@ -24,7 +24,8 @@ class Tile:
     name: str
     kind: str
     ours: bool
-    mark: Mark
+    reach: str  # a code of the field's catalog
+    mark: Mark  # the same in words
     queue: Queue
     last_delivered: datetime | None
     last_error: str | None = None
@@ -33,6 +34,7 @@ class Tile:
 def tiles(
     register: Register,
     day: date,
+    say: Wording,
     *,
     queues: Mapping[str, Queue],
     tries: Mapping[str, Row],
@@ -48,76 +50,77 @@ def tiles(
     for party in known:
         endpoint = register.endpoint_of(party)
         queue, last = queues.get(party.id, NOTHING), tries.get(party.id)
+        reach = _reach(endpoint, queue, last, stopped, ailing)
         made.append(
             Tile(
                 id=party.id,
                 name=party.name,
                 kind=party.kind,
                 ours=party.side is Side.OURS,
-                mark=_mark(party, endpoint, queue, last, stopped, ailing),
+                reach=reach,
+                mark=say.mark("reach", reach),
                 queue=queue,
                 last_delivered=delivered.get(party.id),
                 last_error=last["error"] if last is not None and last["outcome"] != "sent" else None,
             )
         )
     return made + [
-        Tile(
-            id=party_id,
-            name=party_id,
-            kind="not in a region file",
-            ours=True,
-            mark=_stranger(queues.get(party_id, NOTHING)),
-            queue=queues.get(party_id, NOTHING),
-            last_delivered=delivered.get(party_id),
-        )
+        _stranger(party_id, queues.get(party_id, NOTHING), delivered.get(party_id), say)
         for party_id in strangers
     ]
 
 
-def _stranger(queue: Queue) -> Mark:
+def _stranger(party_id: str, queue: Queue, delivered: datetime | None, say: Wording) -> Tile:
+    """One who is in no region file; that it has no endpoint is then no warning."""
+    reach = "receiving"
     if queue.parked > queue.homeless:
-        return Mark(words="Waiting for a person", level="warn")
-    if queue.homeless:
-        return Mark(words="No endpoint configured")
-    return Mark(words="Receiving", level="good")
+        reach = "needs-person"
+    elif queue.homeless:
+        reach = "no-endpoint"
+    mark = say.mark("reach", reach)
+    return Tile(
+        id=party_id,
+        name=party_id,
+        kind="unlisted",
+        ours=True,
+        reach=reach,
+        mark=replace(mark, level="plain") if reach == "no-endpoint" else mark,
+        queue=queue,
+        last_delivered=delivered,
+    )
 
 
-def _mark(
-    party: Party,
+def _reach(
     endpoint: Endpoint | None,
     queue: Queue,
     last: Row | None,
     stopped: frozenset[str],
     ailing: Mapping[str, Health],
-) -> Mark:
+) -> str:
     if endpoint is None:
-        if queue.waiting:
-            return Mark(words="No endpoint configured", level="warn")
-        return Mark(words="Reads on these pages", level="good")
+        return "no-endpoint" if queue.waiting else "reads-here"
     if endpoint.name in stopped:
-        return Mark(words="Paused by a person", level="warn")
+        return "paused"
     health = ailing.get(endpoint.name)
     if health is not None and health.resting_since is not None:
-        return Mark(words="Rests: does not answer", level="bad")
+        return "resting"
     if health is not None and health.window is not None:
-        return Mark(words="Catching up", level="busy")
+        return "catching-up"
     if last is not None and last["outcome"] == "retry":
-        return Mark(words="Does not answer", level="bad")
+        return "silent"
     if queue.retried > queue.parked:
-        return Mark(words="Catching up", level="busy")
+        return "catching-up"
     if queue.parked:
-        return Mark(words="Waiting for a person", level="warn")
+        return "needs-person"
     if last is not None and last["outcome"] == "gave-up":
-        return Mark(words="Turned a message away", level="warn")
+        return "turned-away"
     if queue.waiting:
-        return Mark(words="Sending", level="busy")
+        return "sending"
     if queue.unreceipted:
-        return Mark(words="Receipt awaited", level="busy")
+        return "receipt-awaited"
     if last is None:
-        return Mark(words="Nothing sent yet", level="plain")
-    if endpoint.transport == "directory":
-        return FOLDER
-    return Mark(words="Receiving", level="good")
+        return "unused"
+    return "folder" if endpoint.transport == "directory" else "receiving"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,55 +131,77 @@ class Unsettled:
     overdue: int = 0  # deadlines
     held: int = 0  # messages in quarantine
 
-    def words(self) -> str:
+    def words(self, say: Wording) -> str:
         """Each that there is, with its count; empty where there is none."""
-        named = ((self.alarms, "open alarm"), (self.overdue, "overdue deadline"), (self.held, "held message"))
-        told = [f"{count} {noun}{'s' if count > 1 else ''}" for count, noun in named if count]
-        return _names(told) if told else ""
+        told = (
+            (self.alarms, say.count("{number} open alarm", "{number} open alarms", self.alarms)),
+            (
+                self.overdue,
+                say.count("{number} overdue deadline", "{number} overdue deadlines", self.overdue),
+            ),
+            (self.held, say.count("{number} held message", "{number} held messages", self.held)),
+        )
+        return say.list([text for count, text in told if count])
 
 
-def summary(shown: Sequence[Tile], unsettled: Unsettled) -> Mark:
+def summary(shown: Sequence[Tile], unsettled: Unsettled, say: Wording) -> Mark:
     """The region in one sentence; all is well only where nothing waits for a person."""
     down = [t for t in shown if t.mark.level == "bad"]
     if down:
-        names = _names([t.name for t in down])
-        count = sum(t.queue.waiting for t in down)
-        verb = "does" if len(down) == 1 else "do"
-        kept = (
-            f"{_messages(count)} {'waits' if count == 1 else 'wait'} and will be sent, in order, when "
-            f"{'it answers' if len(down) == 1 else 'they answer'} again."
-            if count
-            else "Nothing waits."
-        )
-        return Mark(words=f"{names} {verb} not answer. {kept}", level="bad")
-    catching = [t for t in shown if t.mark.words == "Catching up"]
+        return Mark(words=_down(down, say), level="bad")
+    catching = [t for t in shown if t.reach == "catching-up"]
     if catching:
         count = sum(t.queue.waiting for t in catching)
-        verb = "is" if len(catching) == 1 else "are"
-        return Mark(
-            words=f"{_names([t.name for t in catching])} {verb} catching up: {_messages(count)} to go.",
-            level="busy",
+        words = say.count(
+            "{names} is catching up: {messages} to go.",
+            "{names} are catching up: {messages} to go.",
+            len(catching),
+            names=_names(catching, say),
+            messages=say.count("{number} message", "{number} messages", count),
         )
+        return Mark(words=words, level="busy")
     stuck = [t for t in shown if t.mark.level == "warn"]
     if stuck:
-        verb = "needs" if len(stuck) == 1 else "need"
-        return Mark(words=f"{_names([t.name for t in stuck])} {verb} a person's attention.", level="warn")
-    if unsettled.words():
-        return Mark(words=f"To be seen to by a person: {unsettled.words()}.", level="warn")
+        one, many = "{names} needs a person's attention.", "{names} need a person's attention."
+        return Mark(words=say.count(one, many, len(stuck), names=_names(stuck, say)), level="warn")
+    what = unsettled.words(say)
+    if what:
+        return Mark(words=say.of("To be seen to by a person: {what}.", what=what), level="warn")
     unsent = sum(t.queue.homeless for t in shown)
     if unsent:
-        return Mark(
-            words=f"All is well. {_messages(unsent)} would be sent on if an endpoint were configured.",
-            level="good",
+        words = say.count(
+            "All is well. {number} message would be sent on if an endpoint were configured.",
+            "All is well. {number} messages would be sent on if an endpoint were configured.",
+            unsent,
         )
-    return Mark(words="Every party is being reached, and nothing stands still.", level="good")
+        return Mark(words=words, level="good")
+    return Mark(words=say.of("Every party is being reached, and nothing stands still."), level="good")
 
 
-def _names(names: Sequence[str]) -> str:
+def _down(down: Sequence[Tile], say: Wording) -> str:
+    names = _names(down, say)
+    silent = say.count("{names} does not answer.", "{names} do not answer.", len(down), names=names)
+    count = sum(t.queue.waiting for t in down)
+    if not count:
+        kept = say.of("Nothing waits.")
+    elif len(down) == 1:
+        kept = say.count(
+            "{number} message waits and will be sent, in order, when it answers again.",
+            "{number} messages wait and will be sent, in order, when it answers again.",
+            count,
+        )
+    else:
+        kept = say.count(
+            "{number} message waits and will be sent, in order, when they answer again.",
+            "{number} messages wait and will be sent, in order, when they answer again.",
+            count,
+        )
+    return f"{silent} {kept}"
+
+
+def _names(shown: Sequence[Tile], say: Wording) -> str:
+    names = [t.name for t in shown]
     if len(names) > 4:
-        return f"{', '.join(names[:3])} and {len(names) - 3} others"
-    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
-
-
-def _messages(count: int) -> str:
-    return "1 message" if count == 1 else f"{count} messages"
+        some, others = ", ".join(names[:3]), say.number(len(names) - 3)
+        return say.of("{names} and {number} others", names=some, number=others)
+    return say.list(names)

@@ -1,20 +1,20 @@
 """Pages for people: rendered here, readable without scripts, on a telephone and with the keyboard alone.
 
 Every page is one short read of the store in the thread pool. What comes out of messages is escaped, and the
-browser is told to frame, remember and pass on nothing, and to run nothing but our own script. Where operators
-are named, a person must sign in.
+browser is told to frame, remember and pass on nothing, and to run nothing but our own script. Whoever looks
+has signed in, and each look at a patient is written down before the page is given out.
 """
 
 import hashlib
 import hmac
+import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
-from math import ceil
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, quote
+from urllib.parse import quote
 
 import structlog
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -26,17 +26,20 @@ from starlette.routing import BaseRoute, Route
 
 from adapter.errors import NotFound, StoreError
 from adapter.inbox import Inbox
-from adapter.messaging.people import Person, Role
+from adapter.messaging.people import CARE, Person, Role
 from adapter.messaging.register import Register
 from adapter.sight import Sight
-from adapter.store import Store
+from adapter.store import Store, emergencies
 from adapter.store import alarms as alarm_rows
-from adapter.web import acting, stay, views
+from adapter.store.statements import Row
+from adapter.web import access, acting, boards, figures, first_notice, looking, stay, views
+from adapter.web.entrance import Came, Entrance
 from adapter.web.live import SCRIPT, Live
-from adapter.web.signing_in import ASK, Doorkeeper
-from adapter.web.site import EVERYBODY, Action, Doing, File, Link, Look, Mistake, Page, View
+from adapter.web.sign_in import SIGN_IN, START, SignIn, way
+from adapter.web.signing_in import from_another_site
+from adapter.web.site import EVERYBODY, Action, Doing, File, Link, Look, Mistake, Page, View, read_form
 from adapter.web.wording import Wording
-from adapter.web.words import Words, language_of
+from adapter.web.words import LANGUAGES, language_of
 
 log = structlog.get_logger("pages")
 
@@ -50,8 +53,6 @@ STYLE = f"/static/pages.css?v={_STYLE_VERSION}"
 
 _ICON = b"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="8"
 fill="#0b3d47"/><path d="M6 22 13 11l5 7 3-4 5 8z" fill="#ffd479"/></svg>"""
-_LONGEST_FORM = 64 * 1024  # bytes
-_MOST_FIELDS = 300
 _LONGEST_NUMBER = 40  # characters
 
 HEADERS = {
@@ -59,14 +60,21 @@ HEADERS = {
         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; "
         "img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
 """On every answer to a person."""
+
+SECURE = {"Strict-Transport-Security": "max-age=31536000"}
+"""As well where they have come by https."""
+
 _KEPT = {"Cache-Control": "public, max-age=31536000, immutable"}
 
-_PARTS = (views, stay, acting)
+_PARTS = (boards, first_notice, views, figures, access, stay, acting)
 """The parts of the site, each with its PAGES, ACTIONS and NAV."""
 
 PAGES: tuple[Page, ...] = tuple(page for part in _PARTS for page in part.PAGES)
@@ -74,6 +82,8 @@ PAGES: tuple[Page, ...] = tuple(page for part in _PARTS for page in part.PAGES)
 
 ACTIONS: tuple[Action, ...] = tuple(action for part in _PARTS for action in part.ACTIONS)
 """Everything that people do with a form."""
+
+_NOBODYS = secrets.token_hex(16)
 
 _templates = Environment(
     loader=FileSystemLoader(_HERE / "templates"),
@@ -84,6 +94,19 @@ _templates = Environment(
 )
 
 
+def _roles_of(person: Person, words: Wording) -> list[str]:
+    """The person's roles in words, in the order of the roles."""
+    return [words.code("role", role.value) for role in Role if role in person.roles]
+
+
+def _parties_of(person: Person, words: Wording) -> list[str]:
+    """Whose they are."""
+    return [words.party(party) for party in person.parties or ()]
+
+
+_templates.globals |= {"roles_of": _roles_of, "parties_of": _parties_of}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pages:
     """The pages over one store."""
@@ -92,9 +115,10 @@ class Pages:
     inbox: Inbox
     register: Register
     region: str | None  # its name; None in evaluation mode
-    doorkeeper: Doorkeeper
+    entrance: Entrance
     clock: Callable[[], datetime]
     country: str | None = None  # the region's rule file, by which the language is chosen last
+    emergency_access: timedelta = timedelta(hours=1)  # how long one lasts
     live: Live | None = None  # None: pages stand still
 
     def routes(self) -> list[BaseRoute]:
@@ -102,6 +126,7 @@ class Pages:
         return [
             Route("/static/pages.css", self._style),
             Route("/favicon.ico", self._icon),
+            *SignIn(self).routes(),
             Route("/deliveries/search", self._search, methods=["POST"]),
             *(Route(action.path, self._action(action), methods=["POST"]) for action in ACTIONS),
             *(Route(page.path, self._page(page)) for page in PAGES),
@@ -118,7 +143,7 @@ class Pages:
 
     async def _elsewhere(self, request: Request) -> Response:
         def missing() -> Response:
-            raise NotFound("There is no page at this address.")
+            raise NotFound(self._words(request).of("There is no page at this address."))
 
         return await self._signed_in(request, missing)
 
@@ -131,17 +156,17 @@ class Pages:
     async def _search(self, request: Request) -> Response:
         """Turn the number that was typed into its pseudonym; the number itself goes no further."""
         try:
-            form = await _form(request)
+            form = await read_form(request)
         except ClientDisconnect:
             return Response(status_code=400)
         number = (form or {}).get("number", [""])[0].strip()
-        return await self._signed_in(request, lambda: self._found(request, number))
+        return await self._signed_in(request, lambda: self._found(request, number), roles=views.WATCHERS)
 
     def _found(self, request: Request, number: str) -> Response:
+        say = self._words(request)
         if not 4 < len(number) <= _LONGEST_NUMBER:
-            return self._problem(
-                request, 400, "No identity number", "Type the patient's identity number, then search again."
-            )
+            text = "Type the patient's identity number, then search again."
+            return self.problem(request, 400, say.of("No identity number"), say.of(text))
         with self.store.read() as tx:
             patient = views.patient_of(tx, self.inbox.pseudonym_key, number)
         return RedirectResponse(f"/deliveries?patient={patient}", status_code=303)
@@ -150,28 +175,39 @@ class Pages:
         self, request: Request, make: Callable[[], Response], *, roles: frozenset[Role] = EVERYBODY
     ) -> Response:
         """The answer to somebody who has signed in; until then the request takes no thread of the pool's."""
-        came = await self.doorkeeper.person(request)
-        request.state.person = came.person
-        if came.person is None:
-            make = partial(self._unknown, request, came.wait)
-        elif not came.person.holds(*roles):
+        person = await self.look_who(request)
+        if person is None:
+            make = partial(self._unknown, request)
+        elif request.url.path == "/" and (start := _start(person)) != "/":
+            make = partial(RedirectResponse, start, status_code=303)
+        elif not person.holds(*roles):
             make = partial(self._not_theirs, request)
-        return await run_in_threadpool(self._guarded, request, make)
+        return await run_in_threadpool(self.guarded, request, make)
+
+    async def look_who(self, request: Request) -> Person | None:
+        """Who has signed in to this request; known to it from then on."""
+        try:
+            came = await self.entrance.person(request)
+        except StoreError:
+            came = Came()
+        request.state.came = came
+        request.state.person = came.person
+        return came.person
 
     def _not_theirs(self, request: Request) -> Response:
+        say = self._words(request)
         text = "This page is for people with other tasks. Ask whoever gives out the roles if you need it."
-        return self._problem(request, 403, "Not for your role", text)
+        return self.problem(request, 403, say.of("Not for your role"), say.of(text))
 
-    def _unknown(self, request: Request, wait: float) -> Response:
-        if wait > 0:
-            text = f"There were too many attempts to sign in. Try again in {ceil(wait)} s."
-            response = self._problem(request, 429, "Wait a moment", text, signed_in=False)
-            response.headers["Retry-After"] = str(ceil(wait))
-            return response
-        text = "Sign in with your name and password."
-        response = self._problem(request, 401, "Sign in", text, signed_in=False)
-        response.headers["WWW-Authenticate"] = ASK
-        return response
+    def _unknown(self, request: Request) -> Response:
+        """To where people sign in, and from there back; a form is not taken along."""
+        if request.method in ("GET", "HEAD"):
+            here = way(request.url.path + (f"?{request.url.query}" if request.url.query else ""))
+            to = f"?to={quote(here, safe='/')}" if here != "/" else ""
+            return RedirectResponse(f"{SIGN_IN}{to}", status_code=303)
+        say = self._words(request)
+        text = say.of("You are not signed in, or no longer. Sign in, then do it once more.")
+        return self.problem(request, 401, say.of("Sign in"), text, signed_in=False)
 
     # --- acting ---
 
@@ -180,7 +216,7 @@ class Pages:
 
         async def answer(request: Request) -> Response:
             try:
-                form = await _form(request) or {}
+                form = await read_form(request) or {}
             except ClientDisconnect:
                 return Response(status_code=400)
             return await self._signed_in(
@@ -190,77 +226,75 @@ class Pages:
         return answer
 
     def _acted(self, request: Request, form: Mapping[str, list[str]], action: Action) -> Response:
-        if not self._from_here(request, next(iter(form.get("token", ())), "")):
-            text = "Go back, load the page again, and press the button there."
-            return self._problem(request, 403, "Not from this page", text)
-        person = self._named(request, form)
-        if not person.name:
-            return self._problem(request, 400, "Something is missing", "Say who you are.")
         words, now = self._words(request), self.clock()
+        if not self.from_here(request, next(iter(form.get("token", ())), "")):
+            text = words.of("Go back, load the page again, and press the button there.")
+            return self.problem(request, 403, words.of("Not from this page"), text)
+        person: Person = request.state.person
 
         def act(tx: Connection) -> str:
-            return action.act(
-                Doing(
-                    tx=tx,
-                    inbox=self.inbox,
-                    register=self.register,
-                    form=form,
-                    path=request.path_params,
-                    now=now,
-                    person=person,
-                    sight=Sight(person=person, register=self.register),
-                    words=words,
-                )
+            sight, _ = self._sight(tx, person, now)
+            doing = Doing(
+                tx=tx,
+                inbox=self.inbox,
+                register=self.register,
+                form=form,
+                path=request.path_params,
+                now=now,
+                person=person,
+                sight=sight,
+                words=words,
+                emergency_access=self.emergency_access,
             )
+            about = looking.about(tx, action.path, request.path_params)
+            onward = action.act(doing)
+            looking.write(tx, "act", action.path, about | doing.concerns, sight, now)
+            return onward
 
         try:
             return RedirectResponse(self.store.write(act), status_code=303)
         except Mistake as mistake:
             if action.again is None:
-                return self._problem(request, 400, "Nothing was recorded", str(mistake))
+                return self.problem(request, 400, words.of("Nothing was recorded"), str(mistake))
             typed = {name: values[0] for name, values in form.items() if name != "token" and values}
             response = self._shown(request, action.again, typed=typed, mistakes=mistake.fields)
             response.status_code = 400
             return response
 
-    def _named(self, request: Request, form: Mapping[str, list[str]]) -> Person:
-        """Who acts: whoever has signed in; where nobody must, whom the form names."""
-        person: Person = request.state.person
-        if self.doorkeeper.operators:
-            return person
-        return replace(person, name=next(iter(form.get("by", ())), "").strip())
-
-    def _from_here(self, request: Request, token: str) -> bool:
-        """Whether a form is one of ours: another site can have the browser send one, but knows no token."""
+    def from_here(self, request: Request, token: str) -> bool:
+        """Whether a form is one of this session's; another site can have one sent, but knows no token."""
         site = request.headers.get("sec-fetch-site", "same-origin")
         ours = hmac.compare_digest(token.encode(), self._token(request).encode())
-        return ours and site in ("same-origin", "none")
+        return ours and site in ("same-origin", "none") and not from_another_site(request)
 
     def _token(self, request: Request) -> str:
-        person: Person | None = getattr(request.state, "person", None)
-        whose = person.id if person is not None else ""
-        return hmac.new(self.inbox.pseudonym_key, f"form of {whose}".encode(), "sha256").hexdigest()
+        came: Came = getattr(request.state, "came", Came())
+        whose = came.session or (came.person.id if came.person is not None else _NOBODYS)
+        of = f"form of {whose}"
+        return hmac.new(self.inbox.pseudonym_key, of.encode(), "sha256").hexdigest()
 
     # --- guarding ---
 
-    def _guarded(self, request: Request, make: Callable[[], Response]) -> Response:
+    def guarded(self, request: Request, make: Callable[[], Response]) -> Response:
         """The answer; whatever fails is told without anybody's data."""
+        say = self._words(request)
         try:
             response = make()
         except NotFound as error:
-            response = self._problem(request, 404, "Not found", str(error))
-        except StoreError as error:
-            response = self._problem(request, 503, "The store does not answer", f"{error}. Try again soon.")
+            response = self.problem(request, 404, say.of("Not found"), str(error))
+        except StoreError:
+            text = say.of("Try again soon.")
+            response = self.problem(request, 503, say.of("The store does not answer"), text)
         except Exception as error:  # noqa: BLE001  # its text may hold a patient's data, and must not reach a log
             log.error("a page failed", page=_pattern(request), error=type(error).__name__)
-            response = self._problem(
-                request,
-                500,
-                "This page failed",
-                "It is a fault of the adapter; the other pages still work. Please report what you asked for.",
+            text = (
+                "It is a fault of the adapter; the other pages still work. Please report what you asked for."
             )
-        for name, value in HEADERS.items():
+            response = self.problem(request, 500, say.of("This page failed"), say.of(text))
+        wanted = HEADERS | SECURE if self.entrance.is_secure(request) else HEADERS
+        for name, value in wanted.items():
             response.headers.setdefault(name, value)
+        response.headers["Content-Language"] = say.language
         return response
 
     # --- making ---
@@ -274,9 +308,10 @@ class Pages:
         mistakes: Mapping[str, str] | None = None,
     ) -> Response:
         since = self.live.version() if self.live is not None else None
-        say, words = self._wording(), self._words(request)
+        words = self._words(request)
         person: Person = request.state.person
-        with self.store.read() as tx:
+        sight, open_now = self._looking(person, words.now)
+        with self.store.read() as tx:  # nothing is read before the view: it may have the shelves filled first
             made = view(
                 Look(
                     tx=tx,
@@ -284,37 +319,65 @@ class Pages:
                     register=self.register,
                     query=dict(request.query_params),
                     path=request.path_params,
-                    now=say.now,
+                    now=words.now,
                     person=person,
-                    sight=Sight(person=person, register=self.register),
+                    sight=sight,
                     words=words,
-                    say=say,
+                    say=words,
+                    emergency_access=self.emergency_access,
                     typed=typed or {},
                     mistakes=mistakes or {},
                 )
             )
-            frame = _frame(tx)
+            frame = _frame(tx, words, person, open_now)
+            about = (
+                looking.about(tx, _pattern(request), request.path_params) if typed is None else frozenset()
+            )
         if made.elsewhere is not None:
             return RedirectResponse(made.elsewhere, status_code=307)
+        if seen := made.patients | about:
+            page = _pattern(request)
+            self.store.write(lambda tx: looking.write(tx, "view", page, seen, sight, words.now))
         if made.file is not None:
             return _file(made.file)
         values = {**made.values, "typed": typed or {}, "mistakes": mistakes or {}, "since": since}
-        return self._rendered(request, made.template, made.title, say, frame, values)
+        return self._rendered(request, made.template, made.title, words, frame, values)
 
-    def _problem(
+    def problem(
         self, request: Request, status: int, title: str, text: str, *, signed_in: bool = True
     ) -> Response:
         values = {"status": status, "text": text, "signed_in": signed_in, "mistakes": {}, "since": None}
-        frame = self._frame_of_a_problem() if signed_in else None
-        response = self._rendered(request, "problem.html", title, self._wording(), frame, values)
+        words = self._words(request)
+        person: Person | None = getattr(request.state, "person", None)
+        frame = self._frame_of_a_problem(person, words) if signed_in and person is not None else None
+        response = self._rendered(request, "problem.html", title, words, frame, values)
         response.status_code = status
         return response
 
-    def _frame_of_a_problem(self) -> Mapping[str, Any] | None:
+    def plain(
+        self, request: Request, template: str, title: str, values: Mapping[str, Any], *, status: int = 200
+    ) -> Response:
+        """A page that reads nothing: for those who have not signed in."""
+        values = {**values, "mistakes": {}, "typed": {}, "since": None}
+        response = self._rendered(request, template, title, self._words(request), None, values)
+        response.status_code = status
+        return response
+
+    def _sight(self, tx: Connection, person: Person, now: datetime) -> tuple[Sight, list[Row]]:
+        """What the person sees, and by which emergencies beyond the usual."""
+        rows = emergencies.open_of(tx, person.id, now) if person.holds(*CARE) else []
+        opened = {row["patient"]: row["why"] for row in rows}
+        return Sight(person=person, register=self.register, emergencies=opened), rows
+
+    def _looking(self, person: Person, now: datetime) -> tuple[Sight, list[Row]]:
+        with self.store.read() as tx:
+            return self._sight(tx, person, now)
+
+    def _frame_of_a_problem(self, person: Person, words: Wording) -> Mapping[str, Any] | None:
         """None where the store itself does not answer."""
         try:
             with self.store.read() as tx:
-                return _frame(tx)
+                return _frame(tx, words, person, self._sight(tx, person, self.clock())[1])
         except StoreError:
             return None
 
@@ -323,7 +386,7 @@ class Pages:
         request: Request,
         template: str,
         title: str,
-        say: Wording,
+        words: Wording,
         frame: Mapping[str, Any] | None,
         values: Mapping[str, Any],
     ) -> Response:
@@ -331,29 +394,33 @@ class Pages:
         text = _templates.get_template(template).render(
             **values,
             title=title,
-            say=say,
-            words=self._words(request),
-            _=self._words(request).of,
+            say=words,
+            words=words,
+            _=words.of,
             person=getattr(request.state, "person", None),
-            frame=frame,
+            frame=frame if frame and "open" in frame else None,
+            emergencies=(frame or {}).get("emergencies", ()),
+            languages=LANGUAGES,
+            here=_here(request),
             region=self.region,
             section=section,
             nav=_nav(getattr(request.state, "person", None)),
             token=self._token(request),
-            nameless=not self.doorkeeper.operators,
             style=STYLE,
             script=SCRIPT,
         )
         return HTMLResponse(text)
 
-    def _words(self, request: Request) -> Words:
+    def _words(self, request: Request) -> Wording:
         """In the reader's language."""
         chosen = request.cookies.get("language")
-        language = language_of(chosen, request.headers.get("accept-language"), self.country)
-        return Words(language=language, zone=self.inbox.zone, now=self.clock(), register=self.register)
-
-    def _wording(self) -> Wording:
-        return Wording(now=self.clock(), zone=self.inbox.zone, register=self.register)
+        return Wording(
+            language=language_of(chosen, request.headers.get("accept-language"), self.country),
+            zone=self.inbox.zone,
+            now=self.clock(),
+            register=self.register,
+            country=self.country,
+        )
 
 
 def _file(file: File) -> Response:
@@ -365,31 +432,38 @@ def _file(file: File) -> Response:
     return Response(file.content, headers=boxed | {"Content-Type": file.media_type})
 
 
-def _frame(tx: Connection) -> dict[str, Any]:
-    """What stands at the top of every page: how many alarms are open, and the newest that nobody has seen."""
+def _frame(tx: Connection, words: Wording, person: Person, open_now: list[Row]) -> dict[str, Any]:
+    """What stands at the top of every page: open emergencies; for those whose they are, the alarms."""
+    frame: dict[str, Any] = {"emergencies": open_now}
+    if not person.holds(*views.WATCHERS):
+        return frame
     unseen = alarm_rows.listed(tx, open_only=True, unseen_only=True, limit=3)
-    return {
+    return frame | {
         "open": sum(alarm_rows.counts(tx).values()),
-        "newest": [views.alarm_line(row) for row in unseen],
+        "newest": [views.alarm_line(row, words) for row in unseen],
     }
+
+
+def _start(person: Person) -> str:
+    """Where somebody's work begins: operations keep the overview."""
+    if person.holds(Role.OPERATIONS):
+        return "/"
+    return next((way for role, way in START.items() if person.holds(role)), "/looks")
+
+
+def _here(request: Request) -> str:
+    """Where a change of language leads back to."""
+    if request.method not in ("GET", "HEAD"):
+        return "/"
+    if request.url.path == SIGN_IN:
+        to = quote(way(request.query_params.get("to", "")), safe="/")
+        return f"{SIGN_IN}?to={to}"
+    return way(request.url.path + (f"?{request.url.query}" if request.url.query else ""))
 
 
 def _nav(person: Person | None) -> list[Link]:
     """The ways to other pages that the person may open."""
     return [link for part in _PARTS for link in part.NAV if person is not None and person.holds(*link.roles)]
-
-
-async def _form(request: Request) -> dict[str, list[str]] | None:
-    """A short form; None where what came is no form, or too long for one."""
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _LONGEST_FORM:
-            return None
-    try:
-        return parse_qs(body.decode(), max_num_fields=_MOST_FIELDS)
-    except ValueError:
-        return None
 
 
 def _pattern(request: Request) -> str:

@@ -1,23 +1,24 @@
 """Pages of a plan for the patient and those who care: to be read, compared and printed, in four languages.
 
-Where the plans come from is given (`PlanLoader`). Whoever looks signs in as for every other page; a plan of
-somebody with protected identity is shown to named staff only.
+Where the plans come from is given (`PlanLoader`). Whoever looks signs in as for every other page. Those who
+care see the plans that lie on their parties' shelves; operators see every plan, as they do every message, and
+auditors none. A plan of somebody with protected identity is shown only to named staff who care for patients.
 """
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 from functools import partial
-from math import ceil
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import quote
 
 import structlog
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from adapter.errors import NotFound, StoreError
@@ -25,10 +26,16 @@ from adapter.fhir.bundles import Resource
 from adapter.fhir.differences import plan_differences
 from adapter.fhir.plan import Plan
 from adapter.fhir.plan_reading import plan_in
-from adapter.web.pages import HEADERS, STYLE
+from adapter.messaging.people import CARE, Person, Role
+from adapter.messaging.register import Register
+from adapter.sight import Sight
+from adapter.store import Store, emergencies
+from adapter.web import looking
+from adapter.web.entrance import Entrance
+from adapter.web.pages import HEADERS, SECURE, STYLE
 from adapter.web.plan_layout import changes_sections, sheet
 from adapter.web.plan_words import LANGUAGES, PlanWords, language_of
-from adapter.web.signing_in import ASK, Doorkeeper
+from adapter.web.sign_in import SIGN_IN, way
 
 log = structlog.get_logger("plans")
 
@@ -43,10 +50,7 @@ PATHS = ("/plans/{id}.pdf", "/plans/{id}", "/plans/{id}/changes")
 
 _NO_PLAN = "There is no plan with this number. The case shows its plans."
 _NO_VERSION = "There is no such version of this plan. The plan's page lists those that there are."
-_NAMED_ONLY = (
-    "The person's identity is protected, and the plan is shown to named staff only. Name them under "
-    "`operators` in the settings."
-)
+_NAMED_ONLY = "The person's identity is protected, and the plan is shown to named care staff only."
 
 _templates = Environment(
     loader=FileSystemLoader(_HERE / "templates"),
@@ -74,13 +78,14 @@ class LoadedPlan:
     plan: Resource
     versions: tuple[PlanVersion, ...] = ()
     case_id: int | None = None
+    patient: str | None = None  # pseudonym
 
 
 class PlanLoader(Protocol):
     """Finds a plan by what stands in the address; the newest version, or the one that is asked for."""
 
-    def __call__(self, plan_id: str, version: int | None = None) -> LoadedPlan | None:
-        """None where there is no such plan or no such version."""
+    def __call__(self, plan_id: str, version: int | None, sight: Sight) -> LoadedPlan | None:
+        """None where there is no such plan or no such version, or not for this person."""
         ...
 
 
@@ -108,7 +113,9 @@ class PlanPages:
     """The pages of plans; `country` is the region's rule file, by which the language is chosen last."""
 
     load: PlanLoader
-    doorkeeper: Doorkeeper
+    entrance: Entrance
+    store: Store
+    register: Register
     clock: Callable[[], datetime]
     zone: tzinfo
     country: str | None = None
@@ -125,10 +132,17 @@ class PlanPages:
 
     def _page(self, view: "Callable[[_Asked], Response]") -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:
-            came = await self.doorkeeper.person(request)
+            person = (await self.entrance.person(request)).person
             asked = self._asked(request)
-            make = partial(self._unknown, asked, came.wait) if came.person is None else partial(view, asked)
-            return await run_in_threadpool(self._guarded, asked, make)
+            make = (
+                partial(self._unknown, request)
+                if person is None
+                else partial(self._seen, request, view, asked, person)
+            )
+            response = await run_in_threadpool(self._guarded, asked, make)
+            if self.entrance.is_secure(request):
+                response.headers.update(SECURE)
+            return response
 
         return answer
 
@@ -141,16 +155,27 @@ class PlanPages:
         words = PlanWords(language=language, zone=self.zone)
         return _Asked(id=request.path_params["id"], query=query, words=words, now=self.clock())
 
-    def _unknown(self, asked: "_Asked", wait: float) -> Response:
-        if wait > 0:
-            text = "There were too many attempts to sign in. Try again in {seconds} s."
-            said = asked.words.of(text, seconds=ceil(wait))
-            response = self._problem(asked, 429, "Wait a moment", said)
-            response.headers["Retry-After"] = str(ceil(wait))
-            return response
-        said = asked.words.of("Sign in with your name and password.")
-        response = self._problem(asked, 401, "Sign in", said)
-        response.headers["WWW-Authenticate"] = ASK
+    @staticmethod
+    def _unknown(request: Request) -> Response:
+        """To where people sign in, and from there back."""
+        here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(f"{SIGN_IN}?to={quote(way(here), safe='/')}", status_code=303)
+
+    def _seen(
+        self, request: Request, view: "Callable[[_Asked], Response]", asked: "_Asked", person: Person
+    ) -> Response:
+        """The page, when the look at the patient is written down."""
+        if not person.holds(*CARE, Role.OPERATIONS):
+            raise NotFound(_NO_PLAN)
+        with self.store.read() as tx:
+            rows = emergencies.open_of(tx, person.id, asked.now)
+        opened = {row["patient"]: row["why"] for row in rows}
+        sight = Sight(person=person, register=self.register, emergencies=opened)
+        asked = replace(asked, sight=sight)
+        response = view(asked)
+        if response.status_code == 200 and asked.seen:
+            page = request.scope["route"].path
+            self.store.write(lambda tx: looking.write(tx, "view", page, asked.seen, sight, asked.now))
         return response
 
     def _guarded(self, asked: "_Asked", make: Callable[[], Response]) -> Response:
@@ -177,7 +202,7 @@ class PlanPages:
         """`/plans/{id}`: the plan as it stands, or with `?version=` as it was."""
         number = asked.number("version")
         loaded, plan = self._found(asked, number)
-        if self._must_not_see(plan):
+        if _must_not_see(asked, plan):
             return self._named_only(asked)
         page = plan_page(
             plan,
@@ -195,7 +220,7 @@ class PlanPages:
 
         number = asked.number("version")
         loaded, plan = self._found(asked, number)
-        if self._must_not_see(plan):
+        if _must_not_see(asked, plan):
             return self._named_only(asked)
         now = asked.now.astimezone(self.zone)
         made = plan_pdf(plan, language=asked.words.language, now=now, older=_older(loaded, number))
@@ -205,7 +230,7 @@ class PlanPages:
     def _changes(self, asked: "_Asked") -> Response:
         """`/plans/{id}/changes`: from one version to another, without a query to the last."""
         loaded, newest = self._found(asked, None)
-        if self._must_not_see(newest):
+        if _must_not_see(asked, newest):
             return self._named_only(asked)
         numbers = [version.number for version in loaded.versions]
         after = asked.number("to") or max(numbers, default=1)
@@ -224,19 +249,18 @@ class PlanPages:
 
     def _found(self, asked: "_Asked", version: int | None) -> tuple[LoadedPlan, Plan]:
         """The version; an earlier one is as protected as the newest, whatever it said then."""
-        newest = self.load(asked.id) if len(asked.id) <= _LONGEST_ID else None
+        newest = self.load(asked.id, None, asked.who) if len(asked.id) <= _LONGEST_ID else None
         if newest is None:
             raise NotFound(_NO_PLAN)
+        if newest.patient is not None:
+            asked.seen.add(newest.patient)
         plan = plan_in(newest.resources, newest.plan)
         if version is None:
             return newest, plan
-        loaded = self.load(asked.id, version)
+        loaded = self.load(asked.id, version, asked.who)
         if loaded is None:
             raise NotFound(_NO_VERSION)
         return loaded, plan_in(loaded.resources, loaded.plan, protected=plan.person.protected)
-
-    def _must_not_see(self, plan: Plan) -> bool:
-        return plan.person.protected and not self.doorkeeper.operators
 
     def _named_only(self, asked: "_Asked") -> Response:
         return self._problem(asked, 403, "Only for named staff", asked.words.of(_NAMED_ONLY))
@@ -247,6 +271,10 @@ class PlanPages:
         )
         response.status_code = status
         return response
+
+
+def _must_not_see(asked: "_Asked", plan: Plan) -> bool:
+    return plan.person.protected and not asked.who.may_name(True)
 
 
 def _older(loaded: LoadedPlan, number: int | None) -> int | None:
@@ -262,6 +290,14 @@ class _Asked:
     query: Mapping[str, str]
     words: PlanWords
     now: datetime
+    sight: Sight | None = None
+    seen: set[str] = field(default_factory=set)  # pseudonyms of those whose plan is shown
+
+    @property
+    def who(self) -> Sight:
+        """Who looks; known as soon as somebody has signed in."""
+        assert self.sight is not None
+        return self.sight
 
     def number(self, name: str) -> int | None:
         """A version out of the query; NotFound where it cannot be one."""

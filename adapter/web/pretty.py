@@ -33,19 +33,22 @@ class Pretty:
 
     form: str  # XML, JSON or text
     text: str
-    notes: tuple[str, ...] = ()  # sentences: what was done to it
+    notes: tuple[str, ...] = ()  # what was done to it, as keys of the catalogs
+
+
+_CUT = "Cut after 200 kB; the whole message is in the store."
 
 
 def pretty(content: bytes) -> Pretty:
     """`content` as a person can read it; never raises, whatever it holds."""
     start = content.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
     if len(content) > LARGEST:
-        return _as_text(content, "It is too long to be indented.")
+        return _as_text(content, "Shown as plain text. It is too long to be indented.")
     if start in (b"{", b"["):
         return _json(content)
     if start == b"<":
         return _xml(content)
-    return _as_text(content, "It is neither XML nor JSON.")
+    return _as_text(content, "Shown as plain text. It is neither XML nor JSON.")
 
 
 def _json(content: bytes) -> Pretty:
@@ -53,7 +56,7 @@ def _json(content: bytes) -> Pretty:
     try:
         orjson.loads(bare)
     except orjson.JSONDecodeError:
-        return _as_text(content, "It is not well-formed JSON.")
+        return _as_text(content, "Shown as plain text. It is not well-formed JSON.")
     pieces: list[str] = []
     length = 0
     for piece in _indented(bare.decode()):
@@ -84,14 +87,16 @@ def _indented(text: str) -> Iterator[str]:
 
 def _xml(content: bytes) -> Pretty:
     if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
-        return _as_text(content, "It has a document type declaration, so it is not read as XML.")
+        return _as_text(
+            content, "Shown as plain text. It has a document type declaration, so it is not read as XML."
+        )
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
     try:
         root = etree.fromstring(content, parser)
     except (etree.XMLSyntaxError, ValueError, LookupError):
-        return _as_text(content, "It is not well-formed XML.")
+        return _as_text(content, "Shown as plain text. It is not well-formed XML.")
     if _depth(root) > _DEEPEST:
-        return _as_text(content, "It nests too deeply to be indented.")
+        return _as_text(content, "Shown as plain text. It nests too deeply to be indented.")
     etree.indent(root, space="  ")
     beside = [*reversed([*root.itersiblings(preceding=True)]), root, *root.itersiblings()]
     made = "\n".join(etree.tostring(node, encoding="unicode", with_tail=False) for node in beside)
@@ -111,11 +116,11 @@ def _depth(root: etree._Element) -> int:
 
 def _as_text(content: bytes, why: str) -> Pretty:
     text = content[: 4 * CUT].decode("utf-8", errors="replace")
-    return _cut("text", text, f"Shown as plain text. {why}", cut=len(content) > 4 * CUT)
+    return _cut("text", text, why, cut=len(content) > 4 * CUT)
 
 
 def _cut(form: str, text: str, *notes: str, cut: bool = False) -> Pretty:
     if cut or len(text) > CUT:
-        notes = (*notes, f"Cut after {CUT // 1000} kB; the whole message is in the store.")
+        notes = (*notes, _CUT)
     shown = text[:CUT].replace("\r\n", "\n").translate(_HIDDEN)
     return Pretty(form=form, text=shown, notes=notes)

@@ -6,10 +6,12 @@ Every part of the site (operations, the boards, the signing in) is a module with
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qs
 
 from sqlalchemy import Connection
+from starlette.requests import Request
 
 from adapter.errors import AdapterError, NotFound
 from adapter.inbox import Inbox
@@ -23,6 +25,21 @@ EVERYBODY = frozenset(Role)
 """All who have signed in."""
 
 _LARGEST_ID = 2**63 - 1
+_LONGEST_FORM = 64 * 1024  # bytes
+_MOST_FIELDS = 300
+
+
+async def read_form(request: Request) -> dict[str, list[str]] | None:
+    """A short form; None where what came is no form, or too long for one."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _LONGEST_FORM:
+            return None
+    try:
+        return parse_qs(body.decode(), max_num_fields=_MOST_FIELDS)
+    except ValueError:
+        return None
 
 
 def number(text: str | None) -> int | None:
@@ -30,6 +47,13 @@ def number(text: str | None) -> int | None:
     if text is None or not (text.isascii() and text.isdigit()) or len(text) > 19:
         return None
     return value if (value := int(text)) <= _LARGEST_ID else None
+
+
+_NUMBERED = {
+    "delivery": "A delivery has a number, as in /deliveries/17.",
+    "case": "A case has a number, as in /cases/17.",
+    "message": "A message has a number, as in /messages/17.",
+}
 
 
 class Mistake(AdapterError):
@@ -79,6 +103,7 @@ class Look:
     sight: Sight
     words: Words
     say: Wording
+    emergency_access: timedelta = timedelta(hours=1)  # how long one lasts
     typed: Mapping[str, str] = field(default_factory=dict)  # a form shown once more, as it was filled in
     mistakes: Mapping[str, str] = field(default_factory=dict)  # and what is wrong with it
 
@@ -86,7 +111,7 @@ class Look:
         """The row number in the path; NotFound where it cannot be one."""
         found = number(self.path["id"])
         if found is None:
-            raise NotFound(f"A {what} has a number, as in /{self.say.plural(what)}/17.")
+            raise NotFound(self.words.of(_NUMBERED[what]))
         return found
 
 
@@ -103,6 +128,8 @@ class Doing:
     person: Person
     sight: Sight
     words: Words
+    emergency_access: timedelta = timedelta(hours=1)  # how long one lasts
+    concerns: set[str] = field(default_factory=set)  # pseudonyms of those it is about, besides the address's
 
     def text(self, name: str) -> str:
         """What was written in a field, without the space around it; empty where it was not sent."""
@@ -112,7 +139,7 @@ class Doing:
         """The row number in the path; NotFound where it cannot be one."""
         found = number(self.path["id"])
         if found is None:
-            raise NotFound("there is nothing with that number")
+            raise NotFound(self.words.of("There is nothing with that number."))
         return found
 
     @property

@@ -8,7 +8,7 @@ gets `stay` (`Stay`): its case, its entries, deadlines and questions as this rea
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import cached_property, partial
 from typing import Any
@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from adapter.discharge.notices import NoticeKind
 from adapter.discharge.planning import Planning, planning
 from adapter.discharge.wording import said as sentence
+from adapter.discharge.wording import translated
 from adapter.errors import NotFound
 from adapter.fhir.bundles import Resource
 from adapter.fhir.plan import Plan
@@ -36,15 +37,18 @@ from adapter.messaging.people import CARE
 from adapter.readers import Reader, organization
 from adapter.shelves import Shelves
 from adapter.store import cases as case_rows
+from adapter.store import deliveries as delivery_rows
 from adapter.store import parties as party_rows
 from adapter.store import resources
 from adapter.store.resources import Wanted
 from adapter.store.statements import Row
 from adapter.web import plan_words
+from adapter.web.acting import acts
+from adapter.web.plan_layout import Section as Table
 from adapter.web.plan_layout import sheet
 from adapter.web.plan_words import PlanWords
 from adapter.web.site import File, Link, Look, Page, View, number
-from adapter.web.stay_contents import SECTIONS, Contents, Told, attachments, cut, is_plan, said
+from adapter.web.stay_contents import SECTIONS, Contents, Line, Told, attachments, cut, is_plan, said, spoken
 from adapter.web.stay_seen import Due, Receipt, Seen, seen
 from adapter.web.stay_timeline import MOST, answer, timeline
 from adapter.web.words import Words
@@ -153,7 +157,7 @@ class PlanShown:
 
     id: str
     plan: Plan
-    tables: tuple[Any, ...]
+    tables: tuple[Table, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +170,7 @@ class Stay:
     patient: Resource | None
     shelf: tuple[tuple[Resource, Row], ...]
     contents: Contents
+    plans: tuple[PlanShown, ...]  # those on the reader's shelf, the one that changed last first
 
     @property
     def id(self) -> int:
@@ -187,7 +192,7 @@ class Stay:
         """What people have written, the newest first; nothing where the name may not be seen."""
         if self.who.hidden:
             return ()
-        open_ = {e.notice.message_id for e in self.known.questions()}
+        open_ = {e.notice.message_id for e in self.known.unanswered()}
         found = []
         for e in reversed(self.known.standing(*_WRITTEN)):
             text = self.contents.clean(e.notice.text, _LONGEST_DOCUMENT // 10)
@@ -205,13 +210,6 @@ class Stay:
                     )
                 )
         return tuple(found)
-
-    @cached_property
-    def plans(self) -> tuple[PlanShown, ...]:
-        """The plans on the reader's shelf, the one that changed last first."""
-        if self.who.hidden:
-            return ()
-        return tuple(_plans(self))
 
     @cached_property
     def ward(self) -> str:
@@ -254,7 +252,15 @@ def stay_of(look: Look) -> tuple[Stay, int]:
     )
     who = who_it_is(patient, protected=protected, named=named, today=today)
     return (
-        Stay(look=look, known=known, who=who, patient=patient, shelf=shelf, contents=contents),
+        Stay(
+            look=look,
+            known=known,
+            who=who,
+            patient=patient,
+            shelf=shelf,
+            contents=contents,
+            plans=tuple(_plans(look, shelf, contents)),
+        ),
         wanted,
     )
 
@@ -271,14 +277,14 @@ def _tellings(
     """What stands: of a message that was corrected or cancelled, only what the one that stands has too."""
     found = []
     names: dict[int, frozenset[str]] = {}
-    by_message = {message: e for e in known.entries if (message := known.told_in.get(_key(e))) is not None}
+    by_message = {message: e for e in known.entries if (message := known.message_of(e)) is not None}
     by_id = {e.notice.message_id: e for e in known.entries}
     for content, version in shelf:
         message = version["message_row"]
         e = by_message.get(message)
         while e is not None and not e.counts:
             later = by_id.get(e.replaced_by or "")
-            row = known.told_in.get(_key(later)) if later is not None else None
+            row = known.message_of(later) if later is not None else None
             if row is not None and row not in names:
                 names[row] = frozenset(shelves.names_in(tx, row))
             e = later if row is not None and own_key(content) in names[row] else None
@@ -298,25 +304,28 @@ def _tellings(
     return found
 
 
-def _key(e: Any) -> tuple[str, str]:
-    return e.notice.sender, e.notice.message_id
-
-
-def _plans(stay: Stay) -> list[PlanShown]:
-    mine = {own_key(content): content for content, _ in stay.shelf}
-    plans = [(c, v) for c, v in stay.shelf if is_plan(c) and c.get("status") != "entered-in-error"]
-    shelves, words = stay.look.inbox.shelves, stay.contents.words
+def _plans(look: Look, shelf: tuple[tuple[Resource, Row], ...], contents: Contents) -> list[PlanShown]:
+    """Each plan with those of its parts that lie on the reader's shelf, in their newest versions."""
+    mine = {own_key(content): content for content, _ in shelf}
+    plans = [(c, v) for c, v in shelf if is_plan(c) and c.get("status") != "entered-in-error"]
+    shelves, words = look.inbox.shelves, contents.words
     made = []
     for content, version in sorted(plans, key=lambda found: found[1]["at"], reverse=True):
-        names = shelves.names_in(stay.look.tx, version["message_row"])
+        names = shelves.names_in(look.tx, version["message_row"])
         around = [mine[name] for name in names if name in mine and name != own_key(content)]
-        if stay.patient is not None:
-            around.append(stay.patient)
-        plan = plan_in([*around, *stay.contents.parties], content, protected=stay.who.protected)
-        told_of = sheet(plan, words, stay.look.now).sections
-        tables = tuple(one for one in told_of if one.id in _OF_A_PLAN and one.lines)
+        if contents.patient is not None:
+            around.append(contents.patient)
+        plan = plan_in([*around, *contents.parties], content, protected=contents.protected)
+        told_of = sheet(plan, words, look.now).sections
+        tables = tuple(_each_once(one) for one in told_of if one.id in _OF_A_PLAN and one.lines)
         made.append(PlanShown(id=content["id"], plan=plan, tables=tables))
     return made
+
+
+def _each_once(table: Table) -> Table:
+    """A table without what it says again of the same thing and the same people."""
+    lines = {line.cells[:2]: line for line in reversed(table.lines) if line.cells[0]}
+    return replace(table, lines=tuple(reversed(lines.values())))
 
 
 def _place(stay: Stay, which: str) -> str:
@@ -344,6 +353,7 @@ def stay(look: Look) -> View:
     most = None if whole == "timeline" else MOST
     values = {
         "stay": found,
+        "acts": _acts(look, found),
         "mine": [due_line(due, look.words) for due in found.known.running(mine=True)],
         "theirs": [due_line(due, look.words) for due in found.known.running(mine=False)],
         "settled": [due_line(due, look.words) for due in found.known.settled()],
@@ -356,7 +366,7 @@ def stay(look: Look) -> View:
         "whole": whole if whole in (*SECTIONS, "timeline", "receipts", "letters") else None,
         "letters": found.letters[: None if whole == "letters" else 12],
         "telephones": telephones(found.known, look),
-        "receipt_of": receipt_of,
+        "receipt_of": partial(receipt_of, _waiting(look, found.known), found.known),
         "parties": lambda ids: look.words.list([look.words.party(one) for one in ids]),
         "heading": partial(heading, look.words),
     }
@@ -368,6 +378,20 @@ def stay(look: Look) -> View:
         values=values,
         elsewhere=elsewhere,
         patients=frozenset({found.known.row["patient"]}),
+    )
+
+
+def _acts(look: Look, found: Stay) -> tuple[Any, ...]:
+    """What the person may do; the words of others in it are shown as everywhere on the page.
+
+    Nothing where they may not know whose stay it is.
+    """
+    if found.who.hidden:
+        return ()
+    clean = found.contents.clean
+    return tuple(
+        replace(one, forms=tuple(replace(form, lead=clean(form.lead)) for form in one.forms))
+        for one in acts(look, found.known.row)
     )
 
 
@@ -400,7 +424,7 @@ def due_line(due: Due, words: Words) -> DueLine:
         due_at=d.due_at,
         state=d.state.value,
         overdue=words.overdue(d.due_at),
-        basis=d.basis,
+        basis=translated(d.basis, language),
         counted=sentence(d.counted, language),
         remarks=tuple(sentence(remark, language) for remark in d.remarks),
         settled_at=d.settled_at,
@@ -414,12 +438,25 @@ def heading(words: Words, family: str, code: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def receipt_of(receipt: Receipt) -> tuple[str, str]:
-    """How far a notice has come: a word and how much it wants to be looked at."""
+def receipt_of(waiting: Mapping[tuple[int, str], str], known: Seen, receipt: Receipt) -> tuple[str, str, str]:
+    """How far a notice has come: family and code of the word, and how much it wants to be looked at."""
     if receipt.entry.void:
-        return "cancelled", "plain"
-    step = receipt.step.value if receipt.step is not None else "sent"
-    return step, _LEVELS.get(step, "busy")
+        return "receipt-step", "cancelled", "plain"
+    if receipt.step is not None:
+        return "receipt-step", receipt.step.value, _LEVELS.get(receipt.step.value, "busy")
+    message = known.message_of(receipt.entry)
+    state = waiting.get((message, receipt.party)) if message is not None else None
+    if state in ("waiting", "given-up", "cancelled"):
+        return "delivery", state, {"given-up": "bad", "cancelled": "plain"}.get(state, "busy")
+    return "receipt-step", "sent", "busy"
+
+
+def _waiting(look: Look, known: Seen) -> dict[tuple[int, str], str]:
+    """How the newest delivery of each notice to each party stands, by the row of its message."""
+    rows = delivery_rows.listed(look.tx, case_ids=[known.row["id"]])
+    return {
+        (r["message_row"], r["party"]): r["state"] for r in reversed(rows) if r["message_row"] is not None
+    }
 
 
 _LEVELS = {"accepted": "good", "seen": "good", "refused": "bad", "not-received": "bad"}
@@ -447,7 +484,7 @@ class Part:
     level: int  # 2 or 3
     heading: str
     text: str
-    lines: tuple[str, ...]
+    lines: tuple[Line, ...]
 
 
 def document(look: Look) -> View:
@@ -486,33 +523,21 @@ def document(look: Look) -> View:
 def _parts(contents: Contents, document: Resource, holder: Resource, level: int) -> list[Part]:
     made: list[Part] = []
     for section in items(holder.get("section")):
-        heading = contents.clean(section.get("title")) or said(contents.graph.concept(section.get("code")))
+        name = contents.clean(section.get("title")) or said(contents.graph.concept(section.get("code")))
         lines = tuple(dict.fromkeys(_lines(contents, document, section)))
         text = contents.clean(narrative_text(section), _LONGEST_DOCUMENT)
         inner = _parts(contents, document, section, 3) if level < 8 else []
         if text or lines or inner:
-            made.append(Part(level=min(level, 3), heading=heading, text=text, lines=lines))
+            made.append(Part(level=min(level, 3), heading=spoken(name), text=text, lines=lines))
             made += inner
     return made
 
 
-def _lines(contents: Contents, document: Resource, section: Resource) -> list[str]:
+def _lines(contents: Contents, document: Resource, section: Resource) -> list[Line]:
+    """How each entry of a section is told; what the reader may not see is not among them."""
     graph = contents.graph
-    made = []
-    for ref in items(section.get("entry")):
-        found = graph.follow(ref, document)
-        if found is None or graph.hidden(ref, found):
-            continue
-        kind = found["resourceType"]
-        if kind in ("RelatedPerson", "Practitioner", "PractitionerRole", "Organization", "Location"):
-            person = graph.follow(found.get("practitioner"), found) or found
-            roles = graph.concept(found.get("relationship") or found.get("code"))
-            call = telephone(found) or telephone(person)
-            words = (graph.called(person), roles, contents.clean(call))
-            made.append(contents.words.sentence(said(word) for word in words))
-        else:
-            made.append(contents.one_line(found))
-    return [line for line in made if line]
+    found = (graph.follow(ref, document) for ref in items(section.get("entry")))
+    return [line for one in found if one is not None for line in contents.lines_of(one)]
 
 
 def attachment(look: Look) -> View:

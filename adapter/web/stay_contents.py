@@ -7,7 +7,7 @@ dropped in silence.
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -180,6 +180,12 @@ class Contents:
             placed.setdefault("contacts", {}).setdefault(("", _LONG_AGO), []).append(line)
         return tuple(_section(name, placed[name], name == whole) for name in SECTIONS if name in placed)
 
+    def lines_of(self, resource: Resource) -> tuple[Line, ...]:
+        """How one resource is told, wherever it stands."""
+        known = next((one for one in self.tellings if one.content is resource), None)
+        found = self._lines(known) if known is not None else ()
+        return tuple(line for _, line in found if line.what or line.text)
+
     def _lines(self, one: Told) -> Iterator[tuple[str, Line]]:
         resource, kind = one.content, one.content["resourceType"]
         if kind in _SUPPORT or (self.protected and kind == "RelatedPerson"):
@@ -198,14 +204,14 @@ class Contents:
         return self.clean(in_one_line(resource, lambda ref: lookup(ref, resource), language))
 
     def _notes(self, resource: Resource) -> str:
-        return self.words.sentence(said(note.text) for note in self.graph.notes(resource))
+        return _joined(said(note.text) for note in self.graph.notes(resource))
 
     # --- what to be careful with, health, needs ---
 
     def _caution(self, one: Told) -> Iterator[tuple[str, Line]]:
         it = one.content
         felt = (self.graph.concept(r.get("manifestation")) for r in items(it.get("reaction")))
-        text = self.words.sentence((*felt, self._notes(it)))
+        text = _joined((*felt, self._notes(it)))
         yield "careful", Line(what=said(self.graph.gist(it)), text=said(text))
 
     def _condition(self, one: Told) -> Iterator[tuple[str, Line]]:
@@ -213,9 +219,9 @@ class Contents:
         status = first_code(it.get("clinicalStatus"))
         since = self.words.when(told(it.get("onsetDateTime")))
         stands = self.words.code("problem", status) if status and status != "active" else ""
-        hint = self.words.sentence((stands, self.of("since {day}", day=since) if since else ""))
+        hint = _joined((stands, self.of("since {day}", day=since) if since else ""))
         what = said(self.graph.gist(it))
-        text = self.words.sentence((self._coded(it, what), self._notes(it)))
+        text = _joined((self._coded(it, what), self._notes(it)))
         yield "health", Line(what=what, text=text, hint=hint)
 
     def _coded(self, it: Resource, what: str) -> str:
@@ -239,28 +245,28 @@ class Contents:
         found = self._medicines.get(own_key(it))
         if found is None:
             return
-        what = self.words.sentence((" ".join((said(found.what), self._strength(it))).strip(), self._form(it)))
+        what = _joined((" ".join((said(found.what), self._strength(it))).strip(), self._form(it)))
         taken = self.words.span(Span(repeat=found.span.repeat, text=found.span.text))
         more = (
             self.graph.concept(d.get("additionalInstruction"))
             for key in ("dosage", "dosageInstruction")
             for d in items(it.get(key))
         )
-        text = self.words.sentence((said(found.dose), taken, said(found.reason), self._notes(it), *more))
+        text = _joined((said(found.dose), taken, said(found.reason), self._notes(it), *more))
         status = found.status or "unknown"
         stands = self.words.code("medicine", status) if status not in ("active", "unknown") else ""
         period = self.words.span(Span(start=found.span.start, end=found.span.end))
         how = said(self.graph.concept(it.get("category")))
-        yield "medicines", Line(what=what, text=text, hint=self.words.sentence((stands, how, period)))
+        yield "medicines", Line(what=what, text=text, hint=_joined((stands, how, period)))
 
     def _given(self, one: Told) -> Iterator[tuple[str, Line]]:
         it = one.content
         ref = it.get("medicationReference")
         name = self.graph.concept(it.get("medicationCodeableConcept")) or self.graph.name(ref, it)
-        what = self.words.sentence((f"{said(name)} {self._strength(it)}".strip(), self._form(it)))
+        what = _joined((f"{said(name)} {self._strength(it)}".strip(), self._form(it)))
         dosage = it.get("dosage") or {}
         at = self.words.span(occurrence(self.graph, it, "effective"))
-        text = self.words.sentence((self.clean(dosage.get("text")), self._notes(it)))
+        text = _joined((self.clean(dosage.get("text")), self._notes(it)))
         yield "medicines", Line(what=what, text=text, hint=self.of("Given {when}", when=at) if at else "")
 
     def _prescribed(self, it: Resource) -> Resource:
@@ -288,14 +294,14 @@ class Contents:
                 section,
                 Line(
                     what=said(self.graph.gist(it)),
-                    text=self.words.sentence((*(self._part(part) for part in parts), note)),
+                    text=_joined((*(self._part(part) for part in parts), note)),
                     hint=self._when(it),
                 ),
             )
             return
         for found in self._findings.get(own_key(it), ()):
             value = self._on_scale(it) if scale else said(self.words.answers(found.said))
-            text = self.words.sentence((value, said(found.comment), note))
+            text = _joined((value, said(found.comment), note))
             hint = self.words.when(found.at) or self._when(it)
             yield section, Line(what=said(found.what), text=text, hint=hint)
 
@@ -303,7 +309,7 @@ class Contents:
         return self.words.span(occurrence(self.graph, it, "effective"))
 
     def _part(self, part: Resource) -> str:
-        named = self.graph.concept(part.get("code")) or _spoken(first_code(part.get("code")))
+        named = self.graph.concept(part.get("code")) or spoken(first_code(part.get("code")))
         value = self.words.answers(self.graph.value(part)) or first_code(part.get("valueCodeableConcept"))
         return said(f"{named}: {value}" if value else named)
 
@@ -333,8 +339,8 @@ class Contents:
         what = said(self.graph.gist(it))
         status = text_of(it.get("status"))
         stands = self.words.code("action", status) if status not in ("active", "") else ""
-        hint = self.words.sentence((stands, self.words.span(occurrence(self.graph, it))))
-        text = self.words.sentence((self._coded(it, what), self._notes(it)))
+        hint = _joined((stands, self.words.span(occurrence(self.graph, it))))
+        text = _joined((self._coded(it, what), self._notes(it)))
         yield "needs" if wanted else "services", Line(what=what or self.of("Follow-up"), text=text, hint=hint)
 
     def _care_plan(self, one: Told) -> Iterator[tuple[str, Line]]:
@@ -360,8 +366,9 @@ class Contents:
         more = (when, self.clean(it.get("comment")), self.clean(it.get("patientInstruction")))
         actors = (p.get("actor") for p in items(it.get("participant")))
         where = (self.graph.name(a, it) for a in actors if kind_of(a) not in ("Patient", ""))
-        text = self.words.sentence((*more, *(said(name) for name in where)))
-        yield "appointments", Line(what=said(self.graph.gist(it)), text=text, hint=stands)
+        text = _joined((*more, *(said(name) for name in where)))
+        what = said(self.graph.gist(it)) or self.of("Meeting")
+        yield "appointments", Line(what=what, text=text, hint=stands)
 
     # --- whom to call ---
 
@@ -379,7 +386,7 @@ class Contents:
         where = self.graph.name(it.get("organization"), it)
         call = self.clean(telephone(it) or telephone(person))
         roles = said(self.graph.concept(it.get("code")))
-        text = self.words.sentence((roles, *map(said, skills), said(where)))
+        text = _joined((roles, *map(said, skills), said(where)))
         if name or call:
             yield "contacts", Line(what=name or text, text=text if name else "", call=call)
 
@@ -438,7 +445,7 @@ class Contents:
             here = isinstance(attachment.get("data"), str)
             where = f"{self.place}/attachments/{own_key(one.content)}/{number}"
             text = "" if here else self.of("was not sent along")
-            hint = self.words.sentence((kind, when))
+            hint = _joined((kind, when))
             yield (
                 "documents",
                 Line(
@@ -490,7 +497,7 @@ def attachments(resource: Resource) -> list[Resource]:
     return [one for one in found if isinstance(one, dict)]
 
 
-def _spoken(code: str) -> str:
+def spoken(code: str) -> str:
     """A code of several words as it is read: `HjelpLegemiddeladm` is `Hjelp legemiddeladm`."""
     parts = _CAMEL.split(code)
     return " ".join([*parts[:1], *(part.lower() for part in parts[1:])])
@@ -498,13 +505,30 @@ def _spoken(code: str) -> str:
 
 def _section(name: str, told_by: Mapping[tuple[str, datetime], list[Line]], whole: bool) -> Section:
     made = []
-    for (by, at), lines in told_by.items():
+    for (by, at), told_then in told_by.items():
+        lines = _without_bare(told_then)
         kept = lines if whole else lines[:MOST_LINES]
         made.append(Telling(by=by, at=at, lines=tuple(kept), more=len(lines) - len(kept)))
     kept_tellings = made if whole else made[:MOST_TELLINGS]
-    number = sum(map(len, told_by.values()))
+    number = sum(len(telling.lines) + telling.more for telling in made)
     shown = sum(len(telling.lines) for telling in kept_tellings)
     return Section(id=name, tellings=tuple(kept_tellings), number=number, more=number - shown)
+
+
+def _joined(parts: Iterable[str]) -> str:
+    """What is not empty, in one line; what is a sentence ends where the next begins."""
+    said_so = [part for part in parts if part]
+    return ", ".join([*(part.removesuffix(".") for part in said_so[:-1]), *said_so[-1:]])
+
+
+def _without_bare(lines: Sequence[Line]) -> list[Line]:
+    """Without what another line tells with more words."""
+    fuller = {line.what.lower() for line in lines if line.text or line.hint or line.call}
+    return [
+        line
+        for line in lines
+        if line.text or line.hint or line.call or line.href or line.what.lower() not in fuller
+    ]
 
 
 _Made = Callable[[Contents, Told], Iterator[tuple[str, Line]]]

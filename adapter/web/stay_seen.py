@@ -77,9 +77,9 @@ class Seen:
         """Whether the patient has not been discharged yet, as far as the reader knows."""
         return self.case.state in CURRENT
 
-    def entry_of(self, message: int) -> Entry | None:
-        """What a message has told."""
-        return next((e for e in self.entries if self.told_in.get(_key(e.notice)) == message), None)
+    def message_of(self, entry: Entry) -> int | None:
+        """The row of the message that told it; None for what was recorded by hand."""
+        return self.told_in.get(_key(entry.notice))
 
     def ours(self, party: str | None) -> bool:
         """Whether the reader looks for that party."""
@@ -104,16 +104,20 @@ class Seen:
         """The entries of these kinds that count, in event order."""
         return tuple(e for e in self.entries if e.counts and e.notice.kind in kinds)
 
-    def questions(self) -> tuple[Entry, ...]:
-        """Enquiries to the reader's side that nobody has answered yet, the oldest first."""
+    def unanswered(self) -> tuple[Entry, ...]:
+        """Enquiries that nobody has answered yet, the oldest first."""
         replied = {e.notice.refers_to for e in self.standing(K.REPLY, K.ANSWER)}
+        return tuple(e for e in self.standing(K.ENQUIRY) if e.notice.message_id not in replied)
+
+    def questions(self) -> tuple[Entry, ...]:
+        """Those of them that others have asked the reader's side."""
         return tuple(
-            e
-            for e in self.standing(K.ENQUIRY)
-            if e.notice.message_id not in replied
-            and not self.ours(e.notice.sender)
-            and any(map(self.ours, e.notice.receivers))
+            e for e in self.unanswered() if any(map(self.ours, e.notice.receivers)) and not self._own(e)
         )
+
+    def _own(self, e: Entry) -> bool:
+        """Whether the reader's side wrote it; who looks for every party is on both sides."""
+        return self.sight.parties is not None and e.notice.sender in self.sight.parties
 
     def receipts(self) -> tuple[Receipt, ...]:
         """How far what the reader's side has sent has come, the latest first."""
@@ -186,7 +190,7 @@ def _is_mine(d: Deadline, who: str | None, sight: Sight) -> bool:
     return sight.acts_for(who) and (d.kind == PLAN_TASK or sight.person.holds(role))
 
 
-_FURTHEST = (Step.REFUSED, Step.NOT_RECEIVED, Step.SEEN, Step.ACCEPTED, Step.DELIVERED)
+FURTHEST = (Step.REFUSED, Step.NOT_RECEIVED, Step.SEEN, Step.ACCEPTED, Step.DELIVERED)
 """What is told of a notice: that it was refused before all else, then how far it came."""
 
 
@@ -194,7 +198,7 @@ def _receipts(entry: Entry) -> Iterator[Receipt]:
     if entry.notice.standing is Standing.CANCELLATION and not entry.notice.receivers:
         return
     for party in entry.notice.receivers:
-        found = ((step, entry.first(step, party)) for step in _FURTHEST)
+        found = ((step, entry.first(step, party)) for step in FURTHEST)
         step, at = next(((s, at) for s, at in found if at is not None), (None, entry.notice.sent_at))
         yield Receipt(entry=entry, party=party, step=step, at=at)
 

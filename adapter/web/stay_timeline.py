@@ -3,14 +3,14 @@
 A correction says what it has changed; what was cancelled stays, struck through and said to be so.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
 from adapter.discharge.case import Entry, Evidence, Step
 from adapter.discharge.notices import Decliner, Notice, Standing
-from adapter.web.stay_seen import Seen
+from adapter.web.stay_seen import FURTHEST, Seen
 from adapter.web.words import Words
 
 MOST = 60
@@ -72,10 +72,18 @@ def _event(seen: Seen, e: Entry, known: Mapping[tuple[str, str], Entry], words: 
         standing=notice.standing.value,
         cancelled=e.void,
         corrected=e.replaced_by is not None,
-        lines=tuple(_lines(notice, words)),
+        lines=tuple(line.replace("..", ".") for line in _lines(notice, words)),  # `3. mars.`
         changes=tuple(_changes(before.notice, notice, words)) if corrects and before is not None else (),
-        evidence=tuple(_proof(one) for one in seen.evidence(e)),
+        evidence=tuple(_proof(one) for one in _furthest(seen.evidence(e))),
     )
+
+
+def _furthest(evidence: Iterable[Evidence]) -> list[Evidence]:
+    """Of each receiver how far it came, and a refusal before all else."""
+    found: dict[str, Evidence] = {}
+    for one in sorted(evidence, key=lambda e: (FURTHEST.index(e.step), e.at)):
+        found.setdefault(one.party, one)
+    return list(found.values())
 
 
 def _proof(one: Evidence) -> Proof:

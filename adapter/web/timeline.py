@@ -15,11 +15,11 @@ from adapter.discharge.plan_tasks import KIND as PLAN_TASK
 from adapter.discharge.readmission import Verdict
 from adapter.inbox import STORED_HERE
 from adapter.store.statements import Row
-from adapter.web.wording import STORED, Mark, Wording, place, read
+from adapter.web.wording import Mark, Wording, place
+from adapter.web.words import read
 
 Document = Mapping[str, Any]
 _ORDER = [step.value for step in Step]
-POSSIBLE = "The messages do not tell enough to be certain."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,49 +48,58 @@ def timeline(case: Document, notes: Sequence[Row], say: Wording) -> list[Event]:
 
 
 def _notice(notice: Document, say: Wording) -> Event:
-    lines = [f"From {say.party(notice['sender'])} to {_parties(notice['receivers'], say)}."]
+    sender, receivers = say.party(notice["sender"]), _parties(notice["receivers"], say)
+    lines = [say.of("From {sender} to {receivers}.", sender=sender, receivers=receivers)]
     if notice["ready"] is not None:
-        lines.append(f"Ready from {say.local(notice['ready'])}{', an estimate' * notice['estimate']}.")
+        ready = "Ready from {moment}, an estimate." if notice["estimate"] else "Ready from {moment}."
+        lines.append(say.of(ready, moment=say.local(notice["ready"])))
     if notice["answer"] is not None:
-        lines.append(f"{say.kind(notice['answer'])}{_from(notice, say)}.")
+        lines.append(_answer(notice, say))
     if notice["placement"] is not None:
-        lines.append(f"On: {notice['placement']}.")
+        lines.append(say.of("On: {placement}.", placement=notice["placement"]))
     if notice["fulfils"] is not None:
-        lines.append(f"It was: {say.kind(notice['fulfils']).lower()}.")
+        lines.append(say.of("It was: {what}.", what=say.code("follow-up", notice["fulfils"])))
     lines += _planning(notice, say)
     if notice["reserved"]:
-        lines.append("Reserved: only the addressed receiver may have it.")
-    lines.append(f"Sent {say.local(notice['sent_at'])}.")
-    mark = {
-        "correction": Mark(words="Correction", level="warn"),
-        "cancellation": Mark(words="Cancellation", level="bad"),
-    }.get(notice["standing"])
+        lines.append(say.of("Reserved: only the addressed receiver may have it."))
+    lines.append(say.of("Sent {moment}.", moment=say.local(notice["sent_at"])))
+    standing = notice["standing"]
+    mark = say.mark("standing", standing) if standing in ("correction", "cancellation") else None
     return Event(
         at=_instant(notice, say.zone),
         told=notice["occurred"],
         what="notice",
-        title=say.kind(notice["kind"]),
-        mark=mark or _overruled(notice),
+        title=say.heading("notice", notice["kind"]),
+        mark=mark or _overruled(notice, say),
         lines=tuple(lines),
         evidence=_evidence(notice, say),
         href=f"/messages/{notice['message']}" if notice["message"] is not None else None,
-        link="the message",
+        link=say.of("See the message"),
     )
+
+
+def _answer(notice: Document, say: Wording) -> str:
+    answer = say.heading("answer", notice["answer"])
+    if notice["receive_from"] is None:
+        return say.of("{answer}.", answer=answer)
+    return say.of("{answer} from {moment}.", answer=answer, moment=say.local(notice["receive_from"]))
 
 
 def _planning(notice: Document, say: Wording) -> list[str]:
     """What a notice of the planning says beyond its kind."""
     lines = []
     if notice["refused"]:
-        lines.append("Refused at once.")
+        lines.append(say.of("Refused at once."))
     if notice["declined_by"] is not None:
-        lines.append(f"By the {notice['declined_by']}.")
+        lines.append(say.sentence(say.code("declined-by", notice["declined_by"])))
     if notice["contact"] is not None:
-        lines.append(f"At {say.party(notice['contact'])}.")
+        lines.append(say.of("At {place}.", place=say.party(notice["contact"])))
     if notice["meeting"] is not None:
-        lines.append(f"Meeting {say.local(notice['meeting'])}.")
+        lines.append(say.of("Meeting {moment}.", moment=say.local(notice["meeting"])))
     if notice["plan"] is not None:
-        lines.append(f"{say.plan_kind(notice['plan']['kind'])}, {notice['plan']['status']}.")
+        kind = say.heading("plan-kind", notice["plan"]["kind"] or "unknown")
+        status = say.code("plan-status", notice["plan"]["status"])
+        lines.append(say.of("{kind}, {status}.", kind=kind, status=status))
     return lines
 
 
@@ -98,23 +107,21 @@ def _evidence(notice: Document, say: Wording) -> tuple[Document, ...]:
     """What is known about a notice; that we store it for a party's board is said once, and as what it is."""
     told = sorted(notice["evidence"], key=lambda e: (e["at"], _ORDER.index(e["step"])))
     return tuple(
-        {**e, "source": None, "href": None, "mark": STORED}
+        {**e, "source": None, "href": None, "mark": say.mark("step", "stored")}
         if e["source"] == STORED_HERE
-        else {**e, "href": place(e["source"]), "mark": say.step(e["step"])}
+        else {**e, "href": place(e["source"]), "mark": say.mark("step", e["step"])}
         for e in told
         if (e["source"], e["step"]) != (STORED_HERE, Step.DELIVERED)
     )
 
 
-def _overruled(notice: Document) -> Mark | None:
+def _overruled(notice: Document, say: Wording) -> Mark | None:
     """What a later notice has done to this one, whether or not it named it."""
     if notice["cancelled"]:
-        return Mark(words="Cancelled later", level="warn")
-    return Mark(words="Corrected later", level="warn") if notice["replaced_by"] is not None else None
-
-
-def _from(notice: Document, say: Wording) -> str:
-    return f" from {say.local(notice['receive_from'])}" if notice["receive_from"] is not None else ""
+        return Mark(words=say.of("Cancelled later"), level="warn")
+    if notice["replaced_by"] is not None:
+        return Mark(words=say.of("Corrected later"), level="warn")
+    return None
 
 
 def _instant(notice: Document, zone: tzinfo) -> datetime:
@@ -124,85 +131,103 @@ def _instant(notice: Document, zone: tzinfo) -> datetime:
 
 
 def _deadline(deadline: Document, say: Wording) -> Event:
+    actor = say.code("actor", deadline["actor"])
     for_whom = deadline["actor"] == "hospital" and deadline["kind"] != PLAN_TASK
-    joint = " for " if for_whom else ", "
-    whom = f"{joint}{say.party(deadline['party'])}" if deadline["party"] else ""
-    lines = [f"By the {say.kind(deadline['actor']).lower()}{whom}.", f"Basis: {deadline['basis']}."]
+    if deadline["party"]:
+        by = "By the {actor} for {party}." if for_whom else "By the {actor}, {party}."
+        lines = [say.of(by, actor=actor, party=say.party(deadline["party"]))]
+    else:
+        lines = [say.of("By the {actor}.", actor=actor)]
+    lines.append(say.of("Basis: {basis}.", basis=say.law(deadline["basis"])))
     if deadline["reason"]:
-        lines.append(f"{say.sentence(deadline['reason'])}.")
+        lines.append(say.reason(deadline, sentence=True))
     if deadline["settled_at"] is not None:
-        lines.append(f"Settled {say.local(deadline['settled_at'])}.")
+        lines.append(say.of("Settled {moment}.", moment=say.local(deadline["settled_at"])))
     elif deadline["noted_at"] is not None:
-        lines.append(f"What was done was recorded {say.local(deadline['noted_at'])}.")
+        noted = say.local(deadline["noted_at"])
+        lines.append(say.of("What was done was recorded {moment}.", moment=noted))
     elif deadline["state"] in ("open", "missed"):
         lines.append(f"{say.left(deadline['due_at'])}.")
     return Event(
         at=_at(deadline["due_at"]),
         told=deadline["due_at"],
         what="deadline",
-        title=f"Due: {say.kind(deadline['kind']).lower()}",
-        mark=say.deadline(deadline["state"]),
+        title=say.of("Due: {what}", what=say.due(deadline["kind"])),
+        mark=say.mark("deadline-state", deadline["state"]),
         lines=tuple(lines),
     )
 
 
 def _delivery(delivery: Document, say: Wording) -> Event:
     lines = []
-    for word in ("sent", "delivered", "accepted"):
-        if delivery[f"{word}_at"] is not None:
-            lines.append(f"{say.kind(word)} {say.local(delivery[f'{word}_at'], seconds=True)}.")
+    if delivery["sent_at"] is not None:
+        lines.append(say.of("Sent {moment}.", moment=say.local(delivery["sent_at"], seconds=True)))
+    if delivery["delivered_at"] is not None:
+        lines.append(say.of("Delivered {moment}.", moment=say.local(delivery["delivered_at"], seconds=True)))
+    if delivery["accepted_at"] is not None:
+        lines.append(say.of("Accepted {moment}.", moment=say.local(delivery["accepted_at"], seconds=True)))
     if delivery["error"]:
-        lines.append(f"{say.sentence(delivery['error'])}.")
+        lines.append(say.kept(f"{say.sentence(delivery['error'])}."))
+    notice, party = say.notice(delivery), say.party(delivery["party"])
     return Event(
         at=_at(delivery["created_at"]),
         told=delivery["created_at"],
         what="delivery",
-        title=f"{say.notice(delivery)} to {say.party(delivery['party'])}",
+        title=say.of("{notice} to {party}", notice=notice, party=party),
         mark=say.delivery(delivery),
         lines=tuple(lines),
         href=f"/deliveries/{delivery['id']}",
-        link=f"delivery {delivery['id']}",
+        link=say.of("See delivery {number}", number=delivery["id"]),
     )
 
 
 def _note(note: Row, say: Wording) -> Event:
-    by = f"By {note['by']}." if note["by"] else "By the adapter."
+    by = say.of("By {name}.", name=note["by"]) if note["by"] else say.of("By the adapter.")
     return Event(
         at=note["at"],
         told=note["at"],
         what="note",
-        title=f"{say.kind(note['subject'])}: {note['what']}",
+        title=say.marked(
+            "{subject}: {what}",
+            subject=say.sentence(say.subject(note["subject"])),
+            what=say.kept(note["what"]),
+        ),
         lines=(by,),
         href=place(note["subject"]),
-        link="more",
+        link=say.of("See more"),
     )
 
 
 def _readmissions(case: Document, say: Wording) -> Iterator[Event]:
     """The links to the case before and to those after, each at the admission that makes it."""
     if case["readmission_of"] is not None and case["admitted_at"] is not None:
-        at, title = case["admitted_at"], f"{say.readmission(case)} after an earlier stay"
-        yield _linked(at, title, case["readmission_of"], case["readmission"])
+        title = (
+            say.of("Possible readmission after an earlier stay")
+            if case["readmission"] == Verdict.POSSIBLE
+            else say.of("Readmission after an earlier stay")
+        )
+        yield _linked(case["admitted_at"], title, case["readmission_of"], case["readmission"], say)
     for later in case["readmissions"]:
-        title = f"Admitted again: {say.readmission(later).lower()}"
-        yield _linked(later["admitted_at"], title, later["case"], later["readmission"])
+        what = say.code("readmission", later["readmission"])
+        title = say.of("Admitted again: {what}", what=what)
+        yield _linked(later["admitted_at"], title, later["case"], later["readmission"], say)
 
 
-def _linked(at: str, title: str, case_id: int, verdict: str) -> Event:
+def _linked(at: str, title: str, case_id: int, verdict: str, say: Wording) -> Event:
     possible = verdict == Verdict.POSSIBLE
     return Event(
         at=_at(at),
         told=at,
         what="note",
         title=title,
-        lines=(POSSIBLE,) if possible else (),
+        lines=(say.of("The messages do not tell enough to be certain."),) if possible else (),
         href=f"/cases/{case_id}",
-        link=f"case {case_id}",
+        link=say.of("See case {number}", number=case_id),
     )
 
 
 def _parties(ids: Sequence[str], say: Wording) -> str:
-    return ", ".join(say.party(party_id) for party_id in ids) or "nobody named"
+    return ", ".join(say.party(party_id) for party_id in ids) or say.of("nobody named")
 
 
 def _at(told: str) -> datetime:

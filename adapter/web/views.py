@@ -7,7 +7,7 @@ what was sent, to somebody who has signed in.
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from itertools import product
 from typing import Any
 
@@ -33,13 +33,15 @@ from adapter.web.overview import Unsettled, summary, tiles
 from adapter.web.pretty import pretty
 from adapter.web.site import Action, Doing, Link, Look, Mistake, Page, View, number
 from adapter.web.timeline import timeline
-from adapter.web.wording import TO_DO, place
+from adapter.web.wording import TO_DO, Wording, place
 
 PAGE = 50
 """Rows of one page of a list."""
 
 LONGEST = 300
 """Rows of a list that has no pages."""
+
+_NO_CASE = "There is no such case. The list of cases shows those that there are."
 
 NO_PSEUDONYM = (
     "In the address a patient is a pseudonym, which begins with P. Never put an identity number there; "
@@ -59,6 +61,7 @@ def overview(look: Look) -> View:
     shown_tiles = tiles(
         look.register,
         day,
+        look.say,
         queues=counted.queues(tx),
         tries=counted.last_tries(tx),
         delivered=counted.last_delivered(tx),
@@ -72,14 +75,14 @@ def overview(look: Look) -> View:
     )
     values = {
         "tiles": shown_tiles,
-        "summary": summary(shown_tiles, unsettled),
+        "summary": summary(shown_tiles, unsettled, look.say),
         "states": counted.cases_by_state(tx),
         "cases": [shown.case_line(row) for row in case_rows.listed(tx, limit=8)],
         "deliveries": shown.deliveries(tx, delivery_rows.listed(tx, limit=8)),
         "overdue": unsettled.overdue,
         "held": unsettled.held,
     }
-    return View(template="overview.html", title="Overview", values=values)
+    return View(template="overview.html", title=look.words.of("Overview"), values=values)
 
 
 def endpoints(look: Look) -> View:
@@ -113,7 +116,7 @@ def endpoints(look: Look) -> View:
         for e in look.register.endpoints
     ]
     values = {"endpoints": documents, "homeless": depth.get("", {}).get("waiting", 0)}
-    return View(template="endpoints.html", title="Endpoints", values=values)
+    return View(template="endpoints.html", title=look.words.of("Endpoints"), values=values)
 
 
 def _parties_at(register: Register, endpoint: str) -> list[str]:
@@ -123,18 +126,19 @@ def _parties_at(register: Register, endpoint: str) -> list[str]:
 
 def alarms(look: Look) -> View:
     """`/alarms`: what needs a person, open ones first."""
-    documents = [alarm_line(row) for row in alarm_rows.listed(look.tx, limit=LONGEST)]
+    documents = [alarm_line(row, look.say) for row in alarm_rows.listed(look.tx, limit=LONGEST)]
     return View(
         template="alarms.html",
-        title="Alarms",
+        title=look.words.of("Alarms"),
         values={"alarms": documents, "to_do": TO_DO, "by_hand": BY_HAND},
     )
 
 
-def alarm_line(row: Row) -> dict[str, Any]:
+def alarm_line(row: Row, say: Wording) -> dict[str, Any]:
     """An alarm with the page about its subject."""
     href = place(row["subject"], row["case_id"])
-    about = f"case {row['case_id']}" if href == f"/cases/{row['case_id']}" else row["subject"]
+    of_case = href == f"/cases/{row['case_id']}"
+    about = say.subject(f"case {row['case_id']}" if of_case else row["subject"])
     return shown.alarm(row) | {"href": href, "about": about}
 
 
@@ -148,7 +152,7 @@ def deadlines(look: Look) -> View:
         "ahead": [shown.deadline(row) | {name: row[name] for name in extra} for row in ahead],
         "count": count,
     }
-    return View(template="deadlines.html", title="Deadlines", values=values)
+    return View(template="deadlines.html", title=look.words.of("Deadlines"), values=values)
 
 
 # --- deliveries -------------------------------------------------------------------------------------------
@@ -158,16 +162,19 @@ def deliveries(look: Look) -> View:
     """`/deliveries`: the log, newest first, filtered by what stands in the address."""
     query = {name: text for name, text in look.query.items() if text}
     notes: list[str] = []
+    say = look.words
     states = [state.value for state in DeliveryState]
     seen = {*counted.queues(look.tx), *counted.last_delivered(look.tx)}
     parties = sorted({p.id for p in look.register.parties} | seen)
-    state = _known(query.get("state"), states, "The state is not one of those in the list.", notes)
-    party = _known(query.get("party"), parties, "The party is not one of those in the list.", notes)
-    awaiting = _known(query.get("awaiting"), ["1"], "In the address awaiting is 1, or left out.", notes)
+    state = _known(query.get("state"), states, say.of("The state is not one of those in the list."), notes)
+    party = _known(query.get("party"), parties, say.of("The party is not one of those in the list."), notes)
+    awaiting = _known(
+        query.get("awaiting"), ["1"], say.of("In the address awaiting is 1, or left out."), notes
+    )
     case_ids = _case_ids(look, query.get("case"), query.get("patient"), notes)
     before = number(query.get("before"))
     if "before" in query and before is None:
-        notes.append("In the address before is the number of a delivery, as in the log.")
+        notes.append(say.of("In the address before is the number of a delivery, as in the log."))
     rows = (
         []
         if notes
@@ -197,7 +204,7 @@ def deliveries(look: Look) -> View:
         "kept": {name: value for name, value in kept.items() if value is not None},
         "notes": notes,
     }
-    return View(template="deliveries.html", title="Deliveries", values=values)
+    return View(template="deliveries.html", title=look.words.of("Deliveries"), values=values)
 
 
 def _known(value: str | None, allowed: list[str], otherwise: str, notes: list[str]) -> str | None:
@@ -214,11 +221,12 @@ def _case_ids(look: Look, case: str | None, patient: str | None, notes: list[str
         wanted = number(case)
         row = case_rows.get(look.tx, wanted) if wanted is not None else None
         if row is None:
-            notes.append("There is no such case; a case has a number, as in the list of cases.")
+            text = "There is no such case; a case has a number, as in the list of cases."
+            notes.append(look.words.of(text))
         found = {row["id"]} if row is not None else set()
     if patient is not None:
         if _pseudonym(patient) is None:
-            notes.append(NO_PSEUDONYM)
+            notes.append(look.words.of(NO_PSEUDONYM))
         own = set(case_rows.ids_of(look.tx, patient)) if _pseudonym(patient) else set()
         found = own if found is None else found & own
     return sorted(found) if found is not None else None
@@ -248,7 +256,9 @@ def delivery(look: Look) -> View:
     tx = look.tx
     row = delivery_rows.get(tx, look.row("delivery"))
     if row is None:
-        raise NotFound("There is no such delivery. The delivery log shows those that there are.")
+        raise NotFound(
+            look.words.of("There is no such delivery. The delivery log shows those that there are.")
+        )
     told = message_rows.get(tx, row["message_row"]) if row["message_row"] is not None else None
     as_sent = message_rows.content(tx, row["payload"])
     unaltered = told is not None and told["payload"] == row["payload"]
@@ -260,7 +270,9 @@ def delivery(look: Look) -> View:
         "unaltered": unaltered,
         "receipts": _receipts(tx, row, told),
     }
-    return View(template="delivery.html", title=f"Delivery {row['id']}", values=values)
+    return View(
+        template="delivery.html", title=look.words.of("Delivery {number}", number=row["id"]), values=values
+    )
 
 
 def _receipts(tx: Connection, row: Row, told: Row | None) -> list[dict[str, Any]]:
@@ -298,9 +310,9 @@ def cases(look: Look) -> View:
         "cases": [shown.case_line(row) for row in rows],
         "patient": _pseudonym(patient),
         "most": LONGEST,
-        "notes": [] if known else [NO_PSEUDONYM],
+        "notes": [] if known else [look.words.of(NO_PSEUDONYM)],
     }
-    return View(template="cases.html", title="Cases", values=values)
+    return View(template="cases.html", title=look.words.of("Cases"), values=values)
 
 
 def case(look: Look) -> View:
@@ -308,9 +320,10 @@ def case(look: Look) -> View:
     wanted = look.row("case")
     row = case_rows.get(look.tx, wanted)
     if row is None:
-        raise NotFound("There is no such case. The list of cases shows those that there are.")
+        raise NotFound(look.words.of(_NO_CASE))
     elsewhere = f"/cases/{row['id']}" if row["id"] != wanted else None
     known = shown.case(look.tx, row, look.inbox.cases.roles)
+    _in_readers_language(look, row["id"], known["deadlines"])
     law = look.inbox.cases.agreement
     today = look.now.astimezone(law.zone).date()
     on = [_placement(look, placed) for placed in known["placements"]]
@@ -325,7 +338,29 @@ def case(look: Look) -> View:
         "plans": resources.plans_of(look.tx, row["patient"]),
         "ahead": [d for d in known["deadlines"] if d["state"] in ("open", "missed") and not d["noted_at"]],
     }
-    return View(template="case.html", title=f"Case {row['id']}", values=values, elsewhere=elsewhere)
+    return View(
+        template="case.html",
+        title=look.words.of("Case {number}", number=row["id"]),
+        values=values,
+        elsewhere=elsewhere,
+    )
+
+
+def _in_readers_language(look: Look, case_id: int, deadlines: list[dict[str, Any]]) -> None:
+    """The reasons of deadlines, which the store keeps in English, as the law's catalogs say them."""
+    language = look.words.language
+    if language == "en" or not any(d["reason"] for d in deadlines):
+        return
+    told = look.inbox.cases.explained(look.tx, case_id, look.now, language)["deadlines"]
+    said = {_which(d): "; ".join(why[language] for why in d["why"][1:]) for d in told}
+    for d in deadlines:
+        if said.get(_which(d)):
+            d["said"] = said[_which(d)]
+
+
+def _which(deadline: dict[str, Any]) -> tuple[Any, ...]:
+    due = datetime.fromisoformat(deadline["due_at"])
+    return (deadline["kind"], deadline["actor"], deadline["party"], due, deadline["about"])
 
 
 def _placement(look: Look, placed: dict[str, Any]) -> dict[str, Any]:
@@ -340,12 +375,14 @@ def _placement(look: Look, placed: dict[str, Any]) -> dict[str, Any]:
 
 
 def why(look: Look) -> View:
-    """`/cases/{id}/why`: each deadline and charged day in words, in English and the country's language."""
+    """`/cases/{id}/why`: each deadline and charged day in words, in the languages of reader and country."""
     row = case_rows.get(look.tx, look.row("case"))
     if row is None:
-        raise NotFound("There is no such case. The list of cases shows those that there are.")
-    told = look.inbox.cases.explained(look.tx, row["id"], look.now)
-    return View(template="why.html", title=f"Case {row['id']}", values={"case": row, "told": told})
+        raise NotFound(look.words.of(_NO_CASE))
+    told = look.inbox.cases.explained(look.tx, row["id"], look.now, look.words.language)
+    agreement = look.words.heading("country", told["agreement"])
+    values = {"case": row, "told": told, "agreement": agreement}
+    return View(template="why.html", title=look.words.of("Case {number}", number=row["id"]), values=values)
 
 
 def payments(look: Look) -> View:
@@ -354,16 +391,17 @@ def payments(look: Look) -> View:
     try:
         bounds(month)
     except ValueError:
-        raise NotFound("A month is written as 2024-03.") from None
+        raise NotFound(look.words.of("A month is written as 2024-03.")) from None
     statement = Ledger(cases=look.inbox.cases).statement(look.tx, month, look.now)
     values = {
         "statement": statement,
+        "first": date.fromisoformat(f"{month}-01"),
         "totals": statement.totals,
         "averaged": any(line.agreement for line in statement.lines),
         "lines": statement.lines[:LONGEST],
         "more": max(0, len(statement.lines) - LONGEST),
     }
-    return View(template="payments.html", title="Payments", values=values)
+    return View(template="payments.html", title=look.words.of("Payments"), values=values)
 
 
 # --- messages ---------------------------------------------------------------------------------------------
@@ -375,14 +413,17 @@ def message(look: Look) -> View:
     found = shown.message_of(look.tx, wanted)
     row = message_rows.get(look.tx, wanted)
     if found is None or row is None:
-        raise NotFound("There is no such message. The quarantine and the cases lead to those that there are.")
+        text = "There is no such message. The quarantine and the cases lead to those that there are."
+        raise NotFound(look.words.of(text))
     values = {
         "message": found,
         "body": _body(look.tx, row["payload"]),
         "acknowledgement": _body(look.tx, row["acknowledgement"]),
         "deliveries": shown.deliveries(look.tx, delivery_rows.listed(look.tx, message_row=wanted)),
     }
-    return View(template="message.html", title=f"Message {wanted}", values=values)
+    return View(
+        template="message.html", title=look.words.of("Message {number}", number=wanted), values=values
+    )
 
 
 def _body(tx: Connection, digest: bytes | None) -> Any:
@@ -398,22 +439,24 @@ def quarantine(look: Look) -> View:
         "refused": [m for m in documents if not m["releasable"]],
         "most": LONGEST,
     }
-    return View(template="quarantine.html", title="Quarantine", values=values)
+    return View(template="quarantine.html", title=look.words.of("Quarantine"), values=values)
 
 
 # --- acting -----------------------------------------------------------------------------------------------
 
 
 def _seen(doing: Doing) -> str:
-    doing.inbox.outbox.alarms.see(doing.tx, doing.row(), doing.now, by=doing.by)
+    with _no_alarm(doing):
+        doing.inbox.outbox.alarms.see(doing.tx, doing.row(), doing.now, by=doing.by)
     return "/alarms"
 
 
 def _close(doing: Doing) -> str:
     why = doing.text("why")
     if not why:
-        raise Mistake({"why": "Say what was done."})
-    doing.inbox.outbox.alarms.close(doing.tx, doing.row(), doing.now, by=doing.by, why=why)
+        raise Mistake({"why": doing.words.of("Say what was done.")})
+    with _no_alarm(doing):
+        doing.inbox.outbox.alarms.close(doing.tx, doing.row(), doing.now, by=doing.by, why=why)
     return "/alarms"
 
 
@@ -421,7 +464,7 @@ def _case_id(doing: Doing) -> int:
     wanted = number(doing.path["id"])
     row = case_rows.get(doing.tx, wanted) if wanted is not None else None
     if row is None:
-        raise NotFound("There is no such case. The list of cases shows those that there are.")
+        raise NotFound(doing.words.of(_NO_CASE))
     return int(row["id"])
 
 
@@ -433,14 +476,15 @@ def _told_at(doing: Doing) -> datetime | None:
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
-        raise Mistake({"at": "Write when it was as 2024-03-08T10:00, or leave it."}) from None
+        text = "Write when it was as 2024-03-08T10:00, or leave it."
+        raise Mistake({"at": doing.words.of(text)}) from None
     return at if at.tzinfo is not None else at.replace(tzinfo=doing.inbox.zone)
 
 
 def _followed_up(doing: Doing) -> str:
     case_id, at = _case_id(doing), _told_at(doing) or doing.now
     new_id, what = doing.inbox.new_id(), doing.text("name") or None
-    with _mistaken():
+    with _mistaken(doing):
         doing.inbox.cases.followed_up(doing.tx, case_id, at, doing.now, new_id=new_id, by=doing.by, what=what)
     return f"/cases/{case_id}"
 
@@ -448,7 +492,7 @@ def _followed_up(doing: Doing) -> str:
 def _place(doing: Doing) -> str:
     case_id, at = _case_id(doing), _told_at(doing) or doing.now
     new_id = doing.inbox.new_id()
-    with _mistaken():
+    with _mistaken(doing):
         doing.inbox.cases.place(
             doing.tx, case_id, doing.text("name"), at, doing.now, new_id=new_id, by=doing.by
         )
@@ -457,7 +501,7 @@ def _place(doing: Doing) -> str:
 
 def _take_off(doing: Doing) -> str:
     case_id = _case_id(doing)
-    with _mistaken():
+    with _mistaken(doing):
         doing.inbox.cases.take_off(
             doing.tx, case_id, doing.text("name"), doing.now, new_id=doing.inbox.new_id, by=doing.by
         )
@@ -465,19 +509,30 @@ def _take_off(doing: Doing) -> str:
 
 
 @contextmanager
-def _mistaken() -> Iterator[None]:
+def _mistaken(doing: Doing) -> Iterator[None]:
     """What cannot be recorded is the form's mistake, told where it was filled in."""
     try:
         yield
     except NotFound as error:
-        raise Mistake({"": f"{error}."}) from error
+        raise Mistake({"": doing.words.kept(f"{error}.")}) from error
 
 
-_WATCHERS = frozenset({Role.OPERATIONS, Role.AUDITOR})
+@contextmanager
+def _no_alarm(doing: Doing) -> Iterator[None]:
+    try:
+        yield
+    except NotFound as error:
+        text = "There is no open alarm with this number that a person can see to."
+        raise NotFound(doing.words.of(text)) from error
+
+
+WATCHERS = frozenset({Role.OPERATIONS, Role.AUDITOR})
+"""Who sees the pages of operations."""
+
 _OPERATORS = frozenset({Role.OPERATIONS})
 
 PAGES = tuple(
-    Page(path=path, view=view, roles=_WATCHERS)
+    Page(path=path, view=view, roles=WATCHERS)
     for path, view in {
         "/": overview,
         "/deliveries": deliveries,
@@ -496,7 +551,7 @@ PAGES = tuple(
 """Every page of operations and its address; docs/pages.md describes each."""
 
 NAV = tuple(
-    Link(path=path, label=label, roles=_WATCHERS)
+    Link(path=path, label=label, roles=WATCHERS)
     for path, label in (
         ("/", "Overview"),
         ("/cases", "Cases"),

@@ -5,7 +5,7 @@ Catalogs are gettext files, one folder for each part of the pages (`locales/<par
 beside it).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
@@ -17,8 +17,13 @@ from typing import Any
 
 from babel.dates import format_date, format_skeleton, format_time
 from babel.lists import format_list
-from babel.numbers import format_currency, format_decimal, format_percent
+from babel.numbers import format_decimal, format_percent
+from holidays import country_holidays
+from markupsafe import Markup, escape
 
+from adapter.alarming import STAFF
+from adapter.discharge.notices import spoken
+from adapter.discharge.wording import translated
 from adapter.messaging.register import Register
 
 LANGUAGES = {
@@ -33,6 +38,8 @@ LANGUAGES = {
 _NEAR = {"no": "nb"}
 _COUNTRIES = {"norway": "nb", "sweden": "sv", "denmark": "da", "england": "en"}
 _BABEL = {"en": "en_GB"}
+_CROWNS = {"nb": ("NOK", "kr"), "nn": ("NOK", "kr"), "sv": ("SEK", "kr"), "da": ("DKK", "kr.")}
+_HOLIDAYS = {"norway": "NO", "sweden": "SE", "denmark": "DK"}
 
 Told = datetime | date | str | None
 """An instant or a day, also as ISO 8601 (`store.shown`)."""
@@ -87,13 +94,24 @@ class Words:
     zone: tzinfo
     now: datetime
     register: Register
+    country: str | None = None  # the region's rule file, for its public holidays
 
     # --- sentences ---
 
     def of(self, sentence: str, **values: Any) -> str:
         """A sentence of the catalogs, with its values."""
-        said = catalog(self.language).gettext(sentence)
+        said = catalog(self.language).gettext(sentence) if sentence else ""
         return said.format(**values) if values else said
+
+    def marked(self, sentence: str, **values: Any) -> Markup:
+        """A sentence with links or other markup in its places; what is no markup is escaped."""
+        return Markup(catalog(self.language).gettext(sentence)).format(**values)  # noqa: S704  # catalogs are ours
+
+    def kept(self, text: str | None) -> Markup:
+        """What the store keeps in English, as the adapter or a person wrote it (WCAG 3.1.2)."""
+        if self.language == "en":
+            return escape(text or "–")
+        return Markup('<span lang="en">{}</span>').format(text) if text else Markup("–")
 
     def count(self, one: str, many: str, number: int, **values: Any) -> str:
         """A sentence about a number: `count("{number} case", "{number} cases", 3)`."""
@@ -101,12 +119,24 @@ class Words:
         return said.format(number=self.number(number), **values)
 
     def code(self, family: str, code: str | None) -> str:
-        """A code in words, as `state` and `ready`; the code itself where nobody has words for it."""
+        """A code in words, as `state` and `ready`; as it is spoken where nobody has words for it."""
         if code is None:
             return "–"
         key = f"{family}-{code}"
         said = catalog(self.language).gettext(key)
-        return code if said == key else said
+        return spoken(code) if said == key else said
+
+    def heading(self, family: str, code: str | None) -> str:
+        """A code in words, begun with a capital."""
+        return self.sentence(self.code(family, code))
+
+    def sentence(self, text: str | None) -> str:
+        """A sentence or word begun with a capital."""
+        return f"{text[:1].upper()}{text[1:]}" if text else "–"
+
+    def law(self, text: str) -> str:
+        """A paragraph or sentence of the rule files, in the reader's language where it has one."""
+        return translated(text, self.language)
 
     def list(self, items: Iterable[str]) -> str:
         """`a, b and c`."""
@@ -124,10 +154,20 @@ class Words:
         skeleton = ("E" if weekday else "") + ("MMMd" if this_year else "yMMMd")
         return str(format_skeleton(skeleton, datetime.combine(on, time.min), locale=self._locale))
 
-    def time(self, told: Told) -> str:
+    def time(self, told: Told, *, seconds: bool = False) -> str:
         """The time of day: `14:20`, `14.20`."""
-        here = self._here(told)
-        return str(format_time(here, "short", locale=self._locale)) if isinstance(here, datetime) else ""
+        here, length = self._here(told), "medium" if seconds else "short"
+        return str(format_time(here, length, locale=self._locale)) if isinstance(here, datetime) else ""
+
+    def local(self, told: Told, *, seconds: bool = False) -> str:
+        """An instant as `3 Mar 2014, 14:20`, a day as `3 Mar 2014`; no year in this year."""
+        day, at = self.day(told, weekday=False), self.time(told, seconds=seconds)
+        return f"{day}, {at}" if at else day
+
+    def ahead(self, told: Told) -> bool:
+        """Whether an instant is yet to come."""
+        away = self._away(told)
+        return away is not None and away > timedelta()
 
     def when(self, told: Told, *, weekday: bool = True) -> str:
         """An instant as day and time, only the time if that is today; a day as a day."""
@@ -189,6 +229,15 @@ class Words:
         here = self._here(told)
         return str(format_date(here, "full", locale=self._locale)) if here is not None else "–"
 
+    def holiday(self, told: Told) -> str:
+        """The name of a public holiday of the country; empty on any other day."""
+        here = self._here(told)
+        if here is None:
+            return ""
+        day = here.date() if isinstance(here, datetime) else here
+        name = _holidays(self.country or "", day.year).get(day)
+        return self.of(name) if name is not None else ""
+
     def machine(self, told: Told) -> str:
         """For the `datetime` attribute."""
         moment = read(told)
@@ -202,19 +251,36 @@ class Words:
 
     def percent(self, share: float) -> str:
         """A share of one, in whole per cent."""
-        return str(format_percent(share, format="#,##0 %", locale=self._locale))
+        return str(format_percent(share, locale=self._locale))
 
     def money(self, amount: str | Decimal | None, currency: str) -> str:
-        """An amount; a dash where no price is known."""
+        """An amount as it is written there: `5 306 kr`, `NOK 5,306`; a dash where no price is known."""
         if amount is None:
             return "–"
-        return str(format_currency(Decimal(amount), currency, locale=self._locale))
+        value = Decimal(amount)
+        form = "#,##0" if value == value.to_integral_value() else "#,##0.00"
+        text = format_decimal(value, format=form, locale=self._locale)
+        if self.language == "en":
+            return f"{currency}\xa0{text}"
+        own, crowns = _CROWNS[self.language]
+        return f"{text}\xa0{crowns if currency == own else currency}"
+
+    def size(self, number: int) -> str:
+        """A number of bytes: `812 bytes`, `3.4 kB`."""
+        if number < 1000:
+            return self.count("{number} byte", "{number} bytes", number)
+        unit, size = ("MB", 1_000_000) if number >= 1_000_000 else ("kB", 1000)
+        return f"{format_decimal(number / size, format='#,##0.0', locale=self._locale)}\xa0{unit}"
 
     # --- names ---
 
     def party(self, party_id: str | None) -> str:
         """The name of a party; its id where the register has none."""
-        return self.register.name(party_id) if party_id is not None else "–"
+        if party_id is None:
+            return "–"
+        if party_id == STAFF and self.register.party(party_id) is None:
+            return self.of("Our own staff")
+        return self.register.name(party_id)
 
     # --- inside ---
 
@@ -229,6 +295,17 @@ class Words:
     def _away(self, told: Told) -> timedelta | None:
         moment = read(told)
         return moment - self.now if isinstance(moment, datetime) else None
+
+
+@lru_cache
+def _holidays(country: str, year: int) -> Mapping[date, str]:
+    """The public holidays of a year by their English names, which are keys of the catalogs."""
+    code = _HOLIDAYS.get(country)
+    if code is None:
+        return {}
+    made = country_holidays(code, years=year, language="en_US")
+    named = ((day, name.split("; ")[0]) for day, name in made.items())
+    return {day: name for day, name in named if name != "Sunday"}
 
 
 def read(told: Told) -> datetime | date | None:

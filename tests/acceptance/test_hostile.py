@@ -165,7 +165,7 @@ def test_a_body_that_does_not_come_to_its_end_in_time_is_answered(monkeypatch: p
 
     door = partners.ProcessMessage(
         inbox=None,  # type: ignore[arg-type]  # it does not come that far
-        doorkeeper=Doorkeeper(register=Register(), operators={}),
+        doorkeeper=Doorkeeper(register=Register()),
         clock=lambda: datetime.now(UTC),  # noqa: TID251
         most=1000,
         accepted=lambda *_: None,

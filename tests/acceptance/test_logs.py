@@ -22,7 +22,7 @@ import requests
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from adapter.web.signing_in import hash_password
+from tests.people import OPERATOR, PASSWORD, people_file
 from tests.rig import TOKEN, Rig, free_port
 
 ROOT = Path(__file__).parents[2]
@@ -127,16 +127,30 @@ def odd_messages(planted: Planted) -> Iterator[tuple[str | bytes, str]]:
     yield planted("plain text"), "text/plain"
 
 
+def come_in(url: str) -> requests.Session:
+    """As an operator: by password, else by one click."""
+    someone = requests.Session()
+    for form in ({"name": OPERATOR.id, "password": PASSWORD}, {"as": "operations"}):
+        someone.post(f"{url}/sign-in", form, timeout=10)
+    return someone
+
+
 def odd_requests(planted: Planted, url: str) -> None:
     """Numbers in addresses, headers and credentials; most are refused, some are no HTTP at all."""
+    someone = come_in(url)
     paths = "/{} /cases/{} /messages/{} /deliveries?patient={} /deliveries?before={} /cases?{}={} /fhir/{}"
     for path in f"{paths} /static/{{}} /readyz?{{}} /metrics?{{}} /healthz/{{}}".split():
-        requests.get(url + path.replace("{}", planted(f"GET {path}")), auth=("marta", "fjord"), timeout=10)
+        for who in (someone, requests):
+            who.get(url + path.replace("{}", planted(f"GET {path}")), timeout=10)
     number = planted("search")
     for typed in (number, f"{number[:6]} {number[6:]}", number * 5, f"\x00{number}"):
         form = {"number": typed, number: number}
-        requests.post(url + "/deliveries/search", form, auth=("marta", "fjord"), timeout=10)
-    requests.get(url, auth=(planted("name to sign in"), planted("password")), timeout=10)
+        someone.post(url + "/deliveries/search", form, timeout=10)
+    form = {"name": planted("name to sign in"), "password": planted("password"), "to": planted("way on")}
+    requests.post(f"{url}/sign-in", form, timeout=10)
+    requests.get(f"{url}/metrics", auth=(planted("name to sign in"), planted("password")), timeout=10)
+    back = {"code": planted("code"), "state": planted("state")}
+    requests.get(f"{url}/sign-in/back", back, cookies={"signing-in": planted("cookie")}, timeout=10)
     requests.post(f"{url}/{planted('POST')}", data=b"x", timeout=10)
     for header in (
         "Host",
@@ -223,9 +237,7 @@ class Partners:
 
 def settings(folder: Path, poll: str) -> str:
     return f"""
-[[operators]]
-name = "marta"
-password_scrypt = "{hash_password("fjord")}"
+people = "{people_file(folder / "people.toml", (OPERATOR,))}"
 
 [[directory_mailboxes]]
 name = "share"

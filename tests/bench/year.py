@@ -32,7 +32,7 @@ from adapter.incoming import Incoming
 from adapter.messaging.acknowledgement import Issue, Status
 from adapter.messaging.delivery import Reply
 from adapter.messaging.register import Endpoint
-from adapter.store import Store, chain
+from adapter.store import Store, chain, searching
 from adapter.store.migrations import migrate
 from adapter.store.tables import delivery, instant, metadata, microseconds
 from adapter.transport import Outgoing
@@ -552,7 +552,16 @@ def filled(
     target.execute("COMMIT")
     source.close()
     target.close()
+    _find_words(f"sqlite:///{whole}")
     return whole
+
+
+def _find_words(url: str) -> None:
+    """Have every delivery found by its words, as the running adapter does by and by."""
+    store = Store(url)
+    while store.write(lambda tx: searching.index(tx, _AT_ONCE // 4)):
+        pass
+    store.close()
 
 
 def _planned(known: Sequence[Mould], cases: int, now: datetime, chance: random.Random) -> list[Copy]:

@@ -115,7 +115,10 @@ def test_terms_leave_the_country_s_own_agreement_alone():
 @pytest.mark.parametrize(
     ("terms", "said"),
     [
-        ({"answer_in": "PT2H"}, "'answer_in': no such term; it may have: amounts, answer_within, days_off,"),
+        (
+            {"answer_in": "PT2H"},
+            "'answer_in': no such term; it may have: amounts, answer_within, by_telephone,",
+        ),
         (
             {"answer_within": "two hours"},
             "term 'answer_within' (answer): duration: 'two hours' is no duration",

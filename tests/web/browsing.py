@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
@@ -87,6 +88,13 @@ SMALL = """() => {
 """Targets below 24 by 24 CSS pixels, neither in a sentence nor far enough from others (WCAG 2.5.8)."""
 
 
+class Seen(Protocol):
+    """A site, and the cookies of who looks at it."""
+
+    url: str
+    cookies: dict[str, str]
+
+
 @dataclass
 class Browsing:
     """The browser of one test, and what it complains of."""
@@ -98,6 +106,7 @@ class Browsing:
 
     def page(
         self,
+        at: "Seen | None" = None,
         *,
         width: int = 1280,
         height: int = 800,
@@ -106,7 +115,7 @@ class Browsing:
         scripts: bool = True,
         motion: str = "no-preference",
     ) -> Page:
-        """A new page in a context of its own: nothing is shared with other pages, as cookies."""
+        """A new page in a context of its own, signed in as `at` is seen; no cookie is shared with others."""
         context = self.browser.new_context(
             viewport={"width": width, "height": height},
             color_scheme=scheme,  # type: ignore[arg-type]  # light or dark
@@ -114,6 +123,9 @@ class Browsing:
             java_script_enabled=scripts,
             reduced_motion=motion,  # type: ignore[arg-type]  # reduce or no-preference
         )
+        if at is not None:
+            cookies = [{"name": name, "value": value, "url": at.url} for name, value in at.cookies.items()]
+            context.add_cookies(cookies)  # type: ignore[arg-type]  # a name, a value and an address do
         self.contexts.append(context)
         return self.heard(context.new_page())
 

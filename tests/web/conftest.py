@@ -3,24 +3,28 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import requests
+from lxml import html
 
 from adapter.config import Region, Settings
+from adapter.config.people import SessionSettings
 from adapter.discharge.notices import NoticeKind
 from adapter.mappings import own_fhir
 from adapter.messaging.acknowledgement import Status, Verdict
 from adapter.messaging.delivery import Reply
+from adapter.messaging.people import Person, Role
 from adapter.messaging.register import Endpoint, Partner
 from adapter.messaging.scopes import ALL, parse
 from adapter.runtime import Adapter, stations
 from adapter.transport import Outgoing
 from tests.conftest import OSLO, StandingClock
+from tests.people import PASSWORD, people_file
 from tests.stage import SYNNOVE, TORBJORN, FakePost, Stage, failing, region, taken
 
 if TYPE_CHECKING:  # other tests need no browser
@@ -30,26 +34,59 @@ if TYPE_CHECKING:  # other tests need no browser
 
 TOKENS = {"helse-foerde": "open-sesame-foerde", "luster-drift": "open-sesame-luster"}
 ASE = replace(SYNNOVE, given="Åse", identifiers=(), birth_date=date(1931, 5, 2))  # no number is known
+FOR_EVER = timedelta(days=36500)
 SCRIPT = "<script>alert('Sogn')</script>"
+
+
+def in_english(more: dict[str, object]) -> dict[str, object]:
+    """A request with a browser that wants English, unless it says what it wants."""
+    given = more.get("headers") or {}
+    assert isinstance(given, dict)
+    return {**more, "headers": {"Accept-Language": "en", **given}}
 
 
 @dataclass
 class Site:
-    """A running adapter, and the stage behind it."""
+    """A running adapter, the stage behind it, and who looks: an operator, unless somebody else is said."""
 
     url: str
     stage: Stage
     adapter: Adapter
+    cookies: dict[str, str] = field(default_factory=dict)
 
     def get(self, path: str, **more: object) -> requests.Response:
-        return requests.get(self.url + path, timeout=10, **more)  # type: ignore[arg-type]
+        return self._asked("GET", path, more)
 
     def post(self, path: str, **more: object) -> requests.Response:
-        return requests.post(self.url + path, timeout=10, **more)  # type: ignore[arg-type]
+        return self._asked("POST", path, more)
+
+    def _asked(self, method: str, path: str, more: dict[str, object]) -> requests.Response:
+        given = {"timeout": 10, "cookies": self.cookies} | in_english(more)
+        return requests.request(method, self.url + path, **given)  # type: ignore[arg-type]
+
+    def seen_by(self, who: Person | Role | str) -> "Site":
+        """The same as somebody else sees it: a person of the people file, or in an open house a role."""
+        return replace(self, cookies={"session": signed_in(self.url, who)})
+
+    def seen_by_nobody(self) -> "Site":
+        """The same for those who have not signed in."""
+        return replace(self, cookies={})
+
+    def token(self, path: str) -> str:
+        """What a form on that page carries."""
+        return str(html.fromstring(self.get(path).content).xpath("//input[@name='token']/@value")[0])
 
     def look(self, query: Callable[..., object], *arguments: object, **more: object) -> object:
         with self.stage.built.store.read() as connection:
             return query(connection, *arguments, **more)
+
+
+def signed_in(url: str, who: Person | Role | str) -> str:
+    """Sign in by the form; returns the session's cookie."""
+    form = {"name": who.id, "password": PASSWORD} if isinstance(who, Person) else {"as": str(who)}
+    answer = requests.post(f"{url}/sign-in", data=form, allow_redirects=False, timeout=10)
+    assert answer.status_code == 303, answer.text
+    return answer.cookies["session"]
 
 
 @contextmanager
@@ -61,10 +98,21 @@ def site(
     of: Region | None = None,
     scopes: str | None = None,
     others: tuple[Partner, ...] = (),
+    people: tuple[Person, ...] = (),
+    sign_in: bool = True,
     **settings: object,
 ) -> Iterator[Site]:
-    """An adapter on a free port with partners of Helse Førde, Luster and others; nothing moves by itself."""
-    usual: dict[str, object] = {"store": f"sqlite:///{folder}/store.db", "port": 0}
+    """An adapter on a free port with partners of Helse Førde, Luster and others; nothing moves by itself.
+
+    Without `people` everybody comes in by one click, and looks as an operator; with them, as the first.
+    """
+    usual: dict[str, object] = {
+        "store": f"sqlite:///{folder}/store.db",
+        "port": 0,
+        "sessions": SessionSettings(idle=FOR_EVER, longest=FOR_EVER),  # the clock of a test may leap
+    }
+    if people:
+        usual["people"] = people_file(folder / "people.toml", people)
     chosen = Settings(**(usual | settings))  # type: ignore[arg-type]
     known = of or region()
     parties = {"helse-foerde": ("laerdal-sjukehus",), "luster-drift": ("luster",)}
@@ -87,7 +135,8 @@ def site(
     url = adapter.start()
     assert url is not None
     try:
-        yield Site(url=url, stage=Stage(built=built, post=post, clock=clock), adapter=adapter)
+        made = Site(url=url, stage=Stage(built=built, post=post, clock=clock), adapter=adapter)
+        yield made.seen_by(people[0] if people else Role.OPERATIONS) if sign_in else made
     finally:
         adapter.stop()
 

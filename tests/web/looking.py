@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from adapter.messaging.people import Person, Role
-from adapter.web.signing_in import Came, Doorkeeper
+from adapter.web.entrance import Came, Entrance
 
 
 def care(role: Role, *parties: str, named: bool = True) -> Person:
@@ -32,9 +32,9 @@ def municipality(*parties: str) -> Person:
 def at_the_door(person: Person) -> Iterator[None]:
     """Whoever asks is this person."""
 
-    async def came(_keeper: Doorkeeper, _request: object) -> Came:
+    async def came(_keeper: Entrance, _request: object) -> Came:
         return Came(person=person)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Doorkeeper, "person", came)
+        patch.setattr(Entrance, "person", came)
         yield

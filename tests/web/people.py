@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from adapter.messaging.people import Person, Role
-from adapter.web.signing_in import Came, Doorkeeper
+from adapter.web.entrance import Came, Entrance
 
 WARD = Person(id="solveig", name="Solveig Ness", roles=frozenset({Role.WARD}), parties=("laerdal-sjukehus",))
 SOGNDAL = Person(id="marta", name="Marta Kvam", roles=frozenset({Role.MUNICIPALITY}), parties=("sogndal",))
@@ -27,13 +27,13 @@ class Door:
 @contextmanager
 def signed_in(person: Person) -> Iterator[Door]:
     """Every request is that person's, until the test says that another one has come."""
-    door, before = Door(person), Doorkeeper.person
+    door, before = Door(person), Entrance.person
 
-    async def came(_self: Doorkeeper, _request: object) -> Came:
+    async def came(_self: Entrance, _request: object) -> Came:
         return Came(person=door.person)
 
-    Doorkeeper.person = came  # type: ignore[assignment, method-assign]
+    Entrance.person = came  # type: ignore[assignment, method-assign]
     try:
         yield door
     finally:
-        Doorkeeper.person = before  # type: ignore[method-assign]
+        Entrance.person = before  # type: ignore[method-assign]

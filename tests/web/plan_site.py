@@ -3,23 +3,27 @@
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import requests
 
-from adapter.config import Operator, Settings
+from adapter.config import Settings
 from adapter.fhir.bundles import Bundle
+from adapter.messaging.people import Person, Role
 from adapter.runtime import Adapter, stations
+from adapter.runtime.people import entrance_of
+from adapter.sight import Sight
 from adapter.web.plan_pages import LoadedPlan, PlanPages, PlanVersion
-from adapter.web.signing_in import Doorkeeper, hash_password
 from tests.conftest import OSLO, StandingClock
+from tests.people import people_file
 from tests.plan_fixtures import INDIVIDUAL, SIP, all_of, bundle, care_plan, protect
 
+from .conftest import signed_in
+
 AT = datetime(2024, 4, 10, 9, 5, tzinfo=OSLO)
-PASSWORD = "a long enough secret"
 SCRIPT = "<script>alert('plan')</script>"
 
 
@@ -59,7 +63,7 @@ PLANS: Mapping[str, Sequence[Bundle]] = {
 }
 
 
-def load(plan_id: str, version: int | None = None) -> LoadedPlan | None:
+def load(plan_id: str, version: int | None, sight: Sight) -> LoadedPlan | None:
     """A plan of `PLANS`; one fails as a broken store would, with a name in its error."""
     if plan_id == "broken":
         raise RuntimeError("Märta Lindqvist cannot be read")
@@ -81,10 +85,11 @@ class _Adapter(Adapter):
 
     def app(self) -> Any:
         made = super().app()
-        operators = {one.name: one.password_scrypt for one in self.built.settings.operators}
         pages = PlanPages(
             load=load,
-            doorkeeper=Doorkeeper(register=self.built.register, operators=operators),
+            entrance=entrance_of(self.built),
+            store=self.built.store,
+            register=self.built.register,
             clock=self.built.clock,
             zone=OSLO,
             country=self.country,
@@ -95,24 +100,31 @@ class _Adapter(Adapter):
 
 @dataclass
 class PlanSite:
-    """A running adapter with plans."""
+    """A running adapter with plans, and who looks."""
 
     url: str
+    cookies: dict[str, str]
 
     def get(self, path: str, **more: Any) -> requests.Response:
-        return requests.get(self.url + path, timeout=10, **more)
+        return requests.get(self.url + path, **({"timeout": 10, "cookies": self.cookies} | more))
+
+    def seen_by(self, who: Person | Role | None) -> "PlanSite":
+        """As somebody else sees it; None is nobody."""
+        return replace(self, cookies={} if who is None else {"session": signed_in(self.url, who)})
 
 
 @contextmanager
-def plan_site(folder: Path, *, signed: bool = False, country: str | None = "sweden") -> Iterator[PlanSite]:
-    """The adapter on a free port; `signed` where people must sign in."""
-    operators = (Operator(name="kari", password_scrypt=hash_password(PASSWORD)),) if signed else ()
-    settings = Settings(store=f"sqlite:///{folder}/store.db", port=0, operators=operators)
+def plan_site(
+    folder: Path, *, people: tuple[Person, ...] = (), country: str | None = "sweden"
+) -> Iterator[PlanSite]:
+    """The adapter on a free port, as an operator sees it, or the first of the people."""
+    named = {"people": people_file(folder / "people.toml", people)} if people else {}
+    settings = Settings(store=f"sqlite:///{folder}/store.db", port=0, **named)
     running = _Adapter(stations(settings, region=None, clock=StandingClock(AT)), role="web")
     running.country = country
     url = running.start()
     assert url is not None
     try:
-        yield PlanSite(url=url)
+        yield PlanSite(url=url, cookies={}).seen_by(people[0] if people else Role.OPERATIONS)
     finally:
         running.stop()

@@ -9,12 +9,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from adapter.config import Operator, load_region
+from adapter.config import load_region
 from adapter.discharge.notices import NoticeKind
 from adapter.fhir.bundles import PERSONNUMMER, Subject
 from adapter.messaging.people import Person
 from adapter.store import tables
-from adapter.web.signing_in import hash_password
 
 from .conftest import Site, site
 from .people import BACKA, LUSTER, OPERATOR, SOGNDAL, VANNAS, WARD, Door, signed_in
@@ -25,9 +24,8 @@ ENGLISH = {"Accept-Language": "en"}
 STOCKHOLM = ZoneInfo("Europe/Stockholm")
 VASTERBOTTEN = Path(__file__).parents[2] / "fixtures" / "regions" / "vasterbotten.toml"
 BRITTA = Subject(
-    identifiers=((PERSONNUMMER, "193911102383"),), family="Granlund", given="Britta", gender="female"
+    identifiers=((PERSONNUMMER, "193911102386"),), family="Granlund", given="Britta", gender="female"
 )
-SOMEBODY = Operator(name="somebody", password_scrypt=hash_password("fjord og fjell"))
 
 
 @dataclass
@@ -70,7 +68,7 @@ class Board:
 @pytest.fixture
 def board(tmp_path, clock) -> Iterator[Board]:
     """Synnøve was admitted at ten on 3 March 2014, and is ready at eleven."""
-    with site(tmp_path, clock, operators=(SOMEBODY,)) as found, signed_in(SOGNDAL) as door:
+    with site(tmp_path, clock) as found, signed_in(SOGNDAL) as door:
         made = Board(found, door)
         made.tell(K.ADMITTED)
         clock.forward(hours=1)
@@ -294,7 +292,7 @@ def sweden(tmp_path, clock) -> Iterator[Board]:
     towns = ("vannas", "backa-vardcentral")
     umea = {"sender": "umea-lasarett", "hospital": "umea-lasarett", "receivers": towns, "subject": BRITTA}
     region = load_region(VASTERBOTTEN)
-    with site(tmp_path, clock, of=region, operators=(SOMEBODY,)) as found, signed_in(BACKA) as door:
+    with site(tmp_path, clock, of=region) as found, signed_in(BACKA) as door:
         made = Board(found, door)
         made.tell(K.ADMITTED, planned_discharge=date(2024, 3, 8), **umea)
         clock.forward(hours=1)
@@ -347,3 +345,99 @@ def test_norway_has_no_sip(board):
     assert board.forms("request-sip") == []
     (claim,) = board.forms("beyond-control")
     assert board.send(claim, text="Ras over vegen").status_code == 303
+
+
+# --- told by telephone or on paper ------------------------------------------------------------------------
+
+
+def test_what_was_told_by_telephone_is_recorded_and_taken_back(board, clock):
+    clock.forward(minutes=30)
+    (form,) = board.forms("record")
+    assert "By telephone counts: an answer. By telephone does not count: a notice and a receipt." in words(
+        form
+    )
+    what = "answer/sogndal/laerdal-sjukehus"
+    assert what in form.xpath(".//select[@name='what']/option/@value")
+    told = {"what": what, "way": "telephone", "at": "2014-03-03T11:20", "answer": "not-known"}
+    for less, said in (
+        ({}, "Say who spoke with whom"),
+        ({"text": "Phoned", "answer": ""}, "Choose one of the answers."),
+        ({"text": "Phoned", "at": "2014-03-03T12:00"}, "That lies ahead."),
+        ({"text": "Phoned", "way": "pigeon"}, "Choose one of those in the list."),
+        ({"text": "Phoned", "what": "answer/sogndal"}, "Choose one of those in the list."),
+        ({"text": "Phoned", "what": "joy/sogndal/luster"}, "Choose one of those in the list."),
+    ):
+        refused = board.send(form, **(told | less))
+        assert (refused.status_code, said in words(page(refused))) == (400, True), said
+    assert board.send(form, **told, text="Marta phoned Solveig").status_code == 303
+    assert board.rows("answer") == []
+    assert len(board.site.stage.rows(tables.fact, kind="answer")) == 1
+    (back,) = board.forms("unrecord")
+    assert board.send(back).status_code == 303
+    assert board.forms("unrecord") == []
+
+
+def test_that_a_notice_is_there_is_recorded_from_a_call(board):
+    (form,) = board.forms("record-receipt")
+    (*_, last) = form.xpath(".//select[@name='what']/option/@value")
+    sent = {"what": last, "way": "telephone", "at": "2014-03-03T11:00", "text": "She has it"}
+    assert board.send(form, **sent).status_code == 303
+    assert len(board.site.stage.rows(tables.fact, kind="confirmed")) == 1
+    assert board.as_(LUSTER).get().status_code == 404
+
+
+# --- a first notice ---------------------------------------------------------------------------------------
+
+
+def first(board: Board, **more: str | list[str]):
+    found = page(board.as_(WARD).get("/ward/new"))
+    (form,) = found.xpath("//form[@action='/ward/new']")
+    filled = {
+        "kind": "admitted", "number": "05882954384", "family": "Vik-Hansen", "given": "Torbjørn",
+        "born": "1929-08-05", "gender": "male", "admitted": "2014-03-03T10:30", "ward": "laerdal-sjukehus",
+        "to": ["aardal"],
+    }  # fmt: skip
+    data = board.fields(form) | filled | more
+    return board.site.post("/ward/new", data=data, headers=ENGLISH, allow_redirects=False), data
+
+
+def test_a_ward_sends_a_first_notice_by_a_form_and_the_number_is_in_its_body_alone(board):
+    answer, data = first(board)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/stays/2")
+    (told,) = [m for m in board.rows("admitted") if m["channel"] == "board"]
+    assert told["sender"] == "laerdal-sjukehus"
+    assert [d["party"] for d in board.site.stage.rows(tables.delivery, case_id=2)] == ["aardal"]
+    again = board.site.post("/ward/new", data=data, headers=ENGLISH, allow_redirects=False)
+    assert (again.status_code, again.headers["location"]) == (303, "/stays/2")
+    assert len(board.rows("admitted")) == 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"number": "05882954385"}, "This cannot be a number"),
+        ({"born": "1929-08-06"}, "are not one person's"),
+        ({"born": "2014-03-04"}, "That lies ahead."),
+        ({"family": ""}, "Write the name."),
+        ({"admitted": "2014-03-04T10:30"}, "That lies ahead."),
+        ({"planned": "2014-03-02"}, "That is before the patient was admitted."),
+        ({"to": []}, "Choose who is told."),
+        ({"to": ["laerdal-sjukehus"]}, "Choose who is told."),
+        ({"ward": "sogndal"}, "Choose one of those in the list."),
+        ({"kind": "answer"}, "Choose one of those in the list."),
+        ({"kind": "care-needs", "text": ""}, "Write the care needs."),
+        ({"text": "Fell at home"}, "Only care needs carry words"),
+    ],
+)
+def test_a_first_notice_that_cannot_be_is_refused_beside_the_field(board, fields, said):
+    before = board.site.stage.counts()
+    answer, _ = first(board, **fields)
+    assert answer.status_code == 400
+    assert said in words(page(answer))
+    assert page(answer).xpath("//*[@class='mistake']")
+    assert page(answer).xpath("//input[@name='given']/@value") == ["Torbjørn"]
+    assert board.site.stage.counts() == before
+
+
+def test_only_a_ward_sends_first_notices(board):
+    assert board.get("/ward/new").status_code == 403

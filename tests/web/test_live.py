@@ -16,7 +16,7 @@ from starlette.requests import Request
 from adapter.discharge.notices import NoticeKind
 from adapter.messaging.people import Person, Role
 from adapter.web import live as live_module
-from adapter.web.signing_in import Came
+from adapter.web.entrance import Came
 from tests.conftest import OSLO, StandingClock
 from tests.stage import TORBJORN
 
@@ -57,8 +57,9 @@ def people() -> dict[str, Person]:
 class Stream:
     """One connection, as a browser has it."""
 
-    def __init__(self, url: str, who: str, since: str = BEFORE) -> None:
-        self.answer = requests.get(f"{url}/live", params={"as": who, "since": since}, stream=True, timeout=30)
+    def __init__(self, url: str, who: str, since: str = BEFORE, **more: object) -> None:
+        asked = {"as": who, "since": since}
+        self.answer = requests.get(f"{url}/live", params=asked, stream=True, timeout=30, **more)  # type: ignore[arg-type]
         self.events: list[tuple[str, str, object]] = []
         self.ended = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -114,7 +115,7 @@ def open_site(tmp_path, monkeypatch) -> Iterator[Site]:
     with site(tmp_path, clock) as found:
         live = found.adapter.live
         assert live is not None
-        live.doorkeeper = Door(people())  # type: ignore[assignment]
+        live.entrance = Door(people())  # type: ignore[assignment]
         live.beat = 0.3
         yield found
 
@@ -210,7 +211,7 @@ def test_an_attempt_an_alarm_and_a_deadline_that_passes_are_news(open_site):
 def test_who_may_not_look_any_more_is_sent_away(open_site):
     with streams(open_site, "sogndal", "luster") as (sogndal, luster):
         settle(sogndal, luster)
-        del open_site.adapter.live.doorkeeper.people["sogndal"]
+        del open_site.adapter.live.entrance.people["sogndal"]
         assert sogndal.ended.wait(3)
         assert sogndal.events[-1][0] == "gone"
         assert not luster.ended.is_set()
@@ -258,7 +259,7 @@ def test_proxies_are_told_to_pass_each_line_on(open_site):
 def test_an_adapter_that_stops_waits_for_no_open_page(tmp_path):
     clock = StandingClock(datetime(2014, 3, 3, 10, 0, tzinfo=OSLO))
     with site(tmp_path, clock) as found:
-        stream = Stream(found.url, "operator")
+        stream = Stream(found.url, "operator", cookies=found.cookies)
         settle(stream)
         began = time.monotonic()
     assert time.monotonic() - began < 2.5

@@ -38,7 +38,7 @@ def another(found: Site) -> None:
 
 
 def opened(browsing: Browsing, found: Site, path: str, **more: object) -> Page:
-    page = browsing.page(**more)  # type: ignore[arg-type]
+    page = browsing.page(found, **more)  # type: ignore[arg-type]
     with page.expect_response("**/live?*"):
         page.goto(found.url + path)
     expect(page.locator(".live-state")).not_to_be_empty()
@@ -149,7 +149,7 @@ def test_who_is_signed_out_is_told_so_with_a_way_to_sign_in(browsing, quick):
     browsing.expect("401")
     door = Door(people())
     live = quick.adapter.live
-    live.doorkeeper, live.beat = door, 0.3
+    live.entrance, live.beat = door, 0.3
     page = opened(browsing, quick, "/cases")
     door.people.clear()
     expect(page.locator("[data-part=sign-in]")).to_be_visible(timeout=15_000)
@@ -185,7 +185,7 @@ def test_time_that_passes_is_shown_and_no_news(browsing, quick):
 
 
 def test_without_javascript_there_is_everything_and_a_way_to_look_again(browsing, quick):
-    page = browsing.page(scripts=False)
+    page = browsing.page(quick, scripts=False)
     page.goto(f"{quick.url}/cases")
     another(quick)
     page.get_by_role("link", name="Load it again").click()

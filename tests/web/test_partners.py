@@ -1,6 +1,5 @@
 """`POST /fhir/$process-message` over real HTTP: answered after the commit, in the sender's own format."""
 
-import asyncio
 import hashlib
 import socket
 import threading
@@ -21,7 +20,6 @@ from adapter.fhir import wire
 from adapter.fhir.bundles import header
 from adapter.incoming import HEAD_KEPT
 from adapter.store import messages
-from adapter.web.signing_in import Doorkeeper
 from tests.conftest import StandingClock
 
 from .conftest import TOKENS, site
@@ -426,8 +424,3 @@ def test_metrics_count_what_came_without_naming_anybody(door):
 
 def test_only_post_is_answered_there(door):
     assert door.get(ADDRESS).status_code == 405
-
-
-def test_a_doorkeeper_without_operators_lets_the_operator_in(door):
-    keeper = Doorkeeper(register=door.stage.built.register, operators={})
-    assert asyncio.run(keeper.person(None)).person.name == "operator"

@@ -8,7 +8,7 @@ from lxml import html
 
 from adapter.discharge.notices import Decliner, Meeting, NoticeKind, Plan, PlanKind, PlanTask
 from adapter.discharge.planning import ConsentState, PlanningState, PlanState
-from adapter.web.wording import CONSENT_STATES, PLAN_KINDS, PLAN_STATES, PLANNING_STATES
+from adapter.web.wording import LEVELS
 from tests.conftest import OSLO, StandingClock
 from tests.stage import address_of
 from tests.web.conftest import site
@@ -22,10 +22,8 @@ def words(element) -> str:
 
 
 def test_every_state_has_words_that_a_nurse_knows():
-    assert set(PLANNING_STATES) == {state.value for state in PlanningState}
-    assert set(CONSENT_STATES) == {state.value for state in ConsentState}
-    assert set(PLAN_STATES) == {state.value for state in PlanState}
-    assert set(PLAN_KINDS) == {None, *(kind.value for kind in PlanKind)}
+    for family, states in (("planning", PlanningState), ("consent", ConsentState), ("plan-state", PlanState)):
+        assert set(LEVELS[family]) == {state.value for state in states}
 
 
 @pytest.fixture

@@ -501,9 +501,7 @@ def test_a_bearer_token_of_the_region_file_has_its_scopes_too(place: Place):
 
 def doorkeeper(place: Place) -> Doorkeeper:
     built = place.stage.built
-    return Doorkeeper(
-        register=built.register, operators={}, tokens=Tokens(store=built.store, clock=place.clock)
-    )
+    return Doorkeeper(register=built.register, tokens=Tokens(store=built.store, clock=place.clock))
 
 
 def request(token: str | None = None) -> Request:

@@ -1,46 +1,28 @@
-"""How pages say times and states."""
+"""How operations say states and what things are about."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from adapter.discharge.planning import ConsentState, PlanningState, PlanState
 from adapter.messaging.register import Register
-from adapter.web.wording import Wording, length, place
-from tests.conftest import OSLO
+from adapter.web.wording import Wording, place
 
+OSLO = ZoneInfo("Europe/Oslo")
 NOW = datetime(2014, 3, 3, 9, 0, tzinfo=UTC)
-SAY = Wording(now=NOW, zone=OSLO, register=Register())
+
+
+def saying(language="en", register=None):
+    return Wording(language=language, now=NOW, zone=OSLO, register=register or Register())
+
+
+SAY = saying()
 
 
 def waiting(**more):
     next_try = {"next_attempt_at": "2014-03-03T09:01:00Z"}
     return {"state": "waiting", "endpoint": "vik", "error": None, "receipt_due_at": None} | next_try | more
-
-
-def test_an_instant_is_told_in_the_regions_own_time():
-    assert SAY.local("2014-07-01T22:30:00Z", seconds=True) == "2 Jul, 00:30:00"
-
-
-def test_another_year_is_named():
-    assert SAY.local("2013-12-31T22:59:00Z") == "31 Dec 2013, 23:59"
-
-
-def test_a_day_has_no_time_of_day():
-    assert (SAY.local("2014-03-05"), SAY.ago("2014-03-05")) == ("5 Mar", "")
-    assert SAY.weekday(date(2014, 3, 5)) == "Wed 5 Mar"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [(12, "12 s"), (59, "59 s"), (60, "1 min"), (12_000, "3 h 20 min"), (7200, "2 h"), (345_600, "4 days")],
-)
-def test_spans_are_told_in_units_that_matter(seconds, said):
-    assert length(timedelta(seconds=seconds)) == said
-
-
-def test_a_deadline_says_whether_it_is_over():
-    assert SAY.left(NOW + timedelta(hours=2)) == "2 h left"
-    assert SAY.left(NOW - timedelta(minutes=5)) == "5 min overdue"
 
 
 def test_a_waiting_delivery_says_what_it_waits_for():
@@ -59,7 +41,7 @@ def test_what_is_sent_says_whether_its_receipt_is_awaited_missing_or_not_expecte
 def test_want_of_an_endpoint_is_no_warning_in_evaluation_where_there_are_none():
     found = SAY.delivery(waiting(next_attempt_at=None, endpoint=None))
     assert (found.words, found.level) == ("Waiting: no endpoint configured", "warn")
-    evaluating = Wording(now=NOW, zone=OSLO, register=Register(open=True))
+    evaluating = saying(register=Register(open=True))
     assert evaluating.delivery(waiting(next_attempt_at=None, endpoint=None)).level == "plain"
 
 
@@ -71,8 +53,34 @@ def test_subjects_lead_to_their_pages():
 
 
 @pytest.mark.parametrize(
-    ("noun", "said"),
-    [("day", "2 days"), ("delivery", "2 deliveries"), ("case", "2 cases"), ("open alarm", "2 open alarms")],
+    ("language", "subject", "said"),
+    [
+        ("en", "deadline 3 early-notice", "deadline 3 early notice"),
+        ("nb", "deadline 3 early-notice", "frist 3 tidligmelding"),
+        ("sv", "case 4", "vårdtillfälle 4"),
+        ("da", "endpoint luster", "endepunkt luster"),
+        ("nn", "message 17", "melding 17"),
+        ("nb", None, "–"),
+    ],
 )
-def test_more_than_one_is_spelt_as_in_english(noun, said):
-    assert SAY.count(2, noun) == said
+def test_subjects_are_said_in_the_readers_language(language, subject, said):
+    assert saying(language).subject(subject) == said
+
+
+def test_a_follow_up_of_the_regions_own_keeps_the_name_that_the_region_gives_it():
+    assert SAY.due("follow-up-fall-clinic") == "follow-up fall clinic"
+    assert saying("nb").due("follow-up-check-up") == "oppfølging: kontroll"
+
+
+def test_what_takes_back_or_corrects_is_never_taken_for_the_notice():
+    shown = {"kind": "ready-for-discharge", "standing": "cancellation"}
+    assert SAY.notice(shown) == "Cancellation of: Ready for discharge"
+    assert SAY.notice(shown | {"standing": "new"}) == "Ready for discharge"
+
+
+@pytest.mark.parametrize("language", ["nb", "nn", "sv", "da"])
+def test_every_state_of_the_planning_is_a_mark_in_words(language):
+    say = saying(language)
+    for family, states in (("planning", PlanningState), ("consent", ConsentState), ("plan-state", PlanState)):
+        for state in states:
+            assert say.mark(family, state.value).words != SAY.mark(family, state.value).words

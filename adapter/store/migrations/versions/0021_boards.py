@@ -25,6 +25,7 @@ def upgrade() -> None:
         sa.Column("discharged_at", Instant),
         sa.Column("coming", sa.Date),
         sa.Column("answer", sa.Text),
+        sa.Column("contact", sa.Integer, nullable=False, server_default="0"),
         sa.Column("open_care", sa.Integer),
     )
     for column in told:
@@ -37,7 +38,7 @@ def upgrade() -> None:
     op.create_index(
         "deadline_standing",
         "deadline",
-        ["case_id", "actor", "due_at"],
+        ["actor", "due_at"],
         sqlite_where=standing,
         postgresql_where=standing,
     )
@@ -74,6 +75,11 @@ UPDATE case_party SET
             WHEN c.state IN ('deceased', 'cancelled') THEN 'over'
             WHEN c.state = 'discharged' THEN 'left'
             ELSE 'current' END
+        FROM discharge_case c WHERE c.id = case_party.case_id),
+    contact = (
+        SELECT CASE WHEN EXISTS (
+            SELECT 1 FROM fact f WHERE f.patient = c.patient AND f.case_id = c.id
+            AND f.kind = 'fixed-contact-named') THEN 1 ELSE 0 END
         FROM discharge_case c WHERE c.id = case_party.case_id),
     stage = (
         SELECT CASE
