@@ -298,3 +298,30 @@ def test_a_page_that_keeps_itself_up_to_date_does_not_keep_its_session(tmp_path)
         assert seen() == before
         assert found.get("/").status_code == 200
         assert seen() == clock()
+
+
+def test_a_page_that_keeps_itself_up_to_date_is_one_look(tmp_path):
+    """Else each open list would fill the record of who has looked; what is not written down yet, is."""
+    clock = StandingClock(datetime(2014, 3, 3, 10, 0, tzinfo=OSLO))
+    with site(tmp_path, clock) as found:
+        found.stage.receive(found.stage.message(NoticeKind.ADMITTED, receivers=("sogndal",)))
+        ward, again = found.seen_by(Role.WARD), {"X-Live": "again"}
+
+        def looks() -> int:
+            return len(found.stage.rows(tables.fhir_access))
+
+        assert ward.get("/stays/1").status_code == 200
+        assert looks() == 1
+        for _ in range(3):
+            clock.forward(minutes=1)
+            assert ward.get("/stays/1", headers=again).status_code == 200
+        assert looks() == 1
+        assert (
+            municipality.get("/stays/1", headers=again).status_code == 200
+        )  # nothing is believed of a header
+        assert looks() == 2
+        clock.forward(minutes=31)
+        ward.get("/stays/1", headers=again)
+        assert looks() == 3
+        ward.get("/stays/1")
+        assert looks() == 4
