@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -120,6 +120,7 @@ class Pages:
     country: str | None = None  # the region's rule file, by which the language is chosen last
     emergency_access: timedelta = timedelta(hours=1)  # how long one lasts
     live: Live | None = None  # None: pages stand still
+    _repeats: looking.Repeats = field(default_factory=looking.Repeats, init=False)
 
     def routes(self) -> list[BaseRoute]:
         """Every page, the search, the stylesheet, and an answer to every other address."""
@@ -330,9 +331,10 @@ class Pages:
             )
         if made.elsewhere is not None:
             return RedirectResponse(made.elsewhere, status_code=307)
-        if seen := made.patients | about:
-            page = _pattern(request)
+        page, again = _pattern(request), request.headers.get("x-live") is not None
+        if seen := self._repeats.new(person, page, made.patients | about, words.now, again=again):
             self.store.write(lambda tx: looking.write(tx, "view", page, seen, sight, words.now))
+            self._repeats.keep(person, page, seen, words.now)
         if made.file is not None:
             return _file(made.file)
         values = {**made.values, "typed": typed or {}, "mistakes": mistakes or {}, "since": since}
