@@ -230,7 +230,7 @@ def stay_of(look: Look) -> tuple[Stay, int]:
         raise NotFound(look.words.of(NO_STAY))
     protected = look.sight.protected(look.tx, row["patient"])
     named = look.sight.may_name(protected)
-    eyes = look.sight.eyes_of(row["patient"])
+    eyes = look.sight.eyes
     reader = Reader(shelves=look.inbox.shelves, eyes=eyes, partner=None)
     patient = reader.read(look.tx, "Patient", row["patient"])
     shelf = tuple(reader.told_in_case(look.tx, row["id"])) if named else ()
