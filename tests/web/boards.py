@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from adapter.config import Region
 from adapter.messaging.people import Person, Role
-from adapter.web.signing_in import Came, Doorkeeper
+from adapter.web.entrance import Came, Entrance
 from tests.conftest import StandingClock
 from tests.stage import Stage
 
@@ -76,9 +76,9 @@ def boards(
     """A region whose visitors are whoever the test says."""
     people: dict[str, Person] = {}
 
-    async def person(_: Doorkeeper, request: Request) -> Came:
+    async def person(_: Entrance, request: Request) -> Came:
         return Came(person=people.get(request.headers.get("x-person", "")))
 
-    monkeypatch.setattr(Doorkeeper, "person", person)
+    monkeypatch.setattr(Entrance, "person", person)
     with site(folder, clock, of=of, store=store) as found:
         yield Boards(site=found, people=people)
