@@ -9,7 +9,7 @@ not lift a protected identity: that is for named staff who care for patients (pr
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from sqlalchemy import Connection
@@ -32,23 +32,30 @@ class Sight:
     register: Register
     emergencies: Mapping[str, str] = field(default_factory=dict)  # pseudonym -> the reason that was given
 
+    opened: bool = False  # this look is at a patient to whom there is emergency access
+
     @cached_property
     def parties(self) -> frozenset[str] | None:
         """The parties whose messages the person sees; None sees everybody's."""
+        return None if self.opened else self._own
+
+    @cached_property
+    def _own(self) -> frozenset[str] | None:
+        """Those in whose name the person may speak; None is everybody's."""
         if self.person.parties is None:
             return None
         known = (self.register.party(party) for party in self.person.parties)
         found = {party for one in known if one is not None for party in self.register.spoken_for(one)}
         return frozenset(found | set(self.person.parties))
 
+    def over(self, patient: str) -> "Sight":
+        """The look at one patient: at everything, to be read, while there is emergency access."""
+        return replace(self, opened=True) if patient in self.emergencies else self
+
     @property
     def eyes(self) -> Eyes:
         """The same for what is read on the shelves."""
         return Eyes(parties=None if self.parties is None else tuple(sorted(self.parties)))
-
-    def eyes_of(self, patient: str) -> Eyes:
-        """The same for what is read about one patient: everything while there is emergency access."""
-        return Eyes(parties=None) if patient in self.emergencies else self.eyes
 
     @property
     def patients(self) -> bool:
@@ -77,7 +84,7 @@ class Sight:
 
     def acts_for(self, party: str | None) -> bool:
         """Whether the person may tell something in the name of that party."""
-        return self.patients and party is not None and (self.parties is None or party in self.parties)
+        return self.patients and party is not None and (self._own is None or party in self._own)
 
     def sees_case(self, tx: Connection, row: Row) -> bool:
         """Whether one of the person's parties takes part in the case, or there is emergency access."""
@@ -89,10 +96,8 @@ class Sight:
         """Whether it was sent by, or addressed to, one of the person's parties."""
         return self.parties is None or not self.parties.isdisjoint((notice.sender, *notice.receivers))
 
-    def entries(self, case: Case, patient: str | None = None) -> tuple[Entry, ...]:
-        """Those of the case's entries that the person may see, in event order; all with emergency access."""
-        if patient is not None and patient in self.emergencies:
-            return case.entries
+    def entries(self, case: Case) -> tuple[Entry, ...]:
+        """Those of the case's entries that the person may see, in event order."""
         return tuple(entry for entry in case.entries if self.sees_notice(entry.notice))
 
     def own(self, role: Role, kinds: tuple[str, ...]) -> tuple[str, ...]:

@@ -83,6 +83,7 @@ def test_nothing_of_it_is_found_any_more_and_the_journal_is_whole(play: Stage):
         assert case_rows.get(connection, 1) is None
         assert [row["id"] for row in case_rows.listed(connection)] == [2]
     assert not [row for row in play.rows(tables.resource) if row["patient"] == patient]
+    assert {row["case_id"] for row in play.rows(tables.case_party)} == {2}
     assert wrong(play) == []
     assert len(done.messages) == 6  # three, and their receipts
     erased = [e["message_row"] for e in play.rows(tables.journal) if e["kind"] == "erased"]

@@ -152,6 +152,12 @@ message = Table(
         sqlite_where=text("acknowledgement IS NOT NULL"),
         postgresql_where=text("acknowledgement IS NOT NULL"),
     ),
+    Index(
+        "message_case",
+        "case_id",
+        sqlite_where=text("case_id IS NOT NULL"),
+        postgresql_where=text("case_id IS NOT NULL"),
+    ),
     Index("message_identity", "sender", "message_id", unique=True),
     Index(
         "message_likeness",

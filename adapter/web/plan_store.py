@@ -24,7 +24,7 @@ def stored_plans(shelves: Shelves) -> PlanLoader:
                 return None
             versions = resources.versions(tx, row["id"])
             if sight.patients:
-                lying = resources.seen(tx, sight.eyes_of(row["patient"]), "CarePlan", plan_id)
+                lying = resources.seen(tx, sight.over(row["patient"]).eyes, "CarePlan", plan_id)
                 if lying is None:
                     return None
                 versions = [v for v in versions if v["id"] <= lying["version"]]

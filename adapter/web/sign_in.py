@@ -7,6 +7,7 @@ pages: the browser says where it comes from, and to sign out, the session's toke
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
 from math import ceil
 from typing import Any, Protocol
 from urllib.parse import quote, unquote
@@ -21,7 +22,7 @@ from adapter.web.entrance import OPEN, PASSWORD, VOUCHED, Entrance
 from adapter.web.oidc import NotVouched
 from adapter.web.signing_in import from_another_site
 from adapter.web.site import read_form
-from adapter.web.words import LANGUAGES
+from adapter.web.words import LANGUAGES, Words
 
 SIGN_IN, SIGN_OUT, LANGUAGE = "/sign-in", "/sign-out", "/language"
 BEGIN, BACK = "/sign-in/openid", "/sign-in/back"
@@ -48,6 +49,10 @@ class Frame(Protocol):
         self, request: Request, template: str, title: str, values: Mapping[str, Any], *, status: int = 200
     ) -> Response:
         """A page that reads nothing."""
+        ...
+
+    def words(self, request: Request) -> Words:
+        """In the reader's language."""
         ...
 
     def problem(
@@ -116,14 +121,19 @@ class SignIn:
             "begin": f"{BEGIN}?to={quote(to, safe='/')}",
             "visitors": [(person, next(iter(person.roles))) for person in self._entrance.visitors],
         }
-        return self._frame.plain(request, "access/sign_in.html", "Sign in", values, status=status)
+        title = self._frame.words(request).of("Sign in")
+        return self._frame.plain(request, "access/sign_in.html", title, values, status=status)
+
+    def _not_from_here(self, request: Request) -> Response:
+        of = self._frame.words(request).of
+        return self._frame.problem(request, 403, of("Not from this page"), of(_NOT_FROM_HERE))
 
     async def _try(self, request: Request) -> Callable[[], Response]:
         form = await read_form(request) or {}
         said = {name: next(iter(form.get(name, ())), "") for name in ("name", "password", "as", "to")}
         to = way(said["to"])
         if from_another_site(request):
-            return lambda: self._frame.problem(request, 403, "Not from this page", _NOT_FROM_HERE)
+            return lambda: self._not_from_here(request)
         if said["as"]:
             visitor = self._entrance.by_click(said["as"])
             if visitor is not None:
@@ -142,8 +152,10 @@ class SignIn:
         return response
 
     def _waits(self, request: Request, wait: float) -> Response:
-        text = f"There were too many attempts to sign in. Try again in {ceil(wait)} s."
-        response = self._frame.problem(request, 429, "Wait a moment", text, signed_in=False)
+        words = self._frame.words(request)
+        of, span = words.of, words.span(timedelta(seconds=ceil(wait)))
+        text = of("There were too many attempts to sign in. Try again in {span}.", span=span)
+        response = self._frame.problem(request, 429, of("Wait a moment"), text, signed_in=False)
         response.headers["Retry-After"] = str(ceil(wait))
         return response
 
@@ -192,7 +204,7 @@ class SignIn:
 
         def made() -> Response:
             if not self._frame.from_here(request, token):
-                return self._frame.problem(request, 403, "Not from this page", _NOT_FROM_HERE)
+                return self._not_from_here(request)
             response = RedirectResponse(SIGN_IN, status_code=303)
             self._entrance.let_out(request, response)
             return response

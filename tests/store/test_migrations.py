@@ -120,6 +120,36 @@ def test_what_an_older_ledger_has_booked_stays_as_it_was(empty: str):
     store.close()
 
 
+def test_who_takes_part_in_an_older_case_is_read_from_its_facts(empty: str):
+    """Sender and receivers of every notice; evidence, whose `s` is a step, adds nobody."""
+    store = Store(empty)
+    stepped(store, "0018")
+    bodies = (
+        (1, "admitted", '{"sender":"hospital","receivers":["sogndal"]}'),
+        (1, "answer", '{"sender":"sogndal","receivers":["hospital"],"standing":"cancellation"}'),
+        (1, "accepted", '{"s":"accepted","party":"luster","message_id":"m"}'),
+        (2, "care-needs", '{"sender":"hospital","receivers":["luster","aardal"]}'),
+        (2, "discharged", '{"sender":"hospital"}'),
+    )
+    fact = text(
+        "INSERT INTO fact (patient, case_id, kind, message_row, body) VALUES ('P', :c, :kind, 1, :body)"
+    )
+
+    def unit(tx: Connection) -> None:
+        for case_id, kind, body in bodies:
+            tx.execute(fact, {"c": case_id, "kind": kind, "body": body})
+
+    store.write(unit)
+    migrate(store)
+    with store.read() as connection:
+        found = connection.execute(
+            text("SELECT case_id, party FROM case_party ORDER BY case_id, party")
+        ).all()
+    told = [(1, "hospital"), (1, "sogndal"), (2, "aardal"), (2, "hospital"), (2, "luster")]
+    assert [tuple(row) for row in found] == told
+    store.close()
+
+
 def stepped(store: Store, version: str) -> None:
     """The store, by its steps alone, at that version."""
     with store.engine.execution_options(writes=True).begin() as connection:

@@ -23,7 +23,7 @@ PATHS = [
 
 @pytest.mark.parametrize("width", [320, 1280])
 def test_no_page_scrolls_sideways_and_none_makes_the_browser_complain(living, browsing, width):
-    page = browsing.page(living, living, width=width)
+    page = browsing.page(living, width=width)
     for path in PATHS:
         page.goto(living.url + path)
         assert page.evaluate("document.documentElement.scrollWidth") == width, path
@@ -57,14 +57,14 @@ def long_ago(tmp_path_factory):
     ],
 )
 def test_lists_are_read_without_scrolling_sideways(long_ago, browsing, width, paths):
-    page = browsing.page(long_ago, long_ago, width=width)
+    page = browsing.page(long_ago, width=width)
     for path in paths:
         page.goto(long_ago.url + path)
         assert page.evaluate(OVERFLOWING) == [], path
 
 
 def test_on_a_telephone_a_row_says_first_what_it_is_and_how_it_stands(living, browsing):
-    page = browsing.page(living, living, width=390)
+    page = browsing.page(living, width=390)
     page.goto(f"{living.url}/deliveries")
     row = page.locator("tbody tr").first
     tops = [
@@ -78,21 +78,21 @@ def test_on_a_telephone_a_row_says_first_what_it_is_and_how_it_stands(living, br
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_word_stands_out_from_its_ground(living, browsing, scheme):
     browsing.expect("404")
-    page = browsing.page(living, living, scheme=scheme)
+    page = browsing.page(living, scheme=scheme)
     for path in (*PATHS, "/nowhere"):
         page.goto(living.url + path)
         assert page.evaluate(CONTRAST) == [], path
 
 
 def test_the_dark_scheme_is_dark(living, browsing):
-    page = browsing.page(living, living, scheme="dark")
+    page = browsing.page(living, scheme="dark")
     page.goto(f"{living.url}/")
     colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert max(int(value) for value in re.findall(r"\d+", colour)[:3]) < 64
 
 
 def test_the_keyboard_reaches_the_content_and_shows_where_it_is(living, browsing):
-    page = browsing.page(living, living)
+    page = browsing.page(living)
     page.goto(f"{living.url}/")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
@@ -111,7 +111,7 @@ def test_the_keyboard_reaches_the_content_and_shows_where_it_is(living, browsing
 
 
 def test_a_person_finds_a_patients_deliveries_with_the_keyboard(living, browsing):
-    page = browsing.page(living, living, width=320)
+    page = browsing.page(living, width=320)
     page.goto(f"{living.url}/deliveries")
     page.get_by_label("Identity number").focus()
     page.keyboard.type("21843012660")
@@ -122,7 +122,7 @@ def test_a_person_finds_a_patients_deliveries_with_the_keyboard(living, browsing
 
 
 def test_filtering_the_log_by_form(living, browsing):
-    page = browsing.page(living, living)
+    page = browsing.page(living)
     page.goto(f"{living.url}/deliveries")
     page.get_by_label("Party").select_option("Luster kommune")
     page.get_by_role("button", name="Show").click()
@@ -132,6 +132,6 @@ def test_filtering_the_log_by_form(living, browsing):
 
 
 def test_a_script_in_a_message_is_text(living, browsing):
-    page = browsing.page(living, living)
+    page = browsing.page(living)
     page.goto(f"{living.url}/messages/7")
     assert SCRIPT in page.locator("pre").first.inner_text()

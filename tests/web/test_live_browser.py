@@ -111,20 +111,23 @@ def test_a_form_inside_a_row_is_not_touched_while_it_is_filled_in(browsing, quic
     def raise_alarm(number: int) -> None:
         now = quick.stage.clock.forward(minutes=1)
         store.write(
-            lambda tx: alarms.start(tx, kind="test", subject=f"test {number}", text="A test.", now=now)
+            lambda tx: alarms.start(
+                tx, kind="deadline-missed", subject=f"test {number}", text="A test.", now=now
+            )
         )
 
     raise_alarm(1)
     page = opened(browsing, quick, "/alarms")
-    field = page.locator("#alarm-1").get_by_label("Your name")
-    field.fill("Ola Nord")
+    page.locator("#alarm-1 summary").click()
+    field = page.locator("#alarm-1").get_by_label("What was done")
+    field.fill("told by telephone")
     page.locator("h1").click()  # the focus goes, what was typed stays
     raise_alarm(2)
     expect(page.locator("[data-part=more]")).to_be_visible(timeout=8000)
-    assert field.input_value() == "Ola Nord"
+    assert field.input_value() == "told by telephone"
     page.locator("[data-part=more]").click()
     expect(page.locator("#alarm-2")).to_be_visible()
-    assert field.input_value() == "Ola Nord"
+    assert field.input_value() == "told by telephone"
 
 
 def test_a_dropped_connection_is_told_and_mends_itself(browsing, quick):
@@ -140,7 +143,7 @@ def test_a_dropped_connection_is_told_and_mends_itself(browsing, quick):
     page.context.set_offline(False)
     expect(banner).to_be_hidden(timeout=10_000)
     expect(page.locator("tbody tr")).to_have_count(2, timeout=8000)
-    assert page.locator(".live-state").inner_text() == "Oppdateres fortløpende"
+    assert page.locator(".live-state").inner_text() == "Oppdateres automatisk"
 
 
 def test_who_is_signed_out_is_told_so_with_a_way_to_sign_in(browsing, quick):
@@ -178,7 +181,7 @@ def test_time_that_passes_is_shown_and_no_news(browsing, quick):
     before = page.locator("#case-1").inner_text()
     alarms, store = quick.stage.built.outbox.alarms, quick.stage.built.store
     now = quick.stage.clock()
-    store.write(lambda tx: alarms.start(tx, kind="test", subject="test", text="A test.", now=now))
+    store.write(lambda tx: alarms.start(tx, kind="deadline-missed", subject="test", text="A test.", now=now))
     expect(page.locator("#alarm-count")).to_contain_text("1 open alarm", timeout=8000)
     assert page.locator("#case-1").inner_text() != before
     assert page.locator(".live-changed").count() <= 1  # the alarm's own line

@@ -27,7 +27,7 @@ def site(tmp_path_factory):
 @pytest.mark.parametrize("width", [320, 360, 1280])
 def test_no_page_scrolls_sideways_and_none_makes_the_browser_complain(site, browsing, width):
     browsing.expect("404")
-    page = browsing.page(site, site, width=width)
+    page = browsing.page(site, width=width)
     for path in PATHS:
         page.goto(site.url + path)
         assert page.evaluate("document.documentElement.scrollWidth") == width, path
@@ -44,7 +44,7 @@ def test_every_word_stands_out_from_its_ground(site, browsing, scheme):
 
 
 def test_on_a_telephone_every_value_says_what_it_is(site, browsing):
-    page = browsing.page(site, site, width=360)
+    page = browsing.page(site, width=360)
     page.goto(f"{site.url}/plans/{SIP}?lang=sv")
     cell = page.locator("#actions + .scroll tbody tr").first.locator("td").nth(2)
     assert cell.evaluate("e => getComputedStyle(e, '::before').content") == '"Klart senast"'
@@ -55,7 +55,7 @@ def test_on_a_telephone_every_value_says_what_it_is(site, browsing):
 
 
 def test_on_paper_there_is_the_plan_and_nothing_to_press(site, browsing):
-    page = browsing.page(site, site)
+    page = browsing.page(site)
     page.goto(f"{site.url}/plans/{SIP}")
     page.emulate_media(media="print")
     for gone in (".languages", ".ways", ".versions"):
@@ -64,7 +64,7 @@ def test_on_paper_there_is_the_plan_and_nothing_to_press(site, browsing):
 
 
 def test_the_keyboard_reaches_the_content(site, browsing):
-    page = browsing.page(site, site)
+    page = browsing.page(site)
     page.goto(f"{site.url}/plans/{SIP}?lang=en")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
@@ -73,6 +73,6 @@ def test_the_keyboard_reaches_the_content(site, browsing):
 
 
 def test_a_script_in_a_plan_is_text(site, browsing):
-    page = browsing.page(site, site)
+    page = browsing.page(site)
     page.goto(f"{site.url}/plans/hostile")
     assert page.locator("h1").inner_text() == SCRIPT
