@@ -37,7 +37,7 @@ from adapter.messaging.envelope import Address, Envelope
 from adapter.messaging.register import Partner, Party, Register, Side
 from adapter.messaging.routing import Route
 from adapter.originals import Originals
-from adapter.outbox import Outbox, Receipted
+from adapter.outbox import Outbox, Receipted, because
 from adapter.parcels import RECEIPT, Parcel, enqueue
 from adapter.relay import pass_on, relays
 from adapter.shelves import Shelves
@@ -69,6 +69,19 @@ class Acceptance:
     warning: str | None = None
     receipt: bool = False  # it was somebody's receipt, which is not answered itself
     first: str | None = None  # of a duplicate: what became of the message when it first came
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recheck:
+    """What releasing a held message would do now; without a problem it would be taken."""
+
+    problem: str | None = None
+    sender: Address | None = None
+    receivers: tuple[
+        tuple[Address, str | None], ...
+    ] = ()  # each with the party that the register knows by it
+    to: tuple[str, ...] = ()  # the parties that would get it
+    same_as: int | None = None  # the message that was taken meanwhile under its id; then it is only closed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,8 +182,58 @@ class Inbox:
             return self._same_for_another(tx, prepared, reading, sender, copies, first, now)
         return self._accepted(tx, prepared, reading, sender, copies, now)
 
-    def release(self, tx: Connection, row: int, now: datetime, *, by: str | None) -> Acceptance:
+    def release(
+        self, tx: Connection, row: int, now: datetime, *, by: str | None, why: str | None = None
+    ) -> Acceptance:
         """Take a quarantined message after our own data has been corrected; never one that was refused."""
+        held, incoming = self._held(tx, row)
+        prepared = self.read(incoming)
+        reading = prepared.reading
+        if reading is None:
+            return _still_held(held, _problem(prepared))
+        try:
+            sender, before = self._sent_before(tx, prepared, reading, incoming, row, now)
+            if before is not None:
+                return self._came_meanwhile(tx, row, before, reading.envelope, now, by=by)
+            if reading.acknowledgement is not None and prepared.problem is None:
+                return self._receipt_released(tx, held, prepared, reading, sender, now, by=by)
+            prepared, reading, copies = self._to_be_taken(tx, prepared, reading, sender, now)
+        except MessageError as problem:
+            return _still_held(held, problem)
+        self.outbox.alarms.end(tx, "quarantined", f"message {row}", now)
+        what = because("released from quarantine", why)
+        case_rows.note(tx, at=now, subject=f"message {row}", what=what, case_id=None, by=by)
+        first = self._first(tx, prepared, sender, now)
+        if first is not None:
+            return self._same_for_another(tx, prepared, reading, sender, copies, first, now, row=row)
+        return self._accepted(tx, prepared, reading, sender, copies, now, row=row)
+
+    def recheck(self, tx: Connection, row: int, now: datetime) -> Recheck:
+        """What releasing a quarantined message would do now; nothing is changed. NotFound as `release`."""
+        held, incoming = self._held(tx, row)
+        prepared = self.read(incoming)
+        reading = prepared.reading
+        if reading is None:
+            return Recheck(problem=str(_problem(prepared)))
+        receivers = tuple(
+            (one, found.id if found is not None else None)
+            for one in reading.envelope.receivers
+            for found in [self.register.resolve(one, held["received_at"].astimezone(self.zone).date())]
+        )
+        known = Recheck(sender=reading.envelope.sender, receivers=receivers)
+        try:
+            sender, before = self._sent_before(tx, prepared, reading, incoming, row, now)
+            if before is not None:
+                return replace(known, same_as=before["id"])
+            if reading.acknowledgement is not None and prepared.problem is None:
+                return known
+            _, _, copies = self._to_be_taken(tx, prepared, reading, sender, now)
+        except MessageError as problem:
+            return replace(known, problem=str(problem))
+        return replace(known, to=tuple(copy.route.party.id for copy in copies))
+
+    def _held(self, tx: Connection, row: int) -> tuple[Row, Incoming]:
+        """A message in quarantine, as it would come in now."""
         held = messages.get(tx, row)
         if held is None:
             raise NotFound(f"there is no message {row}; `discharge-adapter quarantine` lists what is held")
@@ -190,34 +253,36 @@ class Inbox:
         incoming = Incoming(
             content=content, content_type=held["content_type"], channel="release", partner=partner
         )
-        prepared = self.read(incoming)
-        reading = prepared.reading
-        if reading is None:
-            return _still_held(held, _problem(prepared))
-        try:
-            sender = self._judge.sender(reading.envelope, incoming, now)
-            before = messages.known(tx, sender.id, reading.envelope.message_id)
-            if before is not None and before["id"] != row:
-                if not self._same(tx, before, prepared):
-                    raise _reused(before)
-                return self._came_meanwhile(tx, row, before, reading.envelope, now, by=by)
-            if reading.acknowledgement is not None and prepared.problem is None:
-                return self._receipt_released(tx, held, prepared, reading, sender, now, by=by)
-            prepared = heard_from(sender.kind, prepared, self.zone)
-            reading = prepared.reading or reading
-            copies = self._judge.copies(tx, prepared, reading, sender, now)
-            self._answers.possible(reading.envelope, [copy.route for copy in copies], now)
-            self._undoes_nothing(tx, prepared, reading, sender)
-        except MessageError as problem:
-            return _still_held(held, problem)
-        self.outbox.alarms.end(tx, "quarantined", f"message {row}", now)
-        case_rows.note(
-            tx, at=now, subject=f"message {row}", what="released from quarantine", case_id=None, by=by
-        )
-        first = self._first(tx, prepared, sender, now)
-        if first is not None:
-            return self._same_for_another(tx, prepared, reading, sender, copies, first, now, row=row)
-        return self._accepted(tx, prepared, reading, sender, copies, now, row=row)
+        return held, incoming
+
+    def _sent_before(
+        self,
+        tx: Connection,
+        prepared: Prepared,
+        reading: Reading,
+        incoming: Incoming,
+        row: int,
+        now: datetime,
+    ) -> tuple[Party, Row | None]:
+        """Who sent a held message, and the one that was taken meanwhile under the same id."""
+        sender = self._judge.sender(reading.envelope, incoming, now)
+        before = messages.known(tx, sender.id, reading.envelope.message_id)
+        if before is None or before["id"] == row:
+            return sender, None
+        if not self._same(tx, before, prepared):
+            raise _reused(before)
+        return sender, before
+
+    def _to_be_taken(
+        self, tx: Connection, prepared: Prepared, reading: Reading, sender: Party, now: datetime
+    ) -> tuple[Prepared, Reading, list[Copy]]:
+        """A held message judged anew; raises what still stands in its way."""
+        prepared = heard_from(sender.kind, prepared, self.zone)
+        reading = prepared.reading or reading
+        copies = self._judge.copies(tx, prepared, reading, sender, now)
+        self._answers.possible(reading.envelope, [copy.route for copy in copies], now)
+        self._undoes_nothing(tx, prepared, reading, sender)
+        return prepared, reading, copies
 
     def _came_meanwhile(
         self,
@@ -244,7 +309,14 @@ class Inbox:
         )
 
     def reissue(
-        self, tx: Connection, delivery_id: int, now: datetime, *, to: str | None, by: str | None
+        self,
+        tx: Connection,
+        delivery_id: int,
+        now: datetime,
+        *,
+        to: str | None,
+        by: str | None,
+        why: str | None = None,
     ) -> int:
         """Write the notice of a delivery anew, with new ids, for a corrected address; closes the old one."""
         old = deliveries.get(tx, delivery_id)
@@ -317,7 +389,7 @@ class Inbox:
         if may_see.left_out and old["case_id"] is not None:
             _note_left_out(tx, may_see.left_out, kind, party, told["id"], old["case_id"], now)
         self.outbox.telephoning.watch(tx, new, now)
-        self.outbox.close(tx, delivery_id, f"reissued as delivery {new}", now, by=by)
+        self.outbox.close(tx, delivery_id, because(f"reissued as delivery {new}", why), now, by=by)
         return new
 
     def _not_passed_on(self, delivery_id: int, notice: Notice, party: Party, addressed_to: str) -> None:

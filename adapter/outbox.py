@@ -689,7 +689,9 @@ class Outbox:
 
     # --- by hand ---
 
-    def resend(self, tx: Connection, delivery_id: int, now: datetime, *, by: str | None) -> None:
+    def resend(
+        self, tx: Connection, delivery_id: int, now: datetime, *, by: str | None, why: str | None = None
+    ) -> None:
         """Try the same content once more now; the schedule stays as it is."""
         row = _alone(tx, delivery_id)
         if row["state"] == DeliveryState.LEASED.value:
@@ -718,10 +720,32 @@ class Outbox:
             tx,
             at=now,
             subject=f"delivery {delivery_id}",
-            what="resent by hand",
+            what=because("resent by hand", why),
             case_id=row["case_id"],
             by=by,
         )
+
+    def take_back(
+        self, tx: Connection, delivery_id: int, now: datetime, *, by: str | None, why: str | None = None
+    ) -> None:
+        """Undo a resend that has not left yet: it stands again where it stood, and its schedule goes on."""
+        row = _alone(tx, delivery_id)
+        if row["state"] != DeliveryState.WAITING.value or row["resume_state"] is None:
+            raise NotFound(
+                f"delivery {delivery_id} does not wait to be sent by hand: it has left, or never was"
+            )
+        deliveries.change(
+            tx,
+            delivery_id,
+            state=row["resume_state"],
+            next_attempt_at=row["resume_at"],
+            trigger=Trigger.SCHEDULE.value,
+            resume_state=None,
+            resume_at=None,
+        )
+        what = because("not resent after all", why)
+        subject = f"delivery {delivery_id}"
+        case_rows.note(tx, at=now, subject=subject, what=what, case_id=row["case_id"], by=by)
 
     def not_cancelled(self, row: Row) -> None:
         """NotFound for what is never sent, with what it is: nothing that people do by hand brings it back."""
@@ -752,14 +776,29 @@ class Outbox:
         subject = f"delivery {delivery_id}"
         case_rows.note(tx, at=now, subject=subject, what=why, case_id=row["case_id"], by=by)
 
-    def give_up(self, tx: Connection, delivery_id: int, now: datetime, *, by: str | None) -> None:
+    def take_up(
+        self, tx: Connection, delivery_id: int, now: datetime, *, by: str | None, why: str | None = None
+    ) -> None:
+        """Undo a giving up: it goes back on its schedule."""
+        row = _found(deliveries.get(tx, delivery_id), delivery_id)
+        if row["state"] != DeliveryState.GIVEN_UP.value:
+            raise NotFound(
+                f"delivery {delivery_id} is {row['state']}: only what was given up is taken up again"
+            )
+        if deliveries.reissue_of(tx, row) is not None:
+            raise NotFound(f"delivery {delivery_id} has been reissued: its new one goes in its place")
+        self.once_more(tx, delivery_id, now, by=by, why=because("taken up again", why))
+
+    def give_up(
+        self, tx: Connection, delivery_id: int, now: datetime, *, by: str | None, why: str | None = None
+    ) -> None:
         """Stop trying, because a person says so; visible, never silent."""
         row = _alone(tx, delivery_id)
         self.not_cancelled(row)
         settled = row["resume_state"] or row["state"]  # where it stands, also while a person sends it again
         if settled in (DeliveryState.ACKNOWLEDGED.value, DeliveryState.REFUSED.value):
             raise NotFound(f"delivery {delivery_id} is {settled} already: there is nothing to give up")
-        self.close(tx, delivery_id, "given up by hand", now, by=by)
+        self.close(tx, delivery_id, because("given up by hand", why), now, by=by)
         deliveries.park_behind(tx, row["message_id"], row["party"], delivery_id)
 
     def close(self, tx: Connection, delivery_id: int, why: str, now: datetime, *, by: str | None) -> None:
@@ -777,6 +816,11 @@ class Outbox:
         subject = f"delivery {delivery_id}"
         self.alarms.delivered(tx, subject, now)
         case_rows.note(tx, at=now, subject=subject, what=why, case_id=row["case_id"], by=by)
+
+
+def because(what: str, why: str | None) -> str:
+    """What was done, with the reason that a person gave; without what may be a person's number."""
+    return f"{what}: {masked(why)}" if why else what
 
 
 def plan_at(plan: str, endpoint: str) -> str:

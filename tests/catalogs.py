@@ -41,6 +41,8 @@ PLACES: dict[str, str] = {
     "templates/problem.html": "frame",
     **{f"templates/{part}/": part for part in PARTS},
     **{f"{part}/": part for part in PARTS},
+    "templates/operations/": "desk",
+    **dict.fromkeys(("asking.py", "operations.py", "by_hand.py", "many.py", "comparing.py"), "desk"),
 }
 """By file or folder of `adapter/web`: the part whose catalogs have its sentences.
 

@@ -15,12 +15,13 @@ from adapter.ledger import Ledger
 from adapter.messaging.acknowledgement import Status
 from adapter.scheduler.shelving import Shelving
 from adapter.store import cases as case_rows
-from adapter.store import journal, tables
+from adapter.store import journal, searching, tables
 from adapter.store import ledger as ledger_rows
+from adapter.store.searching import Term, Wanted
 from adapter.store.tables import metadata
 from tests.conftest import StandingClock
 from tests.shell import FIXTURES, Shell
-from tests.stage import SYNNOVE, Stage, answering, receipt, region, stage
+from tests.stage import SYNNOVE, Stage, answering, failing, receipt, region, stage
 
 pytestmark = pytest.mark.postgres_in_soak
 WHY = "filed on the wrong person"
@@ -235,3 +236,25 @@ def test_what_it_would_take_is_told_without_taking(play: Stage):
         told = preview(connection, 1)
     assert told.rows["fact"] == before["fact"]
     assert play.counts() == before
+
+
+def test_what_an_erased_case_was_found_by_is_gone(store_url: str, clock: StandingClock):
+    made = stage(store_url, clock)
+    made.post.answer = failing(503, error="Zyklopisch verstopft")
+    made.receive(made.message(NoticeKind.ADMITTED))
+    made.deliver()
+    made.write(searching.index)
+    found = Wanted(terms=((Term("zyklopisch", begins=True),),))
+    with made.built.store.read() as tx:
+        assert searching.ids(tx, found, limit=9) == [1]
+    made.write(lambda tx: erase(tx, made.outbox, 1, clock(), by="Marta", why="wrong person"))
+    with made.built.store.read() as tx:
+        assert searching.ids(tx, found, limit=9) == []
+    assert "zyklopisch" not in str(made.rows(tables.delivery_words))
+    made.write(searching.index)
+    assert "zyklopisch" not in str(made.rows(tables.delivery_words))
+    made.built.store.shorten(always=True)
+    made.close()
+    if made.built.store.embedded:
+        (file,) = [Path(store_url.removeprefix("sqlite:///"))]
+        assert b"zyklopisch" not in file.read_bytes().lower()

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adapter.bulks import Bulks
 from adapter.config import FhirMailboxSettings, MessageServerSettings
 from adapter.inbox import Acceptance
 from adapter.messaging.register import PLANS, Endpoint, Partner, Register
@@ -101,6 +102,7 @@ class Jobs:
         from adapter.scheduler.heads import DailyHead
         from adapter.scheduler.housekeeping import Housekeeping
         from adapter.scheduler.indexing import Indexing
+        from adapter.scheduler.many import Many
         from adapter.scheduler.shelving import Shelving
         from adapter.scheduler.subscriptions import Heartbeats
 
@@ -139,6 +141,14 @@ class Jobs:
             "late": (timedelta(seconds=15), house.give_up_late),
             "shelve": (timedelta(seconds=2), shelving),
             "words": (timedelta(seconds=2), Indexing(store=store)),
+            "many": (
+                timedelta(seconds=1),
+                Many(
+                    bulks=Bulks(inbox=replace(built.inbox, store=store)),
+                    clock=built.clock,
+                    nudge=self.deliverer.nudge,
+                ),
+            ),
             "heartbeats": (timedelta(seconds=1), heartbeats),
             "prune": (timedelta(hours=1), house.prune),
             "journal": (timedelta(hours=1), DailyHead(store, built.clock)),

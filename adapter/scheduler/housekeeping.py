@@ -119,6 +119,7 @@ class Housekeeping:
                 gone += took
         for some in retention.pieces(self.store.read, tables.message, "received_at", before):
             gone += self._run(retention.messages(before, some, now))
+        gone += sum(map(self._run, retention.bulks(before)))
         return gone + self._run(retention.put_elsewhere()) + self._run(retention.alarms(before))
 
     def _prune_ledger(self, before: datetime, now: datetime) -> int:

@@ -417,6 +417,12 @@ def note(
     tx.execute(insert(history).values(at=at, case_id=case_id, subject=subject, what=what, by=by))
 
 
+def notes_about(tx: Connection, subject: str) -> list[Row]:
+    """The history of one thing, oldest first: of `delivery 17`, `message 4`, `endpoint sogndal`."""
+    query = select(history).where(history.c.subject == subject)
+    return found(tx, query.order_by(history.c.at, history.c.id))
+
+
 def notes(tx: Connection, case_id: int) -> list[Row]:
     """The history of a case, oldest first."""
     query = select(history).where(history.c.case_id == case_id).order_by(history.c.at, history.c.id)

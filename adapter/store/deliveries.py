@@ -498,6 +498,12 @@ def reissued_as(tx: Connection, first: Row) -> str | None:
     return tx.execute(query.order_by(delivery.c.id.desc())).scalars().first()
 
 
+def reissue_of(tx: Connection, row: Row) -> int | None:
+    """The delivery that was written anew for that one, of the same message."""
+    same = (delivery.c.message_row == row["message_row"], delivery.c.original == row["id"])
+    return tx.execute(select(delivery.c.id).where(*same).limit(1)).scalar()
+
+
 def free_leases(tx: Connection, now: datetime) -> int:
     """Leases that ended without a record: their holder has died. They are due at once."""
     freed = tx.execute(

@@ -10,6 +10,8 @@ from adapter.store.statements import Row, found, say
 from adapter.store.tables import (
     alarm,
     attempt,
+    bulk,
+    bulk_item,
     case,
     case_party,
     deadline,
@@ -100,6 +102,8 @@ def take(
     _shelves(tx, patient, ids, messages)
     _words(tx, ids, messages, deliveries)
     _contents(tx, messages, deliveries)
+    named = or_(*(bulk.c.filter.contains(f"={value}", autoescape=True) for value in (patient, *ids)))
+    tx.execute(update(bulk).where(named).values(filter=ERASED))
     tx.execute(delete(deadline).where(deadline.c.case_id.in_(ids)))
     tx.execute(delete(case_party).where(case_party.c.case_id.in_(ids)))
     tx.execute(delete(fact).where(fact.c.patient == patient, fact.c.case_id.in_(ids)))
@@ -134,6 +138,7 @@ def _contents(tx: Connection, messages: Sequence[int], deliveries: Sequence[int]
         digests |= set(tx.execute(select(delivery.c.payload).where(delivery.c.id.in_(some))).scalars())
         tx.execute(update(delivery).where(delivery.c.id.in_(some)).values(case_id=None, error=ERASED))
         tx.execute(update(attempt).where(attempt.c.delivery_id.in_(some)).values(error=None))
+        tx.execute(update(bulk_item).where(bulk_item.c.delivery.in_(some)).values(told=None))
     searching.forget(tx, deliveries)
     for kept in _pieces(sorted(digests - _still_needed(tx, messages, deliveries, sorted(digests)))):
         tx.execute(delete(payload).where(payload.c.hash.in_(kept)))

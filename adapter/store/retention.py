@@ -35,6 +35,8 @@ from adapter.store.tables import (
     address_answer,
     alarm,
     attempt,
+    bulk,
+    bulk_item,
     case,
     case_party,
     deadline,
@@ -71,6 +73,8 @@ RULES = {
     "delivery": "log",
     "delivery_words": "log",
     "delivery_unindexed": "log",
+    "bulk": "log",
+    "bulk_item": "log",
     "alarm": "log",
     "resource": "log",
     "resource_version": "log",
@@ -279,6 +283,15 @@ def messages(before: datetime, numbers: Sequence[int], now: datetime) -> Step:
 def alarms(before: datetime) -> Step:
     """Alarms that ended before then."""
     return some(alarm, alarm.c.until < before, ~_newest(alarm))
+
+
+def bulks(before: datetime) -> tuple[Step, ...]:
+    """What was done with many at once before then, each with what came of it."""
+    over = and_(bulk.c.at < before, bulk.c.state != "running", ~_newest(bulk))
+    return (
+        some(bulk_item, exists().where(bulk.c.id == bulk_item.c.bulk, over)),
+        some(bulk, over, ~exists().where(bulk_item.c.bulk == bulk.c.id)),
+    )
 
 
 # --- the ledger: facts and everything that is made of them --------------------------------------------------

@@ -25,6 +25,7 @@ from sqlalchemy import (
     func,
     literal,
     literal_column,
+    or_,
     select,
     table,
     text,
@@ -65,6 +66,8 @@ _COLUMNS = (
     delivery.c.id, delivery.c.case_id, delivery.c.message_id, delivery.c.party, delivery.c.kind,
     delivery.c.dialect, delivery.c.endpoint, delivery.c.refers_to, delivery.c.error, delivery.c.message_row,
 )  # fmt: skip
+_NEWEST = 5_000  # numbers in which a frequent word is looked for first
+_OTHER_WAYS = ("enable_seqscan", "enable_indexscan", "enable_indexonlyscan")
 _FOUND = table("delivery_found", column("rowid", BigInteger), column("delivery_found"))
 
 
@@ -137,14 +140,14 @@ def ids(tx: Connection, wanted: Wanted, *, limit: int, before: int | None = None
     newest = delivery.c.id.desc()
     if not wanted.all_terms:
         return list(
-            tx.execute(select(delivery.c.id).where(*conditions).order_by(newest).limit(limit)).scalars()
+            tx.execute(select(delivery.c.id).where(*conditions.all).order_by(newest).limit(limit)).scalars()
         )
     if wanted.case_ids is not None or (wanted.states and {*wanted.states} <= {*SELDOM}):
-        few = found(tx, select(*_COLUMNS).where(*conditions).order_by(newest).limit(FEW + 1))
+        few = found(tx, select(*_COLUMNS).where(*conditions.all).order_by(newest).limit(FEW + 1))
         if len(few) <= FEW or wanted.case_ids is not None:
             return _like(tx, wanted, few)[:limit]
-    known = tx.execute(_indexed(tx, wanted, conditions, before).limit(limit)).scalars().all()
-    fresh = _like(tx, wanted, found(tx, _fresh(tx).where(*conditions)))
+    known = _found(tx, wanted, conditions, limit)
+    fresh = _like(tx, wanted, found(tx, _fresh(tx).where(*conditions.all)))
     return sorted({*known, *fresh}, reverse=True)[:limit]
 
 
@@ -263,7 +266,7 @@ def _missing(tx: Connection) -> Select[Any]:
 # --- finding ----------------------------------------------------------------------------------------------
 
 
-def _conditions(tx: Connection, wanted: Wanted, before: int | None) -> list[ColumnElement[bool]] | None:
+def _conditions(tx: Connection, wanted: Wanted, before: int | None) -> "_Conditions | None":
     """What must hold of a row itself; None where nothing can."""
     conditions: list[ColumnElement[bool]] = []
     for name in ("party", "kind", "dialect", "endpoint"):
@@ -276,19 +279,38 @@ def _conditions(tx: Connection, wanted: Wanted, before: int | None) -> list[Colu
         conditions.append(AWAITING)
     if wanted.case_ids is not None:
         conditions.append(delivery.c.case_id.in_(wanted.case_ids))
-    if before is not None:
-        conditions.append(delivery.c.id < before)
+    first, after = 0, before
     if wanted.since is not None:
-        first = _made_from(tx, wanted.since)
-        if first is None:
+        made = _made_from(tx, wanted.since)
+        if made is None:
             return None
-        conditions += [delivery.c.id >= first - _NEARLY, delivery.c.created_at >= wanted.since]
+        first = made - _NEARLY
+        conditions.append(delivery.c.created_at >= wanted.since)
     if wanted.until is not None:
-        after = _made_from(tx, wanted.until)
+        made = _made_from(tx, wanted.until)
+        if made is not None:
+            after = made + _NEARLY if after is None else min(after, made + _NEARLY)
         conditions.append(delivery.c.created_at < wanted.until)
-        if after is not None:
-            conditions.append(delivery.c.id < after + _NEARLY)
-    return conditions
+    return _Conditions(of_row=tuple(conditions), first=first, after=after)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Conditions:
+    """What must hold of a row of the log, and between which numbers it stands."""
+
+    of_row: tuple[ColumnElement[bool], ...]
+    first: int
+    after: int | None
+
+    def between(self, number: ColumnElement[int]) -> list[ColumnElement[bool]]:
+        """Of a column that holds its number."""
+        low = [number >= self.first] if self.first > 0 else []
+        return low + ([number < self.after] if self.after is not None else [])
+
+    @property
+    def all(self) -> list[ColumnElement[bool]]:
+        """Of a row of the log."""
+        return [*self.of_row, *self.between(delivery.c.id)]
 
 
 def _state(state: str) -> ColumnElement[str]:
@@ -313,29 +335,59 @@ def _made_from(tx: Connection, moment: datetime) -> int | None:
     return first
 
 
-def _indexed(
-    tx: Connection, wanted: Wanted, conditions: Sequence[ColumnElement[bool]], before: int | None
-) -> Select[Any]:
-    """What the engine finds by the words that are written down."""
+def _found(tx: Connection, wanted: Wanted, conditions: _Conditions, limit: int) -> list[int]:
+    """What the engine finds by the words that are written down, the newest first."""
     if tx.dialect.name == "postgresql":
-        asked = _asked(wanted, " & ", " | ", lambda term: f"'{term.word}'{':*' if term.begins else ''}")
-        kept = func.array_to_tsvector(func.string_to_array(delivery_words.c.words, literal_column("' '")))
-        number: ColumnElement[int] = delivery_words.c.id
-        query = select(number).join(delivery, delivery.c.id == number)
-        query = query.where(kept.bool_op("@@")(cast(asked, TSQUERY)))
-    else:
-        asked = _asked(wanted, " AND ", " OR ", lambda term: f'"{term.word}"{"*" if term.begins else ""}')
-        number = _FOUND.c.rowid
-        query = select(number).select_from(_FOUND).join(delivery, delivery.c.id == number)
-        query = query.where(_FOUND.c.delivery_found.bool_op("MATCH")(asked))
-        if wanted.phrases:
-            query = query.join(delivery_words, delivery_words.c.id == number)
-    for phrase in wanted.phrases:
-        padded = literal(" ").concat(delivery_words.c.words).concat(literal(" "))
-        query = query.where(padded.like(f"% {phrase} %"))
-    if before is not None:
-        query = query.where(number < before)
-    return query.where(*conditions).order_by(number.desc())
+        return _found_by_gin(tx, wanted, conditions, limit)
+    asked = _asked(wanted, " AND ", " OR ", lambda term: f'"{term.word}"{"*" if term.begins else ""}')
+    number = _FOUND.c.rowid
+    query = select(number).where(_FOUND.c.delivery_found.bool_op("MATCH")(asked), *conditions.between(number))
+    if conditions.of_row:
+        query = query.join(delivery, delivery.c.id == number).where(*conditions.of_row)
+    if wanted.phrases:
+        query = query.join(delivery_words, delivery_words.c.id == number).where(*_phrases(wanted))
+    return list(tx.execute(query.order_by(number.desc()).limit(limit)).scalars())
+
+
+def _found_by_gin(tx: Connection, wanted: Wanted, conditions: _Conditions, limit: int) -> list[int]:
+    """Over PostgreSQL, whose index tells nothing of the order: what is frequent is found among the newest.
+
+    Its planner takes every word for a frequent one; so what is not is found with no other way left to it.
+    """
+    number: ColumnElement[int] = delivery_words.c.id
+    kept = func.array_to_tsvector(func.string_to_array(delivery_words.c.words, literal_column("' '")))
+    asked = _asked(wanted, " & ", " | ", lambda term: f"'{term.word}'{':*' if term.begins else ''}")
+    query = select(number).where(*conditions.between(number), *_phrases(wanted))
+    if conditions.of_row:
+        query = query.join(delivery, delivery.c.id == number).where(*conditions.of_row)
+    query = query.order_by(number.desc()).limit(limit)
+    highest = conditions.after if conditions.after is not None else _last(tx) + 1
+    newest = [number >= highest - _NEWEST, *map(_has, wanted.all_terms)]
+    some = list(tx.execute(query.where(*newest)).scalars())
+    if len(some) == limit:
+        return some
+    every = query.where(kept.bool_op("@@")(cast(asked, TSQUERY)))
+    for way in _OTHER_WAYS:
+        tx.execute(text(f"SET LOCAL {way} = off"))
+    try:
+        return list(tx.execute(every).scalars())
+    finally:
+        for way in _OTHER_WAYS:
+            tx.execute(text(f"SET LOCAL {way} = on"))
+
+
+def _has(one: Sequence[Term]) -> ColumnElement[bool]:
+    """Whether one of these words is there, as text."""
+    padded = _padded()
+    return or_(*(padded.like(f"% {term.word}%" if term.begins else f"% {term.word} %") for term in one))
+
+
+def _phrases(wanted: Wanted) -> list[ColumnElement[bool]]:
+    return [_padded().like(f"% {phrase} %") for phrase in wanted.phrases]
+
+
+def _padded() -> ColumnElement[str]:
+    return literal(" ").concat(delivery_words.c.words).concat(literal(" "))
 
 
 def _asked(wanted: Wanted, both: str, either: str, say: Callable[[Term], str]) -> str:
@@ -353,9 +405,20 @@ def _fresh(tx: Connection) -> Select[Any]:
     return select(*_COLUMNS).where(delivery.c.id.in_(sorted(numbers)))
 
 
+def _known(tx: Connection, numbers: Sequence[int]) -> dict[int, str]:
+    """The words of those that are written down and have not changed since."""
+    kept: dict[int, str] = {}
+    anew = exists().where(delivery_unindexed.c.id == delivery_words.c.id)
+    for start in range(0, len(numbers), TOGETHER):
+        some = delivery_words.c.id.in_(numbers[start : start + TOGETHER])
+        kept |= {row[0]: row[1] for row in tx.execute(select(delivery_words).where(some, ~anew))}
+    return kept
+
+
 def _like(tx: Connection, wanted: Wanted, some: Sequence[Row]) -> list[int]:
     """Of these the ones that are like that, the newest first."""
     if wanted.in_words:
-        kept = words(tx, some)
+        kept = _known(tx, [row["id"] for row in some])
+        kept |= words(tx, [row for row in some if row["id"] not in kept])
         some = [row for row in some if wanted.holds(f" {kept[row['id']]} ")]
     return sorted((row["id"] for row in some), reverse=True)

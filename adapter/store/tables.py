@@ -294,6 +294,7 @@ history = Table(
     Column("what", Text, nullable=False),
     Column("by", Text),
     Index("history_case", "case_id"),
+    Index("history_subject", "subject"),
 )
 
 delivery = Table(
@@ -444,6 +445,47 @@ for _engine, _made in FOUND_BY_WORDS.items():
     for _statement in _made:
         event.listen(delivery_words, "after_create", _only(_engine, _statement))
 event.listen(delivery_words, "before_drop", _only("sqlite", "DROP TABLE IF EXISTS delivery_found"))
+
+bulk = Table(
+    "bulk",
+    metadata,
+    _id(),
+    Column("at", Instant, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("person", Text, nullable=False),  # the id of whoever has begun it
+    Column("what", Text, nullable=False),  # resend, give-up, take-up, reissue
+    Column("to", Text),  # of a reissue: to which party; NULL: each to its own
+    Column("why", Text, nullable=False),
+    Column("filter", Text, nullable=False),  # the address of the log that showed these deliveries
+    Column("state", Text, nullable=False),  # prepared, running, done, cancelled
+    Column("confirmed_at", Instant),
+    Column("ended_at", Instant),
+    Column("ended_by", Text),  # who has cancelled it; NULL where it is done
+    Index(
+        "bulk_running",
+        "id",
+        sqlite_where=text("state = 'running'"),
+        postgresql_where=text("state = 'running'"),
+    ),
+)
+
+bulk_item = Table(
+    "bulk_item",
+    metadata,
+    Column("bulk", _Id, primary_key=True),
+    Column("delivery", _Id, primary_key=True),
+    Column("stands", Text, nullable=False),  # how the delivery stood when it was shown
+    Column("outcome", Text),  # done, cannot, changed; NULL: not yet, or never where it was cancelled
+    Column("told", Text),  # why it could not be done; or the number of the new delivery
+    Column("at", Instant),
+    Index(
+        "bulk_item_left",
+        "bulk",
+        "delivery",
+        sqlite_where=text("outcome IS NULL"),
+        postgresql_where=text("outcome IS NULL"),
+    ),
+)
 
 attempt = Table(
     "attempt",

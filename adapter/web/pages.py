@@ -29,10 +29,22 @@ from adapter.inbox import Inbox
 from adapter.messaging.people import CARE, Person, Role
 from adapter.messaging.register import Register
 from adapter.sight import Sight
-from adapter.store import Store, emergencies
+from adapter.store import Store, emergencies, resources
 from adapter.store import alarms as alarm_rows
 from adapter.store.statements import Row
-from adapter.web import access, acting, boards, figures, first_notice, looking, stay, views
+from adapter.web import (
+    access,
+    acting,
+    boards,
+    by_hand,
+    figures,
+    first_notice,
+    looking,
+    many,
+    operations,
+    stay,
+    views,
+)
 from adapter.web.entrance import Came, Entrance
 from adapter.web.live import SCRIPT, Live
 from adapter.web.sign_in import SIGN_IN, START, SignIn, way
@@ -74,7 +86,7 @@ SECURE = {"Strict-Transport-Security": "max-age=31536000"}
 
 _KEPT = {"Cache-Control": "public, max-age=31536000, immutable"}
 
-_PARTS = (boards, first_notice, views, figures, access, stay, acting)
+_PARTS = (boards, first_notice, views, many, operations, by_hand, figures, access, stay, acting)
 """The parts of the site, each with its PAGES, ACTIONS and NAV."""
 
 PAGES: tuple[Page, ...] = tuple(page for part in _PARTS for page in part.PAGES)
@@ -169,6 +181,8 @@ class Pages:
             return self.problem(request, 400, "No identity number", text)
         with self.store.read() as tx:
             patient = views.patient_of(tx, self.inbox.pseudonym_key, number)
+            looked = operations.looked_up(tx, request.state.person, patient, self.clock())
+        self.store.write(lambda tx: resources.accessed(tx, [looked]))
         return RedirectResponse(f"/deliveries?patient={patient}", status_code=303)
 
     async def _signed_in(

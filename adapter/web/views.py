@@ -19,7 +19,6 @@ from adapter.discharge.planning import document as told
 from adapter.errors import ConfigurationError, NotFound
 from adapter.fhir.bundles import NATIONAL_IDENTIFIERS, Subject
 from adapter.ledger import Ledger, bounds, month_of
-from adapter.messaging.delivery import DeliveryState
 from adapter.messaging.people import Role
 from adapter.messaging.register import Register
 from adapter.store import alarms as alarm_rows
@@ -157,84 +156,11 @@ def deadlines(look: Look) -> View:
     return View(template="deadlines.html", title=look.words.of("Deadlines"), values=values)
 
 
-# --- deliveries -------------------------------------------------------------------------------------------
+# --- deliveries ------------------------------------------------------------------------------------------
 
 
-def deliveries(look: Look) -> View:
-    """`/deliveries`: the log, newest first, filtered by what stands in the address."""
-    query = {name: text for name, text in look.query.items() if text}
-    notes: list[str] = []
-    say = look.words
-    states = [state.value for state in DeliveryState]
-    seen = {*counted.queues(look.tx), *counted.last_delivered(look.tx)}
-    parties = sorted({p.id for p in look.register.parties} | seen)
-    state = _known(query.get("state"), states, say.of("The state is not one of those in the list."), notes)
-    party = _known(query.get("party"), parties, say.of("The party is not one of those in the list."), notes)
-    awaiting = _known(
-        query.get("awaiting"), ["1"], say.of("In the address awaiting is 1, or left out."), notes
-    )
-    case_ids = _case_ids(look, query.get("case"), query.get("patient"), notes)
-    before = number(query.get("before"))
-    if "before" in query and before is None:
-        notes.append(say.of("In the address before is the number of a delivery, as in the log."))
-    rows = (
-        []
-        if notes
-        else delivery_rows.listed(
-            look.tx,
-            state=state,
-            awaiting=awaiting is not None,
-            party=party,
-            case_ids=case_ids,
-            limit=PAGE + 1,
-            before=before,
-        )
-    )
-    kept = {
-        "state": state,
-        "awaiting": awaiting,
-        "party": party,
-        "case": number(query.get("case")) if not notes else None,
-        "patient": _pseudonym(query.get("patient")),
-    }
-    values = {
-        "deliveries": shown.deliveries(look.tx, rows[:PAGE]),
-        "older": rows[PAGE - 1]["id"] if len(rows) > PAGE else None,
-        "newest": before is None,
-        "states": states,
-        "parties": parties,
-        "kept": {name: value for name, value in kept.items() if value is not None},
-        "notes": notes,
-    }
-    return View(template="deliveries.html", title=look.words.of("Deliveries"), values=values)
-
-
-def _known(value: str | None, allowed: list[str], otherwise: str, notes: list[str]) -> str | None:
-    if value is not None and value not in allowed:
-        notes.append(otherwise)
-        return None
-    return value
-
-
-def _case_ids(look: Look, case: str | None, patient: str | None, notes: list[str]) -> list[int] | None:
-    """The cases that the filters name; None where they name none, so that all are meant."""
-    found: set[int] | None = None
-    if case is not None:
-        wanted = number(case)
-        row = case_rows.get(look.tx, wanted) if wanted is not None else None
-        if row is None:
-            text = "There is no such case; a case has a number, as in the list of cases."
-            notes.append(look.words.of(text))
-        found = {row["id"]} if row is not None else set()
-    if patient is not None:
-        if _pseudonym(patient) is None:
-            notes.append(look.words.of(NO_PSEUDONYM))
-        own = set(case_rows.ids_of(look.tx, patient)) if _pseudonym(patient) else set()
-        found = own if found is None else found & own
-    return sorted(found) if found is not None else None
-
-
-def _pseudonym(text: str | None) -> str | None:
+def pseudonym_in(text: str | None) -> str | None:
+    """A pseudonym out of an address; None where it is none, as a number is."""
     return text if text is not None and _PSEUDONYM.fullmatch(text) else None
 
 
@@ -253,31 +179,7 @@ def patient_of(tx: Connection, key: bytes, number: str) -> str:
     return next((name for name in names if case_rows.ids_of(tx, name)), names[0])
 
 
-def delivery(look: Look) -> View:
-    """`/deliveries/{id}`: one delivery, its attempts, its message as sent and as received, its receipts."""
-    tx = look.tx
-    row = delivery_rows.get(tx, look.row("delivery"))
-    if row is None:
-        raise NotFound(
-            look.words.of("There is no such delivery. The delivery log shows those that there are.")
-        )
-    told = message_rows.get(tx, row["message_row"]) if row["message_row"] is not None else None
-    as_sent = message_rows.content(tx, row["payload"])
-    unaltered = told is not None and told["payload"] == row["payload"]
-    values = {
-        "delivery": shown.deliveries(tx, [row])[0],
-        "as_sent": pretty(as_sent) if as_sent is not None else None,
-        "told": shown.held(told) if told is not None else None,
-        "as_received": None if unaltered or told is None else _body(tx, told["payload"]),
-        "unaltered": unaltered,
-        "receipts": _receipts(tx, row, told),
-    }
-    return View(
-        template="delivery.html", title=look.words.of("Delivery {number}", number=row["id"]), values=values
-    )
-
-
-def _receipts(tx: Connection, row: Row, told: Row | None) -> list[dict[str, Any]]:
+def receipts_of(tx: Connection, row: Row, told: Row | None) -> list[dict[str, Any]]:
     """The messages that told us what the receiver said of this delivery."""
     case = case_rows.get(tx, row["case_id"]) if row["case_id"] is not None else None
     if case is None or told is None:
@@ -306,11 +208,11 @@ def _receipts(tx: Connection, row: Row, told: Row | None) -> list[dict[str, Any]
 def cases(look: Look) -> View:
     """`/cases`: the latest change first."""
     patient = look.query.get("patient") or None
-    known = patient is None or _pseudonym(patient) is not None
+    known = patient is None or pseudonym_in(patient) is not None
     rows = case_rows.listed(look.tx, patient=patient, limit=LONGEST) if known else []
     values = {
         "cases": [shown.case_line(row) for row in rows],
-        "patient": _pseudonym(patient),
+        "patient": pseudonym_in(patient),
         "most": LONGEST,
         "notes": [] if known else [look.words.of(NO_PSEUDONYM)],
     }
@@ -537,8 +439,6 @@ PAGES = tuple(
     Page(path=path, view=view, roles=WATCHERS)
     for path, view in {
         "/": overview,
-        "/deliveries": deliveries,
-        "/deliveries/{id}": delivery,
         "/cases": cases,
         "/cases/{id}": case,
         "/cases/{id}/why": why,

@@ -69,7 +69,7 @@ def _preferred(accepted: str) -> list[str]:
     return [tag for _, _, tag in sorted(ranked)]
 
 
-PARTS = ("frame", "field", "operations", "access", "boards", "acting", "figures", "live", "stay")
+PARTS = ("frame", "field", "operations", "desk", "access", "boards", "acting", "figures", "live", "stay")
 """The folders of catalogs under `locales/`; no key stands in two of them with different meanings."""
 
 

@@ -19,6 +19,7 @@ from tests.bench.boards import boards
 from tests.bench.drains import MANY, drains
 from tests.bench.fhir import PATIENTS, fhir
 from tests.bench.law import law
+from tests.bench.searching import DELIVERIES, search
 from tests.bench.year import CASES
 from tests.rig import SENDER, TOKEN, Rig, rig
 
@@ -29,6 +30,7 @@ def main() -> None:
     parser.add_argument("--backlog", type=int, default=20000)
     parser.add_argument("--waiting", type=int, default=MANY)
     parser.add_argument("--patients", type=int, default=PATIENTS)
+    parser.add_argument("--deliveries", type=int, default=DELIVERIES)
     parser.add_argument(
         "--only",
         choices=(
@@ -42,6 +44,7 @@ def main() -> None:
             "norway",
             "drains",
             "boards",
+            "search",
         ),
         default=None,
     )
@@ -67,6 +70,7 @@ def main() -> None:
         "law": law,
         "fhir": lambda: fhir(chosen.patients),
         "drains": lambda: drains(chosen.waiting),
+        "search": lambda: search(chosen.deliveries),
         "boards": lambda: boards(chosen.keep, chosen.cases),
     }
     for name, measure in parts.items():
