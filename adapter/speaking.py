@@ -30,7 +30,8 @@ from adapter.messaging.people import KINDS, Role
 from adapter.messaging.register import Party, Register, Side
 from adapter.sight import Sight
 from adapter.store import cases as case_rows
-from adapter.store import messages
+from adapter.store import messages, resources
+from adapter.store.savepoint import savepoint
 from adapter.store.statements import Row
 
 K = NoticeKind
@@ -135,9 +136,14 @@ class Speaking:
     # --- telling ---
 
     def row(self, tx: Connection, case_id: int) -> Row:
-        """The case's row; NotFound where there is none, or not for this person."""
+        """The case's row; NotFound where there is none, or not for this person.
+
+        Somebody with a protected identity is for those who have signed in under a name of their own.
+        """
         row = case_rows.get(tx, case_id)
         if row is None or not self.sight.sees_case(tx, row):
+            raise NotFound("there is no such case")
+        if not self.sight.person.named and resources.is_protected(tx, row["patient"]):
             raise NotFound("there is no such case")
         return row
 
@@ -178,6 +184,8 @@ class Speaking:
         row, case = self.case(tx, case_id)
         voice = self.voice(case, party, now)
         known = messages.known(tx, party, form_number(key))
+        if known is None and self._kept_before(tx, row, party, form_number(key)):
+            return Told(case_id=row["id"], message=0, again=True)
         turn = next((t for t in self.turns(case, voice) if (t.kind, t.about) == (kind, about)), None)
         if turn is None and known is None:
             raise Unsaid("stale")
@@ -189,7 +197,27 @@ class Speaking:
         message = self._message(notice, newest, party, to, case, responsible)
         if known is not None:
             return self._again(tx, known, message, row)
-        return self._send(tx, message, by, now)
+        if kind is not K.SEEN:
+            return self._send(tx, message, by, now)
+        try:
+            with savepoint(tx):
+                return self._send(tx, message, by, now)
+        except Unsaid as error:
+            told = replace(notice, sender=party, receivers=tuple(to), hospital=case.hospital)
+            return self._kept(tx, row, told, error, by, now)
+
+    def _kept_before(self, tx: Connection, row: Row, party: str, number: str) -> bool:
+        told = (f for _, _, f in case_rows.facts(tx, row["patient"]) if isinstance(f, Notice))
+        return any((n.sender, n.message_id) == (party, number) for n in told)
+
+    def _kept(self, tx: Connection, row: Row, told: Notice, why: Unsaid, by: str, now: datetime) -> Told:
+        """Who has signed for a notice is kept here, also where its sender reads no such message."""
+        if why.code != "refused":
+            raise why
+        self.inbox.cases.learn(tx, row["patient"], [(told, None)], now)
+        what = f"{told.kind}, kept here alone: {why.reason}"
+        case_rows.note(tx, at=now, subject=f"case {row['id']}", what=what, case_id=row["id"], by=by)
+        return Told(case_id=row["id"], message=0)
 
     def begin(
         self,
@@ -289,17 +317,25 @@ class Speaking:
         hospital = (case.hospital,) if case.hospital is not None else ()
         if voice.part == MUNICIPALITY and kind is not K.SIP_REQUESTED:
             return hospital
-        told = (*hospital, *self.told_by_hospital(case, now))
-        return tuple(name for name in dict.fromkeys(told) if name not in voice.mine)
+        return self.others(case, voice, now)
 
-    def told_by_hospital(self, case: Case, now: datetime) -> tuple[str, ...]:
-        """Those whom the hospital has told of the stay and who still exist; else the municipality."""
-        day = now.astimezone(self.inbox.zone).date()
+    def others(self, case: Case, voice: Voice, now: datetime) -> tuple[str, ...]:
+        """Who else takes part, as far as this party knows: the hospital first, and whom it has told with it.
+
+        The hospital knows all whom it has told; what it has told others by themselves, nobody else knows.
+        """
+        mine = set(voice.mine)
         hospital = (case.hospital,) if case.hospital is not None else ()
-        told = told_by(case, hospital) or ((case.municipality,) if case.municipality else ())
-        parties = [(name, self._register.party(name)) for name in told]
-        living = [(n, self._register.living(p, day) if p is not None else None) for n, p in parties]
-        return tuple(dict.fromkeys(p.id if p is not None else n for n, p in living))
+        if voice.part == HOSPITAL:
+            named = told_by(case, voice.mine) or ((case.municipality,) if case.municipality else ())
+        else:
+            seen = [e.notice for e in case.entries if mine & {e.notice.sender, *e.notice.receivers}]
+            named = (*hospital, *(p for n in reversed(seen) for p in (n.sender, *n.receivers)))
+        day = now.astimezone(self.inbox.zone).date()
+        known = ((name, self._register.party(name)) for name in named)
+        living = ((n, self._register.living(p, day) if p is not None else None) for n, p in known)
+        found = dict.fromkeys(p.id if p is not None else n for n, p in living)
+        return tuple(name for name in found if name not in mine)
 
     def _notice(
         self,

@@ -155,11 +155,21 @@ class Board:
         return Scope(
             side=SIDES[self.role],
             parties=self.parties,
+            concerned=self._concerned,
+            everybody=self.sight.person.parties is None,
             actors=_ACTORS[self.role],
             awaited=_AWAITED.get(self.role, ()),
             protected=self.sight.person.named,
             now=self.now,
         )
+
+    @property
+    def _concerned(self) -> tuple[str, ...] | None:
+        """A ward's deadlines are about its receivers, everybody else's about themselves."""
+        if self.role is not Role.WARD:
+            return self.parties
+        known = tuple(party.id for party in self.sight.register.parties)
+        return None if self.sight.register.open else known
 
     def counts(self, tx: Connection, groups: Mapping[str, Asked]) -> dict[str, int]:
         """How many stays each group has."""

@@ -31,7 +31,12 @@ PLACES: dict[str, str] = {
     "words.py": "frame",
     "site.py": "frame",
     "pages.py": "frame",
-    "signing_in.py": "access",
+    **dict.fromkeys(("signing_in.py", "sign_in.py", "entrance.py", "looking.py", "oidc.py"), "access"),
+    **dict.fromkeys(("passwords.py", "sessions.py"), "access"),
+    "first_notice.py": "acting",
+    "listed.py": "boards",
+    "pictures.py": "figures",
+    **dict.fromkeys(("asking.py", "by_hand.py", "comparing.py", "many.py", "operations.py"), "desk"),
     "templates/base.html": "frame",
     "templates/problem.html": "frame",
     **{f"templates/{part}/": part for part in PARTS},
@@ -170,6 +175,8 @@ def _constant_texts(node: ast.expr, texts: dict[str, list[str]]) -> Iterator[str
 def _keys(name: str, arguments: list[list[str]]) -> Iterator[Key]:
     if name in _SAYING and arguments:
         yield from arguments[0]
+    elif name in ("problem", "_problem"):
+        yield from (text for texts in arguments for text in texts)
     elif name in _KEYED:
         yield from (text for texts in arguments for text in texts if text.endswith("."))
     elif name == "count" and len(arguments) >= 2:

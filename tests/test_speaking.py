@@ -2,24 +2,35 @@
 
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import date, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from adapter.cases import pseudonym
+from adapter.config import load_region
 from adapter.discharge.notices import AnswerValue, NoticeKind
 from adapter.discharge.turns import ready_now
 from adapter.errors import NotFound
+from adapter.fhir.bundles import PERSONNUMMER, Subject
+from adapter.fhir.wire import parse, to_json
 from adapter.messaging.people import Person
 from adapter.sight import Sight
 from adapter.speaking import Speaking, Told, Unsaid
-from adapter.store import tables
+from adapter.store import messages, tables
 from adapter.store.statements import Row
 from tests.conftest import OSLO
-from tests.stage import SYNNOVE, Stage, altered, region, stage
-from tests.web.people import LUSTER, SOGNDAL, WARD
+from tests.plan_fixtures import protect
+from tests.stage import REGION, SYNNOVE, Stage, altered, region, stage
+from tests.web.people import LUSTER, SOGNDAL, UMEA, WARD
 
 K = NoticeKind
+STOCKHOLM = ZoneInfo("Europe/Stockholm")
+TOLVAN = Subject(
+    identifiers=((PERSONNUMMER, "191212121212"),), family="Tolvansson", given="Tolvan", gender="male"
+)
 
 
 @pytest.fixture
@@ -212,3 +223,97 @@ def test_the_newest_notice_to_whoever_asks_is_the_one_that_stands(play):
         (case,) = [case for _, case in play.built.inbox.cases.folded(tx, patient)]
     assert ready_now(case, ("sogndal",)) is not None
     assert ready_now(case, ("luster",)) is None
+
+
+def test_two_clicks_at_the_same_moment_tell_once(play):
+    about, key = ready(play), str(uuid.uuid4())
+
+    def click(_: int) -> Told:
+        return tell(play, K.ANSWER, SOGNDAL, about=about, key=key, answer=AnswerValue.NOT_KNOWN)
+
+    with ThreadPoolExecutor(4) as hands:
+        told = list(hands.map(click, range(4)))
+    assert sorted(one.again for one in told) == [False, True, True, True]
+    assert len(play.rows(tables.message, type="answer")) == 1
+
+
+def test_in_sweden_a_ready_notice_of_a_board_counts_from_when_it_is_sent(store_url, clock):
+    clock.at = datetime(2024, 3, 4, 10, 0, tzinfo=STOCKHOLM)
+    made = stage(store_url, clock, of=load_region(REGION.parent / "vasterbotten.toml"))
+    umea = {"sender": "umea-lasarett", "hospital": "umea-lasarett", "subject": TOLVAN}
+    made.receive(made.message(K.ADMITTED, receivers=("vannas", "backa-vardcentral"), encounter="U-1", **umea))
+    clock.at = datetime(2024, 3, 6, 12, 0, 1, tzinfo=STOCKHOLM)  # after noon: four days
+    told = tell(made, K.READY_FOR_DISCHARGE, UMEA, ready=clock(), sip_needed=True)
+    assert {d["party"] for d in made.rows(tables.delivery, message_row=told.message)} <= {
+        "vannas",
+        "backa-vardcentral",
+    }
+    (fact,) = made.rows(tables.fact, kind="ready-for-discharge")
+    assert '"sip_needed":true' in fact["body"] and "backa-vardcentral" in fact["body"]
+    due = {d["kind"]: d["due_at"].astimezone(STOCKHOLM).date() for d in made.rows(tables.deadline)}
+    assert (due["payment-start"], due["sip-call"]) == (date(2024, 3, 10), date(2024, 3, 9))
+    made.close()
+
+
+def test_a_protected_patient_is_for_those_who_sign_in_under_their_own_name(play):
+    about = ready(play)
+    several = replace(SOGNDAL, named=False)
+    marked = parse(play.message(K.CARE_NEEDS, encounter="LS-1"))
+    protect(marked)
+    assert play.receive(to_json(marked)).outcome == "accepted"
+    play.built.inbox.shelves.catch_up()
+    with pytest.raises(NotFound, match="there is no such case"):
+        tell(play, K.ANSWER, several, about=about, answer=AnswerValue.NOT_KNOWN)
+    assert not tell(play, K.ANSWER, SOGNDAL, about=about, answer=AnswerValue.NOT_KNOWN).again
+
+
+def test_the_patients_address_does_not_travel_with_an_answer(play):
+    at_home = replace(SYNNOVE, address=("Fjordgata 1", "6887", "Lærdal"))
+    number = str(uuid.uuid4())
+    told = play.message(K.READY_FOR_DISCHARGE, subject=at_home, ready=play.clock(), message_id=number)
+    assert play.receive(told).outcome == "accepted"
+    answer = tell(play, K.ANSWER, SOGNDAL, about=number, answer=AnswerValue.NOT_KNOWN)
+    with play.built.store.read() as tx:
+        row = messages.get(tx, answer.message)
+        content = messages.content(tx, row["payload"])
+    assert content is not None and b"Fjordgata" not in content
+
+
+def test_who_has_signed_is_kept_here_where_the_hospital_reads_no_such_message(store_url, clock):
+    known = region()
+    register = known.register_
+    plo = tuple(
+        replace(e, dialect="plo-1.6") if e.name == "laerdal-sjukehus" else e for e in register.endpoints
+    )
+    play = stage(
+        store_url, clock, of=known.model_copy(update={"register_": replace(register, endpoints=plo)})
+    )
+    play.receive(play.message(K.ADMITTED, encounter="LS-1"))
+    about, key = ready(play), str(uuid.uuid4())
+    told = [tell(play, K.SEEN, SOGNDAL, about=about, key=key, text="Marta Kvam") for _ in range(2)]
+    assert [(one.message, one.again) for one in told] == [(0, False), (0, True)]
+    assert play.rows(tables.message, type="seen") == play.rows(tables.delivery, kind="seen") == []
+    (note,) = [n for n in play.rows(tables.history) if n["by"]]
+    assert note["what"].startswith("seen, kept here alone: ")
+    with pytest.raises(Unsaid) as error:
+        tell(play, K.SEEN, SOGNDAL, about=about)
+    assert error.value.code == "stale"  # it has been signed for
+    tell(play, K.ANSWER, SOGNDAL, about=about, answer=AnswerValue.NOT_KNOWN)  # which PLO has words for
+    (sent,) = play.rows(tables.delivery, kind="answer")
+    assert sent["dialect"] == "plo-1.6"
+    play.close()
+
+
+def test_in_evaluation_any_party_may_be_spoken_for(store_url, clock):
+    play = stage(store_url, clock, evaluation=True)
+    known = stage(f"{store_url}-2" if store_url.startswith("sqlite") else store_url, clock)
+    content = known.message(K.READY_FOR_DISCHARGE, ready=clock(), message_id=(about := str(uuid.uuid4())))
+    assert play.receive(content).outcome == "accepted"
+    (case,) = play.rows(tables.case)
+    everybody = replace(SOGNDAL, parties=None)
+    told = tell(
+        play, K.ANSWER, everybody, party=case["municipality"], about=about, answer=AnswerValue.NOT_KNOWN
+    )
+    assert play.rows(tables.message, id=told.message)[0]["sender"] == case["municipality"]
+    known.close()
+    play.close()

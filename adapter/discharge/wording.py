@@ -1,4 +1,4 @@
-"""Sentences and words said in a language: English, Norwegian bokmål, Swedish or Danish.
+"""Sentences and words said in a language: English, Norwegian bokmål and nynorsk, Swedish or Danish.
 
 The catalogs are gettext files in `locales/`, packaged with the rules (`.po` to be read and written, `.mo` as
 compiled). What a catalog lacks is said in English, and a test fails for it.

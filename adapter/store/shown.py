@@ -100,6 +100,8 @@ def _notices(tx: Connection, row: Row, facts: Sequence[Fact]) -> list[Document]:
             "kind": fact.kind.value,
             "occurred": when(fact.occurred),
             "sent_at": when(fact.sent_at),
+            "way": fact.way,
+            "recorded_by": fact.recorded_by,
             "sender": fact.sender,
             "receivers": list(fact.receivers),
             "standing": fact.standing.value,

@@ -5,9 +5,9 @@ any further. Who has a protected identity is left out, of counts too, for those 
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from sqlalchemy import (
     ColumnElement,
@@ -21,6 +21,7 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    union_all,
 )
 
 from adapter.discharge.case import Fact
@@ -53,6 +54,8 @@ class Scope:
 
     side: Side
     parties: tuple[str, ...] | None  # None: everybody's, where no party is registered
+    concerned: tuple[str, ...] | None  # whom the reader's deadlines may be about; None: anybody
+    everybody: bool  # who looks sees the whole region: each stay as the responsible municipality's
     actors: tuple[str, ...]  # whose deadlines matter to the reader
     awaited: tuple[str, ...] = ()  # kinds of deadline of others that matter too
     protected: bool  # whether people with a protected identity are shown
@@ -91,18 +94,20 @@ SORTS = ("planned", "stage", "left", "waiting", "name", "admitted")
 
 
 def counts(tx: Connection, scope: Scope, groups: Mapping[str, Asked]) -> dict[str, int]:
-    """How many stays each group has; what needs no deadline is counted in one walk."""
-    plain = {name: asked for name, asked in groups.items() if asked.due is None}
+    """How many stays each group has; those who are in now are counted in one walk."""
+    here = {name: a for name, a in groups.items() if a.due is None and a.concerns == Asked().concerns}
     counted: dict[str, int] = {}
-    by_concern: dict[tuple[str, ...], dict[str, Asked]] = {}
-    for name, asked in plain.items():
-        by_concern.setdefault(asked.concerns, {})[name] = asked
-    for concerns, those in by_concern.items():
-        columns = [func.count().filter(_narrowed(scope, asked)).label(name) for name, asked in those.items()]
-        query = _from(select(*columns)).where(*_theirs(scope), case_party.c.concern.in_(concerns))
+    if here:
+        words = next(iter(here.values())).words  # whatever the reader has written narrows every group
+        alike = [replace(asked, words=()) for asked in here.values()]
+        columns = [
+            func.count().filter(_narrowed(scope, asked)).label(name)
+            for name, asked in zip(here, alike, strict=True)
+        ]
+        query = _from(select(*columns)).where(*_conditions(scope, Asked(words=words)))
         counted |= dict(tx.execute(query).mappings().one())
     for name, asked in groups.items():
-        if asked.due is not None:
+        if name not in counted:
             counted[name] = count(tx, scope, asked)
     return {name: counted[name] for name in groups}
 
@@ -142,7 +147,15 @@ def _other(scope: Scope) -> Any:
 
 
 def _conditions(scope: Scope, asked: Asked) -> list[ColumnElement[bool]]:
-    return [*_theirs(scope), case_party.c.concern.in_(asked.concerns), _narrowed(scope, asked)]
+    return [*_theirs(scope), _concerning(scope, asked), _narrowed(scope, asked)]
+
+
+def _concerning(scope: Scope, asked: Asked) -> ColumnElement[bool]:
+    """Where few cases are named, SQLite shall begin with them and not walk all that have ever left."""
+    concern: Any = case_party.c.concern
+    if asked.due is not None and asked.due.after is not None and scope.concerned is not None:
+        concern = func.coalesce(concern, "")
+    return cast("ColumnElement[bool]", concern.in_(asked.concerns))
 
 
 def _theirs(scope: Scope) -> list[ColumnElement[bool]]:
@@ -156,9 +169,9 @@ def _theirs(scope: Scope) -> list[ColumnElement[bool]]:
         terms.append(case.c.hospital == case_party.c.party)
     else:
         terms.append(func.coalesce(case.c.hospital, "") != case_party.c.party)
-        if scope.parties is None and scope.side == "municipality":
+        if scope.everybody and scope.side == "municipality":
             terms.append(case.c.municipality == case_party.c.party)
-        if scope.parties is not None and len(scope.parties) > 1:
+        elif scope.parties is not None and len(scope.parties) > 1:
             terms.append(not_(_better(scope.parties)))
     if not scope.protected:
         terms.append(case.c.patient.not_in(_protected()))
@@ -216,7 +229,20 @@ def _narrowed(scope: Scope, asked: Asked) -> ColumnElement[bool]:
 
 
 def _due(scope: Scope, due: Due) -> ColumnElement[bool]:
-    return exists().where(*_of_the_reader(scope), *_so_early(due))
+    """The reader's own; looked for first among all that stand in those days, for these are few."""
+    early = _so_early(due)
+    own = exists().where(*_of_the_reader(scope), *early)
+    if due.after is None or scope.concerned is None:
+        return own
+    standing = [
+        select(deadline.c.case_id).where(_stands(), about, _acting(scope), *early)
+        for about in (deadline.c.party.in_(scope.concerned), deadline.c.party.is_(None))
+    ]
+    return and_(case_party.c.case_id.in_(union_all(*standing)), own)
+
+
+def _acting(scope: Scope) -> ColumnElement[bool]:
+    return or_(deadline.c.actor.in_(scope.actors), deadline.c.kind.in_(scope.awaited))
 
 
 def _so_early(due: Due) -> list[ColumnElement[bool]]:
@@ -239,7 +265,7 @@ def _of_the_reader(scope: Scope) -> list[ColumnElement[bool]]:
         _stands(),
         deadline.c.noted_at.is_(None),
         not_(only_shown),
-        or_(deadline.c.actor.in_(scope.actors), deadline.c.kind.in_(scope.awaited)),
+        _acting(scope),
     ]
     if scope.side != "hospital":
         terms.append(or_(deadline.c.party.is_(None), deadline.c.party == case_party.c.party))

@@ -152,6 +152,12 @@ message = Table(
         sqlite_where=text("acknowledgement IS NOT NULL"),
         postgresql_where=text("acknowledgement IS NOT NULL"),
     ),
+    Index(
+        "message_case",
+        "case_id",
+        sqlite_where=text("case_id IS NOT NULL"),
+        postgresql_where=text("case_id IS NOT NULL"),
+    ),
     Index("message_identity", "sender", "message_id", unique=True),
     Index(
         "message_likeness",
@@ -259,7 +265,7 @@ deadline = Table(
     Index("deadline_case", "case_id"),
     Index(
         "deadline_standing",
-        "actor",
+        "party",
         "due_at",
         sqlite_where=text("state IN ('open', 'missed')"),
         postgresql_where=text("state IN ('open', 'missed')"),

@@ -23,7 +23,7 @@ from adapter.speaking import Speaking, Told, Unsaid, Voice
 from adapter.store import cases as case_rows
 from adapter.store import messages
 from adapter.store.statements import Row
-from adapter.web.acting_forms import Form, Forms
+from adapter.web.acting_forms import Form, Forms, callable_to
 from adapter.web.site import Action, Doing, Look, Mistake, Page, View
 
 K = NoticeKind
@@ -31,6 +31,7 @@ K = NoticeKind
 LONGEST_TEXT = 2000
 """Characters of what somebody writes in a form."""
 
+_WAIT = 2.0  # seconds
 _LONGEST_MEETING = 24 * 60  # minutes
 
 
@@ -61,6 +62,7 @@ def acts(look: Look, row: Row) -> tuple[Said, ...]:
 
 def acting(look: Look) -> View:
     """`/stays/{id}/act`: all that can be done with a case, on a page of its own."""
+    look.inbox.shelves.catch_up(_WAIT)  # tasks of plans stand there
     row = Speaking(inbox=look.inbox, sight=look.sight).row(look.tx, look.row("case"))
     return View(
         template="acting/page.html",
@@ -365,12 +367,10 @@ def _sip_call(doing: Doing) -> str:
     minutes = doing.text("minutes") or "60"
     if not (minutes.isascii() and minutes.isdigit() and 0 < int(minutes[:5]) <= _LONGEST_MEETING):
         raise Mistake({"minutes": doing.words.of("Write how many minutes it takes, like 60.")})
-    speaking = _speaking(doing)
-    _, case = speaking.case(doing.tx, doing.row())
-    voice = next((v for v in speaking.voices(case, doing.now) if v.party == doing.text("party")), None)
-    may = speaking.receivers(case, voice, K.SIP_CALL, doing.now) if voice is not None else ()
-    called = [party for party in doing.form.get("to", ()) if party in may]
-    if voice is not None and not called:
+    may = callable_to(doing.register, doing.now.astimezone(doing.inbox.zone).date())
+    chosen = (*doing.form.get("to", ()), *doing.form.get("also", ()))
+    called = [party for party in dict.fromkeys(chosen) if party in may or doing.register.open]
+    if not called:
         raise Mistake({"to": doing.words.of("Choose who is called.")})
     ends = starts + timedelta(minutes=int(minutes))
     return _told(doing, K.SIP_CALL, meeting=Meeting(starts=starts, ends=ends), receivers=called)

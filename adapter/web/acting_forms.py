@@ -4,8 +4,9 @@ A form carries its own number, by which it tells once however often it is sent, 
 made, by which one that is too old is known.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -15,14 +16,19 @@ from adapter.discharge.turns import Turn, answered, known, unread
 from adapter.fhir.asking import is_asked
 from adapter.fhir.bundles import Resource
 from adapter.fhir.negotiating import proposes_other_day
+from adapter.messaging.envelope import masked
+from adapter.messaging.register import Register
 from adapter.readers import Reader
 from adapter.reserve_routine import BY_HOSPITAL, BY_MUNICIPALITY, allowed
 from adapter.speaking import Speaking, Voice
 from adapter.store.statements import Row
 from adapter.web.site import Look
+from adapter.web.stay_contents import said
 
 K = NoticeKind
 
+_NO_NAME = re.compile(r"[^A-Za-z0-9-]")
+_LONGEST_QUOTE = 500
 _CONTACTS = ("open-care", "gp", "municipality")
 _TASKS_OPEN = ("requested", "received", "on-hold", "ready", "accepted", "in-progress")
 
@@ -59,8 +65,8 @@ class Form:
     @property
     def id(self) -> str:
         """Tells it from the others of the page."""
-        parts = (self.name, self.say, self.about.replace("/", "-"), self.party)
-        return "-".join(part for part in parts if part)
+        parts = (self.name, self.say, self.about, self.party)
+        return _NO_NAME.sub("-", "-".join(part for part in parts if part))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +139,11 @@ class Forms:
             "{notice} from {party}, {when}", notice=kind, party=sender, when=words.when(notice.sent_at)
         )
 
+    def _quoted(self, entry: Entry) -> str:
+        """The same with its words, without what steers the page and without a person's number."""
+        text = masked(said(entry.notice.text or "", _LONGEST_QUOTE))
+        return f"{self._what(entry)}: “{text}”" if text else self._what(entry)
+
     # --- the ward ---
 
     def ready(self, turn: Turn) -> Iterator[Form]:
@@ -183,8 +194,8 @@ class Forms:
     def answer(self, turn: Turn) -> Iterator[Form]:
         words = self.look.words
         assert turn.entry is not None
-        said = answered(self.case, turn.entry, self.voice.mine)
-        lead = self._answered(said.notice.answer, said.notice.receive_from) if said is not None else ""
+        last = answered(self.case, turn.entry, self.voice.mine)
+        lead = self._answered(last.notice.answer, last.notice.receive_from) if last is not None else ""
         ready = local_date(turn.entry.notice.ready or turn.entry.notice.occurred, self.look.inbox.zone)
         days = dict.fromkeys(
             max(d, self._today) for d in (ready, self._today, self._today + timedelta(days=1))
@@ -204,10 +215,10 @@ class Forms:
         yield self._form("answer", "It is not known yet", "Not known yet", turn, say="not-known", open=True)
 
     def _answered(self, answer: AnswerValue | None, day: date | None) -> str:
-        said = self.look.words.code("said", answer)
+        spoken = self.look.words.code("said", answer)
         if day is not None:
-            said = self._of("{answer}, from {day}", answer=said, day=self.look.words.day(day))
-        return self._of("Answered so far: {answer}. A new answer replaces it.", answer=said)
+            spoken = self._of("{answer}, from {day}", answer=spoken, day=self.look.words.day(day))
+        return self._of("Answered so far: {answer}. A new answer replaces it.", answer=spoken)
 
     def beyond_control(self, turn: Turn) -> Iterator[Form]:
         why = self._field("text", "What has happened", "textarea", required=True)
@@ -231,7 +242,7 @@ class Forms:
         for e in unread(self.case, self.voice.mine):
             which = self._field("say", "What it means", "select", options=options)
             day = self._field("receive_from", "Can receive from", "date")
-            lead = f"{self._what(e)}: “{e.notice.text}”" if e.notice.text else self._what(e)
+            lead = self._quoted(e)
             yield self._form(
                 "classify", "Classify an answer in free text", "This is what it means",
                 about=f"{e.notice.sender}/{e.notice.message_id}", fields=(which, day), lead=lead, open=True,
@@ -261,16 +272,22 @@ class Forms:
         )  # fmt: skip
 
     def sip_call(self, turn: Turn) -> Iterator[Form]:
-        named = self.speaking.receivers(self.case, self.voice, turn.kind, self.look.now, turn)
-        options = tuple((party, self.look.words.party(party)) for party in named)
+        named = self.speaking.others(self.case, self.voice, self.look.now)
+        called = self._field("to", "Who is called", "checks", value="all", options=self._parties(named))
+        more = callable_to(self.look.register, self._today, (*named, *self.voice.mine))
+        also = self._field("to", "Also", "checks", options=self._parties(more))
         yield self._form(
             "sip-call", "Call to a SIP", "Call to the meeting", turn,
             fields=(
                 self._field("starts", "Begins", "datetime-local", required=True),
                 self._field("minutes", "Minutes", "number", value="60"),
-                self._field("to", "Who is called", "checks", value="all", options=options),
+                called,
+                *((replace(also, name="also"),) if more else ()),
             ),
         )  # fmt: skip
+
+    def _parties(self, named: Iterable[str]) -> tuple[tuple[str, str], ...]:
+        return tuple((party, self.look.words.party(party)) for party in named)
 
     def sip_declined(self, turn: Turn) -> Iterator[Form]:
         options = (("patient", self._of("The patient")), ("party", self._of("We")))
@@ -306,11 +323,10 @@ class Forms:
 
     def reply(self, turn: Turn) -> Iterator[Form]:
         assert turn.entry is not None
-        asked = turn.entry.notice.text
         text = self._field("text", "The reply", "textarea", required=True)
         yield self._form(
             "reply", "Answer an enquiry", "Send the reply", turn, fields=(text,), open=True,
-            lead=f"{self._what(turn.entry)}: “{asked}”" if asked else self._what(turn.entry),
+            lead=self._quoted(turn.entry),
         )  # fmt: skip
 
     def ask(self, turn: Turn) -> Iterator[Form]:
@@ -391,7 +407,7 @@ class Forms:
     # --- told by telephone or on paper ---
 
     def _by_hand(self) -> Iterator[Form]:
-        told = [p for p in self._others() if p != self.voice.party]
+        told = self.speaking.others(self.case, self.voice, self.look.now)
         pairs = [(self.voice.party, p) for p in told] + [(p, self.voice.party) for p in told]
         words = self.look.words
         options = tuple(
@@ -441,12 +457,6 @@ class Forms:
                     about=f"{e.notice.sender}/{e.notice.message_id}", lead=self._what(e),
                 )  # fmt: skip
 
-    def _others(self) -> list[str]:
-        """Everybody whom the hospital has told, and the hospital."""
-        told = self.speaking.told_by_hospital(self.case, self.look.now)
-        hospital = (self.case.hospital,) if self.case.hospital is not None else ()
-        return list(dict.fromkeys((*hospital, *told)))
-
     def _recorded(self, sender: str) -> tuple[NoticeKind, ...]:
         party = self.look.register.party(sender)
         kinds = allowed(self.case, sender, party.kind if party is not None else "unknown")
@@ -460,16 +470,24 @@ class Forms:
         named = {"notice": term.notice, "answer": term.answer, "receipt": term.receipt}
         yes = [self.look.words.code("told", name) for name, does in named.items() if does]
         no = [self.look.words.code("told", name) for name, does in named.items() if not does]
-        said = []
+        told = []
         if yes:
-            said.append(self._of("By telephone counts: {what}.", what=self.look.words.list(yes)))
+            told.append(self._of("By telephone counts: {what}.", what=self.look.words.list(yes)))
         if no:
-            said.append(self._of("By telephone does not count: {what}.", what=self.look.words.list(no)))
-        return " ".join((*said, f"({term.basis})"))
+            told.append(self._of("By telephone does not count: {what}.", what=self.look.words.list(no)))
+        return " ".join((*told, f"({term.basis})"))
 
     @property
     def _known(self) -> frozenset[NoticeKind]:
         return known(self.look.inbox.cases.agreement)
+
+
+def callable_to(register: Register, day: date, but: Iterable[str] = ()) -> tuple[str, ...]:
+    """Whoever can be called to a SIP, whether or not the caller knows that they have been told."""
+    kinds = ("municipality", "open-care", "hospital")
+    return tuple(
+        p.id for p in register.parties if p.kind in kinds and p.valid_on(day) and p.id not in set(but)
+    )
 
 
 def tasks_of(look: Look, row: Row, voice: Voice) -> list[Resource]:

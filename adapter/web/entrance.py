@@ -57,13 +57,17 @@ class Entrance:
     # --- who is here ---
 
     async def person(self, request: Request) -> "Came":
-        """Who has signed in to this request; raises StoreError where it cannot be looked up."""
+        """Who has signed in to this request; raises StoreError where it cannot be looked up.
+
+        A page that only keeps itself up to date is no sign of anybody who is there.
+        """
         token = self.cookie(request)
-        found = await run_in_threadpool(self._found, token) if token else None
+        used = request.url.path != "/live" and request.headers.get("x-live") is None
+        found = await run_in_threadpool(self._found, token, used=used) if token else None
         return Came(person=found.person, session=found.id) if found is not None else Came()
 
-    def _found(self, token: str) -> Session | None:
-        found = self.sessions.find(token)
+    def _found(self, token: str, *, used: bool) -> Session | None:
+        found = self.sessions.find(token, used=used)
         if found is not None and self._mark(found.how, found.person) != found.mark:
             self.sessions.end(token)
             return None

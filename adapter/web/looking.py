@@ -3,12 +3,13 @@
 A page is given out only when its look is in the store (HSLF-FS 2016:40 4 kap. 9 §; pasientjournalloven § 22).
 """
 
+import threading
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from adapter.messaging.people import Role
+from adapter.messaging.people import Person, Role
 from adapter.sight import Sight
 from adapter.store import cases as case_rows
 from adapter.store import deliveries as delivery_rows
@@ -17,6 +18,41 @@ from adapter.store import resources
 from adapter.web.site import number
 
 _CASES = ("/cases/{id}", "/stays/{id}")
+
+LASTS = timedelta(minutes=30)
+"""For how long an open page that keeps itself up to date is one look, and not a new one each time."""
+
+_MOST = 200_000  # looks that are remembered
+
+
+class Repeats:
+    """Remembers which looks this process has written down lately, the oldest first.
+
+    That a page says it is only kept up to date is not believed: whoever was not written down, is now.
+    """
+
+    def __init__(self) -> None:
+        self._written: dict[tuple[str, str, str], datetime] = {}
+        self._alone = threading.Lock()
+
+    def new(
+        self, person: Person, page: str, patients: frozenset[str], now: datetime, *, again: bool
+    ) -> frozenset[str]:
+        """Those of the patients whose look is to be written down; all, unless it is looked `again`."""
+        if not again:
+            return patients
+        with self._alone:
+            written = {one: self._written.get((person.id, page, one)) for one in patients}
+        return frozenset(one for one, at in written.items() if at is None or not at <= now < at + LASTS)
+
+    def keep(self, person: Person, page: str, patients: frozenset[str], now: datetime) -> None:
+        """These have been written down."""
+        with self._alone:
+            for one in patients:
+                self._written.pop((person.id, page, one), None)
+                self._written[person.id, page, one] = now
+            while len(self._written) > _MOST:
+                del self._written[next(iter(self._written))]
 
 
 def about(tx: Connection, pattern: str, path: Mapping[str, str]) -> frozenset[str]:

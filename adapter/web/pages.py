@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -120,6 +120,7 @@ class Pages:
     country: str | None = None  # the region's rule file, by which the language is chosen last
     emergency_access: timedelta = timedelta(hours=1)  # how long one lasts
     live: Live | None = None  # None: pages stand still
+    _repeats: looking.Repeats = field(default_factory=looking.Repeats, init=False)
 
     def routes(self) -> list[BaseRoute]:
         """Every page, the search, the stylesheet, and an answer to every other address."""
@@ -163,10 +164,9 @@ class Pages:
         return await self._signed_in(request, lambda: self._found(request, number), roles=views.WATCHERS)
 
     def _found(self, request: Request, number: str) -> Response:
-        say = self.words(request)
         if not 4 < len(number) <= _LONGEST_NUMBER:
             text = "Type the patient's identity number, then search again."
-            return self.problem(request, 400, say.of("No identity number"), say.of(text))
+            return self.problem(request, 400, "No identity number", text)
         with self.store.read() as tx:
             patient = views.patient_of(tx, self.inbox.pseudonym_key, number)
         return RedirectResponse(f"/deliveries?patient={patient}", status_code=303)
@@ -195,9 +195,8 @@ class Pages:
         return came.person
 
     def _not_theirs(self, request: Request) -> Response:
-        say = self.words(request)
         text = "This page is for people with other tasks. Ask whoever gives out the roles if you need it."
-        return self.problem(request, 403, say.of("Not for your role"), say.of(text))
+        return self.problem(request, 403, "Not for your role", text)
 
     def _unknown(self, request: Request) -> Response:
         """To where people sign in, and from there back; a form is not taken along."""
@@ -205,9 +204,8 @@ class Pages:
             here = way(request.url.path + (f"?{request.url.query}" if request.url.query else ""))
             to = f"?to={quote(here, safe='/')}" if here != "/" else ""
             return RedirectResponse(f"{SIGN_IN}{to}", status_code=303)
-        say = self.words(request)
-        text = say.of("You are not signed in, or no longer. Sign in, then do it once more.")
-        return self.problem(request, 401, say.of("Sign in"), text, signed_in=False)
+        text = "You are not signed in, or no longer. Sign in, then do it once more."
+        return self.problem(request, 401, "Sign in", text, signed_in=False)
 
     # --- acting ---
 
@@ -226,11 +224,11 @@ class Pages:
         return answer
 
     def _acted(self, request: Request, form: Mapping[str, list[str]], action: Action) -> Response:
-        words, now = self.words(request), self.clock()
         if not self.from_here(request, next(iter(form.get("token", ())), "")):
-            text = words.of("Go back, load the page again, and press the button there.")
-            return self.problem(request, 403, words.of("Not from this page"), text)
+            text = "Go back, load the page again, and press the button there."
+            return self.problem(request, 403, "Not from this page", text)
         person: Person = request.state.person
+        words, now = self.words(request), self.clock()
 
         def act(tx: Connection) -> str:
             sight, _ = self._sight(tx, person, now)
@@ -255,7 +253,7 @@ class Pages:
             return RedirectResponse(self.store.write(act), status_code=303)
         except Mistake as mistake:
             if action.again is None:
-                return self.problem(request, 400, words.of("Nothing was recorded"), str(mistake))
+                return self.problem(request, 400, "Nothing was recorded", str(mistake))
             typed = {name: values[0] for name, values in form.items() if name != "token" and values}
             response = self._shown(request, action.again, typed=typed, mistakes=mistake.fields)
             response.status_code = 400
@@ -277,24 +275,22 @@ class Pages:
 
     def guarded(self, request: Request, make: Callable[[], Response]) -> Response:
         """The answer; whatever fails is told without anybody's data."""
-        say = self.words(request)
         try:
             response = make()
         except NotFound as error:
-            response = self.problem(request, 404, say.of("Not found"), str(error))
+            response = self.problem(request, 404, "Not found", str(error))
         except StoreError:
-            text = say.of("Try again soon.")
-            response = self.problem(request, 503, say.of("The store does not answer"), text)
+            response = self.problem(request, 503, "The store does not answer", "Try again soon.")
         except Exception as error:  # noqa: BLE001  # its text may hold a patient's data, and must not reach a log
             log.error("a page failed", page=_pattern(request), error=type(error).__name__)
             text = (
                 "It is a fault of the adapter; the other pages still work. Please report what you asked for."
             )
-            response = self.problem(request, 500, say.of("This page failed"), say.of(text))
+            response = self.problem(request, 500, "This page failed", text)
         wanted = HEADERS | SECURE if self.entrance.is_secure(request) else HEADERS
         for name, value in wanted.items():
             response.headers.setdefault(name, value)
-        response.headers["Content-Language"] = say.language
+        response.headers["Content-Language"] = self.words(request).language
         return response
 
     # --- making ---
@@ -329,15 +325,16 @@ class Pages:
                     mistakes=mistakes or {},
                 )
             )
-            frame = _frame(tx, words, person, open_now)
+            frame = _frame(tx, person, open_now, words)
             about = (
                 looking.about(tx, _pattern(request), request.path_params) if typed is None else frozenset()
             )
         if made.elsewhere is not None:
             return RedirectResponse(made.elsewhere, status_code=307)
-        if seen := made.patients | about:
-            page = _pattern(request)
+        page, again = _pattern(request), request.headers.get("x-live") is not None
+        if seen := self._repeats.new(person, page, made.patients | about, words.now, again=again):
             self.store.write(lambda tx: looking.write(tx, "view", page, seen, sight, words.now))
+            self._repeats.keep(person, page, seen, words.now)
         if made.file is not None:
             return _file(made.file)
         values = {**made.values, "typed": typed or {}, "mistakes": mistakes or {}, "since": since}
@@ -346,11 +343,13 @@ class Pages:
     def problem(
         self, request: Request, status: int, title: str, text: str, *, signed_in: bool = True
     ) -> Response:
-        values = {"status": status, "text": text, "signed_in": signed_in, "mistakes": {}, "since": None}
+        """Why there is no answer: keys of the catalogs, or sentences that have been said already."""
         words = self.words(request)
+        said = {"status": status, "text": words.of(text), "signed_in": signed_in}
+        values = {**said, "mistakes": {}, "since": None}
         person: Person | None = getattr(request.state, "person", None)
         frame = self._frame_of_a_problem(person, words) if signed_in and person is not None else None
-        response = self._rendered(request, "problem.html", title, words, frame, values)
+        response = self._rendered(request, "problem.html", words.of(title), words, frame, values)
         response.status_code = status
         return response
 
@@ -359,7 +358,8 @@ class Pages:
     ) -> Response:
         """A page that reads nothing: for those who have not signed in."""
         values = {**values, "mistakes": {}, "typed": {}, "since": None}
-        response = self._rendered(request, template, title, self.words(request), None, values)
+        words = self.words(request)
+        response = self._rendered(request, template, words.of(title), words, None, values)
         response.status_code = status
         return response
 
@@ -377,7 +377,7 @@ class Pages:
         """None where the store itself does not answer."""
         try:
             with self.store.read() as tx:
-                return _frame(tx, words, person, self._sight(tx, person, self.clock())[1])
+                return _frame(tx, person, self._sight(tx, person, words.now)[1], words)
         except StoreError:
             return None
 
@@ -432,7 +432,7 @@ def _file(file: File) -> Response:
     return Response(file.content, headers=boxed | {"Content-Type": file.media_type})
 
 
-def _frame(tx: Connection, words: Wording, person: Person, open_now: list[Row]) -> dict[str, Any]:
+def _frame(tx: Connection, person: Person, open_now: list[Row], words: Wording) -> dict[str, Any]:
     """What stands at the top of every page: open emergencies; for those whose they are, the alarms."""
     frame: dict[str, Any] = {"emergencies": open_now}
     if not person.holds(*views.WATCHERS):

@@ -1,4 +1,4 @@
-"""Pages of a plan for the patient and those who care: to be read, compared and printed, in four languages.
+"""Pages of a plan for the patient and those who care: to be read, compared and printed, in five languages.
 
 Where the plans come from is given (`PlanLoader`). Whoever looks signs in as for every other page. Those who
 care see the plans that lie on their parties' shelves; operators see every plan, as they do every message, and
@@ -34,8 +34,9 @@ from adapter.web import looking
 from adapter.web.entrance import Entrance
 from adapter.web.pages import HEADERS, SECURE, STYLE
 from adapter.web.plan_layout import changes_sections, sheet
-from adapter.web.plan_words import LANGUAGES, PlanWords, language_of
+from adapter.web.plan_words import PlanWords
 from adapter.web.sign_in import SIGN_IN, way
+from adapter.web.words import LANGUAGES, language_of
 
 log = structlog.get_logger("plans")
 
@@ -151,7 +152,8 @@ class PlanPages:
 
     def _asked(self, request: Request) -> "_Asked":
         query = dict(request.query_params)
-        language = language_of(query.get("lang"), request.headers.get("accept-language"), self.country)
+        chosen = query.get("lang") or request.cookies.get("language")
+        language = language_of(chosen, request.headers.get("accept-language"), self.country)
         words = PlanWords(language=language, zone=self.zone)
         return _Asked(id=request.path_params["id"], query=query, words=words, now=self.clock())
 

@@ -15,38 +15,9 @@ from typing import Any
 
 from adapter.fhir.plan import Amount, Repeat, Said, Span, Told
 
-LANGUAGES = {"en": "English", "sv": "svenska", "nb": "norsk bokmål", "nn": "norsk nynorsk"}
-"""Languages of a plan, each by its own name."""
-
-_NEAR = {"no": "nb", "da": "nb"}  # who asks for these reads bokmål
-_COUNTRIES = {"norway": "nb", "sweden": "sv", "denmark": "nb", "england": "en"}
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _SIGNS = {"<=": "at most", "<": "less than", ">=": "at least", ">": "more than"}
 _ONE = {"s": "second", "min": "minute", "h": "hour", "d": "day", "wk": "week", "mo": "month", "a": "year"}
-
-
-def language_of(asked: str | None, accepted: str | None, country: str | None) -> str:
-    """The language of a page: `?lang=`, else the browser's first choice, else the country's, else English."""
-    for tag in (asked or "", *_preferred(accepted or "")):
-        found = tag.lower().replace("_", "-").split("-", 1)[0]
-        found = _NEAR.get(found, found)
-        if found in LANGUAGES:
-            return found
-    return _COUNTRIES.get(country or "", "en")
-
-
-def _preferred(accepted: str) -> list[str]:
-    """The tags of an Accept-Language, the best first (RFC 9110, 12.5.4)."""
-    ranked = []
-    for place, part in enumerate(accepted[:200].split(",")):
-        tag, _, quality = part.strip().partition(";q=")
-        try:
-            weight = float(quality or 1)
-        except ValueError:
-            weight = 0.0
-        if weight > 0:
-            ranked.append((-weight, place, tag.strip()))
-    return [tag for _, _, tag in sorted(ranked)]
 
 
 @lru_cache

@@ -65,8 +65,8 @@ class Sessions:
         self.store.write(write)
         return token
 
-    def find(self, token: str) -> Session | None:
-        """The session of a cookie, which is prolonged by being used; None where it is over."""
+    def find(self, token: str, *, used: bool = True) -> Session | None:
+        """The session of a cookie, which is prolonged by being `used`; None where it is over."""
         if not _is_token(token):
             return None
         key, now = _sha256(token), self.clock()
@@ -74,7 +74,7 @@ class Sessions:
             row = session_rows.get(tx, key)
         if row is None or row["expires_at"] <= now:
             return None
-        if now - row["seen_at"] >= min(_TOUCH, self.idle / 10):
+        if used and now - row["seen_at"] >= min(_TOUCH, self.idle / 10):
             expires = min(now + self.idle, row["created_at"] + self.longest)
             self.store.write(lambda tx: session_rows.seen(tx, key, now, expires))
         return _session(row)

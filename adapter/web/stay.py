@@ -7,6 +7,7 @@ gets `stay` (`Stay`): its case, its entries, deadlines and questions as this rea
 
 import base64
 import binascii
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -42,7 +43,6 @@ from adapter.store import parties as party_rows
 from adapter.store import resources
 from adapter.store.resources import Wanted
 from adapter.store.statements import Row
-from adapter.web import plan_words
 from adapter.web.acting import acts
 from adapter.web.plan_layout import Section as Table
 from adapter.web.plan_layout import sheet
@@ -75,6 +75,7 @@ _ENDINGS = {
     "image/gif": ".gif",
 }  # fmt: skip
 _KNOWN_TYPES = (*_ENDINGS, "application/msword", "application/rtf", "application/zip")
+_MOST_ALIKE = 5  # forms of one kind; all of them have a page of their own
 _LONGEST_DOCUMENT = 100_000
 _LONGEST_LETTER = 600
 
@@ -95,15 +96,6 @@ class Who:
     languages: tuple[str, ...] = ()
     protected: bool = False
     hidden: bool = False
-
-
-def may_be_named(tx: Connection, patient: str, look: Look) -> tuple[bool, bool]:
-    """Whether the identity is protected, and whether this reader may see whose stay it is nevertheless.
-
-    Process: protected identity is for named staff only; an account that several people use is nobody's.
-    """
-    protected = resources.is_protected(tx, patient)
-    return protected, not protected or look.person.named
 
 
 def who_it_is(patient: Resource | None, *, protected: bool, named: bool, today: date) -> Who:
@@ -236,8 +228,10 @@ def stay_of(look: Look) -> tuple[Stay, int]:
     known = seen(look.tx, row, look.sight, look.inbox.cases, look.now)
     if known is None:
         raise NotFound(look.words.of(NO_STAY))
-    protected, named = may_be_named(look.tx, row["patient"], look)
-    reader = Reader(shelves=look.inbox.shelves, eyes=look.sight.eyes, partner=None)
+    protected = look.sight.protected(look.tx, row["patient"])
+    named = look.sight.may_name(protected)
+    eyes = look.sight.eyes
+    reader = Reader(shelves=look.inbox.shelves, eyes=eyes, partner=None)
     patient = reader.read(look.tx, "Patient", row["patient"])
     shelf = tuple(reader.told_in_case(look.tx, row["id"])) if named else ()
     today = look.now.astimezone(look.words.zone).date()
@@ -267,9 +261,8 @@ def stay_of(look: Look) -> tuple[Stay, int]:
 
 
 def plan_words_of(words: Words) -> PlanWords:
-    """The words of what FHIR says, in the reader's language or the one nearest to it."""
-    language = words.language if words.language in plan_words.LANGUAGES else "nb"
-    return PlanWords(language=language, zone=words.zone)
+    """The words of what FHIR says, in the reader's language."""
+    return PlanWords(language=words.language, zone=words.zone)
 
 
 def _tellings(
@@ -390,10 +383,16 @@ def _acts(look: Look, found: Stay) -> tuple[Any, ...]:
     if found.who.hidden:
         return ()
     clean = found.contents.clean
-    return tuple(
-        replace(one, forms=tuple(replace(form, lead=clean(form.lead)) for form in one.forms))
-        for one in acts(look, found.known.row)
-    )
+    made = []
+    for one in acts(look, found.known.row):
+        often: Counter[str] = Counter()
+        forms = []
+        for form in one.forms:
+            often[form.name] += 1
+            if often[form.name] <= _MOST_ALIKE:
+                forms.append(replace(form, lead=clean(form.lead)))
+        made.append(replace(one, forms=tuple(forms)))
+    return tuple(made)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -622,13 +621,13 @@ def _own_names(look: Look) -> str:
 
 
 def _downtime_row(look: Look, row: Row, known: Seen, patient: Resource | None) -> Listed:
-    protected, named = may_be_named(look.tx, row["patient"], look)
+    protected = look.sight.protected(look.tx, row["patient"])
     today = look.now.astimezone(look.words.zone).date()
     last = next(iter(known.answers), None)
     due = [*known.running(mine=True), *known.running(mine=False)]
     return Listed(
         id=row["id"],
-        who=who_it_is(patient, protected=protected, named=named and not protected, today=today),
+        who=who_it_is(patient, protected=protected, named=not protected, today=today),
         known=known,
         answer=answer(last.notice, look.words) if last is not None else "",
         due=tuple(due_line(d, look.words) for d in due[:5]),

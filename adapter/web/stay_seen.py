@@ -126,7 +126,7 @@ class Seen:
 
     def evidence(self, entry: Entry) -> tuple[Evidence, ...]:
         """What is known of a notice: all of it for its sender, for a receiver its own."""
-        if self.ours(entry.notice.sender):
+        if self.ours(entry.notice.sender) or self.row["patient"] in self.sight.emergencies:
             return entry.evidence
         return tuple(e for e in entry.evidence if self.ours(e.party))
 
@@ -134,7 +134,10 @@ class Seen:
 def seen(tx: Connection, row: Row, sight: Sight, cases: Cases, now: datetime) -> Seen | None:
     """The stay as the person knows it; None where they know nothing of it."""
     told = case_rows.told(tx, row["patient"])
-    visible = {_key(f): (r, c) for r, c, f in told if isinstance(f, Notice) and sight.sees_notice(f)}
+    everything = row["patient"] in sight.emergencies
+    visible = {
+        _key(f): (r, c) for r, c, f in told if isinstance(f, Notice) and (everything or sight.sees_notice(f))
+    }
     facts: list[Fact] = [fact for _, _, fact in told if _key(fact) in visible]
     own = {key for key, (_, case_id) in visible.items() if case_id == row["id"]}
     folded = [c for c in cases.fold(facts) if any(_key(e.notice) in own for e in c.entries)]
@@ -152,7 +155,7 @@ def seen(tx: Connection, row: Row, sight: Sight, cases: Cases, now: datetime) ->
         case=known,
         entries=entries,
         told_in={key: message for key, (message, _) in visible.items()},
-        dues=tuple(_dues(lawful, known, sight, noted)),
+        dues=tuple(_dues(lawful, known, sight, noted, everything=everything)),
         sight=sight,
     )
 
@@ -162,8 +165,10 @@ def _dues(
     case: Case,
     sight: Sight,
     noted: Mapping[tuple[str, str | None, object], datetime | None],
+    *,
+    everything: bool,
 ) -> Iterator[Due]:
-    everything = sight.parties is None or case.hospital in sight.parties
+    everything = everything or sight.parties is None or case.hospital in sight.parties
     for d in lawful:
         if everything or d.party is None or d.party in (sight.parties or ()):
             who = _who(d, case)
@@ -190,7 +195,7 @@ def _is_mine(d: Deadline, who: str | None, sight: Sight) -> bool:
     return sight.acts_for(who) and (d.kind == PLAN_TASK or sight.person.holds(role))
 
 
-FURTHEST = (Step.REFUSED, Step.NOT_RECEIVED, Step.SEEN, Step.ACCEPTED, Step.DELIVERED)
+FURTHEST = (Step.REFUSED, Step.NOT_RECEIVED, Step.SEEN, Step.ACCEPTED, Step.CONFIRMED, Step.DELIVERED)
 """What is told of a notice: that it was refused before all else, then how far it came."""
 
 

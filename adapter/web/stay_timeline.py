@@ -55,13 +55,27 @@ def timeline(seen: Seen, words: Words, most: int | None = MOST) -> tuple[Event, 
     """The newest first."""
     entries = seen.entries[::-1]
     known = {(e.notice.sender, e.notice.message_id): e for e in seen.entries}
-    return tuple(_event(seen, e, known, words) for e in entries[:most])
+    replaced = {(e.notice.sender, e.replaced_by): e for e in seen.entries if e.replaced_by is not None}
+    return tuple(_event(seen, e, _before(e, known, replaced), words) for e in entries[:most])
 
 
-def _event(seen: Seen, e: Entry, known: Mapping[tuple[str, str], Entry], words: Words) -> Event:
+_Known = Mapping[tuple[str, str], Entry]
+
+
+def _before(e: Entry, known: _Known, replaced: _Known) -> Notice | None:
+    """What a notice corrects, or the last of those whose place it has taken."""
     notice = e.notice
-    before = known.get((notice.sender, notice.refers_to or ""))
-    corrects = notice.standing is Standing.CORRECTION and before is not None
+    if notice.standing is Standing.CANCELLATION:
+        return None
+    named = (
+        known.get((notice.sender, notice.refers_to or "")) if notice.standing is not Standing.NEW else None
+    )
+    found = named or replaced.get((notice.sender, notice.message_id))
+    return found.notice if found is not None and found.notice.kind is notice.kind else None
+
+
+def _event(seen: Seen, e: Entry, before: Notice | None, words: Words) -> Event:
+    notice = e.notice
     return Event(
         kind=notice.kind.value,
         at=e.at,
@@ -73,7 +87,7 @@ def _event(seen: Seen, e: Entry, known: Mapping[tuple[str, str], Entry], words: 
         cancelled=e.void,
         corrected=e.replaced_by is not None,
         lines=tuple(line.replace("..", ".") for line in _lines(notice, words)),  # `3. mars.`
-        changes=tuple(_changes(before.notice, notice, words)) if corrects and before is not None else (),
+        changes=tuple(_changes(before, notice, words)) if before is not None else (),
         evidence=tuple(_proof(one) for one in _furthest(seen.evidence(e))),
     )
 
@@ -92,6 +106,11 @@ def _proof(one: Evidence) -> Proof:
 
 def _lines(notice: Notice, words: Words) -> Iterator[str]:
     """What a notice says beyond its kind."""
+    if notice.way is not None:
+        way, by = words.code("way", notice.way.value), notice.recorded_by or "–"
+        yield words.of("Told {way}, recorded by {name}.", way=way, name=by)
+    if notice.beside:
+        yield words.of("By the agreement it does not count.")
     if notice.ready is not None:
         about = "Ready from {when}, an estimate." if notice.estimate else "Ready from {when}."
         yield words.of(about, when=words.when(notice.ready))

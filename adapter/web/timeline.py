@@ -50,6 +50,9 @@ def timeline(case: Document, notes: Sequence[Row], say: Wording) -> list[Event]:
 def _notice(notice: Document, say: Wording) -> Event:
     sender, receivers = say.party(notice["sender"]), _parties(notice["receivers"], say)
     lines = [say.of("From {sender} to {receivers}.", sender=sender, receivers=receivers)]
+    if notice["way"] is not None:
+        way = say.code("way", notice["way"])
+        lines.append(say.of("Told {way}, recorded by {name}.", way=way, name=notice["recorded_by"]))
     if notice["ready"] is not None:
         ready = "Ready from {moment}, an estimate." if notice["estimate"] else "Ready from {moment}."
         lines.append(say.of(ready, moment=say.local(notice["ready"])))

@@ -38,8 +38,10 @@ from adapter.web.wording import TO_DO, Wording, place
 PAGE = 50
 """Rows of one page of a list."""
 
-LONGEST = 300
-"""Rows of a list that has no pages."""
+LONGEST = 125
+"""Rows of a list that has no pages: some 150 kB."""
+
+_COUNTED = 300  # messages, the newest held or refused, among which those held are counted
 
 _NO_CASE = "There is no such case. The list of cases shows those that there are."
 
@@ -71,7 +73,7 @@ def overview(look: Look) -> View:
     unsettled = Unsettled(
         alarms=sum(alarm_rows.counts(tx).values()),
         overdue=counted.deadlines_behind(tx, look.now, 1)[1],
-        held=sum(1 for m in message_rows.held(tx, LONGEST) if m["outcome"] == "quarantined"),
+        held=sum(1 for m in message_rows.held(tx, _COUNTED) if m["outcome"] == "quarantined"),
     )
     values = {
         "tiles": shown_tiles,

@@ -95,6 +95,7 @@ LEVELS: Mapping[str, Mapping[str, str]] = {
         "sent": "plain",
         "delivered": "plain",
         "accepted": "good",
+        "confirmed": "good",
         "refused": "bad",
         "not-received": "bad",
         "seen": "good",

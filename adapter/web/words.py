@@ -73,6 +73,18 @@ PARTS = ("frame", "field", "operations", "access", "boards", "acting", "figures"
 """The folders of catalogs under `locales/`; no key stands in two of them with different meanings."""
 
 
+@lru_cache(maxsize=4096)
+def _on(day: date, skeleton: str, locale: str) -> str:
+    """A day by a skeleton of CLDR; remembered, as a list says the same days over and over."""
+    return str(format_skeleton(skeleton, datetime.combine(day, time.min), locale=locale))
+
+
+@lru_cache(maxsize=4096)
+def _at(moment: time, length: str, locale: str) -> str:
+    """A time of day, remembered."""
+    return str(format_time(moment, length, locale=locale))
+
+
 @lru_cache
 def catalog(language: str) -> NullTranslations:
     """All parts of a language, each falling back on the next; what none knows is said as it is."""
@@ -152,12 +164,16 @@ class Words:
         on = here.date() if isinstance(here, datetime) else here
         this_year = on.year == self.now.astimezone(self.zone).year
         skeleton = ("E" if weekday else "") + ("MMMd" if this_year else "yMMMd")
-        return str(format_skeleton(skeleton, datetime.combine(on, time.min), locale=self._locale))
+        return _on(on, skeleton, self._locale)
 
     def time(self, told: Told, *, seconds: bool = False) -> str:
         """The time of day: `14:20`, `14.20`."""
         here, length = self._here(told), "medium" if seconds else "short"
-        return str(format_time(here, length, locale=self._locale)) if isinstance(here, datetime) else ""
+        if not isinstance(here, datetime):
+            return ""
+        return _at(
+            here.time().replace(second=here.second if seconds else 0, microsecond=0), length, self._locale
+        )
 
     def local(self, told: Told, *, seconds: bool = False) -> str:
         """An instant as `3 Mar 2014, 14:20`, a day as `3 Mar 2014`; no year in this year."""
@@ -222,7 +238,7 @@ class Words:
 
     def month(self, first: date) -> str:
         """A month with its year: `March 2026`."""
-        return str(format_skeleton("yMMMM", datetime.combine(first, time.min), locale=self._locale))
+        return _on(first, "yMMMM", self._locale)
 
     def long_day(self, told: Told) -> str:
         """A day in full: `Monday 3 March 2026`."""

@@ -61,7 +61,7 @@ class Site:
         return self._asked("POST", path, more)
 
     def _asked(self, method: str, path: str, more: dict[str, object]) -> requests.Response:
-        given = {"timeout": 10, "cookies": self.cookies} | in_english(more)
+        given = in_english({"timeout": 10, "cookies": self.cookies} | more)
         return requests.request(method, self.url + path, **given)  # type: ignore[arg-type]
 
     def seen_by(self, who: Person | Role | str) -> "Site":

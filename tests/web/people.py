@@ -14,6 +14,7 @@ BACKA = Person(
     id="elin", name="Elin Berg", roles=frozenset({Role.PRIMARY_CARE}), parties=("backa-vardcentral",)
 )
 VANNAS = Person(id="per", name="Per Lind", roles=frozenset({Role.MUNICIPALITY}), parties=("vannas",))
+UMEA = Person(id="ida", name="Ida Ström", roles=frozenset({Role.WARD}), parties=("umea-lasarett",))
 OPERATOR = Person(id="drift", name="Drift", roles=frozenset({Role.OPERATIONS}), parties=None)
 
 

@@ -14,6 +14,7 @@ from adapter.discharge.notices import NoticeKind
 from adapter.fhir.bundles import PERSONNUMMER, Subject
 from adapter.messaging.people import Person
 from adapter.store import tables
+from tests.plans import plan_bytes
 
 from .conftest import Site, site
 from .people import BACKA, LUSTER, OPERATOR, SOGNDAL, VANNAS, WARD, Door, signed_in
@@ -347,6 +348,65 @@ def test_norway_has_no_sip(board):
     assert board.send(claim, text="Ras over vegen").status_code == 303
 
 
+# --- tasks of a plan --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def planned(board, clock) -> Board:
+    """Lærdal sjukehus has asked Luster to come morning and evening."""
+    board.tell(K.ADMITTED, receivers=("luster",), encounter="LS-1")
+    done = board.site.stage.receive(plan_bytes(board.site.stage.built.register, at=clock()), channel="http")
+    assert done.outcome == "accepted", done.reason
+    clock.forward(minutes=5)
+    return board.as_(LUSTER)
+
+
+def task(board: Board, say: str):
+    return next(f for f in board.forms("task") if f.xpath(f".//input[@name='say' and @value='{say}']"))
+
+
+def versions(board: Board) -> int:
+    return len(board.rows("care-plan"))
+
+
+def test_a_task_of_a_plan_is_taken_on_and_done_each_once(planned, clock):
+    taking = task(planned, "accepted")
+    assert "Heimesjukepleie" in words(taking)
+    assert [planned.send(taking).status_code for _ in range(2)] == [303, 303]
+    assert versions(planned) == 2
+    assert {m["channel"] for m in planned.rows("care-plan")} == {"http", "board"}
+    clock.forward(minutes=5)
+    assert planned.send(task(planned, "completed")).status_code == 303
+    assert planned.forms("task") == []
+    notes = [h["by"] for h in planned.site.stage.rows(tables.history) if "a task of the plan" in h["what"]]
+    assert notes == ["Olav Hatle", "Olav Hatle"]
+
+
+def test_a_task_is_declined_with_a_reason_or_another_day_is_proposed(planned, clock):
+    decline, propose = task(planned, "rejected"), task(planned, "on-hold")
+    refused = planned.send(decline, text="")
+    assert (refused.status_code, "Say why." in words(page(refused))) == (400, True)
+    assert planned.send(propose, day="").status_code == 400
+    assert planned.send(propose, day="2014-03-12").status_code == 303
+    clock.forward(minutes=5)
+    late = planned.send(decline, text="Full")
+    assert (late.status_code, "The case has moved on" in words(page(late))) == (400, True)
+    assert planned.send(task(planned, "rejected"), text="Full").status_code == 303
+    assert planned.forms("task") == []
+
+
+def test_nobody_else_takes_on_a_task(planned):
+    assert planned.as_(SOGNDAL).forms("task") == []
+    (form, *_) = planned.as_(LUSTER).forms("task")
+    data = planned.fields(form)
+    planned.as_(SOGNDAL)
+    token = planned.fields(planned.forms("ask")[0])["token"]
+    sent = data | {"token": token, "party": "sogndal"}
+    answer = planned.site.post("/stays/1/task", data=sent, headers=ENGLISH, allow_redirects=False)
+    assert answer.status_code == 404
+    assert versions(planned) == 1
+
+
 # --- told by telephone or on paper ------------------------------------------------------------------------
 
 
@@ -383,6 +443,8 @@ def test_that_a_notice_is_there_is_recorded_from_a_call(board):
     sent = {"what": last, "way": "telephone", "at": "2014-03-03T11:00", "text": "She has it"}
     assert board.send(form, **sent).status_code == 303
     assert len(board.site.stage.rows(tables.fact, kind="confirmed")) == 1
+    assert "She has it" in words(page(board.as_(OPERATOR).get("/cases/1")))
+    assert board.as_(SOGNDAL).get("/stays/1").status_code == 200
     assert board.as_(LUSTER).get().status_code == 404
 
 

@@ -35,8 +35,8 @@ RUN = """async ([kind, values]) => (await axe.run(document, {
   runOnly: { type: kind, values }, resultTypes: ["violations"],
 })).violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html.slice(0, 160)).join(" | ")}`)"""
 
-FILES = ("/stays/{id}/attachments/{kind}/{name}/{place}",)
-"""What is saved and not shown."""
+FILES = ("/stays/{id}/attachments/{kind}/{name}/{place}", "/figures/{name}.csv", "/figures/{name}.svg")
+"""What is saved, or a picture that a page shows too."""
 
 TWO = ("/stays/{id}", "/deliveries/{id}", "/messages/{id}")
 """Pages that look rather different from one to the next."""
@@ -70,9 +70,12 @@ def visits(found: Site) -> list[Visit]:
     chosen = []
     while waiting:
         visit = waiting.pop(0)
-        chosen.append(visit)
         with at_the_door(visit.person):
-            tree = html.fromstring(found.get(visit.address, headers={"Accept-Language": "en"}).content)
+            answer = found.get(visit.address, headers={"Accept-Language": "en"})
+        if not answer.headers["Content-Type"].startswith("text/html"):
+            continue
+        chosen.append(visit)
+        tree = html.fromstring(answer.content)
         for href in tree.xpath("//main//a/@href"):
             path = href.partition("#")[0].partition("?")[0]
             page = page_at(path)
@@ -156,7 +159,7 @@ def test_whatever_is_pressed_is_large_enough(lively, everything, browsing, width
 
 
 TARGETS = """() => [...document.querySelectorAll(
-    "a[href], button, input:not([type=hidden]), select, summary, [tabindex='0']")]
+    "a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex='0']")]
   .filter((at) => at.checkVisibility({ visibilityProperty: true }))
   .map((at) => at.textContent.trim())"""
 

@@ -15,6 +15,7 @@ from starlette.requests import Request
 
 from adapter.discharge.notices import NoticeKind
 from adapter.messaging.people import Person, Role
+from adapter.store import tables
 from adapter.web import live as live_module
 from adapter.web.entrance import Came
 from tests.conftest import OSLO, StandingClock
@@ -280,3 +281,45 @@ def test_a_store_that_fails_a_while_has_everybody_look_anew(open_site, monkeypat
             patched.setattr(Newsreader, "read", broken)
             time.sleep(0.5)
         assert luster.told() == {"all": True}
+
+
+def test_a_page_that_keeps_itself_up_to_date_does_not_keep_its_session(tmp_path):
+    """Else a page left open would leave its person signed in for ever."""
+    clock = StandingClock(datetime(2014, 3, 3, 10, 0, tzinfo=OSLO))
+    with site(tmp_path, clock) as found:
+
+        def seen() -> datetime:
+            return found.stage.rows(tables.session)[-1]["seen_at"]
+
+        before = seen()
+        clock.forward(minutes=30)
+        assert requests.head(f"{found.url}/live", cookies=found.cookies, timeout=5).status_code == 200
+        assert found.get("/", headers={"X-Live": "again"}).status_code == 200
+        assert seen() == before
+        assert found.get("/").status_code == 200
+        assert seen() == clock()
+
+
+def test_a_page_that_keeps_itself_up_to_date_is_one_look(tmp_path):
+    """Else each open list would fill the record of who has looked; what is not written down yet, is."""
+    clock = StandingClock(datetime(2014, 3, 3, 10, 0, tzinfo=OSLO))
+    with site(tmp_path, clock) as found:
+        found.stage.receive(found.stage.message(NoticeKind.ADMITTED, receivers=("sogndal",)))
+        ward, again = found.seen_by(Role.WARD), {"X-Live": "again"}
+
+        def looks() -> int:
+            return len(found.stage.rows(tables.fhir_access))
+
+        assert ward.get("/stays/1").status_code == 200
+        assert looks() == 1
+        for _ in range(3):
+            clock.forward(minutes=1)
+            assert ward.get("/stays/1", headers=again).status_code == 200
+        assert looks() == 1
+        assert found.get("/cases/1", headers=again).status_code == 200  # the header is not believed
+        assert looks() == 2
+        clock.forward(minutes=31)
+        ward.get("/stays/1", headers=again)
+        assert looks() == 3
+        ward.get("/stays/1")
+        assert looks() == 4

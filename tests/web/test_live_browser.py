@@ -143,7 +143,7 @@ def test_a_dropped_connection_is_told_and_mends_itself(browsing, quick):
     page.context.set_offline(False)
     expect(banner).to_be_hidden(timeout=10_000)
     expect(page.locator("tbody tr")).to_have_count(2, timeout=8000)
-    assert page.locator(".live-state").inner_text() == "Oppdateres fortløpende"
+    assert page.locator(".live-state").inner_text() == "Oppdateres automatisk"
 
 
 def test_who_is_signed_out_is_told_so_with_a_way_to_sign_in(browsing, quick):

@@ -11,7 +11,7 @@ from pypdf import PdfReader
 from adapter.messaging.people import Role
 from adapter.web.pages import HEADERS
 from adapter.web.plan_pages import PATHS
-from adapter.web.plan_words import LANGUAGES
+from adapter.web.words import LANGUAGES
 from tests.people import AUDITOR, OPERATOR, somebody
 from tests.plan_fixtures import INDIVIDUAL, SIP
 
@@ -118,6 +118,8 @@ def test_a_plan_says_who_does_what_and_what_is_late(site):
         ({"Accept-Language": "nn, nb;q=0.8"}, "", "nn"),
         ({"Accept-Language": "nn"}, "?lang=en", "en"),
         ({"Accept-Language": "ja"}, "?lang=../../etc", "sv"),
+        ({"Accept-Language": "nn", "Cookie": "language=da"}, "", "da"),  # as on the other pages
+        ({"Accept-Language": "nn", "Cookie": "language=da"}, "?lang=sv", "sv"),
     ],
 )
 def test_the_page_speaks_the_readers_language(site, headers, query, language):

@@ -10,7 +10,8 @@ from pypdf import PdfReader
 from adapter.fhir.bundles import of_type
 from adapter.web.pdf import plan_pdf, printable
 from adapter.web.plan_layout import sheet
-from adapter.web.plan_words import LANGUAGES, PlanWords
+from adapter.web.plan_words import PlanWords
+from adapter.web.words import LANGUAGES
 from tests.plan_fixtures import INDIVIDUAL, SIP, bundle, care_plan, changed, protect, read
 
 STOCKHOLM = ZoneInfo("Europe/Stockholm")

@@ -341,6 +341,9 @@
   addEventListener("offline", () => { close(); dropped(); });
   setInterval(() => { if (source && !lost) fetchSoon(); }, MINUTE + Math.random() * 5000);
 
+  const wall = document.querySelector("[data-turn]");  // a wall shows one page of its list after the other
+  if (wall) setInterval(() => { if (source && !lost && !still) location.assign(wall.dataset.turned); }, wall.dataset.turn * 1000);
+
   try { still = sessionStorage.getItem("still") === "1"; } catch { /* not kept */ }
   state();
   connect();

@@ -38,7 +38,7 @@ def upgrade() -> None:
     op.create_index(
         "deadline_standing",
         "deadline",
-        ["actor", "due_at"],
+        ["party", "due_at"],
         sqlite_where=standing,
         postgresql_where=standing,
     )

@@ -1,4 +1,4 @@
-"""Figures of a period, and what is overdue or unreceipted, are counted without reading the whole log."""
+"""Figures of a period, what is overdue or unreceipted, and messages of a case, without reading whole logs."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -9,6 +9,8 @@ down_revision = "0022"
 
 def upgrade() -> None:
     """Create the indices."""
+    known = sa.text("case_id IS NOT NULL")
+    op.create_index("message_case", "message", ["case_id"], sqlite_where=known, postgresql_where=known)
     op.create_index("delivery_created", "delivery", ["created_at"])
     unreceipted = sa.text("state = 'sent' AND expects_receipt = 1")
     op.create_index(
