@@ -118,12 +118,17 @@ def test_a_plan_says_who_does_what_and_what_is_late(site):
         ({"Accept-Language": "nn, nb;q=0.8"}, "", "nn"),
         ({"Accept-Language": "nn"}, "?lang=en", "en"),
         ({"Accept-Language": "ja"}, "?lang=../../etc", "sv"),
-        ({"Accept-Language": "nn", "Cookie": "language=da"}, "", "da"),  # as on the other pages
-        ({"Accept-Language": "nn", "Cookie": "language=da"}, "?lang=sv", "sv"),
     ],
 )
 def test_the_page_speaks_the_readers_language(site, headers, query, language):
     found = site.get(f"/plans/{INDIVIDUAL}{query}", headers=headers)
+    assert found.headers["Content-Language"] == language
+
+
+@pytest.mark.parametrize(("query", "language"), [("", "da"), ("?lang=sv", "sv")])
+def test_what_was_chosen_on_another_page_holds_here_unless_the_address_says_otherwise(site, query, language):
+    chosen = {**site.cookies, "language": "da"}
+    found = site.get(f"/plans/{INDIVIDUAL}{query}", headers={"Accept-Language": "nn"}, cookies=chosen)
     assert found.headers["Content-Language"] == language
 
 
