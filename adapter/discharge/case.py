@@ -507,6 +507,18 @@ TALK = frozenset(
 )
 """What anybody may say to anybody about a patient, which makes nobody responsible."""
 
+OF_PRIMARY_CARE = frozenset(
+    {
+        NoticeKind.FIXED_CONTACT_NAMED,
+        NoticeKind.OPEN_CARE_AVAILABILITY,
+        NoticeKind.SIP_CALL,
+        NoticeKind.SIP_DECLINED,
+        NoticeKind.CONSENT_GIVEN,
+        NoticeKind.CONSENT_WITHDRAWN,
+    }
+)
+"""What primary care tells as it leads the planning; the municipality stays who it was."""
+
 
 def _municipality(hospital: str | None, entries: list[Entry]) -> str | None:
     """The other side of the latest notice between the hospital and somebody else.
@@ -514,7 +526,7 @@ def _municipality(hospital: str | None, entries: list[Entry]) -> str | None:
     Who places a patient, follows one up or only writes does not become responsible by it, unless nothing
     else is known.
     """
-    of_the_stay = [e for e in entries if e.notice.kind not in TALK.union(BESIDE_THE_STAY)]
+    of_the_stay = [e for e in entries if e.notice.kind not in TALK.union(BESIDE_THE_STAY, OF_PRIMARY_CARE)]
     for e in reversed(of_the_stay or entries):
         notice = e.notice
         if hospital is None or hospital in notice.receivers:

@@ -135,8 +135,10 @@ class Forms:
         """A notice in words: what, of whom, when."""
         words, notice = self.look.words, entry.notice
         kind, sender = words.code("notice", notice.kind.value), words.party(notice.sender)
-        return self._of(
-            "{notice} from {party}, {when}", notice=kind, party=sender, when=words.when(notice.sent_at)
+        return words.sentence(
+            self._of(
+                "{notice} from {party}, {when}", notice=kind, party=sender, when=words.when(notice.sent_at)
+            )
         )
 
     def _quoted(self, entry: Entry) -> str:
@@ -260,7 +262,7 @@ class Forms:
         where = self._field("contact", "Where the fixed care contact works", "select", options=options)
         yield self._form(
             "contact", "Name the fixed care contact", "Name the contact", turn,
-            fields=(where,), lead=self._to(turn.kind),
+            fields=(where,), lead=self._to(turn.kind), open=True,
         )  # fmt: skip
 
     def open_care(self, turn: Turn) -> Iterator[Form]:
@@ -268,7 +270,7 @@ class Forms:
         what = self._field("available", "Open care after discharge", "select", options=options)
         yield self._form(
             "open-care", "State whether open care is available", "Tell it", turn,
-            fields=(what,), lead=self._to(turn.kind),
+            fields=(what,), lead=self._to(turn.kind), open=True,
         )  # fmt: skip
 
     def sip_call(self, turn: Turn) -> Iterator[Form]:

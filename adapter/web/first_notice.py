@@ -64,8 +64,8 @@ def _fields(look: Look, wards: list[Party]) -> tuple[Field, ...]:
     def names(parties: list[Party]) -> tuple[tuple[str, str], ...]:
         return tuple((p.id, p.name) for p in parties)
 
-    kinds = tuple((k.value, words.code("notice", k.value)) for k in _kinds(look.inbox.cases.agreement))
-    genders = tuple((g, words.code("gender", g)) for g in _GENDERS)
+    kinds = tuple((k.value, words.heading("notice", k.value)) for k in _kinds(look.inbox.cases.agreement))
+    genders = (("", "–"), *((g, words.code("gender", g)) for g in _GENDERS))  # nobody's is taken for granted
     hint = words.of("Left empty only where the patient has none. It is in no address and no log.")
     more = [
         field("street", "Registered address: street"),

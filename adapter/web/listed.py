@@ -178,7 +178,7 @@ class Telling:
     def _wait(self, stay: Stay) -> dict[str, str] | None:
         """Days since the patient was ready, and what the charged ones have come to."""
         wait, words = stay.wait, self.words
-        if wait is None:
+        if wait is None or (stay.told.discharged_at is not None and not wait.days):
             return None
         cost = ""
         if wait.charged and wait.amount is None:

@@ -355,7 +355,12 @@ def stay(look: Look) -> View:
         "receipts": found.known.receipts()[: None if whole == "receipts" else 12],
         "receipts_number": len(found.known.receipts()),
         "sections": found.contents.sections(whole) if not found.who.hidden else (),
-        "events": timeline(found.known, look.words, most),
+        "events": timeline(
+            found.known,
+            look.words,
+            most,
+            {placed.name: placed.title for placed in look.inbox.cases.agreement.placements},
+        ),
         "events_number": len(found.known.entries),
         "whole": whole if whole in (*SECTIONS, "timeline", "receipts", "letters") else None,
         "letters": found.letters[: None if whole == "letters" else 12],

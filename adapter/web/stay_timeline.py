@@ -51,12 +51,14 @@ class Event:
     evidence: tuple[Proof, ...]
 
 
-def timeline(seen: Seen, words: Words, most: int | None = MOST) -> tuple[Event, ...]:
-    """The newest first."""
+def timeline(
+    seen: Seen, words: Words, most: int | None = MOST, titles: Mapping[str, str] | None = None
+) -> tuple[Event, ...]:
+    """The newest first; `titles` of pathways and groups by their names."""
     entries = seen.entries[::-1]
     known = {(e.notice.sender, e.notice.message_id): e for e in seen.entries}
     replaced = {(e.notice.sender, e.replaced_by): e for e in seen.entries if e.replaced_by is not None}
-    return tuple(_event(seen, e, _before(e, known, replaced), words) for e in entries[:most])
+    return tuple(_event(seen, e, _before(e, known, replaced), words, titles or {}) for e in entries[:most])
 
 
 _Known = Mapping[tuple[str, str], Entry]
@@ -74,7 +76,7 @@ def _before(e: Entry, known: _Known, replaced: _Known) -> Notice | None:
     return found.notice if found is not None and found.notice.kind is notice.kind else None
 
 
-def _event(seen: Seen, e: Entry, before: Notice | None, words: Words) -> Event:
+def _event(seen: Seen, e: Entry, before: Notice | None, words: Words, titles: Mapping[str, str]) -> Event:
     notice = e.notice
     return Event(
         kind=notice.kind.value,
@@ -86,7 +88,7 @@ def _event(seen: Seen, e: Entry, before: Notice | None, words: Words) -> Event:
         standing=notice.standing.value,
         cancelled=e.void,
         corrected=e.replaced_by is not None,
-        lines=tuple(line.replace("..", ".") for line in _lines(notice, words)),  # `3. mars.`
+        lines=tuple(line.replace("..", ".") for line in _lines(notice, words, titles)),  # `3. mars.`
         changes=tuple(_changes(before, notice, words)) if before is not None else (),
         evidence=tuple(_proof(one) for one in _furthest(seen.evidence(e))),
     )
@@ -104,7 +106,7 @@ def _proof(one: Evidence) -> Proof:
     return Proof(step=one.step.value, party=one.party, at=one.at, level=_LEVELS.get(one.step, "plain"))
 
 
-def _lines(notice: Notice, words: Words) -> Iterator[str]:
+def _lines(notice: Notice, words: Words, titles: Mapping[str, str]) -> Iterator[str]:
     """What a notice says beyond its kind."""
     if notice.way is not None:
         way, by = words.code("way", notice.way.value), notice.recorded_by or "–"
@@ -117,7 +119,7 @@ def _lines(notice: Notice, words: Words) -> Iterator[str]:
     if notice.planned_discharge is not None:
         yield words.of("Planned discharge {day}.", day=words.day(notice.planned_discharge))
     if notice.answer is not None:
-        yield answer(notice, words)
+        yield f"{words.sentence(answer(notice, words))}."
     if notice.meeting is not None:
         yield words.of("Meeting {when}.", when=words.when(notice.meeting.starts))
     if notice.contact is not None:
@@ -135,7 +137,7 @@ def _lines(notice: Notice, words: Words) -> Iterator[str]:
     if notice.refused:
         yield words.of("Refused at once.")
     if notice.placement is not None:
-        yield words.of("On: {name}.", name=notice.placement)
+        yield words.of("On: {name}.", name=titles.get(notice.placement, notice.placement))
     if notice.reserved:
         yield words.of("The patient has reserved against passing it on.")
 

@@ -114,6 +114,7 @@ class Browsing:
         language: str | None = None,
         scripts: bool = True,
         motion: str = "no-preference",
+        touch: bool = False,
     ) -> Page:
         """A new page in a context of its own, signed in as `at` is seen; no cookie is shared with others."""
         context = self.browser.new_context(
@@ -122,6 +123,8 @@ class Browsing:
             locale=language,
             java_script_enabled=scripts,
             reduced_motion=motion,  # type: ignore[arg-type]  # reduce or no-preference
+            has_touch=touch,
+            is_mobile=touch,
         )
         if at is not None:
             cookies = [{"name": name, "value": value, "url": at.url} for name, value in at.cookies.items()]

@@ -124,6 +124,7 @@ def test_a_person_finds_a_patients_deliveries_with_the_keyboard(living, browsing
 def test_filtering_the_log_by_form(living, browsing):
     page = browsing.page(living)
     page.goto(f"{living.url}/deliveries")
+    page.get_by_text("More choices").click()
     page.get_by_label("Party").select_option("Luster kommune")
     page.get_by_role("button", name="Show").click()
     assert page.locator("tbody tr").count() == 1

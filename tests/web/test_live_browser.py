@@ -97,6 +97,7 @@ def test_rows_do_not_come_where_somebody_is_at_work(browsing, quick, doing):
 
 def test_what_was_typed_stays_and_the_rest_of_the_page_lives_on(browsing, quick):
     page = opened(browsing, quick, "/deliveries")
+    page.get_by_text("More choices").click()
     page.get_by_label("Case").first.fill("17")
     page.get_by_label("State").first.select_option("sent")
     another(quick)
