@@ -1,7 +1,7 @@
 """The pages as docs/pictures/ shows them: `make pictures`, or `python -m tests.pictures --only stay`.
 
 A region of made-up people at an instant that never changes, so that a picture differs only where a page does.
-Each is taken on a desktop, on a telephone and in the dark, and kept with 128 colours.
+Each is taken as people look at it, on a desk, a telephone or in the dark, and kept with 128 colours.
 A file is written anew only where somebody could see the difference.
 """
 
@@ -18,13 +18,18 @@ from pathlib import Path
 from PIL import Image, ImageChops
 from playwright.sync_api import Browser
 
-from adapter.discharge.notices import AnswerValue, NoticeKind
+from adapter.config import load_region
+from adapter.discharge.notices import AnswerValue, Meeting, NoticeKind
 from adapter.fhir.bundles import Subject
 from adapter.messaging.people import Person, Role
 from adapter.scheduler.deadlines import Deadlines
 from adapter.simulator.people import People
+from adapter.store import searching
 from tests.conftest import OSLO, StandingClock
-from tests.stage import answering, failing, taken
+from tests.planners import CENTRE, VANNAS
+from tests.planners import WARD as UMEA
+from tests.stage import address_of, answering, failing, taken
+from tests.test_planning import VASTERBOTTEN
 from tests.web.browsing import chromium
 from tests.web.conftest import Site, site
 from tests.web.looking import at_the_door
@@ -33,7 +38,7 @@ K = NoticeKind
 FOLDER = Path(__file__).parent.parent / "docs" / "pictures"
 NOW = datetime(2014, 3, 5, 13, 20, tzinfo=OSLO)
 COLOURS = 128
-LARGEST = 150_000
+LARGEST = 60_000
 """Bytes of one picture."""
 
 FEW = 20
@@ -42,28 +47,8 @@ FEW = 20
 OPERATOR = Person(id="drift", name="Drift", roles=frozenset({Role.OPERATIONS}), parties=None)
 WARD = Person(id="solveig", name="Solveig Ness", roles=frozenset({Role.WARD}), parties=("laerdal-sjukehus",))
 LUSTER = Person(id="olav", name="Olav Hatle", roles=frozenset({Role.MUNICIPALITY}), parties=("luster",))
+BACKA = Person(id="elin", name="Elin Berg", roles=frozenset({Role.PRIMARY_CARE}), parties=(CENTRE,))
 """Those who look. A board's picture is taken as the one whose board it is."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Picture:
-    """One page as one person sees it."""
-
-    name: str
-    path: str
-    person: Person
-    language: str = "en"
-
-
-PICTURES = (
-    Picture(name="overview", path="/", person=OPERATOR),
-    Picture(name="deliveries", path="/deliveries", person=OPERATOR),
-    Picture(name="deadlines", path="/deadlines", person=OPERATOR),
-    Picture(name="case", path="/cases/1", person=OPERATOR),
-    Picture(name="stay", path="/stays/3", person=LUSTER, language="nn"),
-    Picture(name="downtime", path="/downtime", person=WARD, language="nb"),
-)
-"""Every picture; a new board is a line here."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,11 +61,33 @@ class Sight:
     scheme: str = "light"
 
 
-SIGHTS = (
-    Sight(ending="", width=1280, height=860),
-    Sight(ending="-phone", width=390, height=844),
-    Sight(ending="-dark", width=1280, height=860, scheme="dark"),
+DESK = Sight(ending="", width=1280, height=860)
+PHONE = Sight(ending="-phone", width=390, height=844)
+DARK = Sight(ending="-dark", width=1280, height=860, scheme="dark")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """One page as one person sees it."""
+
+    name: str
+    path: str
+    person: Person
+    language: str = "en"
+    sights: tuple[Sight, ...] = (DESK,)
+    sweden: bool = False  # Västerbotten instead of Indre Sogn
+
+
+PICTURES = (
+    Picture(name="ward", path="/ward", person=WARD, language="nb", sights=(DESK, DARK)),
+    Picture(name="municipality", path="/municipality", person=LUSTER, language="nn", sights=(PHONE,)),
+    Picture(name="primary-care", path="/primary-care", person=BACKA, language="sv", sweden=True),
+    Picture(name="stay", path="/stays/3", person=LUSTER, language="nn", sights=(DESK, PHONE, DARK)),
+    Picture(name="deliveries", path="/deliveries?text=luster", person=OPERATOR, sights=(DESK, PHONE)),
+    Picture(name="figures", path="/figures", person=OPERATOR, sights=(DESK, DARK)),
+    Picture(name="overview", path="/", person=OPERATOR),
 )
+"""Every picture; a new board is a line here."""
 
 
 # --- the region -------------------------------------------------------------------------------------------
@@ -135,20 +142,57 @@ def story(found: Site, clock: StandingClock) -> None:
     tell(K.CARE_NEEDS, patients[5], 6, homes[5], text="Treng hjelp til personleg hygiene.")
     held = (Path(__file__).parent.parent / "fixtures" / "fhir" / "admitted" / "message.json").read_bytes()
     stage.receive(held, channel="http")
+    settled(found, clock)
+
+
+def planning(found: Site, clock: StandingClock) -> None:
+    """Umeå and Vännäs: a plan to be made, a contact to be named, somebody at home again."""
+    stage, people = found.stage, People(7)
+    patients = [people.one_in_sweden() for _ in range(4)]
+    towns, contact = (VANNAS, CENTRE), address_of(stage.built.register, CENTRE).token
+
+    def tell(
+        kind: NoticeKind, stay: int, sender: str = UMEA, to: tuple[str, ...] = towns, **more: object
+    ) -> None:
+        usual = {"hospital": UMEA, "subject": patients[stay], "encounter": f"V-{stay}"}
+        content = stage.message(kind, sender=sender, receivers=to, **(usual | more))  # type: ignore[arg-type]
+        done = stage.receive(content, channel="http")
+        assert done.outcome == "accepted", done.reason
+        clock.forward(minutes=20)
+
+    home = NOW.date() + timedelta(days=2)
+    clock.at = NOW - timedelta(days=2)
+    for stay in range(4):
+        tell(K.ADMITTED, stay, planned_discharge=home + timedelta(days=stay))
+    for stay in (1, 2):
+        tell(K.FIXED_CONTACT_NAMED, stay, CENTRE, (UMEA, VANNAS), contact=contact)
+        tell(K.READY_FOR_DISCHARGE, stay, ready=clock(), sip_needed=True)
+    starts = NOW.replace(hour=10, minute=0) + timedelta(days=1)
+    tell(K.SIP_CALL, 2, CENTRE, (UMEA, VANNAS), meeting=Meeting(starts=starts, status="booked"))
+    tell(K.DISCHARGED, 3)
+    tell(K.DISCHARGE_REPORT, 3, follow_up=home)
+    settled(found, clock)
+
+
+def settled(found: Site, clock: StandingClock) -> None:
+    """What a running adapter has done by itself until now."""
     clock.at = NOW
-    built = stage.built
+    built = found.stage.built
     Deadlines(
         store=built.store, cases=built.cases, outbox=built.outbox, register=built.register, clock=clock
     )()
+    built.shelves.catch_up()
+    found.stage.write(searching.index)
 
 
 @contextmanager
-def scene() -> Iterator[Site]:
+def scene(*, sweden: bool) -> Iterator[Site]:
     """The region at its instant."""
     with tempfile.TemporaryDirectory() as folder:
         clock = StandingClock(NOW)
-        with site(Path(folder), clock, pseudonym_key="pictures") as found:
-            story(found, clock)
+        of = load_region(VASTERBOTTEN) if sweden else None
+        with site(Path(folder), clock, of=of, pseudonym_key="pictures") as found:
+            (planning if sweden else story)(found, clock)
             yield found
 
 
@@ -186,21 +230,26 @@ def differ(before: bytes, after: bytes) -> bool:
     return dots.histogram()[255] > FEW
 
 
+def kept(browser: Browser, found: Site, picture: Picture, sight: Sight, folder: Path) -> Path:
+    """The file of one picture, written anew where somebody could see the difference."""
+    content = taken_of(browser, found, picture, sight)
+    file = folder / f"{picture.name}{sight.ending}.png"
+    assert len(content) <= LARGEST, f"{file.name}: {len(content)} bytes"
+    if not file.exists() or differ(file.read_bytes(), content):
+        file.write_bytes(content)
+    return file
+
+
 def main(only: str | None = None, folder: Path = FOLDER) -> list[Path]:
     """Write the pictures whose name begins with `only`; their files."""
     folder.mkdir(parents=True, exist_ok=True)
-    made = []
-    with scene() as found, chromium() as browser:
-        for picture in PICTURES:
-            if only is not None and not picture.name.startswith(only):
-                continue
-            for sight in SIGHTS:
-                content = taken_of(browser, found, picture, sight)
-                file = folder / f"{picture.name}{sight.ending}.png"
-                assert len(content) <= LARGEST, f"{file.name}: {len(content)} bytes"
-                if not file.exists() or differ(file.read_bytes(), content):
-                    file.write_bytes(content)
-                made.append(file)
+    made: list[Path] = []
+    wanted = [one for one in PICTURES if only is None or one.name.startswith(only)]
+    with chromium() as browser:
+        for sweden in sorted({one.sweden for one in wanted}):
+            with scene(sweden=sweden) as found:
+                for picture in (one for one in wanted if one.sweden is sweden):
+                    made += [kept(browser, found, picture, sight, folder) for sight in picture.sights]
     return made
 
 

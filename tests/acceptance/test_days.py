@@ -215,35 +215,42 @@ def test_a_coordinator_answers_in_two_clicks_signs_and_ticks_off_what_follows(
 # --- primary care -----------------------------------------------------------------------------------------
 
 
-def test_a_district_nurse_names_the_contact_calls_to_a_sip_and_states_open_care(
-    tmp_path: Path, browsing: Browsing
-):
+@pytest.fixture
+def umea(tmp_path: Path) -> Iterator[tuple[Site, StandingClock]]:
+    """Tuesday 5 March 2024 in Umeå: somebody is ready for discharge, and needs a SIP."""
     clock = StandingClock(datetime(2024, 3, 5, 10, 0, tzinfo=STOCKHOLM))
     with site(tmp_path, clock, of=load_region(VASTERBOTTEN), people=(ELIN,), sign_in=False) as found:
-        umea = {"sender": UMEA, "hospital": UMEA, "receivers": (VANNAS, CENTRE), "subject": TOLVAN}
-        tell(found, K.ADMITTED, planned_discharge=date(2024, 3, 8), **umea)
+        told = {"sender": UMEA, "hospital": UMEA, "receivers": (VANNAS, CENTRE), "subject": TOLVAN}
+        tell(found, K.ADMITTED, planned_discharge=date(2024, 3, 8), **told)
         clock.forward(hours=1)
-        tell(found, K.READY_FOR_DISCHARGE, ready=clock(), sip_needed=True, **umea)
-        nurse = Desk(browsing.page(language="sv"), found, True)
-        page = nurse.page
-        nurse.sign_in(ELIN, "/primary-care")
-        nurse.link("Tolvansson, Tolvan", within="Fast vårdkontakt ska utses")
-        nurse.reads(".todo", "Fast vårdkontakt · 3 dygn kvar")
-        nurse.button("Utse kontakten")
-        nurse.reads("#contacts ~ ul", "Backa vårdcentral Fast vårdkontakt")
-        nurse.reads(".facts", "Kommunen Vännäs kommun")
-        nurse.unfold("Kalla till SIP")
-        page.get_by_label("Börjar").fill("2024-03-07T10:00")
-        nurse.button("Kalla till mötet")
-        nurse.reads("#stay-told", "Möte tors 7 mars 10:00.")
-        page.get_by_label("Öppenvårdens insatser efter utskrivning").select_option("Tillgänglig")
-        nurse.press(page.locator("form[action$='/open-care'] button"))
-        nurse.reads(".todo", "Inget väntar på dig i det här vårdtillfället.")
-        page.goto(found.url)
-        for finished in ("Fast vårdkontakt ska utses", "Kallelse till SIP", "Öppenvårdens insatser"):
-            expect(page.get_by_role("region", name=finished)).not_to_contain_text("Tolvansson")
-        kinds = [row["type"] for row in found.stage.rows(tables.message, channel="board")]
-        assert kinds == ["fixed-contact-named", "sip-call", "open-care-availability"]
+        tell(found, K.READY_FOR_DISCHARGE, ready=clock(), sip_needed=True, **told)
+        yield found, clock
+
+
+def test_a_district_nurse_names_the_contact_calls_to_a_sip_and_states_open_care(
+    umea: tuple[Site, StandingClock], browsing: Browsing
+):
+    found, _ = umea
+    nurse = Desk(browsing.page(language="sv"), found, True)
+    page = nurse.page
+    nurse.sign_in(ELIN, "/primary-care")
+    nurse.link("Tolvansson, Tolvan", within="Fast vårdkontakt ska utses")
+    nurse.reads(".todo", "Fast vårdkontakt · 3 dygn kvar")
+    nurse.button("Utse kontakten")
+    nurse.reads("#contacts ~ ul", "Backa vårdcentral Fast vårdkontakt")
+    nurse.reads(".facts", "Kommunen Vännäs kommun")
+    nurse.unfold("Kalla till SIP")
+    page.get_by_label("Börjar").fill("2024-03-07T10:00")
+    nurse.button("Kalla till mötet")
+    nurse.reads("#stay-told", "Möte tors 7 mars 10:00.")
+    page.get_by_label("Öppenvårdens insatser efter utskrivning").select_option("Tillgänglig")
+    nurse.press(page.locator("form[action$='/open-care'] button"))
+    nurse.reads(".todo", "Inget väntar på dig i det här vårdtillfället.")
+    page.goto(found.url)
+    for finished in ("Fast vårdkontakt ska utses", "Kallelse till SIP", "Öppenvårdens insatser"):
+        expect(page.get_by_role("region", name=finished)).not_to_contain_text("Tolvansson")
+    kinds = [row["type"] for row in found.stage.rows(tables.message, channel="board")]
+    assert kinds == ["fixed-contact-named", "sip-call", "open-care-availability"]
 
 
 # --- operations -------------------------------------------------------------------------------------------

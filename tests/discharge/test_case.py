@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapter.discharge.case import Case, CaseState, Evidence, Fact, Step, fold
+from adapter.discharge.case import OF_PRIMARY_CARE, Case, CaseState, Evidence, Fact, Step, fold
 from adapter.discharge.notices import Notice, NoticeKind, Standing
 
 OSLO = ZoneInfo("Europe/Oslo")
@@ -216,6 +216,14 @@ def test_whoever_only_writes_to_the_hospital_does_not_become_the_municipality_of
     for kind in (K.ENQUIRY, K.REPLY, K.NOTE, K.DEVIATION, K.MISROUTED, K.HEALTH_INFORMATION):
         letter = told(kind, 3, days=1, sender="luster", receivers=("laerdal-sjukehus",))
         for facts in itertools.permutations((told(K.ADMITTED, 1), letter)):
+            (case,) = fold(facts, OSLO)
+            assert (kind, case.municipality) == (kind, "sogndal")
+
+
+def test_primary_care_that_leads_the_planning_does_not_become_the_municipality_of_the_case() -> None:
+    for kind in sorted(OF_PRIMARY_CARE):
+        lead = told(kind, 3, days=1, sender="backa", receivers=("laerdal-sjukehus", "sogndal"))
+        for facts in itertools.permutations((told(K.ADMITTED, 1), lead)):
             (case,) = fold(facts, OSLO)
             assert (kind, case.municipality) == (kind, "sogndal")
 
