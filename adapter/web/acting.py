@@ -190,10 +190,10 @@ def words_in(doing: Doing, name: str, *, needed: str | None = None, most: int = 
 
 
 def numberless(doing: Doing, name: str, text: str) -> str:
-    """A reason that will stand in the history or before an auditor; Mistake where it names a number."""
+    """A reason as a line of the history, which nobody breaks or steers; Mistake where it names a number."""
     if masked(text) != text:
         raise Mistake({name: doing.words.of("Leave out what looks like an identity number.")})
-    return text
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 # --- the ward ---------------------------------------------------------------------------------------------

@@ -443,7 +443,9 @@ def test_what_was_told_by_telephone_is_recorded_and_taken_back(board, clock):
     ):
         refused = board.send(form, **(told | less))
         assert (refused.status_code, said in words(page(refused))) == (400, True), said
-    assert board.send(form, **told, text="Marta phoned Solveig").status_code == 303
+    assert board.send(form, **told, text="Marta phoned\r\n\x1b[2JSolveig").status_code == 303
+    (note,) = [n["what"] for n in board.site.stage.rows(tables.history) if n["what"].startswith("recorded: ")]
+    assert note.endswith(": Marta phoned [2JSolveig")
     assert board.rows("answer") == []
     assert len(board.site.stage.rows(tables.fact, kind="answer")) == 1
     (back,) = board.forms("unrecord")
