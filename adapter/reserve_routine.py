@@ -16,7 +16,7 @@ from adapter.cases import Cases
 from adapter.discharge.by_hand import counts
 from adapter.discharge.case import Case, Entry, Evidence, Step
 from adapter.discharge.notices import Notice, NoticeKind, Standing, Way
-from adapter.discharge.turns import ready_now
+from adapter.discharge.turns import HOSPITAL, ready_now
 from adapter.errors import NotFound
 from adapter.speaking import Speaking, Told, Unsaid, admission_in, form_number
 from adapter.store import cases as case_rows
@@ -73,7 +73,7 @@ class ReserveRoutine:
         number = form_number(key)
         if self._known(tx, row, sender, number):
             return Told(case_id=row["id"], message=0, again=True)
-        if kind not in allowed(case, sender, self._kind_of(sender)) or sender == receiver:
+        if kind not in allowed(case, sender, self._kind_of(sender), receiver) or sender == receiver:
             raise Unsaid("stale")
         told = Notice(
             kind=kind,
@@ -175,10 +175,16 @@ class ReserveRoutine:
         return self.speaking.inbox.cases
 
     def _acts(self, case: Case, parties: tuple[str, ...], now: datetime) -> None:
-        """The person acts for one of the parties, which all take part in the case; NotFound otherwise."""
-        mine = {v.party for v in self.speaking.voices(case, now)}
-        there = {p for e in case.entries for p in (e.notice.sender, *e.notice.receivers)}
-        if mine.isdisjoint(parties) or not set(parties) <= there | {case.hospital, case.municipality}:
+        """The person acts for one of the parties, which all take part as far as the person knows.
+
+        NotFound otherwise: whom the hospital has told besides is not to be found out by trying.
+        """
+        voices = self.speaking.voices(case, now)
+        seen = self.speaking.sight.entries(case)
+        there = {case.hospital, *(p for e in seen for p in (e.notice.sender, *e.notice.receivers))}
+        if any(v.part == HOSPITAL for v in voices):
+            there.add(case.municipality)
+        if {v.party for v in voices}.isdisjoint(parties) or not set(parties) <= there:
             raise NotFound("there is no such case")
 
     def _possible(self, case: Case, spoken: Spoken, now: datetime) -> None:
@@ -237,10 +243,13 @@ class ReserveRoutine:
                     telephoning.alarms.end(tx, "receipt-urgent", f"delivery {one['id']}", now)
 
 
-def allowed(case: Case, sender: str, kind: str) -> tuple[NoticeKind, ...]:
-    """What a party of that kind can have told by telephone or on paper."""
+def allowed(case: Case, sender: str, kind: str, receiver: str) -> tuple[NoticeKind, ...]:
+    """What a party of that kind can have told `receiver` by telephone or on paper.
+
+    An answer is the hospital's to hear: what municipalities tell each other answers nothing.
+    """
     if sender == case.hospital:
         return BY_HOSPITAL
     if kind in ("municipality", "municipal-acute-bed", "unknown"):
-        return BY_MUNICIPALITY
+        return BY_MUNICIPALITY if receiver == case.hospital else ()
     return BY_PRIMARY_CARE

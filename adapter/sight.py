@@ -24,6 +24,15 @@ from adapter.store.resources import Eyes
 from adapter.store.statements import Row
 
 
+def openable(tx: Connection, person: Person, opened: Mapping[str, str]) -> dict[str, str]:
+    """Of the patients to whom somebody has emergency access, those whom it opens.
+
+    Where somebody with a protected identity is, an account that several people use is not told either.
+    """
+    closed = frozenset() if person.named or not opened else resources.protected_among(tx, opened)
+    return {patient: why for patient, why in opened.items() if patient not in closed}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sight:
     """One person's look at the region."""

@@ -16,7 +16,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from adapter.cases import pseudonym
-from adapter.discharge.case import Case, Entry
+from adapter.discharge.case import Case, Entry, as_told
 from adapter.discharge.notices import Moment, Notice, NoticeKind, Standing
 from adapter.discharge.turns import HOSPITAL, MUNICIPALITY, PRIMARY_CARE, Turn, revocable, told_by, turns
 from adapter.errors import AdapterError, NotFound
@@ -128,10 +128,15 @@ class Speaking:
         return None if part == HOSPITAL else part  # another hospital's stay is not theirs to tell of
 
     def turns(self, case: Case, voice: Voice) -> tuple[Turn, ...]:
-        """What may be told in that voice now; nothing where another system speaks for the party."""
+        """What may be told in that voice now; nothing where another system speaks for the party.
+
+        By what the person knows of the case: what was told to others offers nothing, and rules nothing out.
+        """
         if voice.silent:
             return ()
-        return turns(case, voice.mine, voice.part, self.inbox.cases.agreement)
+        seen = self.sight.entries(case)
+        told = case if len(seen) == len(case.entries) else as_told(case, seen)
+        return turns(told, voice.mine, voice.part, self.inbox.cases.agreement)
 
     # --- telling ---
 

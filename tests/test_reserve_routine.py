@@ -140,6 +140,22 @@ def test_only_one_of_the_two_records_it_and_both_take_part(play, who, fields):
         record(play, K.READY_FOR_DISCHARGE, who, **fields)
 
 
+def test_nobody_records_what_another_municipality_answers_to_itself(play):
+    play.receive(play.message(K.ADMITTED, encounter="LS-1", receivers=("sogndal", "luster")))
+    ready(play)
+    for sender, receiver in (("luster", "sogndal"), ("sogndal", "luster")):
+        with pytest.raises(Unsaid) as error:
+            record(play, K.ANSWER, SOGNDAL, sender=sender, receiver=receiver, answer=AnswerValue.CAN_RECEIVE)
+        assert error.value.code == "stale"
+
+
+def test_whom_the_hospital_has_told_besides_is_not_found_out_by_trying(play):
+    play.receive(play.message(K.ADMITTED, encounter="LS-1", receivers=("luster",)))
+    for receiver in ("luster", "aardal"):
+        with pytest.raises(NotFound, match="there is no such case"):
+            record(play, K.ANSWER, SOGNDAL, sender="sogndal", receiver=receiver)
+
+
 def test_a_form_that_is_sent_twice_records_once(play):
     key = str(uuid.uuid4())
     assert [record(play, K.CARE_NEEDS, key=key).again for _ in range(2)] == [False, True]

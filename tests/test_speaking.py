@@ -255,6 +255,14 @@ def test_in_sweden_a_ready_notice_of_a_board_counts_from_when_it_is_sent(store_u
     made.close()
 
 
+def test_what_was_told_to_others_rules_nothing_out(play):
+    """Else the forms of one municipality would say what the hospital has told another."""
+    about = ready(play)
+    play.receive(play.message(K.DISCHARGED, encounter="LS-1", receivers=("luster",)))
+    assert play.rows(tables.case)[0]["state"] == "discharged"
+    assert not tell(play, K.ANSWER, SOGNDAL, about=about, answer=AnswerValue.NOT_KNOWN).again
+
+
 def test_a_protected_patient_is_for_those_who_sign_in_under_their_own_name(play):
     about = ready(play)
     several = replace(SOGNDAL, named=False)

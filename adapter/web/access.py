@@ -12,6 +12,7 @@ from io import StringIO
 from typing import Any
 
 from adapter.errors import NotFound
+from adapter.messaging.envelope import masked
 from adapter.messaging.people import CARE, Role
 from adapter.sight import Sight
 from adapter.store import cases as case_rows
@@ -146,8 +147,10 @@ def _line(look: Look, row: Row) -> dict[str, Any]:
 
 
 def _search(doing: Doing) -> str:
-    """The number that was typed becomes a pseudonym, and goes no further."""
-    return f"/looks?patient={_pseudonym(doing)}"
+    """The number that was typed becomes a pseudonym, and goes no further; that it was asked for is kept."""
+    patient = _pseudonym(doing)
+    doing.concerns.add(patient)
+    return f"/looks?patient={patient}"
 
 
 def _pseudonym(doing: Doing) -> str:
@@ -168,7 +171,9 @@ def emergency(look: Look) -> View:
             "id": row["id"],
             "until": row["until"],
             "why": row["why"],
-            "cases": case_rows.listed(look.tx, patient=row["patient"], limit=PAGE),
+            "cases": case_rows.listed(look.tx, patient=row["patient"], limit=PAGE)
+            if row["patient"] in look.sight.emergencies
+            else [],
         }
         for row in rows
     ]
@@ -187,6 +192,8 @@ def _open(doing: Doing) -> str:
         wrong["why"] = doing.words.of(
             "Say in at least {number} characters why you must see this patient now.", number=SHORTEST_REASON
         )
+    elif masked(why) != why:
+        wrong["why"] = doing.words.of("Leave out what looks like an identity number.")
     if not 4 < len(doing.text("number")) <= _LONGEST_NUMBER:
         wrong["number"] = doing.words.of("Write the patient's whole identity number.")
     if wrong:
@@ -245,6 +252,8 @@ def _review(doing: Doing) -> str:
         raise Mistake({"verdict": doing.words.of("Choose whether the access was justified.")})
     if code == "not-justified" and not text:
         raise Mistake({"words": doing.words.of("Say what was wrong with it.")})
+    if masked(text) != text:
+        raise Mistake({"words": doing.words.of("Leave out what looks like an identity number.")})
     verdict = f"{code}: {text}" if text else code
     if not emergencies.review(doing.tx, row["id"], by=doing.by, now=doing.now, verdict=verdict):
         raise Mistake({"": doing.words.of("It has been reviewed already.")})

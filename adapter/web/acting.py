@@ -15,16 +15,17 @@ from adapter.errors import MessageError, NotFound
 from adapter.fhir.bundles import Clinician
 from adapter.fhir.negotiating import NEGOTIATION_SYSTEM, OTHER_DAY
 from adapter.incoming import BOARD
+from adapter.messaging.envelope import masked
 from adapter.messaging.people import CARE, Role
 from adapter.plans import Conflict, Plans
 from adapter.readers import Reader
 from adapter.reserve_routine import ReserveRoutine, Spoken
-from adapter.speaking import Speaking, Told, Unsaid, Voice
+from adapter.speaking import Speaking, Told, Unsaid, Voice, form_number
 from adapter.store import cases as case_rows
 from adapter.store import messages
 from adapter.store.statements import Row
 from adapter.web.acting_forms import Form, Forms, callable_to
-from adapter.web.site import Action, Doing, Look, Mistake, Page, View
+from adapter.web.site import Action, Doing, Look, Mistake, Page, View, number
 
 K = NoticeKind
 
@@ -188,6 +189,13 @@ def words_in(doing: Doing, name: str, *, needed: str | None = None, most: int = 
     return text or None
 
 
+def numberless(doing: Doing, name: str, text: str) -> str:
+    """A reason as a line of the history, which nobody breaks or steers; Mistake where it names a number."""
+    if masked(text) != text:
+        raise Mistake({name: doing.words.of("Leave out what looks like an identity number.")})
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
 # --- the ward ---------------------------------------------------------------------------------------------
 
 
@@ -292,13 +300,16 @@ def _follow_up(doing: Doing) -> str:
     """Ticked off here: no law has the hospital told of it, so it is a fact of the case and no message."""
     row, case, _ = _voice(doing)
     at = past_in(doing, "at", case.discharged_at)
-    key = doing.text("key")
+    try:
+        key = form_number(doing.text("key"))
+    except Unsaid as error:
+        raise mistake(doing, error) from error
     told = (f for _, _, f in case_rows.facts(doing.tx, row["patient"]) if isinstance(f, Notice))
     if any(n.kind is K.FOLLOWED_UP and n.message_id == key for n in told):
         return f"/stays/{row['id']}"
     try:
         doing.inbox.cases.followed_up(
-            doing.tx, row["id"], at, doing.now, new_id=key or doing.inbox.new_id(), by=doing.by,
+            doing.tx, row["id"], at, doing.now, new_id=key, by=doing.by,
             what=doing.text("what") or None,
         )  # fmt: skip
     except NotFound as error:
@@ -313,7 +324,8 @@ def _task(doing: Doing) -> str:
     row, _, voice = _voice(doing)
     reader = Reader(shelves=doing.inbox.shelves, eyes=doing.sight.eyes, partner=None)
     task_id, _, version = doing.text("about").partition("/")
-    before = reader.read(doing.tx, "Task", task_id)
+    of_case = reader.of_case(doing.tx, row["id"])
+    before = next((r for r in of_case if (r["resourceType"], r["id"]) == ("Task", task_id)), None)
     owner = (before or {}).get("owner") or {}
     if before is None or owner.get("reference") not in {f"Organization/{p}" for p in voice.mine}:
         raise NotFound("there is no such case")
@@ -330,9 +342,8 @@ def _task(doing: Doing) -> str:
     elif status not in ("accepted", "completed"):
         raise Mistake({"": doing.words.of("Choose one of the answers.")})
     plans = Plans(inbox=doing.inbox, shelves=doing.inbox.shelves, new_id=doing.inbox.new_id)
-    number = int(version) if version.isascii() and version.isdigit() and len(version) < 10 else 0
     try:
-        plans.update(doing.tx, reader, given, number, doing.now, partner=None, channel=BOARD)
+        plans.update(doing.tx, reader, given, number(version) or 0, doing.now, partner=None, channel=BOARD)
     except Conflict as error:
         raise mistake(doing, Unsaid("stale")) from error
     except MessageError as error:
@@ -365,14 +376,15 @@ def _sip_call(doing: Doing) -> str:
     if starts <= doing.now:
         raise Mistake({"starts": doing.words.of("A meeting lies ahead: choose a later time.")})
     minutes = doing.text("minutes") or "60"
-    if not (minutes.isascii() and minutes.isdigit() and 0 < int(minutes[:5]) <= _LONGEST_MEETING):
+    lasts = number(minutes)
+    if lasts is None or not 0 < lasts <= _LONGEST_MEETING:
         raise Mistake({"minutes": doing.words.of("Write how many minutes it takes, like 60.")})
     may = callable_to(doing.register, doing.now.astimezone(doing.inbox.zone).date())
     chosen = (*doing.form.get("to", ()), *doing.form.get("also", ()))
     called = [party for party in dict.fromkeys(chosen) if party in may or doing.register.open]
     if not called:
         raise Mistake({"to": doing.words.of("Choose who is called.")})
-    ends = starts + timedelta(minutes=int(minutes))
+    ends = starts + timedelta(minutes=lasts)
     return _told(doing, K.SIP_CALL, meeting=Meeting(starts=starts, ends=ends), receivers=called)
 
 
@@ -446,7 +458,7 @@ def _spoken(doing: Doing) -> Spoken:
         raise Mistake({"way": doing.words.of("Choose one of those in the list.")}) from None
     at = past_in(doing, "at", _admitted_at(doing))
     why = words_in(doing, "text", needed="Say who spoke with whom, and why it did not go by message.")
-    return Spoken(way=way, at=at, reason=why or "")
+    return Spoken(way=way, at=at, reason=numberless(doing, "text", why or ""))
 
 
 def _record(doing: Doing) -> str:

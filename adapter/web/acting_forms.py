@@ -418,7 +418,7 @@ class Forms:
                 sender=words.party(sender), receiver=words.party(receiver),
             ))
             for sender, receiver in pairs
-            for kind in self._recorded(sender)
+            for kind in self._recorded(sender, receiver)
         )  # fmt: skip
         ways = tuple((way.value, words.code("way", way)) for way in Way)
         how = self._field("way", "How", "select", options=ways)
@@ -459,9 +459,9 @@ class Forms:
                     about=f"{e.notice.sender}/{e.notice.message_id}", lead=self._what(e),
                 )  # fmt: skip
 
-    def _recorded(self, sender: str) -> tuple[NoticeKind, ...]:
+    def _recorded(self, sender: str, receiver: str) -> tuple[NoticeKind, ...]:
         party = self.look.register.party(sender)
-        kinds = allowed(self.case, sender, party.kind if party is not None else "unknown")
+        kinds = allowed(self.case, sender, party.kind if party is not None else "unknown", receiver)
         return tuple(kind for kind in kinds if kind in self._known)
 
     def _weight(self) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from adapter.discharge.partaking import Stage
+from adapter.messaging.envelope import masked
 from adapter.messaging.people import KINDS, Role
 from adapter.stays import Board
 from adapter.store import stays as rows
@@ -297,10 +298,16 @@ def _chosen(look: Look, groups: tuple[Group, ...], kind: _Kind) -> _Chosen:
         other=asked.get("other") or None,
         overdue=asked.get("overdue") == "1",
         waiting=asked.get("waiting") == "1",
-        text=" ".join(asked.get("q", "").split())[:_LONGEST],
+        text="" if _numbered(look) else " ".join(asked.get("q", "").split())[:_LONGEST],
         page=max(number(asked.get("page")) or 1, 1),
         wall=wall,
     )
+
+
+def _numbered(look: Look) -> bool:
+    """Whether an identity number was typed where names are looked for: the page does not spread it."""
+    typed = look.query.get("q", "")
+    return masked(typed) != typed
 
 
 # --- the pages --------------------------------------------------------------------------------------------
@@ -339,6 +346,7 @@ def _shown(look: Look, kind: _Kind) -> View:
             for g in groups
         ],
         "chosen": chosen,
+        "numbered": _numbered(look),
         "sort": sort,
         "sorts": SORTS if kind.role is not Role.PRIMARY_CARE else tuple(s for s in SORTS if s != "waiting"),
         "by": {name: chosen.address(kind.path, sort=name, descending=name == sort and not chosen.descending)

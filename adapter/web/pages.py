@@ -28,7 +28,7 @@ from adapter.errors import NotFound, StoreError
 from adapter.inbox import Inbox
 from adapter.messaging.people import CARE, Person, Role
 from adapter.messaging.register import Register
-from adapter.sight import Sight
+from adapter.sight import Sight, openable
 from adapter.store import Store, emergencies, resources
 from adapter.store import alarms as alarm_rows
 from adapter.store.statements import Row
@@ -172,6 +172,8 @@ class Pages:
             form = await read_form(request)
         except ClientDisconnect:
             return Response(status_code=400)
+        if from_another_site(request):
+            return Response(status_code=403, headers=HEADERS)
         number = (form or {}).get("number", [""])[0].strip()
         return await self._signed_in(request, lambda: self._found(request, number), roles=views.WATCHERS)
 
@@ -380,7 +382,7 @@ class Pages:
     def _sight(self, tx: Connection, person: Person, now: datetime) -> tuple[Sight, list[Row]]:
         """What the person sees, and by which emergencies beyond the usual."""
         rows = emergencies.open_of(tx, person.id, now) if person.holds(*CARE) else []
-        opened = {row["patient"]: row["why"] for row in rows}
+        opened = openable(tx, person, {row["patient"]: row["why"] for row in rows})
         return Sight(person=person, register=self.register, emergencies=opened), rows
 
     def _looking(self, person: Person, now: datetime) -> tuple[Sight, list[Row]]:

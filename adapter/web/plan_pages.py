@@ -28,7 +28,7 @@ from adapter.fhir.plan import Plan
 from adapter.fhir.plan_reading import plan_in
 from adapter.messaging.people import CARE, Person, Role
 from adapter.messaging.register import Register
-from adapter.sight import Sight
+from adapter.sight import Sight, openable
 from adapter.store import Store, emergencies
 from adapter.web import looking
 from adapter.web.entrance import Entrance
@@ -171,7 +171,7 @@ class PlanPages:
             raise NotFound(_NO_PLAN)
         with self.store.read() as tx:
             rows = emergencies.open_of(tx, person.id, asked.now)
-        opened = {row["patient"]: row["why"] for row in rows}
+            opened = openable(tx, person, {row["patient"]: row["why"] for row in rows})
         sight = Sight(person=person, register=self.register, emergencies=opened)
         asked = replace(asked, sight=sight)
         response = view(asked)

@@ -18,7 +18,9 @@ from adapter.cases import pseudonym
 from adapter.discharge.planning import document as told
 from adapter.errors import ConfigurationError, NotFound
 from adapter.fhir.bundles import NATIONAL_IDENTIFIERS, Subject
+from adapter.incoming import Incoming
 from adapter.ledger import Ledger, bounds, month_of
+from adapter.messaging.envelope import masked
 from adapter.messaging.people import Role
 from adapter.messaging.register import Register
 from adapter.store import alarms as alarm_rows
@@ -326,8 +328,20 @@ def message(look: Look) -> View:
         "deliveries": shown.deliveries(look.tx, delivery_rows.listed(look.tx, message_row=wanted)),
     }
     return View(
-        template="message.html", title=look.words.of("Message {number}", number=wanted), values=values
+        template="message.html",
+        title=look.words.of("Message {number}", number=wanted),
+        values=values,
+        patients=_whose(look, row) if row["case_id"] is None else frozenset(),
     )
+
+
+def _whose(look: Look, row: Row) -> frozenset[str]:
+    """Who is named in a message of no case, as one that is held; nobody where it cannot be read."""
+    content = message_rows.content(look.tx, row["payload"])
+    if content is None:
+        return frozenset()
+    subject = look.inbox.read(Incoming(content=content, content_type=row["content_type"])).subject
+    return frozenset({pseudonym(look.inbox.pseudonym_key, subject)}) if subject is not None else frozenset()
 
 
 def _body(tx: Connection, digest: bytes | None) -> Any:
@@ -359,6 +373,8 @@ def _close(doing: Doing) -> str:
     why = doing.text("why")
     if not why:
         raise Mistake({"why": doing.words.of("Say what was done.")})
+    if masked(why) != why:
+        raise Mistake({"why": doing.words.of("Leave out what looks like an identity number.")})
     with _no_alarm(doing):
         doing.inbox.outbox.alarms.close(doing.tx, doing.row(), doing.now, by=doing.by, why=why)
     return "/alarms"

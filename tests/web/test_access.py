@@ -16,12 +16,14 @@ from adapter.cases import pseudonym
 from adapter.config.people import SessionSettings
 from adapter.discharge.notices import NoticeKind
 from adapter.fhir.auditing import audit_event
+from adapter.fhir.wire import parse, to_json
 from adapter.messaging.people import Person, Role
 from adapter.store import tables
 from adapter.web.access import SHORTEST_REASON
 from adapter.web.sign_in import way
 from tests.conftest import OSLO, StandingClock
 from tests.people import AUDITOR, LUSTER, OPERATOR, SHARED, SOGNDAL, WARD, people_file
+from tests.plan_fixtures import protect
 from tests.stage import SYNNOVE
 from tests.web.conftest import Site, site
 
@@ -313,6 +315,8 @@ def test_an_auditor_finds_looks_by_person_patient_day_and_number(place, clock):
     answer = auditor.post("/looks/search", data={"token": auditor.token("/looks"), "number": NUMBER})
     assert answer.url.endswith(f"/looks?patient={patient(place)}")
     assert NUMBER not in answer.text
+    (asked,) = [row for row in looks_of(place) if row["page"] == "/looks/search"]
+    assert (asked["person"], asked["patient"]) == (AUDITOR.id, patient(place))
     for query in (f"patient={NUMBER}", "from=yesterday", "until=2014-02-30"):
         bad = auditor.get(f"/looks?{query}", headers=ENGLISH)
         assert page(bad).xpath("//*[@role='alert']") and not page(bad).xpath("//tbody")
@@ -398,13 +402,37 @@ def test_emergency_access_can_be_ended_by_whoever_has_it_and_nobody_else(place):
 
 @pytest.mark.parametrize(
     ("number", "why"),
-    [(NUMBER, ""), (NUMBER, "x" * (SHORTEST_REASON - 1)), (NUMBER, " " * 50), ("1", WHY), ("", WHY)],
+    [
+        (NUMBER, ""),
+        (NUMBER, f"Unconscious: {NUMBER}"),
+        (NUMBER, "x" * (SHORTEST_REASON - 1)),
+        (NUMBER, " " * 50),
+        ("1", WHY),
+        ("", WHY),
+    ],
 )
 def test_emergency_access_needs_a_reason_and_a_number(place, number, why):
     answer = opened(place.seen_by(LUSTER), number, why)
     assert answer.status_code == 400
     assert page(answer).xpath("//*[@aria-invalid='true']")
     assert place.stage.rows(tables.emergency) == []
+
+
+def test_emergency_access_tells_an_account_of_several_people_nothing_of_a_protected_identity(place, tmp_path):
+    """Not even at which hospital somebody is who must not be found."""
+    stage = place.stage
+    bundle = parse(stage.message(NoticeKind.ADMITTED, receivers=("sogndal",)))
+    protect(bundle)
+    assert stage.receive(to_json(bundle), channel="http").outcome == "accepted"
+    stage.built.inbox.shelves.catch_up()
+    several = replace(LUSTER, named=False)
+    people_file(tmp_path / "people.toml", [several, *(p for p in EVERYBODY if p is not LUSTER)])
+    luster = place.seen_by(several)
+    answer = opened(luster)
+    assert "Nothing is known here of a patient with this number." in words(answer)
+    assert "sjukehus" not in words(answer).casefold()
+    assert luster.get("/stays/1").status_code == 404
+    assert len(place.stage.rows(tables.emergency)) == 1
 
 
 def test_a_number_of_which_nothing_is_known_is_recorded_like_any_other(place):

@@ -15,6 +15,7 @@ from adapter.fhir.bundles import PERSONNUMMER, Subject
 from adapter.messaging.people import Person
 from adapter.store import tables
 from tests.plans import plan_bytes
+from tests.stage import TORBJORN
 
 from .conftest import Site, site
 from .people import BACKA, LUSTER, OPERATOR, SOGNDAL, VANNAS, WARD, Door, signed_in
@@ -281,6 +282,8 @@ def test_a_follow_up_is_ticked_off_once(board, clock):
     assert [board.send(form, **sent).status_code for _ in range(2)] == [303, 303]
     assert len(board.site.stage.rows(tables.fact, kind="followed-up")) == 1
     assert board.send(form, key="", what="call", at="2014-03-02T10:00").status_code == 400
+    for key in ("", "21843012660"):
+        assert board.send(form, key=key, **sent).status_code == 400  # no form of ours
 
 
 # --- primary care -----------------------------------------------------------------------------------------
@@ -309,7 +312,8 @@ def test_primary_care_names_the_contact_calls_to_a_sip_and_states_that_open_care
     (call,) = sweden.forms("sip-call")
     refused = sweden.send(call, starts="2024-03-05T10:30", to="vannas")
     assert (refused.status_code, "A meeting lies ahead" in words(page(refused))) == (400, True)
-    assert sweden.send(call, starts="2024-03-07T10:00", minutes="0", to="vannas").status_code == 400
+    for minutes in ("0", "0006099", "00060" + "9" * 5000):
+        assert sweden.send(call, starts="2024-03-07T10:00", minutes=minutes, to="vannas").status_code == 400
     assert sweden.send(call, starts="2024-03-07T10:00", to="nobody").status_code == 400
     assert sweden.send(call, starts="2024-03-07T10:00", to="vannas").status_code == 303
     assert deadline(sweden, "sip-call") == "met"
@@ -407,6 +411,15 @@ def test_nobody_else_takes_on_a_task(planned):
     assert versions(planned) == 1
 
 
+def test_a_task_is_done_in_its_own_case_only(planned):
+    """Else the history and the record of looks of one patient would tell what was done for another."""
+    planned.tell(K.ADMITTED, receivers=("luster",), encounter="LS-9", subject=TORBJORN)
+    sent = planned.fields(task(planned, "accepted"))
+    answer = planned.site.post("/stays/2/task", data=sent, headers=ENGLISH, allow_redirects=False)
+    assert answer.status_code == 404
+    assert versions(planned) == 1
+
+
 # --- told by telephone or on paper ------------------------------------------------------------------------
 
 
@@ -422,6 +435,7 @@ def test_what_was_told_by_telephone_is_recorded_and_taken_back(board, clock):
     for less, said in (
         ({}, "Say who spoke with whom"),
         ({"text": "Phoned", "answer": ""}, "Choose one of the answers."),
+        ({"text": "Phoned about 210843 12660"}, "Leave out what looks like an identity number."),
         ({"text": "Phoned", "at": "2014-03-03T12:00"}, "That lies ahead."),
         ({"text": "Phoned", "way": "pigeon"}, "Choose one of those in the list."),
         ({"text": "Phoned", "what": "answer/sogndal"}, "Choose one of those in the list."),
@@ -429,7 +443,9 @@ def test_what_was_told_by_telephone_is_recorded_and_taken_back(board, clock):
     ):
         refused = board.send(form, **(told | less))
         assert (refused.status_code, said in words(page(refused))) == (400, True), said
-    assert board.send(form, **told, text="Marta phoned Solveig").status_code == 303
+    assert board.send(form, **told, text="Marta phoned\r\n\x1b[2JSolveig").status_code == 303
+    (note,) = [n["what"] for n in board.site.stage.rows(tables.history) if n["what"].startswith("recorded: ")]
+    assert note.endswith(": Marta phoned [2JSolveig")
     assert board.rows("answer") == []
     assert len(board.site.stage.rows(tables.fact, kind="answer")) == 1
     (back,) = board.forms("unrecord")

@@ -378,6 +378,14 @@ def test_no_number_of_anybody_stands_on_a_board(board: Boards):
         assert SYNNOVE.identifiers[0][1] not in board.open(person, path).text
 
 
+def test_a_number_that_was_typed_for_a_name_is_not_spread(board: Boards):
+    admit(board)
+    typed = SYNNOVE.identifiers[0][1]
+    found = board.open(SOGNDAL, f"/municipality?q={typed[:6]}+{typed[6:]}").text
+    assert "Leave out what looks like an identity number." in found
+    assert typed[6:] not in found
+
+
 @pytest.mark.parametrize(
     ("language", "said"),
     [

@@ -18,7 +18,7 @@ from adapter.fhir.bundles import CPR, DNR, PERSONNUMMER
 from adapter.messaging.delivery import Reply
 from adapter.messaging.register import ReceiptWhen
 from adapter.scheduler.deadlines import Deadlines
-from adapter.store import alarms, deliveries
+from adapter.store import alarms, deliveries, tables
 from adapter.web.pages import HEADERS, PAGES
 from tests.conftest import OSLO, StandingClock
 from tests.people import OPERATOR
@@ -394,6 +394,21 @@ def test_a_number_of_any_national_system_is_found_however_it_is_written(tmp_path
         answer = found.post("/deliveries/search", data={"number": typed})
         assert len(rows(answer)) == 1
         assert answer.url.endswith(pseudonym(stage.built.inbox.pseudonym_key, patient))
+
+
+def test_another_site_searches_for_nobody_in_an_operators_name(living):
+    crossed, before = {"Sec-Fetch-Site": "same-site"}, living.stage.rows(tables.fhir_access)
+    answer = living.post("/deliveries/search", data={"number": NUMBER}, headers=crossed)
+    assert answer.status_code == 403
+    assert living.stage.rows(tables.fhir_access) == before
+
+
+def test_a_look_at_a_message_of_no_case_is_written_down_too(living):
+    (held,) = [m for m in living.stage.rows(tables.message, outcome="quarantined") if m["case_id"] is None]
+    before = len(living.stage.rows(tables.fhir_access))
+    assert living.get(f"/messages/{held['id']}").status_code == 200
+    (look,) = living.stage.rows(tables.fhir_access)[before:]
+    assert look["page"] == "/messages/{id}" and re.fullmatch("P[A-Z2-7]{16}", look["patient"])
 
 
 def test_an_unknown_number_finds_nothing_and_is_not_repeated(living):
