@@ -30,7 +30,7 @@ from adapter.web.asking import KINDS, STATES, Asked, Asking, between
 from adapter.web.comparing import compared
 from adapter.web.pretty import pretty
 from adapter.web.site import Action, Doing, Link, Look, Page, View, number
-from adapter.web.views import NO_PSEUDONYM, pseudonym_in, receipts_of
+from adapter.web.views import NO_PSEUDONYM, is_withheld, pseudonym_in, receipts_of, withheld
 
 PAGE = 50
 """Rows of one page of the log."""
@@ -233,14 +233,15 @@ def delivery(look: Look) -> View:
     as_sent = message_rows.content(tx, row["payload"])
     unaltered = told is not None and told["payload"] == row["payload"]
     received = None if unaltered or told is None else message_rows.content(tx, told["payload"])
-    went, came = (pretty(side) if side is not None else None for side in (as_sent, received))
+    hidden = withheld(look) if is_withheld(look, told) else None
+    went, came = ((hidden or pretty(side)) if side is not None else None for side in (as_sent, received))
     values = {
         "delivery": shown.deliveries(tx, [row])[0],
         "stands": stands(row),
         "as_sent": went,
         "told": shown.held(told) if told is not None else None,
         "as_received": came,
-        "compared": compared(came, went) if came is not None and went is not None else None,
+        "compared": compared(came, went) if came is not None and went is not None and not hidden else None,
         "losses": losses(look, told, received, row["dialect"]) if received is not None else (),
         "unaltered": unaltered,
         "receipts": receipts_of(tx, row, told),

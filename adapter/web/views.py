@@ -18,6 +18,7 @@ from adapter.cases import pseudonym
 from adapter.discharge.planning import document as told
 from adapter.errors import ConfigurationError, NotFound
 from adapter.fhir.bundles import NATIONAL_IDENTIFIERS, Subject
+from adapter.fhir.protecting import is_protected
 from adapter.incoming import Incoming
 from adapter.ledger import Ledger, bounds, month_of
 from adapter.messaging.envelope import masked
@@ -31,7 +32,7 @@ from adapter.store import messages as message_rows
 from adapter.store import overview as counted
 from adapter.store.statements import Row
 from adapter.web.overview import Unsettled, summary, tiles
-from adapter.web.pretty import pretty
+from adapter.web.pretty import Pretty, pretty
 from adapter.web.site import Action, Doing, Link, Look, Mistake, Page, View, number
 from adapter.web.timeline import timeline
 from adapter.web.wording import TO_DO, Wording, place
@@ -323,7 +324,7 @@ def message(look: Look) -> View:
         raise NotFound(look.words.of(text))
     values = {
         "message": found,
-        "body": _body(look.tx, row["payload"]),
+        "body": withheld(look) if is_withheld(look, row) else _body(look.tx, row["payload"]),
         "acknowledgement": _body(look.tx, row["acknowledgement"]),
         "deliveries": shown.deliveries(look.tx, delivery_rows.listed(look.tx, message_row=wanted)),
     }
@@ -333,6 +334,29 @@ def message(look: Look) -> View:
         values=values,
         patients=_whose(look, row) if row["case_id"] is None else frozenset(),
     )
+
+
+def withheld(look: Look) -> Pretty:
+    """What stands in the place of a message about somebody with a protected identity."""
+    text = (
+        "The identity is protected: name, address, telephone, next of kin, texts and documents are for "
+        "named staff only."
+    )
+    return Pretty(form="text", text=look.words.of(text))
+
+
+def is_withheld(look: Look, row: Row | None) -> bool:
+    """Whether a message is about somebody with a protected identity, by itself or by what is known."""
+    content = message_rows.content(look.tx, row["payload"]) if row is not None else None
+    if row is None or content is None:
+        return False
+    case = case_rows.get(look.tx, row["case_id"]) if row["case_id"] is not None else None
+    if case is not None and resources.is_protected(look.tx, case["patient"]):
+        return True
+    reading = look.inbox.read(Incoming(content=content, content_type=row["content_type"])).reading
+    entries = reading.bundle.get("entry", ()) if reading is not None and reading.bundle is not None else ()
+    told = (entry.get("resource", {}) for entry in entries)
+    return any(one.get("resourceType") == "Patient" and is_protected(one) for one in told)
 
 
 def _whose(look: Look, row: Row) -> frozenset[str]:

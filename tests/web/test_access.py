@@ -435,6 +435,22 @@ def test_emergency_access_tells_an_account_of_several_people_nothing_of_a_protec
     assert len(place.stage.rows(tables.emergency)) == 1
 
 
+@pytest.mark.parametrize("who", [OPERATOR, AUDITOR])
+def test_who_keeps_the_messages_going_reads_nothing_of_a_protected_identity(place, who):
+    stage = place.stage
+    bundle = parse(stage.message(NoticeKind.ADMITTED, receivers=("sogndal",)))
+    protect(bundle)
+    assert "Fjellheim" in place.seen_by(who).get("/messages/1").text
+    assert stage.receive(to_json(bundle), channel="http").outcome == "accepted"
+    stage.built.inbox.shelves.catch_up()
+    (last, *_) = sorted((d["id"] for d in stage.rows(tables.delivery)), reverse=True)
+    for path in ("/messages/1", "/messages/2", f"/deliveries/{last}"):
+        found = place.seen_by(who).get(path, headers=ENGLISH)
+        assert found.status_code == 200
+        assert "Fjellheim" not in found.text and NUMBER not in found.text
+        assert "are for named staff only." in found.text
+
+
 def test_a_number_of_which_nothing_is_known_is_recorded_like_any_other(place):
     answer = opened(place.seen_by(LUSTER), "05882954384")
     assert "Nothing is known here of a patient with this number." in words(answer)
