@@ -127,7 +127,14 @@ def walked(tab: Tab, found: Site, visited: list[Visit]) -> Iterator[str]:
             yield visit.address
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+IN_SOAK = ("nn", "sv", "da")
+"""Languages whose pages are looked at in the long run: they have the templates of the others."""
+
+
+@pytest.mark.parametrize(
+    "language",
+    [pytest.param(one, marks=pytest.mark.soak if one in IN_SOAK else ()) for one in LANGUAGES],
+)
 def test_axe_finds_no_barrier_on_any_page(
     lively: Site, everything: list[Visit], browsing: Browsing, language: str
 ) -> None:
