@@ -13,6 +13,8 @@ from adapter.store.tables import delivery, delivery_unindexed, delivery_words
 from tests.conftest import OSLO, StandingClock
 from tests.stage import TORBJORN, Stage, failing, stage
 
+pytestmark = pytest.mark.postgres_in_soak
+
 FIRST = "0f0e4c55-8d4b-4f7a-9a53-1d3bca11aa01"
 SECOND = "0f0e4c55-8d4b-4f7a-9a53-1d3bca11bb02"
 THIRD = "33e0c2c5-0000-4f7a-9a53-1d3bca11cc03"

@@ -20,6 +20,8 @@ from tests.stage import SYNNOVE, TORBJORN, answering, failing
 
 from .boards import AARDAL, LAERDAL, SOGNDAL, WARD, Boards, boards, everybody, text
 
+pytestmark = pytest.mark.postgres_in_soak
+
 K = NoticeKind
 
 

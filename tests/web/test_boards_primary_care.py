@@ -19,6 +19,8 @@ from tests.test_planning import TOLVAN, VASTERBOTTEN
 from .boards import Boards, boards
 from .test_boards import groups
 
+pytestmark = pytest.mark.postgres_in_soak
+
 K = NoticeKind
 DISTRICT_NURSE = Person(id="d", name="Elin Backa", roles=frozenset({Role.PRIMARY_CARE}), parties=(CENTRE,))
 COMMUNE = Person(id="v", name="Nils Vännäs", roles=frozenset({Role.MUNICIPALITY}), parties=(VANNAS,))

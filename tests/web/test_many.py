@@ -16,6 +16,8 @@ from tests.stage import failing
 
 from .conftest import site
 
+pytestmark = pytest.mark.postgres_in_soak
+
 WHO = "Operator"
 WHY = "the firewall was changed"
 
