@@ -20,6 +20,8 @@ from tests.stage import Stage, failing, region, stage
 from tests.test_speaking import accepted, deadline, ready
 from tests.web.people import LUSTER, SOGNDAL, WARD
 
+pytestmark = pytest.mark.postgres_in_soak
+
 K = NoticeKind
 
 

@@ -26,6 +26,8 @@ from tests.plan_fixtures import protect
 from tests.stage import REGION, SYNNOVE, Stage, altered, region, stage
 from tests.web.people import LUSTER, SOGNDAL, UMEA, WARD
 
+pytestmark = pytest.mark.postgres_in_soak
+
 K = NoticeKind
 STOCKHOLM = ZoneInfo("Europe/Stockholm")
 TOLVAN = Subject(

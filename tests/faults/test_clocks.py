@@ -181,6 +181,7 @@ def test_an_awaited_receipt_is_missed_once_and_counts_once(
     assert len(play.rows(tables.alarm, kind="receipt-missing", until=None)) == 1
 
 
+@pytest.mark.soak
 def test_a_jump_of_an_hour_takes_an_hour_of_the_three_days_of_retries_and_no_more(
     play: Stage, clock: StandingClock
 ) -> None:
