@@ -8,7 +8,7 @@ Emergency access opens everything about one patient for a while, to be read and 
 not lift a protected identity: that is for named staff who care for patients (process 29).
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from adapter.discharge.case import Case, Entry
 from adapter.discharge.notices import Notice
-from adapter.messaging.people import CARE, Person, Role
+from adapter.messaging.people import CARE, KINDS, Person, Role
 from adapter.messaging.register import Register
 from adapter.store import parties as party_rows
 from adapter.store import resources
@@ -83,14 +83,6 @@ class Sight:
         """Whether that patient's identity is protected."""
         return resources.is_protected(tx, patient)
 
-    def nameable(self, tx: Connection, patients: Collection[str]) -> frozenset[str]:
-        """Those of these patients whom the person may see by name; one query for a whole list."""
-        if not self.patients or not patients:
-            return frozenset()
-        if self.person.named:
-            return frozenset(patients)
-        return frozenset(patients) - resources.protected_among(tx, patients)
-
     def acts_for(self, party: str | None) -> bool:
         """Whether the person may tell something in the name of that party."""
         return self.patients and party is not None and (self._own is None or party in self._own)
@@ -109,10 +101,10 @@ class Sight:
         """Those of the case's entries that the person may see, in event order."""
         return tuple(entry for entry in case.entries if self.sees_notice(entry.notice))
 
-    def own(self, role: Role, kinds: tuple[str, ...]) -> tuple[str, ...]:
-        """The person's parties of these kinds, in the register's order: whose board it is."""
+    def own(self, role: Role) -> tuple[str, ...]:
+        """The person's parties for which that role can be held, in the register's order."""
         if not self.person.holds(role):
             return ()
         every = self.person.parties is None
         mine = set(self.person.parties or ())
-        return tuple(p.id for p in self.register.parties if (every or p.id in mine) and p.kind in kinds)
+        return tuple(p.id for p in self.register.parties if (every or p.id in mine) and p.kind in KINDS[role])

@@ -19,7 +19,7 @@ from adapter.discharge.notices import NoticeKind, local_date
 from adapter.discharge.partaking import Stage, answer_to, stage_of, steps_of
 from adapter.discharge.payment import liabilities
 from adapter.discharge.planning import ConsentState, Planning, planning
-from adapter.messaging.people import KINDS, Role
+from adapter.messaging.people import Role
 from adapter.sight import Sight
 from adapter.store import stays as rows
 from adapter.store.statements import Row
@@ -144,7 +144,7 @@ class Board:
         """Whose stays are listed: the person's parties of the role's kinds and those that they speak for."""
         if self.sight.register.open and self.sight.person.parties is None:
             return None
-        own = self.sight.own(self.role, KINDS[self.role])
+        own = self.sight.own(self.role)
         known = (self.sight.register.party(one) for one in own)
         spoken = (p for one in known if one is not None for p in self.sight.register.spoken_for(one))
         return tuple(dict.fromkeys((*own, *spoken)))

@@ -128,21 +128,6 @@ def of_message(tx: Connection, row: int) -> list[Row]:
     return statements.rows(tx, _of_message, row=row)
 
 
-def newest_of_message(tx: Connection, row: int) -> list[Row]:
-    """The resources that a message told of, each with the newest version that there is now."""
-    latest = resource_version.alias("latest")
-    query = (
-        select(latest, resource.c.type, resource.c.fhir_id)
-        .select_from(
-            resource_version.join(resource, resource.c.id == resource_version.c.resource).join(
-                latest, latest.c.id == resource.c.version
-            )
-        )
-        .where(resource_version.c.message_row == row)
-    )
-    return found(tx, query)
-
-
 def add_resource(tx: Connection, kind: str, fhir_id: str, patient: str) -> int:
     """A resource that is new; its row."""
     return added(tx, resource, {"type": kind, "fhir_id": fhir_id, "patient": patient})

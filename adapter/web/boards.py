@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from adapter.discharge.partaking import Stage
 from adapter.messaging.envelope import masked
-from adapter.messaging.people import KINDS, Role
+from adapter.messaging.people import Role
 from adapter.stays import Board
 from adapter.store import stays as rows
 from adapter.store.stays import FOLLOWS, SORTS, Asked, Due
@@ -419,7 +419,7 @@ def _beginning(
 
 def _whose(look: Look, board: Board) -> str:
     """Whose board it is, in words: the person's own parties, not those that they serve."""
-    own = look.sight.own(board.role, KINDS[board.role])
+    own = look.sight.own(board.role)
     if look.person.parties is None or not own:
         return look.words.of("the whole region")
     return look.words.list(look.words.party(one) for one in own)

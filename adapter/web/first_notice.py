@@ -13,7 +13,7 @@ from adapter.discharge.turns import known
 from adapter.errors import NotFound
 from adapter.fhir.bundles import Subject
 from adapter.fhir.numbers import number_in
-from adapter.messaging.people import KINDS, Role
+from adapter.messaging.people import Role
 from adapter.messaging.register import Party
 from adapter.speaking import Speaking, Unsaid, hosted_by_us
 from adapter.web.acting import answers_for_it, day_in, mistake, past_in, words_in
@@ -47,7 +47,7 @@ def new(look: Look) -> View:
 
 
 def _wards(look: Look) -> list[Party]:
-    found = (look.register.party(p) for p in look.sight.own(Role.WARD, KINDS[Role.WARD]))
+    found = (look.register.party(p) for p in look.sight.own(Role.WARD))
     day = look.now.astimezone(look.inbox.zone).date()
     return [p for p in found if p is not None and p.valid_on(day)]
 

@@ -15,7 +15,7 @@ from adapter.discharge.case import Case, CaseState, Entry, Evidence, Fact, Step
 from adapter.discharge.deadlines import Deadline, DeadlineState, deadlines
 from adapter.discharge.notices import Notice, NoticeKind, Standing
 from adapter.discharge.plan_tasks import KIND as PLAN_TASK
-from adapter.messaging.people import KINDS, Role
+from adapter.messaging.people import Role
 from adapter.sight import Sight
 from adapter.store import cases as case_rows
 from adapter.store.statements import Row
@@ -191,7 +191,7 @@ def _who(d: Deadline, case: Case) -> str | None:
 def _is_mine(d: Deadline, who: str | None, sight: Sight) -> bool:
     role = _SIDES[d.actor]
     if who is None:
-        return bool(sight.own(role, KINDS[role]))
+        return bool(sight.own(role))
     return sight.acts_for(who) and (d.kind == PLAN_TASK or sight.person.holds(role))
 
 
