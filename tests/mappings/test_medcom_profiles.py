@@ -4,19 +4,26 @@ import copy
 import json
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapter.errors import Refused
 from adapter.fhir import wire
+from adapter.mappings import medcom
 from adapter.mappings.medcom.findings import ERROR, WARNING, Broken
 from adapter.mappings.medcom.profiles import broken, error_codes, issue_system, refusal, warnings
+from adapter.messaging.acknowledgement import Issue, Status, Verdict
 
 SAMPLES = os.environ.get("DISCHARGE_ADAPTER_SAMPLES")
+COPENHAGEN = ZoneInfo("Europe/Copenhagen")
+AT = datetime(2026, 2, 20, 11, 30, tzinfo=UTC)
 OURS = Path(__file__).parents[2] / "fixtures" / "medcom"
 LEAVE = OURS / "home-for-the-weekend" / "01-leave-started.json"
 REFUSED = OURS / "home-for-the-weekend" / "02-refused.json"
@@ -265,6 +272,31 @@ def test_a_refusal_names_a_code_of_medcom_where_one_fits() -> None:
     assert refused.code == "MSG_VALUESET_VALUE_UNKNOWN"
     assert refused.code in error_codes()
     assert "Encounter.period.start is missing" in refused.reason
+
+
+@pytest.mark.parametrize(
+    ("harm", "kind", "code", "said"),
+    (
+        (put("Encounter", "class", None), "required", REQUIRED, STAY),
+        (put("Encounter", "class.code", "AMB"), "code-invalid", UNKNOWN, STAY),
+        (put("Encounter", "extension", None), "required", REQUIRED, f"{HN}-6"),
+    ),
+)  # fmt: skip
+def test_a_negative_acknowledgement_names_the_invariant(harm: Harm, kind: str, code: str, said: str) -> None:
+    """D-11: the sender learns what is wrong, by name, and with a code of its value set."""
+    harmed = bundle(LEAVE)
+    harm(harmed)
+    found = medcom.read(json.dumps(harmed).encode(), content_type=None, zone=COPENHAGEN)
+    assert isinstance(found.problem, Refused)
+    issues = (Issue(code=found.problem.code, text=found.problem.reason),)
+    verdict = Verdict(status=Status.REFUSED, at=AT, id="1c1f3f0e-0000-4000-8000-000000000001", issues=issues)
+    answer = medcom.acknowledge(found.envelope, verdict)
+    assert answer is not None
+    assert [each for each in broken(json.loads(answer)) if each.severity == ERROR] == []
+    issue = one(json.loads(answer), "OperationOutcome")["issue"][0]
+    assert issue["code"] == kind
+    assert issue["details"]["coding"][0]["code"] == code
+    assert issue["details"]["text"].startswith(f"{said}: ")
 
 
 def test_a_refusal_tells_no_value_of_the_message() -> None:

@@ -5,22 +5,29 @@ Bundle is MedCom's own with the event in our words, so that it can be written ag
 """
 
 from collections.abc import Callable
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from re import compile
 
 from adapter.errors import CannotWrite, Refused
 from adapter.fhir import bundles, validation, wire
 from adapter.fhir.bundles import Bundle, Resource
 from adapter.mappings import Addressing, Head, Reading, Written
-from adapter.mappings.medcom import acknowledging, hospital_notification, words
+from adapter.mappings.medcom import (
+    acknowledging,
+    enveloping,
+    hospital_notification,
+    profiles,
+    sending,
+    vans,
+    words,
+)
 from adapter.mappings.medcom.header import bare, envelope_of, event_of, with_copies_marked
-from adapter.mappings.medcom.sending import repeat
 from adapter.messaging.acknowledgement import Verdict
 from adapter.messaging.envelope import Envelope
 
 __all__ = ("NAMES", "acknowledge", "envelope", "read", "recognises", "repeat", "write")
 
-NAMES = ("medcom",)
+NAMES = ("medcom", vans.NAME)
 
 FOREIGN_EVENT = "unknown-event"
 """The envelope's type where the event is none of those that we know."""
@@ -38,20 +45,35 @@ _READERS: dict[str, Callable[[Bundle, tzinfo], tuple[Bundle, tuple[str, ...]]]] 
 
 
 def recognises(head: Head) -> bool:
-    """A FHIR Bundle with an event of MedCom's, by its first 64 kB."""
+    """A FHIR Bundle with an event of MedCom's, or a VANSEnvelope, by its first 64 kB."""
     content = head.content[:_LOOK]
+    if vans.recognises(content):
+        return True
     return _EVENT_SYSTEM in content and _BUNDLE.search(content) is not None
 
 
 def read(content: bytes, *, content_type: str | None, zone: tzinfo) -> Reading:
     """A message or an acknowledgement. Refused where not even the outside is legible."""
+    if vans.recognises(content):
+        return enveloping.read(content, zone=zone, message=_read_message)
+    return _read_message(content, content_type=content_type, zone=zone)
+
+
+def _read_message(content: bytes, *, content_type: str | None, zone: tzinfo) -> Reading:
     bundle, media = wire.parse(content, content_type), wire.media_type(content)
     try:
         return _read(bare(bundle), media, zone)
     except Refused as problem:
         if not validation.legible(bundle, any_id=True):
             raise
-        return Reading(envelope=_envelope(bundle, media), problem=problem)
+        return Reading(envelope=_envelope(bundle, media), problem=_by_name(problem, bundle))
+
+
+def _by_name(problem: Refused, bundle: Bundle) -> Refused:
+    """The refusal under the name of the invariant that is broken, where the profiles have one for it."""
+    if problem.code == "not-supported":
+        return problem
+    return profiles.refusal(profiles.broken(bundle)) or problem
 
 
 def _read(bundle: Bundle, media: str, zone: tzinfo) -> Reading:
@@ -61,8 +83,12 @@ def _read(bundle: Bundle, media: str, zone: tzinfo) -> Reading:
     reader = _READERS.get(event or "")
     if reader is None:
         return Reading(envelope=outside, acknowledgement=acknowledging.acknowledgement_in(bundle))
+    found = profiles.broken(bundle)
+    refused = profiles.refusal(found)
+    if refused is not None:
+        raise refused
     made, losses = reader(with_copies_marked(bundle), zone)
-    return Reading(envelope=outside, bundle=made, losses=losses)
+    return Reading(envelope=outside, bundle=made, losses=(*profiles.warnings(found), *losses))
 
 
 def _event_known(head: Resource) -> None:
@@ -79,6 +105,12 @@ def _event_known(head: Resource) -> None:
 
 def envelope(content: bytes, *, content_type: str | None, zone: tzinfo) -> Envelope:
     """The outside of a message that has been read before; nothing is validated a second time."""
+    if vans.recognises(content):
+        return enveloping.envelope(content, zone=zone, message=_outside)
+    return _outside(content, content_type=content_type, zone=zone)
+
+
+def _outside(content: bytes, *, content_type: str | None, zone: tzinfo) -> Envelope:
     return _envelope(wire.parse(content, content_type), wire.media_type(content))
 
 
@@ -109,6 +141,20 @@ def write(bundle: Bundle, *, dialect: str, addressing: Addressing) -> Written:
 
 
 def acknowledge(envelope: Envelope, verdict: Verdict) -> bytes | None:
-    """The acknowledgement, in the format of the message; None where MedCom has no word, or wants none."""
-    made = acknowledging.acknowledgement(envelope, verdict)
-    return wire.write(made, envelope.content_type) if made is not None else None
+    """The acknowledgement, in the format of the message; None where MedCom has no word, or wants none.
+
+    It is in a VANSEnvelope where the message came in one.
+    """
+    inside = enveloping.inside(envelope)
+    made = acknowledging.acknowledgement(inside, verdict)
+    if made is None:
+        return None
+    content = wire.write(made, inside.content_type)
+    return enveloping.answer(content, envelope) if envelope.dialect == vans.NAME else content
+
+
+def repeat(content: bytes, attempt: int = 0, *, at: datetime | None = None, number: int = 0) -> bytes:
+    """The bytes of a new sending at `at`, the `number`-th; without `at` the same bytes."""
+    if vans.recognises(content):
+        return enveloping.repeat(content, at=at, number=number, message=sending.repeat)
+    return sending.repeat(content, attempt, at=at, number=number)
