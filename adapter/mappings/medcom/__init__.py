@@ -5,6 +5,7 @@ Bundle is MedCom's own with the event in our words, so that it can be written ag
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, tzinfo
 from re import compile
 
@@ -16,6 +17,8 @@ from adapter.fhir.notices import event_kind
 from adapter.mappings import Addressing, Head, Reading, Written
 from adapter.mappings.medcom import (
     acknowledging,
+    care_communication,
+    conversing,
     enveloping,
     hospital_notification,
     notifying,
@@ -28,7 +31,10 @@ from adapter.mappings.medcom.header import bare, envelope_of, event_of, with_cop
 from adapter.messaging.acknowledgement import Verdict
 from adapter.messaging.envelope import Envelope
 
-__all__ = ("NAMES", "acknowledge", "envelope", "read", "recognises", "repeat", "told_together", "write")
+__all__ = (
+    "NAMES", "acknowledge", "envelope", "of_a_thread", "read", "recognises", "repeat", "told_together",
+    "write",
+)  # fmt: skip
 
 NAMES = ("medcom", vans.NAME)
 
@@ -41,20 +47,25 @@ _BUNDLE = compile(rb'"resourceType"\s*:\s*"Bundle"|<(?:[\w.-]+:)?Bundle\b')
 
 _KNOWN = (words.HOSPITAL_NOTIFICATION, words.CARE_COMMUNICATION, words.ACKNOWLEDGEMENT)
 
-_READERS: dict[str, Callable[[Bundle, tzinfo], tuple[Bundle, tuple[str, ...]]]] = {
-    words.HOSPITAL_NOTIFICATION: hospital_notification.canonical,
-}
-"""By event: the Bundle in our own words, and sentences of what is odd in it or lost."""
+_READ = (words.HOSPITAL_NOTIFICATION, words.CARE_COMMUNICATION)
 
-_WRITERS: dict[NoticeKind, Callable[[Bundle, Addressing], Written]] = dict.fromkeys(
-    notifying.TOLD, notifying.write
-)
+_WRITERS: dict[NoticeKind, Callable[[Bundle, Addressing], Written]] = {
+    **dict.fromkeys(notifying.TOLD, notifying.write),
+    **dict.fromkeys(conversing.WRITTEN, conversing.write),
+}
 """By kind of notice."""
 
 
 def told_together(kind: NoticeKind) -> frozenset[NoticeKind]:
     """The kinds whose messages share one history with those of `kind`."""
     return notifying.TOLD if kind in notifying.TOLD else frozenset()
+
+
+def of_a_thread(content: bytes) -> bool:
+    """Whether a message that we have read or written is one of a thread, which its answer carries along."""
+    message = enveloping.opened(content)
+    head = bundles.header(wire.parse_again(message)) if message is not None else None
+    return event_of(head or {}) == words.CARE_COMMUNICATION
 
 
 def recognises(head: Head) -> bool:
@@ -93,22 +104,31 @@ def _read(bundle: Bundle, media: str, zone: tzinfo) -> Reading:
     validation.validate_of_another_standard(bundle, event_known=_event_known)
     outside = _envelope(bundle, media)
     event = event_of(bundles.header(bundle) or {})
-    reader = _READERS.get(event or "")
-    if reader is None:
+    if event not in _READ:
         return Reading(envelope=outside, acknowledgement=acknowledging.acknowledgement_in(bundle))
     found = profiles.broken(bundle)
     refused = profiles.refusal(found)
     if refused is not None:
         raise refused
-    made, losses = reader(with_copies_marked(bundle), zone)
+    whole = with_copies_marked(bundle)
+    if event == words.CARE_COMMUNICATION:
+        told = care_communication.canonical(whole, zone)
+        return Reading(
+            envelope=outside,
+            bundle=told.bundle,
+            in_words=told.in_words,
+            said_by=told.said_by,
+            losses=(*profiles.warnings(found), *told.losses),
+        )
+    made, losses = hospital_notification.canonical(whole, zone)
     return Reading(envelope=outside, bundle=made, losses=(*profiles.warnings(found), *losses))
 
 
 def _event_known(head: Resource) -> None:
     """An acknowledgement holds a response, and nothing else does: no two systems answer in turns."""
     event = event_of(head)
-    if event not in _READERS and event != words.ACKNOWLEDGEMENT:
-        known = ", ".join((*_READERS, words.ACKNOWLEDGEMENT))
+    if event not in (*_READ, words.ACKNOWLEDGEMENT):
+        known = ", ".join((*_READ, words.ACKNOWLEDGEMENT))
         raise Refused(f"MessageHeader.eventCoding.code is none of {known}", code="not-supported")
     if (event == words.ACKNOWLEDGEMENT) != ("response" in head):
         raise Refused(
@@ -131,6 +151,8 @@ def _envelope(bundle: Bundle, media: str) -> Envelope:
     head = bundles.header(bundle) or {}
     told = hospital_notification.told_in(bundle) if event_of(head) == words.HOSPITAL_NOTIFICATION else None
     answered = (head.get("response") or {}).get("identifier") if "response" in head else None
+    if event_of(head) == words.CARE_COMMUNICATION:
+        return _of_thread(bundle, media)
     return envelope_of(
         bundle,
         media,
@@ -138,6 +160,19 @@ def _envelope(bundle: Bundle, media: str) -> Envelope:
         refers_to=answered or (told.refers_to if told is not None else None),
         opaque=acknowledging.mirrored(bundle),
     )
+
+
+def _of_thread(bundle: Bundle, media: str) -> Envelope:
+    """The outside of a CareCommunication: what it answers, and the message with which its thread began."""
+    thread = care_communication.thread_in(bundle)
+    outside = envelope_of(
+        bundle,
+        media,
+        message_type=words.CARE_COMMUNICATION,
+        refers_to=thread.refers_to,
+        opaque=acknowledging.mirrored(bundle),
+    )
+    return replace(outside, conversation=thread.first)
 
 
 def _type(head: Resource) -> str:
@@ -157,10 +192,10 @@ def write(bundle: Bundle, *, dialect: str, addressing: Addressing) -> Written:
     writer = _WRITERS.get(kind)
     if writer is None:
         raise CannotWrite(
-            f"HospitalNotification has no word for {kind}; tell the receiver by telephone or on paper, "
-            "and record that"
+            f"MedCom has no message for {kind}; tell the receiver by telephone or on paper, and record that"
         )
-    return writer(bundle, addressing)
+    written = writer(bundle, replace(addressing, previous=enveloping.opened(addressing.previous)))
+    return enveloping.written(written) if dialect == vans.NAME else written
 
 
 def acknowledge(envelope: Envelope, verdict: Verdict) -> bytes | None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, tzinfo
 
 from adapter.fhir import wire
-from adapter.mappings import Reading
+from adapter.mappings import Reading, Written
 from adapter.mappings.medcom import vans
 from adapter.messaging.envelope import Envelope
 
@@ -53,6 +53,18 @@ def inside(outside: Envelope) -> Envelope:
 def close(message: bytes) -> bytes:
     """The message in an envelope; raises CannotWrite where a party has no location number."""
     return vans.wrapped(message, wire.parse_again(message))
+
+
+def written(message: Written) -> Written:
+    """A message that is ready to leave, in an envelope."""
+    return replace(message, content=close(message.content), content_type=vans.CONTENT_TYPE)
+
+
+def opened(content: bytes | None) -> bytes | None:
+    """The message itself, of one in an envelope."""
+    if content is None or not vans.recognises(content):
+        return content
+    return vans.opened(vans.parse(content)).message
 
 
 def answer(message: bytes, outside: Envelope) -> bytes:

@@ -86,6 +86,11 @@ def error_codes() -> frozenset[str]:
     return frozenset(_TABLE["values"]["error-codes"]["codes"].split())
 
 
+def codes_of(name: str) -> frozenset[str]:
+    """The codes of one of the value sets of codes/profiles.toml."""
+    return frozenset(_TABLE["values"][name]["codes"].split())
+
+
 def issue_system(code: str) -> str | None:
     """The system of a code of `medcom-acknowledgement-issue-details`; None where it is none of them."""
     for name in ("error-codes", "hl7-error-codes"):

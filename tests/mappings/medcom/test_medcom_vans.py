@@ -21,7 +21,7 @@ from adapter.messaging.acknowledgement import Issue, Status, Verdict
 
 COPENHAGEN = ZoneInfo("Europe/Copenhagen")
 SAMPLES = os.environ.get("DISCHARGE_ADAPTER_SAMPLES")
-OURS = Path(__file__).parents[2] / "fixtures" / "medcom"
+OURS = Path(__file__).parents[3] / "fixtures" / "medcom"
 LEAVE = OURS / "home-for-the-weekend" / "01-leave-started.json"
 REFUSED = OURS / "home-for-the-weekend" / "02-refused.json"
 ASKED = OURS / "medicine-asked-about" / "01-asked.json"

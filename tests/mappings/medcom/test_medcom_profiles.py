@@ -24,7 +24,7 @@ from adapter.messaging.acknowledgement import Issue, Status, Verdict
 SAMPLES = os.environ.get("DISCHARGE_ADAPTER_SAMPLES")
 COPENHAGEN = ZoneInfo("Europe/Copenhagen")
 AT = datetime(2026, 2, 20, 11, 30, tzinfo=UTC)
-OURS = Path(__file__).parents[2] / "fixtures" / "medcom"
+OURS = Path(__file__).parents[3] / "fixtures" / "medcom"
 LEAVE = OURS / "home-for-the-weekend" / "01-leave-started.json"
 REFUSED = OURS / "home-for-the-weekend" / "02-refused.json"
 REPLY = OURS / "medicine-asked-about" / "02-answered.json"
@@ -108,7 +108,7 @@ def _elsewhere(kind: str) -> Harm:
 
     def harm(found: Resource) -> None:
         if kind == "CareTeam":
-            one(found, "CareTeam")["managingOrganization"] = one(found, "MessageHeader")["sender"]
+            one(found, "CareTeam")["managingOrganization"] = [one(found, "MessageHeader")["sender"]]
         else:
             receiver = one(found, "MessageHeader")["destination"][0]["receiver"]
             one(found, "PractitionerRole")["organization"] = receiver
