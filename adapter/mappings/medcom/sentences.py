@@ -32,7 +32,7 @@ class Heard:
 
     @property
     def answer(self) -> AnswerValue | None:
-        return AnswerValue(self.value) if self.kind is NoticeKind.ANSWER else None
+        return AnswerValue(self.value) if self.kind is NoticeKind.ANSWER and self.value else None
 
 
 def sentence(notice: Notice) -> str | None:

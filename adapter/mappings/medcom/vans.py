@@ -277,7 +277,7 @@ def wrapped(
     head = header(bundle) or {}
     namespace = _table()["namespace"]
     root = etree.Element(f"{{{namespace}}}VANSEnvelope", nsmap={None: namespace})  # type: ignore[dict-item]  # the default namespace
-    addressed = next(iter(head.get("destination") or ()), {}).get("receiver")
+    addressed = next((d.get("receiver") for d in head.get("destination") or ()), None)
     for tag, given, party in (
         ("SenderID", sender, head.get("sender")),
         ("ReceiverID", receiver, addressed),

@@ -347,7 +347,9 @@ def test_unknown_extra_data_is_no_fault_of_a_care_communication() -> None:
 def test_whatever_json_a_message_is_made_of_it_is_judged(data: st.DataObject) -> None:
     """An element of any message becomes another thing of JSON: the rules say what is wrong."""
     found = bundle(data.draw(st.sampled_from((LEAVE, REFUSED, REPLY, READY, REFERRAL))))
-    odd = st.sampled_from((None, True, 0, "", "x", [], {}, [[]], [None], [{}], {"reference": 1}))
+    odd: st.SearchStrategy[Any] = st.sampled_from(
+        (None, True, 0, "", "x", [], {}, [[]], [None], [{}], {"reference": 1})
+    )
     here: Any = found
     while isinstance(here, (dict, list)) and here:
         key = data.draw(st.sampled_from(sorted(here) if isinstance(here, dict) else range(len(here))))

@@ -73,7 +73,7 @@ DOCUMENT = f"{ABOUT}/Document"
 
 def test_an_envelope_says_who_sends_what_to_whom() -> None:
     made = enveloped()
-    ends = {e.tag.removeprefix(NS): (e.get("EndPointType"), e.text) for e in root(made)[:2]}
+    ends = {e.tag.removeprefix(NS): (e.get("EndPointType"), e.text) for e in list(root(made))[:2]}
     assert ends == {"SenderID": ("EAN", "5799990000118"), "ReceiverID": ("EAN", "5799990000125")}
     assert at(made, "SentDateTime") == "2026-02-20T12:01:00+01:00"
     assert at(made, f"{ABOUT}/Identifier") == json.loads(content(LEAVE))["entry"][0]["resource"]["id"]
@@ -159,7 +159,7 @@ def test_the_receipt_goes_back_in_an_envelope_to_where_the_message_came_from() -
     )
     made = medcom.acknowledge(found.envelope, verdict)
     assert made is not None
-    assert [e.text for e in root(made)[:2]] == ["5799990000125", "5790000000001"]
+    assert [e.text for e in list(root(made))[:2]] == ["5799990000125", "5790000000001"]
     assert at(made, f"{DOCUMENT}/Name") == "MCM:FCTL#fatal-error"
     inside = json.loads(b64decode(at(made, "Message/Data") or ""))  # JSON, as the message was
     assert inside["entry"][0]["resource"]["response"]["code"] == "fatal-error"
