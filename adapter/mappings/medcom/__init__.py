@@ -13,8 +13,9 @@ from adapter.discharge.notices import NoticeKind
 from adapter.errors import CannotWrite, Refused
 from adapter.fhir import bundles, validation, wire
 from adapter.fhir.bundles import Bundle, Resource
-from adapter.fhir.notices import event_kind
+from adapter.fhir.notices import event_kind, notice_in
 from adapter.mappings import Addressing, Head, Reading, Written
+from adapter.mappings.foretelling import foretold
 from adapter.mappings.medcom import (
     acknowledging,
     care_communication,
@@ -121,7 +122,8 @@ def _read(bundle: Bundle, media: str, zone: tzinfo) -> Reading:
             losses=(*profiles.warnings(found), *told.losses),
         )
     made, losses = hospital_notification.canonical(whole, zone)
-    return Reading(envelope=outside, bundle=made, losses=(*profiles.warnings(found), *losses))
+    held = foretold(notice_in(made, zone=zone), zone)
+    return Reading(envelope=outside, bundle=made, losses=(*profiles.warnings(found), *losses), problem=held)
 
 
 def _event_known(head: Resource) -> None:
