@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from adapter.answers import Answers
 from adapter.cases import Cases, pseudonym
-from adapter.copies import Copy, as_registered, previous_to
+from adapter.copies import Copy, answered_by, as_registered, previous_to
 from adapter.discharge.case import Evidence, Fact, Step
 from adapter.discharge.notices import Notice, NoticeKind, Standing
 from adapter.errors import AdapterError, CannotWrite, MessageError, NotFound, Quarantined, Refused
@@ -365,9 +365,9 @@ class Inbox:
             transmission_id=self.new_id(),
             sender=as_registered(reading.envelope.sender, sender, said_in=said_in, reads=dialect),
             receiver=as_registered(address, party, said_in=said_in, reads=dialect),
-            previous=previous_to(
-                tx, party, sender, kind, dialect, case_id=old["case_id"], before=delivery_id
-            ),
+            telephone=sender.telephone,
+            previous=answered_by(tx, party, old["refers_to"], dialect)
+            or previous_to(tx, party, sender, kind, dialect, case_id=old["case_id"], before=delivery_id),
             refers_to=old["refers_to"] if old["party"] == party.id else None,
             production=bool(reading.envelope.production),
         )
