@@ -158,7 +158,7 @@ RECEIPTS = ("stored", "delivered")
 RESEND = tuple(choice.value for choice in Resend)
 UNKNOWN_SERVICES = tuple(choice.value for choice in UnknownService)
 TRANSPORTS = ("fhir", PLANS, "directory", EDI)
-DIALECTS = ("fhir", "plo-1.5", "plo-1.6")
+DIALECTS = ("fhir", "plo-1.5", "plo-1.6", "medcom")
 
 
 _UNREAD = (
