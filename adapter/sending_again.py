@@ -17,6 +17,7 @@ from adapter.messaging.acknowledgement import Acknowledgement, Status
 from adapter.messaging.delivery import DeliveryState, Trigger
 from adapter.messaging.practices import practice
 from adapter.messaging.register import EDI, Register, Resend, Side
+from adapter.parcels import RECEIPT
 from adapter.store import deliveries, messages
 from adapter.store.statements import Row
 
@@ -81,7 +82,10 @@ class SendingAgain:
         return _sent_again(tries, all_of_them=how.renews) < (how.resends if own is None else own)
 
     def relayed(self, tx: Connection, row: Row) -> bool:
-        """Whether it only passes between two that are not ours, unaltered."""
+        """Whether it only passes between two that are not ours, unaltered; a receipt as its message does."""
+        if row["kind"] == RECEIPT:
+            sent = deliveries.listed(tx, message_row=row["message_row"], limit=None)
+            return any(self.relayed(tx, one) for one in sent if one["kind"] != RECEIPT)
         told = messages.get(tx, row["message_row"]) if row["message_row"] is not None else None
         ends = (self.register.party((told or {}).get("sender") or ""), self.register.party(row["party"]))
         return all(party is not None and party.side is Side.THEIRS for party in ends)
