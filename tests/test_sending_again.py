@@ -10,6 +10,7 @@ import pytest
 from adapter.errors import ConfigurationError
 from adapter.fhir import wire
 from adapter.messaging.acknowledgement import Issue, Status
+from adapter.stays import _receipt
 from adapter.store import tables
 from tests.conftest import StandingClock
 from tests.medcom import (
@@ -265,6 +266,16 @@ def test_fatal_error_is_not_sent_again_and_a_person_is_told(play: Stage, clock: 
     assert "MSG_Receiver_Identifier_UNKNOWN" in play.delivery()["error"]
 
 
+def shown_on_the_stay(play: Stage) -> str:
+    """What the hospital's list of stays says of its notice."""
+    with play.built.store.read() as tx:
+        case = play.rows(tables.case)[0]
+        ((_, folded),) = play.outbox.cases.folded(tx, case["patient"])
+    (entry,) = folded.entries
+    (receipt,) = (_receipt(entry, party, {}) for party in entry.notice.receivers)
+    return receipt.way.value
+
+
 @pytest.mark.parametrize(("first", "then"), [(OK, NO), (NO, OK)])
 def test_a_late_newer_acknowledgement_replaces_what_is_shown(
     play: Stage, clock: StandingClock, first: Status, then: Status
@@ -280,6 +291,7 @@ def test_a_late_newer_acknowledgement_replaces_what_is_shown(
     shown = {OK: ("acknowledged", []), NO: ("refused", ["refused"])}
     assert (row["state"], alarms(play)) == shown[then]
     assert (row["accepted_at"] is not None) == (then is OK)
+    assert shown_on_the_stay(play) == ("accepted" if then is OK else "refused")
     notes = [h["what"] for h in play.rows(tables.history)]
     assert f"Aaby Kommune first said {first}, now {then}; the newer one holds" in notes
 
