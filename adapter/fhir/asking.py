@@ -25,6 +25,7 @@ _SAYS_SO = dict.fromkeys(_STATUS, "status") | {"Goal": "lifecycleStatus"}
 _EPISODE_STATUS = {
     CaseState.DISCHARGED: "finished",
     CaseState.DECEASED: "finished",
+    CaseState.CLOSED: "finished",
     CaseState.CANCELLED: "entered-in-error",
     CaseState.ON_LEAVE: "onhold",
 }

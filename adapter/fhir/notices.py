@@ -61,6 +61,8 @@ from adapter.messaging.envelope import LONGEST_ID, Address
 
 K = NoticeKind
 
+_FLAGS = ("reserved", "notification", "report-wanted")
+"""Of MessageHeader; a notice has them by the same names."""
 _NOT_ASKED = ("revoked", "entered-in-error", "completed")
 _NAMESPACE = uuid.UUID("6d1d9a2c-6f43-5a56-9f0e-0d4c7e3f2b11")
 
@@ -167,8 +169,9 @@ def _header(
     if notice.standing is not Standing.NEW:
         with_extension(head, "standing", "Code", notice.standing.value)
     with_extension(head, "refers-to", "String", notice.refers_to)
-    if notice.reserved:
-        with_extension(head, "reserved", "Boolean", True)
+    for name in _FLAGS:
+        if getattr(notice, name.replace("-", "_")):
+            with_extension(head, name, "Boolean", True)
     return head
 
 
@@ -227,6 +230,8 @@ def notice_in(bundle: Bundle, *, zone: tzinfo) -> Notice:
         standing=standing,
         refers_to=refers_to_in(head),
         reserved=bool(extension(head, "reserved")),
+        notification=bool(extension(head, "notification")),
+        report_wanted=bool(extension(head, "report-wanted")),
         text=plain_text(focus),
         acute=acute_in(encounter),
         moved=moved_in(encounter),

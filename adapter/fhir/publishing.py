@@ -71,6 +71,11 @@ EXTENSION_TEXT = {
     "ready-for-discharge": "From when the patient is ready for discharge. A day, or an instant.",
     "estimate": "The day of readiness is announced only; it never decides money.",
     "planned-discharge": "The expected day of discharge.",
+    "notification": (
+        "A MedCom HospitalNotification: its hospital tells no discharge at a transfer, and what it corrects"
+        " or cancels is the very message that it names."
+    ),
+    "report-wanted": "The admission asks the municipality for its report of admission.",
     "sip-needed": "A coordinated individual plan is needed before discharge.",
     "psychiatric": "The stay is in psychiatric inpatient care.",
     "open-care-available": "Whether primary care's part is available at discharge; absent is not clarified.",
@@ -368,6 +373,7 @@ FROM_MUNICIPALITY = frozenset(
         K.OBJECTION,
         K.FOLLOWED_UP,
         K.BEYOND_CONTROL,
+        K.CLOSED,
     )
 )
 _WINTER = timezone(timedelta(hours=1))
