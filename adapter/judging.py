@@ -144,7 +144,10 @@ class Judge:
             raise Refused(ways[0].refusal.text, code=ways[0].refusal.code)
         self._no_early_notice_to_acute_beds(notice, ways)
         self._consented(tx, prepared, sender, ways, now)
-        return [copy_for(tx, way, content, reading, notice, sender, self.checks) for way in ways]
+        patient = pseudonym(self.pseudonym_key, prepared.subject) if prepared.subject is not None else None
+        return [
+            copy_for(tx, way, content, reading, notice, sender, self.checks, patient=patient) for way in ways
+        ]
 
     def _no_early_notice_to_acute_beds(self, notice: Notice | None, ways: Sequence[Route]) -> None:
         """Municipal acute beds send for themselves and get admission reports, but no early notices."""

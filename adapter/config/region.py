@@ -154,7 +154,7 @@ SIDES = ("ours", "theirs")
 RECEIPTS = ("stored", "delivered")
 UNKNOWN_SERVICES = tuple(choice.value for choice in UnknownService)
 TRANSPORTS = ("fhir", PLANS, "directory", EDI)
-DIALECTS = ("fhir", "plo-1.5", "plo-1.6")
+DIALECTS = ("fhir", "plo-1.5", "plo-1.6", "medcom")
 
 
 _UNREAD = (
