@@ -3,76 +3,75 @@
 The receiver of a correction must see what has changed, and not only that something has (MedCom, D-14).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from enum import StrEnum
 from typing import Any
 
-from adapter.discharge.case import Case, Entry
+from adapter.discharge.case import Entry
 from adapter.discharge.notices import Notice, Standing
-from adapter.discharge.occasions import thread
-
-Value = datetime | date | bool | str | tuple[str, ...] | None
 
 SHOWN = (
     "kind", "occurred", "admitted", "acute", "hospital", "receivers", "ready", "estimate",
-    "planned_discharge", "answer", "receive_from", "moved", "sip_needed", "psychiatric",
-    "open_care_available", "follow_up", "placement", "contact", "encounter", "episode", "text",
+    "planned_discharge", "answer", "receive_from", "meeting", "follow_up", "moved", "sip_needed",
+    "psychiatric", "open_care_available", "contact",
 )  # fmt: skip
-"""What is compared, in the order in which it is shown; a plan and a meeting are shown by their own pages."""
+"""The fields of a notice that are compared, in the order in which they are shown; plans have pages."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """One thing that a correction says otherwise."""
+    """One thing that a correction says otherwise; the values are those of the notices' field."""
 
-    name: str  # of Notice's field
-    old: Value
-    new: Value
+    name: str
+    old: Any
+    new: Any
 
 
-def changes(case: Case, entry: Entry) -> tuple[Change, ...]:
-    """What the notice of `entry` says otherwise than the one that it corrects; () where it corrects none."""
-    earlier = _before(case, entry)
+def changes(entries: Sequence[Entry], entry: Entry) -> tuple[Change, ...]:
+    """What the notice of `entry` says otherwise than the one whose place it has taken.
+
+    `entries` are those of its case that the reader may see; () where none of them came before it.
+    """
+    earlier = before(entries, entry)
     return tuple(_between(earlier, entry.notice)) if earlier is not None else ()
 
 
-def _before(case: Case, entry: Entry) -> Notice | None:
-    """What stood before it: the one of its thread that was sent last before it."""
-    if entry.notice.standing is not Standing.CORRECTION:
+def before(entries: Sequence[Entry], entry: Entry) -> Notice | None:
+    """What stood until this one came: of a correction the last that was sent of what it corrects."""
+    notice = entry.notice
+    if notice.standing is Standing.CANCELLATION:
         return None
-    last = entry
-    if entry.replaced_by is not None:
-        of_sender = {e.notice.message_id: e for e in case.entries if e.notice.sender == entry.notice.sender}
-        last = of_sender.get(entry.replaced_by, entry)
-    mine = (entry.notice.sent_at, entry.notice.message_id)
-    told = [e.notice for e in _thread(case, last, entry) if (e.notice.sent_at, e.notice.message_id) < mine]
-    return max(told, key=lambda n: (n.sent_at, n.message_id), default=None)
+    own = [e.notice for e in entries if e.notice.sender == notice.sender and e is not entry]
+    named = _thread(own, notice) if notice.standing is Standing.CORRECTION else []
+    found = [n for n in named if _sent(n) < _sent(notice)] or [
+        e.notice
+        for e in entries
+        if e.notice.sender == notice.sender and e.replaced_by == notice.message_id and e is not entry
+    ]
+    return max(found, key=_sent, default=None)
 
 
-def _thread(case: Case, last: Entry, entry: Entry) -> list[Entry]:
-    """The notice's thread; of one that has been cancelled, by what its correction names."""
-    if not entry.void:
-        return thread(case, last)
-    named = entry.notice.refers_to
-    return [e for e in case.entries if e.void and named in (e.notice.message_id, e.notice.refers_to)]
+def _thread(own: Sequence[Notice], notice: Notice) -> list[Notice]:
+    """The new notice that a correction goes back to, and the other corrections of it."""
+    by_id = {n.message_id: n for n in own}
+    root, visited = notice.refers_to, {notice.message_id}
+    while root in by_id and by_id[root].standing is not Standing.NEW and root not in visited:
+        visited.add(root)
+        root = by_id[root].refers_to
+    if root is None:
+        return []
+    about = {root, *visited}
+    corrections = (n for n in own if n.standing is Standing.CORRECTION and n.refers_to in about)
+    first = [by_id[root]] if root in by_id else []
+    return [*first, *corrections]
+
+
+def _sent(notice: Notice) -> tuple[Any, str]:
+    return notice.sent_at, notice.message_id
 
 
 def _between(old: Notice, new: Notice) -> Iterator[Change]:
     for name in SHOWN:
-        before, after = getattr(old, name), getattr(new, name)
-        if _same(before, after):
-            continue
-        yield Change(name=name, old=_value(before), new=_value(after))
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Instants are compared in absolute time: another offset is no change."""
-    if isinstance(one, datetime) and isinstance(other, datetime):
-        return one.astimezone(UTC) == other.astimezone(UTC)
-    return bool(one == other)
-
-
-def _value(value: Any) -> Value:
-    return value.value if isinstance(value, StrEnum) else value
+        was, is_ = getattr(old, name), getattr(new, name)
+        if was != is_:  # aware instants are equal in absolute time, whatever their offsets
+            yield Change(name=name, old=was, new=is_)

@@ -196,6 +196,8 @@ def standing_as(bundle: Bundle, standing: Standing) -> Bundle:
 def notice_in(bundle: Bundle, *, zone: tzinfo) -> Notice:
     """What the message says. Times without offset are the hospital's, in `zone`.
 
+    A HospitalNotification is told by the hospital itself: its serviceProvider is a ward, which may change.
+
     Raises Refused where the message has no MessageHeader, an event that we do not know, or no time.
     """
     head = header(bundle)
@@ -210,14 +212,15 @@ def notice_in(bundle: Bundle, *, zone: tzinfo) -> Notice:
     if not isinstance(sent_at, datetime):
         raise Refused("Bundle.timestamp must be an instant with its offset", code="required")
     standing = _standing(head)
+    sender = address_of(follow(bundle, head.get("sender"))).token
     return Notice(
         kind=kind,
         message_id=same_id(str(head.get("id", ""))),
         sent_at=sent_at,
         occurred=_occurred(bundle, head, kind, period, zone) or sent_at,
-        sender=address_of(follow(bundle, head.get("sender"))).token,
+        sender=sender,
         receivers=tuple(address.token for address in receivers_in(bundle)),
-        hospital=_hospital(bundle, encounter),
+        hospital=sender if extension(head, "notification") else _hospital(bundle, encounter),
         encounter=_first_value(encounter.get("identifier")),
         episode=_episode(encounter),
         admitted=moment(period.get("start"), zone),

@@ -27,7 +27,7 @@ from adapter.discharge.notices import (
     Standing,
 )
 from adapter.fhir import wire
-from adapter.fhir.asking import RECEIVE_PATIENT, TASK_SYSTEM
+from adapter.fhir.asking import RECEIVE_PATIENT, REPORT_OF_ADMISSION, TASK_SYSTEM
 from adapter.fhir.bundles import (
     ANSWER_SYSTEM,
     CANONICAL,
@@ -261,6 +261,11 @@ def _tasks() -> Resource:
             RECEIVE_PATIENT,
             "Receive patient",
             "A notice of readiness asks the municipality when it can receive the patient.",
+        ),
+        (
+            REPORT_OF_ADMISSION,
+            "Report of admission",
+            "An admission asks the municipality's own system for its report of admission.",
         ),
     )
 

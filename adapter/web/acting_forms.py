@@ -13,7 +13,7 @@ from typing import Any
 from adapter.discharge.case import Case, CaseState, Entry, Step
 from adapter.discharge.notices import AnswerValue, NoticeKind, Standing, Way, local_date
 from adapter.discharge.turns import Turn, answered, known, unread
-from adapter.fhir.asking import is_asked
+from adapter.fhir.asking import is_of_the_adapter
 from adapter.fhir.bundles import Resource
 from adapter.fhir.negotiating import proposes_other_day
 from adapter.messaging.envelope import masked
@@ -500,7 +500,7 @@ def tasks_of(look: Look, row: Row, voice: Voice) -> list[Resource]:
         task
         for task in reader.of_case(look.tx, row["id"])
         if task["resourceType"] == "Task"
-        and not is_asked(task)
+        and not is_of_the_adapter(task)
         and (task.get("owner") or {}).get("reference") in owners
         and task.get("status") in _TASKS_OPEN
     ]

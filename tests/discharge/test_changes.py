@@ -18,7 +18,7 @@ def shown(*facts, of):
     for order in itertools.permutations(facts):
         told_ = [(case, e) for case in fold(order, COPENHAGEN) for e in case.entries]
         case, entry = next(pair for pair in told_ if pair[1].notice.message_id == of)
-        found.add(tuple((c.name, c.old, c.new) for c in changes(case, entry)))
+        found.add(tuple((c.name, c.old, c.new) for c in changes(case.entries, entry)))
     (only,) = found
     return only
 
