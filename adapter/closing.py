@@ -1,8 +1,9 @@
 """Staff close a case by hand, or open it again; and say that a report of admission has been sent elsewhere.
 
 A stay of which no message tells the end stays open for good (MedCom, R8): the hospital's message was lost, or
-the patient never came. What a person says is a fact like any notice, with a reason that stands in the history.
-Nothing is sent by it, and nobody is charged less: it is no discharge. A later admission is a new case.
+the patient never came. What a person says is a fact like any notice, with a reason that stands in the
+history. Nothing is sent by it, and nobody is charged less: it is no discharge. A later admission is a new
+case.
 """
 
 from dataclasses import replace
@@ -52,7 +53,7 @@ def close(
 def reopen(
     tx: Connection, shelves: Shelves, case_id: int, now: datetime, *, new_id: str, by: str | None, why: str
 ) -> None:
-    """Take the closing back, so that the case is as its messages tell; NotFound where nobody has closed it."""
+    """Take the closing back: the case is as its messages tell. NotFound where nobody has closed it."""
     row, case = _case(tx, shelves.cases, case_id)
     standing = case.of(NoticeKind.CLOSED)
     if case.state is not CaseState.CLOSED or not standing:

@@ -277,7 +277,7 @@ def report_sent(case_id: Id, at: At = None, by: By = None, as_json: Json = False
 
 
 def _reason(text: str) -> str:
-    """One line for the history; ConfigurationError where it says nothing, or what may be a person's number."""
+    """One line for the history; ConfigurationError where it says nothing, or may hold a person's number."""
     why = " ".join(text.split())
     if not why:
         raise ConfigurationError("--because: says nothing; write why, for the history")

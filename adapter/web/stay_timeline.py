@@ -10,7 +10,8 @@ from typing import Any
 
 from adapter.discharge.case import Entry, Evidence, Step
 from adapter.discharge.changes import Change, changes
-from adapter.discharge.notices import Decliner, Notice, NoticeKind
+from adapter.discharge.notices import Decliner, Notice, NoticeKind, Standing
+from adapter.web.stay_contents import said
 from adapter.web.stay_seen import FURTHEST, Seen
 from adapter.web.words import Words
 
@@ -93,6 +94,10 @@ def _lines(notice: Notice, words: Words, titles: Mapping[str, str]) -> Iterator[
         yield words.of("Told {way}, recorded by {name}.", way=way, name=by)
     if notice.beside:
         yield words.of("By the agreement it does not count.")
+    if notice.report_wanted and notice.standing is Standing.NEW and notice.kind is NoticeKind.ADMITTED:
+        yield words.of("It asks the municipality for its report of admission.")
+    if notice.kind is NoticeKind.CLOSED and notice.text:
+        yield words.of("By {name}: {reason}.", name=notice.recorded_by or "–", reason=said(notice.text, 300))
     if notice.ready is not None:
         about = "Ready from {when}, an estimate." if notice.estimate else "Ready from {when}."
         yield words.of(about, when=words.when(notice.ready))
