@@ -23,6 +23,7 @@ from adapter.cases import Cases, pseudonym
 from adapter.copies import derived_id
 from adapter.discharge.case import Evidence, Fact
 from adapter.discharge.notices import Notice, NoticeKind, Standing
+from adapter.discharge.reporting import asks
 from adapter.errors import NotFound
 from adapter.fhir.allowing import allowed
 from adapter.fhir.asking import answered, asked, called_off, episode, taken_back
@@ -77,6 +78,7 @@ class _Told:
     notice: Notice
     patient: str
     day: date  # on which it came
+    asked: bool  # whether the patient has an admission that asks for a report
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,7 +129,7 @@ class Shelves:
         for row in waiting:
             told = self._told(tx, row)
             taken = self._put_all(tx, told) if told is not None else {}
-            if told is not None:
+            if told is not None and told.asked:
                 keep_reports(tx, self, told.patient, row["received_at"])
             resources.shelved(tx, row["id"], orjson.dumps(taken).decode() if taken else None)
         return len(waiting)
@@ -139,9 +141,9 @@ class Shelves:
         if content is None or case is None:
             return None
         case_rows.alone_with(tx, case["patient"])
-        facts = (fact for _, _, fact in case_rows.facts(tx, case["patient"]))
+        facts = [fact for _, _, fact in case_rows.facts(tx, case["patient"]) if isinstance(fact, Notice)]
         own = (row["sender"], _first_id(row))
-        notice = next((f for f in facts if isinstance(f, Notice) and (f.sender, f.message_id) == own), None)
+        notice = next((f for f in facts if (f.sender, f.message_id) == own), None)
         if notice is None:
             return None
         return _Told(
@@ -150,6 +152,7 @@ class Shelves:
             notice=notice,
             patient=case["patient"],
             day=row["received_at"].astimezone(self.zone).date(),
+            asked=any(asks(fact) for fact in facts),
         )
 
     def _read(self, row: Row, content: bytes) -> Bundle:
