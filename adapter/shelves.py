@@ -23,6 +23,7 @@ from adapter.cases import Cases, pseudonym
 from adapter.copies import derived_id
 from adapter.discharge.case import Evidence, Fact
 from adapter.discharge.notices import Notice, NoticeKind, Standing
+from adapter.discharge.reporting import asks
 from adapter.errors import NotFound
 from adapter.fhir.allowing import allowed
 from adapter.fhir.asking import answered, asked, called_off, episode, taken_back
@@ -45,6 +46,7 @@ from adapter.fhir.wire import parse_again
 from adapter.mappings.known import named as dialect_named
 from adapter.messaging.envelope import PERSON_SYSTEMS, Address
 from adapter.messaging.register import Register
+from adapter.reports import is_report, keep_reports, report_task
 from adapter.store import Store, messages, resources
 from adapter.store import cases as case_rows
 from adapter.store.resources import Audience, Eyes
@@ -76,6 +78,7 @@ class _Told:
     notice: Notice
     patient: str
     day: date  # on which it came
+    asked: bool  # whether the patient has an admission that asks for a report
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,6 +129,8 @@ class Shelves:
         for row in waiting:
             told = self._told(tx, row)
             taken = self._put_all(tx, told) if told is not None else {}
+            if told is not None and told.asked:
+                keep_reports(tx, self, told.patient, row["received_at"])
             resources.shelved(tx, row["id"], orjson.dumps(taken).decode() if taken else None)
         return len(waiting)
 
@@ -136,9 +141,9 @@ class Shelves:
         if content is None or case is None:
             return None
         case_rows.alone_with(tx, case["patient"])
-        facts = (fact for _, _, fact in case_rows.facts(tx, case["patient"]))
+        facts = [fact for _, _, fact in case_rows.facts(tx, case["patient"]) if isinstance(fact, Notice)]
         own = (row["sender"], _first_id(row))
-        notice = next((f for f in facts if isinstance(f, Notice) and (f.sender, f.message_id) == own), None)
+        notice = next((f for f in facts if (f.sender, f.message_id) == own), None)
         if notice is None:
             return None
         return _Told(
@@ -147,6 +152,7 @@ class Shelves:
             notice=notice,
             patient=case["patient"],
             day=row["received_at"].astimezone(self.zone).date(),
+            asked=any(asks(fact) for fact in facts),
         )
 
     def _read(self, row: Row, content: bytes) -> Bundle:
@@ -269,7 +275,7 @@ class Shelves:
                 "at": told.row["received_at"], "by": told.notice.sender, "message_row": told.row["id"],
                 "place": place, "made": made, "case_id": told.row["case_id"], **in_lists(content),
             }  # fmt: skip
-            newest = resources.add_version(tx, resource_id, values_, self._searched(content))
+            newest = resources.add_version(tx, resource_id, values_, self.searched(content))
         assert newest is not None
         for who in readers:
             resources.put(
@@ -282,7 +288,7 @@ class Shelves:
         known = self._rendered(tx, before, name)
         return known is not None and same_content(known, content)
 
-    def _searched(self, content: Resource) -> Iterator[tuple[str, str]]:
+    def searched(self, content: Resource) -> Iterator[tuple[str, str]]:
         """What it is found by; the number of a person only by a keyed hash."""
         personal = content["resourceType"] in _OF_PEOPLE
         if content["resourceType"] == "Patient" and is_protected(content):
@@ -368,7 +374,7 @@ class Shelves:
         at = told.row["received_at"]
         values_ = {key: made[key] for key in ("message_row", "place", "made", "case_id")}
         values_ |= {"at": at, "by": told.notice.sender}
-        version = resources.add_version(tx, row["id"], values_, self._searched(content))
+        version = resources.add_version(tx, row["id"], values_, self.searched(content))
         for one in holders:
             who = Audience(party=one["party"], role=one["role"])
             resources.put(tx, who, kind, row["id"], told.patient, version, at, shared=True)
@@ -767,6 +773,9 @@ class Shelves:
         if case is None or first is None:
             return None
         asking = self._notice(tx, first["message_row"], case["patient"])
+        if asking is not None and is_report(version):
+            fhir_id, since = name.partition("/")[2], version["at"]
+            return report_task(asking, first["case_id"], case["patient"], fhir_id, made, since)
         notice = self._notice(tx, version["message_row"], case["patient"])
         if asking is None or notice is None:
             return None

@@ -20,7 +20,7 @@ class Concern(StrEnum):
     """What a stay is to a party now."""
 
     CURRENT = "current"  # the patient is in, and the party has to do with it
-    LEFT = "left"  # discharged
+    LEFT = "left"  # discharged, or closed by hand
     PAST = "past"  # addressed by mistake, or another municipality is responsible, or no need of this one
     OVER = "over"  # the patient has died, or everything that was told has been cancelled
 
@@ -92,7 +92,7 @@ def steps_of(case: Case) -> frozenset[Stage]:
         done.add(Stage.ANSWERED)
     if case.has(K.CARE_PLAN):
         done.add(Stage.PLAN)
-    if case.state is CaseState.DISCHARGED:
+    if case.state in (CaseState.DISCHARGED, CaseState.CLOSED):
         done.add(Stage.DISCHARGED)
     return frozenset(done)
 
@@ -133,7 +133,8 @@ def _concern(case: Case, told: Case, party: str, roles: Mapping[str, str]) -> Co
         return Concern.OVER
     if party != case.hospital and _past(case, told, party, roles):
         return Concern.PAST
-    return Concern.LEFT if told.state is CaseState.DISCHARGED else Concern.CURRENT
+    gone = told.state in (CaseState.DISCHARGED, CaseState.CLOSED)
+    return Concern.LEFT if gone else Concern.CURRENT
 
 
 def _dead(case: Case) -> bool:

@@ -10,10 +10,12 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
+from adapter.closing import OPEN
 from adapter.discharge.case import Case, CaseState, Entry, Step
 from adapter.discharge.notices import AnswerValue, NoticeKind, Standing, Way, local_date
-from adapter.discharge.turns import Turn, answered, known, unread
-from adapter.fhir.asking import is_asked
+from adapter.discharge.reporting import ReportState, report_tasks
+from adapter.discharge.turns import MUNICIPALITY, Turn, answered, known, unread
+from adapter.fhir.asking import is_of_the_adapter
 from adapter.fhir.bundles import Resource
 from adapter.fhir.negotiating import proposes_other_day
 from adapter.messaging.envelope import masked
@@ -82,7 +84,9 @@ class Forms:
     def made(self) -> Iterator[Form]:
         """All of them, the most urgent first."""
         if self.voice.silent:
+            yield from self._reports()
             yield from self._by_hand()
+            yield from self._ending()
             return
         for turn in self.speaking.turns(self.case, self.voice):
             make = _MAKERS.get(turn.kind)
@@ -92,7 +96,9 @@ class Forms:
         yield from self._tasks()
         yield from self._follow_ups()
         yield from self._back()
+        yield from self._reports()
         yield from self._by_hand()
+        yield from self._ending()
 
     # --- making ---
 
@@ -406,6 +412,39 @@ class Forms:
                 "take-back", "Take back what was told in error", "Take it back", about=about, lead=lead
             )
 
+    # --- the municipality: its report of admission, and a stay of which no message tells the end ---
+
+    def _reports(self) -> Iterator[Form]:
+        """Ticked off when the municipality's own system has sent it: a task, and no message of ours."""
+        for task in report_tasks(self.case, self.look.inbox.cases.roles):
+            if task.party not in self.voice.mine or task.state is not ReportState.REQUESTED:
+                continue
+            words = self.look.words
+            lead = self._of(
+                "{party} asked for it, {when}.", party=words.party(task.hospital),
+                when=words.when(task.asked_by.sent_at),
+            )  # fmt: skip
+            at = self._field("at", "When it was", "datetime-local", value=self._now, required=True)
+            yield self._form(
+                "report-sent", "The report of admission has been sent", "Tick it off", fields=(at,), lead=lead
+            )
+
+    def _ending(self) -> Iterator[Form]:
+        if self.voice.part != MUNICIPALITY:
+            return
+        why = self._field("why", "Why; it stands in the history", required=True)
+        if self.case.state in OPEN:
+            at = self._field("at", "When it was", "datetime-local", value=self._now, required=True)
+            yield self._form(
+                "close", "The stay is over, though no message has said so", "Close the case",
+                fields=(why, at), lead=self._of(
+                    "Its deadlines close. Nothing is sent, and no payment ends by it. "
+                    "A later admission is a new case."
+                ),
+            )  # fmt: skip
+        elif self.case.state is CaseState.CLOSED:
+            yield self._form("reopen", "The stay is not over after all", "Open the case again", fields=(why,))
+
     # --- told by telephone or on paper ---
 
     def _by_hand(self) -> Iterator[Form]:
@@ -500,7 +539,7 @@ def tasks_of(look: Look, row: Row, voice: Voice) -> list[Resource]:
         task
         for task in reader.of_case(look.tx, row["id"])
         if task["resourceType"] == "Task"
-        and not is_asked(task)
+        and not is_of_the_adapter(task)
         and (task.get("owner") or {}).get("reference") in owners
         and task.get("status") in _TASKS_OPEN
     ]

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from adapter.alarming import BY_HAND
 from adapter.cases import pseudonym
+from adapter.closing import OPEN
 from adapter.discharge.planning import document as told
 from adapter.errors import ConfigurationError, NotFound
 from adapter.fhir.bundles import NATIONAL_IDENTIFIERS, Subject
@@ -24,6 +25,7 @@ from adapter.ledger import Ledger, bounds, month_of
 from adapter.messaging.envelope import masked
 from adapter.messaging.people import Role
 from adapter.messaging.register import Register
+from adapter.reports import waiting
 from adapter.store import alarms as alarm_rows
 from adapter.store import cases as case_rows
 from adapter.store import deliveries as delivery_rows
@@ -243,6 +245,12 @@ def case(look: Look) -> View:
         "planning": told(look.inbox.cases.planning(look.tx, row["id"])),
         "events": timeline(known, case_rows.notes(look.tx, row["id"]), look.say),
         "plans": resources.plans_of(look.tx, row["patient"]),
+        "key": look.inbox.new_id(),
+        "closable": row["state"] in OPEN,
+        "reports": [
+            look.words.party(task.party)
+            for task in waiting(look.tx, look.inbox.shelves, row["patient"], row["id"])
+        ],
         "ahead": [d for d in known["deadlines"] if d["state"] in ("open", "missed") and not d["noted_at"]],
     }
     return View(
@@ -404,7 +412,8 @@ def _close(doing: Doing) -> str:
     return "/alarms"
 
 
-def _case_id(doing: Doing) -> int:
+def case_id_in(doing: Doing) -> int:
+    """The case of the address; NotFound where there is none."""
     wanted = number(doing.path["id"])
     row = case_rows.get(doing.tx, wanted) if wanted is not None else None
     if row is None:
@@ -412,7 +421,7 @@ def _case_id(doing: Doing) -> int:
     return int(row["id"])
 
 
-def _told_at(doing: Doing) -> datetime | None:
+def told_at(doing: Doing) -> datetime | None:
     """What a form says when something was, by the hospital's clock; None where it is left empty."""
     text = doing.text("at")
     if not text:
@@ -426,7 +435,7 @@ def _told_at(doing: Doing) -> datetime | None:
 
 
 def _followed_up(doing: Doing) -> str:
-    case_id, at = _case_id(doing), _told_at(doing) or doing.now
+    case_id, at = case_id_in(doing), told_at(doing) or doing.now
     new_id, what = doing.inbox.new_id(), doing.text("name") or None
     with _mistaken(doing):
         doing.inbox.cases.followed_up(doing.tx, case_id, at, doing.now, new_id=new_id, by=doing.by, what=what)
@@ -434,7 +443,7 @@ def _followed_up(doing: Doing) -> str:
 
 
 def _place(doing: Doing) -> str:
-    case_id, at = _case_id(doing), _told_at(doing) or doing.now
+    case_id, at = case_id_in(doing), told_at(doing) or doing.now
     new_id = doing.inbox.new_id()
     with _mistaken(doing):
         doing.inbox.cases.place(
@@ -444,7 +453,7 @@ def _place(doing: Doing) -> str:
 
 
 def _take_off(doing: Doing) -> str:
-    case_id = _case_id(doing)
+    case_id = case_id_in(doing)
     with _mistaken(doing):
         doing.inbox.cases.take_off(
             doing.tx, case_id, doing.text("name"), doing.now, new_id=doing.inbox.new_id, by=doing.by

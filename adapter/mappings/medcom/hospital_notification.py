@@ -77,6 +77,9 @@ def canonical(bundle: Bundle, zone: tzinfo) -> tuple[Bundle, tuple[str, ...]]:
         "extension": list(head.get("extension") or ()),
     }
     with_extension(made, "occurred", "DateTime", occurred(bundle, told))
+    with_extension(made, "notification", "Boolean", True)
+    if wants_report(head, told):
+        with_extension(made, "report-wanted", "Boolean", True)
     if told.activity.standing is not Standing.NEW:
         with_extension(made, "standing", "Code", told.activity.standing.value)
         with_extension(made, "refers-to", "String", told.refers_to)
@@ -103,6 +106,15 @@ def occurred(bundle: Bundle, told: Told) -> str | None:
     if told.activity.kind is NoticeKind.LEAVE_ENDED:
         return leave.get("end") or last
     return period.get("end") or last
+
+
+def wants_report(head: Resource, told: Told) -> bool:
+    """Whether it asks the municipality for its report of admission: a new STIN or STAA alone does (D-13)."""
+    may = told.kind is NoticeKind.ADMITTED and told.activity.standing is Standing.NEW
+    flags = (
+        one for one in head.get("extension") or () if words.is_of(one.get("url"), words.REPORT_OF_ADMISSION)
+    )
+    return may and any(one.get("valueBoolean") is True for one in flags)
 
 
 def _told_at(bundle: Bundle) -> str | None:
