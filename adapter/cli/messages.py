@@ -141,7 +141,9 @@ def convert(
         raise typer.Exit(1) from problem
     if reading.bundle is None:
         raise ConfigurationError(f"{file}: a receipt; only notices are converted")
-    written = named(to).write(reading.bundle, dialect=to, addressing=_converted(reading.envelope, to, settings))
+    written = named(to).write(
+        reading.bundle, dialect=to, addressing=_converted(reading.envelope, to, settings)
+    )
     checks.outgoing(written.content)
     losses, warnings = [*reading.losses, *written.losses], list(reading.faults)
     if as_json:

@@ -189,7 +189,8 @@ def test_an_admission_cancelled_after_its_correction(play: Stage) -> None:
 def test_an_admission_corrected_after_a_leave_has_begun(play: Stage) -> None:
     stay = Stay(WEDNESDAY)
     take(play, stay.admit(), stay.start_leave(later(1)))
-    take(play, stay.revise(stay.history[0], later(1.1), start=later(0.05), status="onleave"))
+    leave = {"start": later(1)}
+    take(play, stay.revise(stay.history[0], later(1.1), start=later(0.05), status="onleave", leave=leave))
     case = only(play)
     assert (case.state, case.admitted_at) == (S.ON_LEAVE, later(0.05))
 
