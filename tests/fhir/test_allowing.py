@@ -16,6 +16,7 @@ from adapter.fhir.validation import validate
 from tests.conftest import OSLO
 
 K = NoticeKind
+MEDCOM = "http://medcomfhir.dk/ig/hospitalnotification/StructureDefinition"
 EXAMPLES = Path(__file__).parents[2] / "fixtures" / "fhir"
 LOGISTICS = (
     K.ADMITTED,
@@ -383,7 +384,27 @@ def test_the_page_tells_of_every_kind_in_the_row_of_its_list():
 
 def test_every_extension_of_the_stay_is_decided_upon():
     of_stay = {extension_url(name) for name, (_, where) in EXTENSIONS.items() if where == "Encounter"}
-    assert rule_for(K.READY_FOR_DISCHARGE, "municipality").extensions == of_stay
+    of_medcom = {f"{MEDCOM}/medcom-hospitalnotifiation-leave-period-extension"}
+    assert rule_for(K.READY_FOR_DISCHARGE, "municipality").extensions == of_stay | of_medcom
+
+
+@pytest.mark.parametrize(
+    ("name", "goes"),
+    [
+        ("medcom-messaging-reportOfAdmissionExtension", True),
+        ("medcom-messaging-reportOfAdmissionRecipientExtension", True),
+        ("medcom-another-extension", False),
+    ],
+)
+def test_of_medcoms_extensions_those_of_the_list_go(name: str, goes: bool) -> None:
+    told = {"url": f"{MEDCOM}/{name}", "valueBoolean": True}
+    head = {"resourceType": "MessageHeader", "extension": [told]}
+    (kept,), _ = shown_resources([head], K.ADMITTED, receiver_kind="municipality")
+    assert (told in kept.get("extension", [])) is goes
+    (patient,), _ = shown_resources(
+        [{"resourceType": "Patient", "extension": [told]}], K.ADMITTED, receiver_kind="municipality"
+    )
+    assert "extension" not in patient
 
 
 @pytest.mark.parametrize(
