@@ -13,6 +13,7 @@ from adapter.fhir import wire
 from adapter.fhir.bundles import CPR, FNR, Clinician, Subject, Unit
 from adapter.fhir.notices import message_bundle, notice_in, subject_in
 from adapter.mappings import Addressing, Written, medcom
+from adapter.mappings.medcom.conversing import WRITTEN
 from adapter.messaging.envelope import Address
 from tests.mappings.medcom.samples import envelope, only, read, resources
 
@@ -56,7 +57,7 @@ def told(
     """Our own Bundle of a notice of the stay."""
     fields: dict[str, Any] = {
         "message_id": message(99),
-        "sent_at": SENT,
+        "sent_at": max(SENT, OCCURRED.get(kind, SENT)),  # nobody tells as past what has not happened
         "occurred": OCCURRED.get(kind, SENT),
         "sender": HOSPITAL.token,
         "receivers": (HOME_CARE.token,),
@@ -84,7 +85,7 @@ def told(
 def write(bundle: dict[str, Any], number: int = 1, **other: Any) -> Written:
     to: dict[str, Any] = {
         "message_id": message(number),
-        "transmission_id": f"t{number}",
+        "transmission_id": message(900 + number),
         "sender": HOSPITAL,
         "receiver": HOME_CARE,
     }
@@ -245,7 +246,8 @@ def test_without_its_own_word_the_admission_is_that_which_was_told_before() -> N
 
 def test_a_new_admission_after_the_discharge_begins_a_new_history() -> None:
     made = story(K.ADMITTED, K.DISCHARGED)
-    again = written(K.ADMITTED, 3, previous=made[-1], occurred=datetime(2026, 4, 1, 8, 0, tzinfo=ZONE))
+    later = datetime(2026, 4, 1, 8, 0, tzinfo=ZONE)
+    again = written(K.ADMITTED, 3, previous=made[-1], occurred=later, sent_at=later)
     assert activities(again) == ["admit-inpatient"]
     assert back(again).episode != back(made[0]).episode
 
@@ -392,7 +394,7 @@ def test_a_stay_without_admission_is_not_told() -> None:
         written(K.DISCHARGED, admitted=None)
 
 
-@pytest.mark.parametrize("kind", sorted(set(K) - medcom.told_together(K.ADMITTED)))
+@pytest.mark.parametrize("kind", sorted(set(K) - medcom.told_together(K.ADMITTED) - WRITTEN))
 def test_what_hospital_notification_has_no_word_for_is_not_bent_into_one(kind: NoticeKind) -> None:
     bundle = {"entry": [{"fullUrl": "urn:x", "resource": only(told(K.ADMITTED), "MessageHeader")}]}
     bundle = json.loads(json.dumps(bundle))
