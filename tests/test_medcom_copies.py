@@ -169,9 +169,9 @@ def test_reissued_it_has_the_history_that_came_before_it(play: Stage, clock: Sta
 
 
 def test_what_cannot_be_told_is_held_and_says_what_to_do(play: Stage, clock: StandingClock) -> None:
-    done = play.receive(play.message(K.READY_FOR_DISCHARGE, subject=INGER))
+    done = play.receive(play.message(K.CARE_NEEDS, subject=INGER))
     assert done.outcome == "quarantined"
-    assert "HospitalNotification has no word for ready-for-discharge" in str(done.reason)
+    assert "MedCom has no message for care-needs" in str(done.reason)
     assert "telephone" in str(done.reason)
 
 

@@ -40,7 +40,7 @@ X_ECPR = "urn:oid:1.2.208.176.1.6.1.1"
 
 HOSPITAL = Address(identifiers=((GLN, "5799990000118"), (SOR, "990101000016001")), name="Fjordby Sygehus")
 MUNICIPALITY = Address(identifiers=((GLN, "5799990000125"), (SOR, "990102000016002")), name="Fjordby Kommune")
-ASTRID = Subject(identifiers=((CPR, "1011409980"),), family="Holm", given="Astrid")
+ASTRID = Subject(identifiers=((CPR, "1011400000"),), family="Holm", given="Astrid")
 AT = datetime(2026, 3, 5, 15, 0, tzinfo=COPENHAGEN)
 ID, TRANSMISSION = "2a1f3f0e-0000-4000-8000-000000000001", "2a1f3f0e-0000-4000-8000-000000000002"
 

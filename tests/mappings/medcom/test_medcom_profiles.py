@@ -144,7 +144,7 @@ BROKEN: tuple[tuple[Path, Harm, str, str | None], ...] = (
     (LEAVE, without("Patient"), f"{HN}-2", REQUIRED),
     (LEAVE, put("Patient", "identifier.0.system", "urn:oid:1.2.208.176.1.6.1.1"), f"{HN}-4",
      "MSG_CodeSystem_VALUE_UNKNOWN"),
-    (LEAVE, put("Patient", "identifier.0.value", "4011409980"), "cpr", "MSG_Datatype_Wrong"),
+    (LEAVE, put("Patient", "identifier.0.value", "4011400000"), "cpr", "MSG_Datatype_Wrong"),
     (LEAVE, put("Patient", "name.0.use", "usual"), "medcom-core-patient", REQUIRED),
     (LEAVE, _copied, f"{HN}-5", "MSG_RESOURCE_NOT_ALLOWED"),
     (LEAVE, put("MessageHeader", "destination.0.extension", None), f"{HN}-5", REQUIRED),
@@ -301,11 +301,11 @@ def test_a_negative_acknowledgement_names_the_invariant(harm: Harm, kind: str, c
 
 def test_a_refusal_tells_no_value_of_the_message() -> None:
     harmed = bundle(LEAVE)
-    put("Patient", "identifier.0.value", "10114099801")(harmed)
+    put("Patient", "identifier.0.value", "10114000001")(harmed)
     put("Encounter", "class.code", "0101909995")(harmed)
     refused = refusal(broken(harmed))
     assert refused is not None
-    assert "1011409980" not in refused.reason
+    assert "1011400000" not in refused.reason
     assert "0101909995" not in refused.reason
 
 
