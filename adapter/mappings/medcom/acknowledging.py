@@ -7,6 +7,7 @@ the primary destination alone, and has exactly two Provenances: the answered mes
 
 import uuid
 from datetime import datetime
+from re import compile
 from typing import Any
 
 from adapter.fhir.bundles import SOR, Bundle, Resource, address_of, follow, header, same_id
@@ -20,7 +21,7 @@ from adapter.mappings.medcom.header import (
     meta,
     relative,
 )
-from adapter.mappings.medcom.history import newest, steps
+from adapter.mappings.medcom.history import last_told, provenance
 from adapter.messaging.acknowledgement import Acknowledgement, Issue, Status, Verdict
 from adapter.messaging.envelope import Address, Envelope
 
@@ -28,6 +29,7 @@ _CODES = {Status.ACCEPTED: "ok", Status.NOT_NOW: "transient-error", Status.REFUS
 _STATUSES = {code: status for status, code in _CODES.items()}
 _NAMESPACE = uuid.UUID("0d7c1f5e-5c0b-5a0e-9a53-b2d1f54c6a11")
 _NEW_MESSAGE = "new-message"
+_CODE = compile(r"[a-z]{1,30}(-[a-z]{1,30}){0,5}")
 
 
 def acknowledgement_in(bundle: Bundle) -> Acknowledgement:
@@ -46,10 +48,15 @@ def acknowledgement_in(bundle: Bundle) -> Acknowledgement:
 
 def mirrored(bundle: Bundle) -> dict[str, Any]:
     """What an acknowledgement must repeat of the message that it answers: its own Provenance."""
-    own = newest(steps(bundle), str((header(bundle) or {}).get("id", "")))
+    own = last_told(bundle)
     if own is None:
         return {}
-    return {"activity": own.activity, "occurred": own.resource.get("occurredDateTime")}
+    told: dict[str, Any] = {}
+    if _CODE.fullmatch(own.activity):  # of a message that was refused, anything may stand there
+        told["activity"] = own.activity
+    if own.occurred is not None:
+        told["occurred"] = own.occurred.isoformat()
+    return told
 
 
 def acknowledgement(envelope: Envelope, verdict: Verdict) -> Bundle | None:
@@ -64,10 +71,11 @@ def acknowledgement(envelope: Envelope, verdict: Verdict) -> Bundle | None:
     def new_id(role: str) -> str:
         return str(uuid.uuid5(_NAMESPACE, f"{verdict.id}/{role}"))
 
-    known = 0 <= verdict.receiver < len(mirror["receivers"])
-    giving = _organization(mirror["receivers"][verdict.receiver] if known else {}, new_id("sender"))
+    here, giver = _giver(mirror, verdict.receiver)
+    if giver is None:
+        return None
+    giving = _organization(giver, new_id("sender"))
     receiving = _organization(mirror["sender"], new_id("receiver"))
-    here = mirror["endpoints"][verdict.receiver] if known else None
     head: Resource = {
         "resourceType": "MessageHeader",
         "id": _as_uuid(verdict.id),
@@ -94,40 +102,43 @@ def acknowledgement(envelope: Envelope, verdict: Verdict) -> Bundle | None:
     }
 
 
+def _giver(mirror: Resource, receiver: int) -> tuple[str | None, Resource | None]:
+    """The endpoint and the party in whose name it is given: as addressed, else by the SOR-ID of the endpoint.
+
+    No party where the message addresses none that could be named: then nobody can answer.
+    """
+    if not 0 <= receiver < len(mirror["receivers"]):
+        return None, None
+    here, party = mirror["endpoints"][receiver], mirror["receivers"][receiver]
+    if address_of(party).identifiers:
+        return here, party
+    if isinstance(here, str) and here.startswith(SOR_ADDRESS) and here != SOR_ADDRESS:
+        return here, {"identifier": [{"system": SOR, "value": here.removeprefix(SOR_ADDRESS)}]}
+    return here, None
+
+
 def _provenances(
     envelope: Envelope, verdict: Verdict, head: Resource, giving: Resource, receiving: Resource, new_id: Any
 ) -> list[Resource]:
     mirror = envelope.opaque
-    original = {"reference": f"MessageHeader/{mirror['id']}"}
-    told: Resource = {
-        "target": [original],
-        "occurredDateTime": mirror.get("occurred") or envelope.sent_at.isoformat(),
-        "recorded": envelope.sent_at.isoformat(),
-        "activity": _activity(mirror.get("activity") or _NEW_MESSAGE),
-        "agent": [{"who": relative(receiving)}],
-    }
-    answered: Resource = {
-        "target": [relative(head)],
-        "occurredDateTime": verdict.at.isoformat(),
-        "recorded": verdict.at.isoformat(),
-        "activity": _activity("acknowledgement"),
-        "agent": [{"who": relative(giving)}],
-        "entity": [{"role": "revision", "what": original}],
-    }
-    made = []
-    for role, rest in (("told", told), ("answered", answered)):
-        first: Resource = {
-            "resourceType": "Provenance",
-            "id": new_id(role),
-            "meta": meta("messaging", "medcom-messaging-provenance"),
-            "text": generated(rest["activity"]["coding"][0]["code"]),
-        }
-        made.append(first | rest)
-    return made
-
-
-def _activity(code: str) -> Resource:
-    return {"coding": [{"system": words.code_system(words.ACTIVITY_CODES), "code": code}]}
+    told = provenance(
+        {"resourceType": "MessageHeader", "id": mirror["id"]},
+        mirror.get("activity") or _NEW_MESSAGE,
+        at=envelope.sent_at,
+        agent=receiving,
+        after=None,
+        resource_id=new_id("told"),
+    )
+    told["occurredDateTime"] = mirror.get("occurred") or told["occurredDateTime"]
+    answered = provenance(
+        head,
+        "acknowledgement",
+        at=verdict.at,
+        agent=giving,
+        after=mirror["id"],
+        resource_id=new_id("answered"),
+    )
+    return [told, answered]
 
 
 def _outcome(verdict: Verdict, resource_id: str) -> Resource:
