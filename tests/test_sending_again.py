@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from adapter.discharge.notices import NoticeKind
 from adapter.errors import ConfigurationError
 from adapter.fhir import wire
 from adapter.messaging.acknowledgement import Issue, Status
+from adapter.restoring import Restoring
 from adapter.stays import _receipt
-from adapter.store import tables
+from adapter.store import deliveries, restored, shown, tables
 from tests.conftest import StandingClock
 from tests.medcom import (
+    KARLA,
     acknowledged,
     acknowledging,
     denmark,
@@ -148,6 +151,64 @@ def test_a_setting_that_means_nothing_is_refused(tmp_path: Path, lines: str, why
         denmark(tmp_path, aaby=lines)
 
 
+def test_who_dies_between_sending_and_recording_is_followed_by_the_same_bytes(
+    play: Stage, clock: StandingClock
+):
+    tell(play)
+    (leased,) = play.claim()
+    play.outbox.send(leased)
+    clock.forward(minutes=5)
+    play.write(lambda tx: deliveries.free_leases(tx, clock()))
+    play.deliver()
+    first, second = sent(play)
+    assert first == second
+
+
+def test_an_attempt_keeps_the_hash_of_what_left_whatever_has_been_scheduled_meanwhile(
+    play: Stage, clock: StandingClock
+):
+    tell(play)
+    (leased,) = play.claim()
+    reply = play.outbox.send(leased)
+    assert say(play, LATER, clock()) == "accepted"  # quicker than our own record
+    play.write(lambda tx: play.outbox.record(tx, leased, reply, clock()))
+    row = play.delivery()
+    assert (row["sending"], row["state"]) == (2, "waiting")
+    (attempt,) = play.rows(tables.attempt)
+    assert (attempt["sending"], attempt["content_hash"]) == (1, hashlib.sha256(sent(play)[0]).digest())
+    with play.built.store.read() as tx:
+        (document,) = shown.deliveries(tx, [row])
+    (tried,) = document["attempts"]
+    assert (document["sending"], tried["sending"]) == (2, 1)
+    assert tried["sha256"] == hashlib.sha256(sent(play)[0]).hexdigest()
+
+
+def test_what_we_have_written_ourselves_is_sent_again_alike(play: Stage, clock: StandingClock):
+    """Nordby's system tells it in our own FHIR, and Aaby reads MedCom."""
+    told = play.message(
+        NoticeKind.ADMITTED, sender="nordby", receivers=("aaby",), hospital="nordby", subject=KARLA
+    )
+    assert play.receive(told).outcome == "accepted"
+    play.deliver()
+    look(play, clock)
+    first, second = sent(play)
+    assert (ids(first)[0] == ids(second)[0], ids(first)[1] == ids(second)[1]) == (False, True)
+    assert of_its_own(first) == of_its_own(second)
+
+
+def test_after_a_restore_it_is_asked_about_in_a_new_sending(play: Stage, clock: StandingClock):
+    tell(play)
+    play.deliver()
+    told = restored.Restored(at=clock(), of=clock() - timedelta(hours=1))
+    play.write(lambda tx: restored.mark(tx, told))
+    known = {"folders": (), "message_servers": (), "partners": ()}
+    done = Restoring(store=play.built.store, outbox=play.outbox, clock=play.clock, **known)()
+    assert done is not None and done.asked_again == 1
+    play.deliver()
+    first, second = sent(play)
+    assert (ids(first)[0] == ids(second)[0], ids(first)[1] == ids(second)[1]) == (False, True)
+
+
 # --- by hand ------
 
 
@@ -245,7 +306,8 @@ def test_a_doubled_transient_error_changes_nothing(play: Stage, clock: StandingC
     assert say(play, LATER, said) == "accepted"
     before = play.delivery()
     clock.forward(minutes=10)
-    assert say(play, LATER, said) == "accepted"  # under another id, while the next sending waits
+    for moment in (said, clock()):  # under another id, while the next sending waits; also a newer one
+        assert say(play, LATER, moment) == "accepted"
     assert dict(play.delivery()) == dict(before)
     clock.forward(minutes=21)
     play.deliver()
@@ -402,3 +464,14 @@ def test_between_two_of_theirs_only_the_sender_sends_again(play: Stage, clock: S
     play.deliver()
     assert sent(play) == [first, again]
     assert play.delivery()["sending"] == 2
+
+
+def test_between_two_of_theirs_transient_error_waits_for_the_sender(play: Stage, clock: StandingClock):
+    play.receive(notification(clock, sender="sydby"))
+    play.post.answer = acknowledging(clock, LATER)
+    play.deliver()
+    clock.forward(minutes=29)
+    play.deliver()
+    assert (len(sent(play)), play.delivery()["state"], alarms(play)) == (1, "sent", [])
+    look(play, clock, 2)
+    assert (len(sent(play)), alarms(play)) == (1, ["receipt-missing"])
