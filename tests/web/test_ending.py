@@ -99,6 +99,12 @@ def test_an_operator_closes_reopens_and_ticks_off_on_the_page_of_the_case(board,
     assert board.send(form("close"), why="").status_code == 400
 
 
+def test_the_page_of_the_stay_tells_of_a_transfer(board, clock):
+    there = Stay(clock(), hospital="lindholm-sygehus")
+    assert board.site.stage.receive(there.admit(), channel="http").outcome == "accepted"
+    assert "The patient was taken over by Lindholm Sygehus." in words(page(board.get("/stays/1")))
+
+
 def test_a_correction_shows_what_it_changed_on_the_page_of_the_stay(board, clock):
     content = board.stay.revise(board.stay.history[0], clock(), start=NOON + timedelta(minutes=20))
     assert board.site.stage.receive(content, channel="http").outcome == "accepted"
