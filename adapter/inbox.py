@@ -6,7 +6,6 @@ go out, and say what the sender is told. A message is *refused* for good in the 
 *quarantined* until our own data is right; either way it is kept with a reason that a person can act on.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
@@ -17,14 +16,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from adapter.answers import Answers
 from adapter.cases import Cases, pseudonym
-from adapter.copies import Copy, as_registered, previous_to
+from adapter.copies import Copy, answered_by, as_registered, previous_to
 from adapter.discharge.case import Evidence, Fact, Step
 from adapter.discharge.notices import Notice, NoticeKind, Standing
+from adapter.duplicates import REUSED, Duplicates
 from adapter.errors import AdapterError, CannotWrite, MessageError, NotFound, Quarantined, Refused
 from adapter.fhir.allowing import shown
 from adapter.fhir.bundles import Subject, checks, synthetic
 from adapter.fhir.subscriptions import CARE_PLAN_CHANGED
-from adapter.incoming import BOARD, Incoming, Prepared, fault_of_ours, heard_from, meaning, understand
+from adapter.incoming import BOARD, Incoming, Prepared, fault_of_ours, heard_from, understand
 from adapter.judging import Judge
 from adapter.lanes import Lanes
 from adapter.mappings import Addressing, Reading, kith
@@ -34,6 +34,7 @@ from adapter.messaging.acknowledgement import Acknowledgement, Issue, Status
 from adapter.messaging.addressing import addressed, unknown_service
 from adapter.messaging.delivery import Leased
 from adapter.messaging.envelope import Address, Envelope
+from adapter.messaging.practices import Answer, practice
 from adapter.messaging.register import Partner, Party, Register, Side
 from adapter.messaging.routing import Route
 from adapter.originals import Originals
@@ -43,7 +44,6 @@ from adapter.relay import pass_on, relays
 from adapter.shelves import Shelves
 from adapter.store import Store, deliveries, mailboxes, messages
 from adapter.store import cases as case_rows
-from adapter.store.erased import ERASED
 from adapter.store.savepoint import savepoint
 from adapter.store.statements import Row
 from adapter.twins import first_of, settled
@@ -126,6 +126,10 @@ class Inbox:
         )
 
     @property
+    def _duplicates(self) -> Duplicates:
+        return Duplicates(outbox=self.outbox, answers=self._answers, read=self.read)
+
+    @property
     def _originals(self) -> Originals:
         return Originals(alarms=self.outbox.alarms, cases=self.cases)
 
@@ -163,12 +167,10 @@ class Inbox:
                 return _again_unread(tx, held, reading.envelope)
             return self._hold(tx, prepared, None, problem, now)
         known = messages.known(tx, sender.id, reading.envelope.message_id)
-        if known is not None and self._same(tx, known, prepared):
-            return self._again(tx, known, reading.envelope, sender)
         if known is not None:
-            return self._hold_reused(tx, prepared, known, now)
+            return self._known_already(tx, prepared, reading, known, sender, now)
         if reading.acknowledgement is not None and prepared.problem is None:
-            return self._receipt(tx, prepared, reading, sender, now)
+            return self._receipt_once(tx, prepared, reading, sender, now)
         try:
             prepared = heard_from(sender.kind, prepared, self.zone)
             reading = prepared.reading or reading
@@ -269,7 +271,7 @@ class Inbox:
         before = messages.known(tx, sender.id, reading.envelope.message_id)
         if before is None or before["id"] == row:
             return sender, None
-        if not self._same(tx, before, prepared):
+        if not self._duplicates.same(tx, before, prepared):
             raise _reused(before)
         return sender, before
 
@@ -365,9 +367,9 @@ class Inbox:
             transmission_id=self.new_id(),
             sender=as_registered(reading.envelope.sender, sender, said_in=said_in, reads=dialect),
             receiver=as_registered(address, party, said_in=said_in, reads=dialect),
-            previous=previous_to(
-                tx, party, sender, kind, dialect, case_id=old["case_id"], before=delivery_id
-            ),
+            telephone=sender.telephone,
+            previous=answered_by(tx, party, old["refers_to"], dialect)
+            or previous_to(tx, party, sender, kind, dialect, case_id=old["case_id"], before=delivery_id),
             refers_to=old["refers_to"] if old["party"] == party.id else None,
             production=bool(reading.envelope.production),
         )
@@ -408,20 +410,30 @@ class Inbox:
 
     # --- known already? ---
 
-    def _same(self, tx: Connection, known: Row, prepared: Prepared) -> bool:
-        """Whether a message under a known id says what the first one said, in whatever envelope.
+    def _known_already(
+        self, tx: Connection, prepared: Prepared, reading: Reading, known: Row, sender: Party, now: datetime
+    ) -> Acceptance:
+        """A message under a known id: the same once more, or another that must not be lost."""
+        if not self._duplicates.same(tx, known, prepared):
+            if practice(reading.envelope.dialect).duplicates is not Answer.ANEW:
+                return self._hold_reused(tx, prepared, known, now)
+            self._keep_reused(tx, prepared, known, now)
+        return self._again(tx, known, prepared, reading.envelope, sender, now)
 
-        Where retention has taken the first one's bytes, its id must do.
-        """
-        if known["payload"] == hashlib.sha256(prepared.incoming.content).digest():
-            return True
-        if known["code"] == ERASED:
-            return False  # it may be the same sender's correction: a person looks
-        content = messages.content(tx, known["payload"])
-        if content is None:
-            return True
-        before = self.read(Incoming(content=content, content_type=known["content_type"]))
-        return meaning(before) == meaning(prepared)
+    def _keep_reused(self, tx: Connection, prepared: Prepared, known: Row, now: datetime) -> None:
+        """To its sender it is a duplicate all the same (T4); its bytes are kept, and a person is told."""
+        before = self._duplicates.kept(tx, prepared)
+        if before is not None:
+            messages.came_again(tx, before)
+            return
+        reason = (
+            f"it says something else than message {known['id']} under the same id, and was answered as a "
+            "duplicate of that; telephone the sender: it must send this under an id of its own"
+        )
+        told = {"outcome": "quarantined", "code": REUSED, "reason": reason}
+        row = messages.add(tx, _message_row(tx, prepared, None, now) | told)
+        subject = f"message {row}"
+        self.outbox.alarms.start(tx, kind="quarantined", subject=subject, text=f"held: {reason}", now=now)
 
     def _hold_reused(self, tx: Connection, prepared: Prepared, known: Row, now: datetime) -> Acceptance:
         """Another message under a known id: taking it for a duplicate would lose it."""
@@ -431,19 +443,19 @@ class Inbox:
             return _again_unread(tx, held, prepared.reading.envelope)
         return self._hold(tx, prepared, None, _reused(known), now)
 
-    def _again(self, tx: Connection, known: Row, envelope: Envelope, sender: Party) -> Acceptance:
+    def _again(
+        self, tx: Connection, known: Row, prepared: Prepared, envelope: Envelope, sender: Party, now: datetime
+    ) -> Acceptance:
         """The answer to a message that has come before, which changes nothing."""
         messages.came_again(tx, known["id"])
-        answer = None
-        if envelope.dialect == "fhir":  # KITH wants no second receipt, ever (HITS 1168 5.4-5.5)
-            answer = messages.content(tx, known["acknowledgement"])
+        answer, answer_type = self._duplicates.answer(tx, known, prepared, sender, now)
         return Acceptance(
             outcome="duplicate",
             reason=f"this message came before and was {known['outcome']}",
             first=known["outcome"],
             case_id=known["case_id"],
             acknowledgement=answer,
-            acknowledgement_type=known["acknowledgement_type"] if answer else None,
+            acknowledgement_type=answer_type,
             message_row=known["id"],
             sender=sender.id,
             type=envelope.type,
@@ -748,6 +760,19 @@ class Inbox:
 
     # --- receipts that come back ---
 
+    def _receipt_once(
+        self, tx: Connection, prepared: Prepared, reading: Reading, giver: Party, now: datetime
+    ) -> Acceptance:
+        """A receipt in a Bundle whose id another message had is an error, where Bundles are told apart."""
+        envelope = reading.envelope
+        if practice(envelope.dialect).renews:
+            try:
+                self._judge.own_transmission(tx, envelope, giver)
+            except Refused as problem:
+                why = f"{problem.reason}; ask {giver.id} which of the two holds"
+                return self._hold(tx, prepared, giver, Quarantined(why, code=problem.code), now)
+        return self._receipt(tx, prepared, reading, giver, now)
+
     def _receipt(
         self, tx: Connection, prepared: Prepared, reading: Reading, giver: Party, now: datetime
     ) -> Acceptance:
@@ -834,12 +859,16 @@ class Inbox:
     def speaks_for(self, prepared: Prepared, leased: Leased) -> bool:
         """Whether the receipt in a response is given by the party that the message was sent to."""
         reading = prepared.reading
-        if reading is None or reading.acknowledgement is None or not reading.envelope.sender.identifiers:
-            return True  # it names nobody else
+        if reading is None or reading.acknowledgement is None:
+            return True
+        must_be_named = practice(reading.envelope.dialect).named_giver
+        if not reading.envelope.sender.identifiers:
+            return not must_be_named  # it names nobody else
         named = self.register.known_at(
             reading.envelope.sender, leased.created_at.astimezone(self.zone).date()
         )
-        return not named or any(leased.party in self.register.spoken_for(party) for party in named)
+        unnamed = not named and not must_be_named
+        return unnamed or any(leased.party in self.register.spoken_for(party) for party in named)
 
     def reply(self, tx: Connection, prepared: Prepared, leased: Leased, now: datetime) -> None:
         """A message that came back in the response to one of ours: a receipt, or the receiver's own message.
@@ -1015,7 +1044,7 @@ def _reused(known: Row) -> Quarantined:
     return Quarantined(
         f"its id is that of message {known['id']}, which says something else; telephone the sender: it must "
         "send this under an id of its own",
-        code="id-reused",
+        code=REUSED,
     )
 
 

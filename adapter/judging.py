@@ -117,13 +117,7 @@ class Judge:
             )
         if prepared.problem is not None and not _answered_for(prepared):
             raise prepared.problem
-        if envelope.transmission_id is not None:
-            other = messages.transmission(tx, sender.id, envelope.transmission_id)
-            if other is not None and other != envelope.message_id:
-                raise Refused(
-                    "this Bundle.id has been used for another message; give every Bundle an id of its own",
-                    code="duplicate",
-                )
+        self.own_transmission(tx, envelope, sender)
         ahead = envelope.sent_at - now
         if ahead > self.clock_tolerance:
             raise Quarantined(
@@ -148,6 +142,17 @@ class Judge:
         return [
             copy_for(tx, way, content, reading, notice, sender, self.checks, patient=patient) for way in ways
         ]
+
+    def own_transmission(self, tx: Connection, envelope: Envelope, sender: Party) -> None:
+        """Raises Refused where another message has come under that Bundle.id before (D-05)."""
+        if envelope.transmission_id is None:
+            return
+        other = messages.transmission(tx, sender.id, envelope.transmission_id)
+        if other is not None and other != envelope.message_id:
+            raise Refused(
+                "this Bundle.id has been used for another message; give every Bundle an id of its own",
+                code="duplicate",
+            )
 
     def _no_early_notice_to_acute_beds(self, notice: Notice | None, ways: Sequence[Route]) -> None:
         """Municipal acute beds send for themselves and get admission reports, but no early notices."""

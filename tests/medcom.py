@@ -1,232 +1,211 @@
-"""HospitalNotifications in the likeness of MedCom's examples: synthetic places and the official test person.
+"""Denmark on paper: a region whose parties speak MedCom, and notifications in the likeness of its own.
 
-Every message carries the Provenances of all that came before it in its history, and one of its own.
+Two hospitals and three municipalities; `ours` and `theirs` are what the region file says of them. All numbers
+are invented; the patient's has 60 added to the day of birth, as test persons have.
 """
 
+import json
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from adapter.fhir.wire import JSON, XML, write
+from adapter.config import Region, load_region
+from adapter.fhir import wire
+from adapter.fhir.bundles import CPR, SOR
+from adapter.mappings import medcom
+from adapter.messaging.acknowledgement import Issue, Status, Verdict
+from adapter.messaging.delivery import Reply
+from adapter.messaging.register import Endpoint
+from adapter.transport import Outgoing
+from tests.conftest import OSLO
+from tests.stage import Stage, stage
 
-COPENHAGEN = ZoneInfo("Europe/Copenhagen")
-CPR = "2512489996"  # of Nancy Ann Berggren, MedCom's test person
-GUIDE = "http://medcomfhir.dk/ig"
-EVENTS = f"{GUIDE}/terminology/CodeSystem/medcom-messaging-eventCodes"
-ACTIVITIES = f"{GUIDE}/terminology/CodeSystem/medcom-messaging-activityCodes"
-USE = f"{GUIDE}/terminology/CodeSystem/medcom-messaging-destinationUse"
-USE_EXTENSION = f"{GUIDE}/messaging/StructureDefinition/medcom-messaging-destinationUseExtension"
-HN = f"{GUIDE}/hospitalnotification/StructureDefinition"
-LEAVE = f"{HN}/medcom-hospitalnotifiation-leave-period-extension"
-REPORT = f"{HN}/medcom-messaging-reportOfAdmissionExtension"
-RECIPIENT = f"{HN}/medcom-messaging-reportOfAdmissionRecipientExtension"
-GLN, SOR = "https://www.gs1.org/gln", "urn:oid:1.2.208.176.1.1"
-EPISODE = "7d1f7a3e-0a52-4c0e-9a63-2f1c0b7be001"
-
-PLACES = {
-    "strandby-sygehus": ("Strandby Sygehus", "2990000000017", "999000000016001"),
-    "lindholm-sygehus": ("Lindholm Sygehus", "2990000000024", "999000000016011"),
-    "strandby": ("Strandby Kommune", "2990000000031", "999000000016021"),
-    "egelund": ("Egelund Kommune", "2990000000048", "999000000016031"),
+GLN = "https://www.gs1.org/gln"
+CODES = "http://medcomfhir.dk/ig/terminology/CodeSystem"
+SHAPES = "http://medcomfhir.dk/ig"
+PARTIES = {
+    "nordby": ("Nordby Hospital", "hospital", "ours", "5790000000011", "1110000016001"),
+    "sydby": ("Sydby Hospital", "hospital", "theirs", "5790000000028", "1110000016002"),
+    "aaby": ("Aaby Kommune", "municipality", "theirs", "5790000000035", "1110000016003"),
+    "beby": ("Beby Kommune", "municipality", "ours", "5790000000042", "1110000016004"),
+    "ceby": ("Ceby Kommune", "municipality", "ours", "5790000000059", "1110000016005"),
 }
+ENDPOINTS = {"sydby": "directory", "aaby": "fhir", "ceby": "fhir"}
 
 
-@dataclass(frozen=True)
-class Step:
-    """What was told before: the message, its activity, when, and the message that it builds on."""
-
-    id: str
-    activity: str
-    at: datetime
-    after: str | None = None
-
-
-@dataclass
-class Stay:
-    """A stay told by HospitalNotifications, each with the history of all before it."""
-
-    start: datetime
-    hospital: str = "strandby-sygehus"
-    municipality: str = "strandby"
-    emergency: bool = False
-    episode: str = EPISODE
-    cpr: str = CPR
-    history: list[Step] = field(default_factory=list)
-    leave: datetime | None = None
-
-    def admit(self, **more: Any) -> bytes:
-        """STIN, or STAA."""
-        return self._told(self._admit, self.start, **more)
-
-    def start_leave(self, at: datetime, **more: Any) -> bytes:
-        """STOR."""
-        self.leave = at
-        return self._told("start-leave-inpatient", at, status="onleave", leave={"start": at}, **more)
-
-    def end_leave(self, at: datetime, **more: Any) -> bytes:
-        """SLOR."""
-        return self._told("end-leave-inpatient", at, leave={"start": self.leave, "end": at}, **more)
-
-    def discharge(self, at: datetime, **more: Any) -> bytes:
-        """SLHJ."""
-        kind = "emergency" if self.emergency else "inpatient"
-        return self._told(f"discharge-{kind}-home", at, status="finished", end=at, **more)
-
-    def die(self, at: datetime, *, on_arrival: bool = False, **more: Any) -> bytes:
-        """MORS: it repeats what was told last (T7)."""
-        last = self.history[-1].activity if self.history else self._admit
-        status = "in-progress" if on_arrival else "finished"
-        return self._told(last, at, status=status, end=None if on_arrival else at, dead=True, **more)
-
-    @property
-    def _admit(self) -> str:
-        return "admit-emergency" if self.emergency else "admit-inpatient"
-
-    def revise(self, told: Step, sent: datetime, **more: Any) -> bytes:
-        """RE_ of what that message told; what it says otherwise is named."""
-        return self._told(f"revise-{_base(told)}", sent, after=told.id, **more)
-
-    def cancel(self, told: Step, sent: datetime, **more: Any) -> bytes:
-        """AN_ of what that message told."""
-        return self._told(f"cancel-{_base(told)}", sent, after=told.id, status="entered-in-error", **more)
-
-    def _told(
-        self,
-        activity: str,
-        at: datetime,
-        *,
-        status: str = "in-progress",
-        start: datetime | None = None,
-        end: datetime | None = None,
-        leave: dict[str, datetime | None] | None = None,
-        dead: bool = False,
-        report: bool = False,
-        after: str | None = None,
-        sent: datetime | None = None,
-        media: str = JSON,
-        class_code: str | None = None,
-        without_class: bool = False,
-        message_id: str | None = None,
-        bundle_id: str | None = None,
-    ) -> bytes:
-        new_id = message_id or str(uuid.uuid4())
-        sent = sent or at + timedelta(seconds=1)
-        before = after or (self.history[-1].id if self.history else None)
-        self.history.append(Step(new_id, activity, sent, before))
-        head = _header(new_id, self.hospital, self.municipality, report)
-        encounter: dict[str, Any] = {
-            "resourceType": "Encounter",
-            "id": _id(new_id, "encounter"),
-            "status": status,
-            "class": {
-                "system": "http://terminology.hl7.org/CodeSystem/v3-ActCode",
-                "code": class_code or ("EMER" if self.emergency else "IMP"),
-            },
-            "subject": {"reference": f"Patient/{_id(new_id, 'patient')}"},
-            "episodeOfCare": [
-                {"identifier": {
-                    "system": f"https://sor2.sum.dsdn.dk/#id={PLACES[self.hospital][2]}",
-                    "value": self.episode,
-                }}
-            ],
-            "period": {"start": (start or self.start).isoformat()},
-            "serviceProvider": {"reference": f"Organization/{_id(new_id, 'sender')}"},
-        }  # fmt: skip
-        if without_class:
-            del encounter["class"]
-        if end is not None:
-            encounter["period"]["end"] = end.isoformat()
-        if leave is not None:
-            period = {name: moment.isoformat() for name, moment in leave.items() if moment is not None}
-            encounter["extension"] = [{"url": LEAVE, "valuePeriod": period}]
-        patient: dict[str, Any] = {
-            "resourceType": "Patient",
-            "id": _id(new_id, "patient"),
-            "identifier": [{"system": "urn:oid:1.2.208.176.1.2", "value": self.cpr}],
-            "name": [{"use": "official", "family": "Berggren", "given": ["Nancy", "Ann"]}],
-        }
-        if dead:
-            patient["deceasedBoolean"] = True
-        parts = [
-            head, patient, encounter, _organization(new_id, "sender", self.hospital),
-            _organization(new_id, "receiver", self.municipality), *_provenances(new_id, self.history),
-        ]  # fmt: skip
-        bundle = {
-            "resourceType": "Bundle",
-            "id": bundle_id or str(uuid.uuid4()),
-            "type": "message",
-            "timestamp": sent.isoformat(),
-            "entry": [
-                {"fullUrl": f"https://example.org/{part['resourceType']}/{part['id']}", "resource": part}
-                for part in parts
-            ],
-        }
-        return write(bundle, media)
+def denmark(folder: Path, *, aaby: str = "") -> Region:
+    """The region; `aaby` are more lines for the endpoint of Aaby Kommune."""
+    lines = ['name = "Danmark"', 'agreement = "denmark"', ""]
+    for party, (name, kind, side, gln, sor) in PARTIES.items():
+        lines += ["[[party]]", f'id = "{party}"', f'name = "{name}"', f'kind = "{kind}"', f'side = "{side}"']
+        lines += [f'identifiers = ["GLN|{gln}", "SOR|{sor}"]']
+        if party in ENDPOINTS:
+            lines += [f'endpoint = "{party}"']
+        lines += ['receipt = "delivered"' if party == "ceby" else 'receipt = "stored"', ""]
+    for party, transport in ENDPOINTS.items():
+        address = "mail" if transport == "directory" else f"https://{party}.example/fhir/$process-message"
+        lines += ["[[endpoint]]", f'name = "{party}"', f'transport = "{transport}"', 'dialect = "medcom"']
+        lines += [f'address = "{address}"', aaby if party == "aaby" else "", ""]
+    file = folder / "denmark.toml"
+    file.write_text("\n".join(lines))
+    return load_region(file)
 
 
-def _base(told: Step) -> str:
-    return told.activity.removeprefix("revise-").removeprefix("cancel-")
+def play_denmark(url: str, clock: Callable[[], datetime], folder: Path, **more: str) -> Stage:
+    """The stations of that region over the store at `url`."""
+    return stage(url, clock, of=denmark(folder, **more))
 
 
-def _id(message_id: str, role: str) -> str:
-    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{message_id}/{role}"))
-
-
-def _header(new_id: str, sender: str, receiver: str, report: bool) -> dict[str, Any]:
-    endpoint = {one: f"https://sor2.sum.dsdn.dk/#id={PLACES[one][2]}" for one in (sender, receiver)}
-    head: dict[str, Any] = {
-        "resourceType": "MessageHeader",
-        "id": new_id,
-        "eventCoding": {"system": EVENTS, "code": "hospital-notification-message"},
-        "destination": [
-            {
-                "extension": [{"url": USE_EXTENSION, "valueCoding": {"system": USE, "code": "primary"}}],
-                "endpoint": endpoint[receiver],
-                "receiver": {"reference": f"Organization/{_id(new_id, 'receiver')}"},
-            }
-        ],
-        "sender": {"reference": f"Organization/{_id(new_id, 'sender')}"},
-        "source": {"endpoint": endpoint[sender]},
-        "focus": [{"reference": f"Encounter/{_id(new_id, 'encounter')}"}],
+def notification(
+    clock: Callable[[], datetime],
+    *,
+    sender: str = "nordby",
+    receiver: str = "aaby",
+    header_id: str | None = None,
+    bundle_id: str | None = None,
+    activity: str = "admit-inpatient",
+    admitted: datetime | None = None,
+    sent: datetime | None = None,
+    xml: bool = False,
+) -> bytes:
+    """A STIN, or what `activity` says; sent now, of an admission five minutes ago."""
+    sent = sent or clock()
+    admitted = admitted or sent - timedelta(minutes=5)
+    header = header_id or str(uuid.uuid4())
+    patient, stay, story = (str(uuid.uuid5(uuid.NAMESPACE_URL, f"{header}/{n}")) for n in range(3))
+    giving, getting = _organization(sender), _organization(receiver)
+    use = {
+        "url": f"{SHAPES}/messaging/StructureDefinition/medcom-messaging-destinationUseExtension",
+        "valueCoding": {"system": f"{CODES}/medcom-messaging-destinationUse", "code": "primary"},
     }
-    if report:
-        to = {"reference": f"Organization/{_id(new_id, 'sender')}"}
-        head["extension"] = [
-            {"url": REPORT, "valueBoolean": True}, {"url": RECIPIENT, "valueReference": to},
-        ]  # fmt: skip
-    return head
+    parts: list[dict[str, Any]] = [
+        {
+            "resourceType": "MessageHeader",
+            "id": header,
+            "eventCoding": {
+                "system": f"{CODES}/medcom-messaging-eventCodes",
+                "code": "hospital-notification-message",
+            },
+            "destination": [
+                {"extension": [use], "endpoint": _endpoint(receiver), "receiver": _to(getting)},
+            ],
+            "sender": _to(giving),
+            "source": {"endpoint": _endpoint(sender)},
+            "focus": [{"reference": f"Encounter/{stay}"}],
+        },
+        {
+            "resourceType": "Patient",
+            "id": patient,
+            "identifier": [{"system": CPR, "value": "6104521236"}],
+            "name": [{"use": "official", "family": "Prøve", "given": ["Karla"]}],
+        },
+        {
+            "resourceType": "Encounter",
+            "id": stay,
+            "status": "in-progress",
+            "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "IMP"},
+            "subject": {"reference": f"Patient/{patient}"},
+            "episodeOfCare": [
+                {
+                    "identifier": {
+                        "system": _endpoint(sender),
+                        "value": "5d0fd4f6-95f5-4f47-a4e5-2f9d4e07a001",
+                    }
+                }
+            ],
+            "period": {"start": admitted.isoformat()},
+            "serviceProvider": _to(giving),
+        },
+        giving,
+        getting,
+        {
+            "resourceType": "Provenance",
+            "id": story,
+            "target": [{"reference": f"MessageHeader/{header}"}],
+            "occurredDateTime": sent.isoformat(),
+            "recorded": sent.isoformat(),
+            "activity": {"coding": [{"system": f"{CODES}/medcom-messaging-activityCodes", "code": activity}]},
+            "agent": [{"who": _to(giving)}],
+        },
+    ]
+    bundle = {
+        "resourceType": "Bundle",
+        "id": bundle_id or str(uuid.uuid4()),
+        "type": "message",
+        "timestamp": sent.isoformat(),
+        "entry": [{"fullUrl": f"{SHAPES}/{p['resourceType']}/{p['id']}", "resource": p} for p in parts],
+    }
+    return wire.write(bundle, wire.XML if xml else wire.JSON)
 
 
-def _organization(new_id: str, role: str, place: str) -> dict[str, Any]:
-    name, gln, sor = PLACES[place]
+def acknowledged(
+    message: bytes,
+    status: Status = Status.ACCEPTED,
+    *,
+    at: datetime,
+    own_id: str | None = None,
+    issues: tuple[Issue, ...] = (),
+) -> bytes:
+    """The receiver's acknowledgement of a message, under an id of its own."""
+    outside = medcom.envelope(message, content_type=None, zone=OSLO)
+    verdict = Verdict(status=status, at=at, id=own_id or str(uuid.uuid4()), issues=issues)
+    made = medcom.acknowledge(outside, verdict)
+    assert made is not None
+    return made
+
+
+def acknowledging(
+    clock: Callable[[], datetime], *said: Status, giver: Callable[[bytes], bytes] = lambda made: made
+) -> Callable[[Outgoing, Endpoint], Reply]:
+    """A receiver that says one word after the other in its responses, the last for ever."""
+    left = list(said)
+
+    def answer(message: Outgoing, _endpoint: Endpoint) -> Reply:
+        status = left.pop(0) if len(left) > 1 else left[0]
+        body = giver(acknowledged(message.content, status, at=clock()))
+        return Reply(status=200, taken=True, delivered=True, body=body, content_type=wire.JSON, ms=1.0)
+
+    return answer
+
+
+def parsed(content: bytes) -> dict[str, Any]:
+    """The Bundle as parsed JSON, whichever format it is in."""
+    return json.loads(content) if content.lstrip().startswith(b"{") else dict(wire.parse(content))
+
+
+def ids(content: bytes) -> tuple[str, str]:
+    """(Bundle.id, MessageHeader.id)."""
+    bundle = parsed(content)
+    return bundle["id"], bundle["entry"][0]["resource"]["id"]
+
+
+def of_its_own(content: bytes) -> dict[str, Any]:
+    """What a Bundle says, without what is new in each sending: its id and times, an acknowledgement's too."""
+    bundle = parsed(content)
+    own = bundle["entry"][0]["resource"]
+    times = ("occurredDateTime", "recorded")
+    for item in bundle["entry"] if "response" in own else ():
+        resource = item["resource"]
+        if {"reference": f"MessageHeader/{own['id']}"} in resource.get("target", ()):
+            item["resource"] = {key: value for key, value in resource.items() if key not in times}
+    return {key: value for key, value in bundle.items() if key not in ("id", "timestamp")}
+
+
+def _organization(party: str) -> dict[str, Any]:
+    name, _, _, gln, sor = PARTIES[party]
     return {
         "resourceType": "Organization",
-        "id": _id(new_id, role),
+        "id": str(uuid.uuid5(uuid.NAMESPACE_URL, party)),
         "identifier": [{"system": GLN, "value": gln}, {"system": SOR, "value": sor}],
         "name": name,
     }
 
 
-def _provenances(new_id: str, history: Sequence[Step]) -> list[dict[str, Any]]:
-    made = []
-    for step in history:
-        one: dict[str, Any] = {
-            "resourceType": "Provenance",
-            "id": _id(step.id, "provenance"),
-            "target": [{"reference": f"MessageHeader/{step.id}"}],
-            "occurredDateTime": step.at.isoformat(),
-            "recorded": step.at.isoformat(),
-            "activity": {"coding": [{"system": ACTIVITIES, "code": step.activity}]},
-            "agent": [{"who": {"reference": f"Organization/{_id(new_id, 'sender')}"}}],
-        }
-        if step.after is not None:
-            what = {"reference": f"MessageHeader/{step.after}"}
-            one["entity"] = [{"role": "revision", "what": what}]
-        made.append(one)
-    return made
+def _to(organization: dict[str, Any]) -> dict[str, str]:
+    return {"reference": f"Organization/{organization['id']}"}
 
 
-__all__ = ("COPENHAGEN", "CPR", "JSON", "PLACES", "XML", "Stay", "Step")
+def _endpoint(party: str) -> str:
+    return f"https://sor2.sum.dsdn.dk/#id={PARTIES[party][4]}"

@@ -7,7 +7,7 @@ import pytest
 
 from adapter.config import load_region
 from tests.conftest import StandingClock
-from tests.medcom import COPENHAGEN, Stay
+from tests.medcom_stays import COPENHAGEN, Stay
 from tests.shell import Shell
 from tests.stage import stage
 

@@ -18,8 +18,8 @@ from adapter.store import cases as rows
 from adapter.store import shown, tables
 from adapter.store.resources import Eyes
 from tests.conftest import StandingClock
-from tests.medcom import COPENHAGEN, Stay
-from tests.medcom import CPR as NUMBER
+from tests.medcom_stays import COPENHAGEN, Stay
+from tests.medcom_stays import CPR as NUMBER
 from tests.stage import Stage, stage
 
 pytestmark = pytest.mark.postgres_in_soak

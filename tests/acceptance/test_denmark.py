@@ -16,7 +16,7 @@ from adapter.config import load_region
 from adapter.discharge.case import Case, CaseState
 from adapter.fhir.wire import parse
 from tests.conftest import StandingClock
-from tests.medcom import COPENHAGEN, JSON, XML, Stay
+from tests.medcom_stays import COPENHAGEN, JSON, XML, Stay
 from tests.stage import Stage, stage
 
 REGION = Path(__file__).parent.parent.parent / "fixtures" / "regions" / "strandby.toml"
@@ -189,7 +189,8 @@ def test_an_admission_cancelled_after_its_correction(play: Stage) -> None:
 def test_an_admission_corrected_after_a_leave_has_begun(play: Stage) -> None:
     stay = Stay(WEDNESDAY)
     take(play, stay.admit(), stay.start_leave(later(1)))
-    take(play, stay.revise(stay.history[0], later(1.1), start=later(0.05), status="onleave"))
+    leave = {"start": later(1)}
+    take(play, stay.revise(stay.history[0], later(1.1), start=later(0.05), status="onleave", leave=leave))
     case = only(play)
     assert (case.state, case.admitted_at) == (S.ON_LEAVE, later(0.05))
 

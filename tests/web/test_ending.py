@@ -9,7 +9,7 @@ import pytest
 from adapter.config import load_region
 from adapter.messaging.people import Person, Role
 from adapter.store import tables
-from tests.medcom import COPENHAGEN, Stay
+from tests.medcom_stays import COPENHAGEN, Stay
 
 from .conftest import site
 from .people import OPERATOR, signed_in
