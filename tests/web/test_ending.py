@@ -48,6 +48,10 @@ def test_the_municipality_closes_the_stay_once_and_opens_it_again(board, clock):
     stay = words(page(board.get("/stays/1")))
     assert "closed by hand" in stay.casefold()
     assert "hun kom aldrig" in stay
+    assert "Discharged" not in stay
+    board.as_(WARD)
+    assert "Closed by hand" in words(page(board.get("/ward?group=left")))
+    board.as_(IDA)
     clock.forward(minutes=1)
     (back,) = board.forms("reopen")
     assert board.send(back, why="hun kom alligevel").status_code == 303
