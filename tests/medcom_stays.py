@@ -107,7 +107,7 @@ class Stay:
         after: str | None = None,
         sent: datetime | None = None,
         media: str = JSON,
-        class_code: str | None = None,
+        without_code: bool = False,
         without_class: bool = False,
         message_id: str | None = None,
         bundle_id: str | None = None,
@@ -123,7 +123,7 @@ class Stay:
             "status": status,
             "class": {
                 "system": "http://terminology.hl7.org/CodeSystem/v3-ActCode",
-                "code": class_code or ("EMER" if self.emergency else "IMP"),
+                "code": "EMER" if self.emergency else "IMP",
             },
             "subject": {"reference": f"Patient/{_id(new_id, 'patient')}"},
             "episodeOfCare": [
@@ -135,6 +135,8 @@ class Stay:
             "period": {"start": (start or self.start).isoformat()},
             "serviceProvider": {"reference": f"Organization/{_id(new_id, 'sender')}"},
         }  # fmt: skip
+        if without_code:
+            del encounter["class"]["code"]
         if without_class:
             del encounter["class"]
         if end is not None:

@@ -12,6 +12,7 @@ from adapter.config import load_region
 from adapter.discharge.notices import NoticeKind
 from adapter.errors import NotFound, Refused
 from adapter.fhir.bundles import CPR, Resource, Subject
+from adapter.fhir.searching import read_query
 from adapter.plans import Conflict, Plans
 from adapter.readers import Reader
 from adapter.store import cases as rows
@@ -166,6 +167,21 @@ def test_the_flag_becomes_one_task_of_the_municipality(play: Stage) -> None:
     assert task["requester"] == {"reference": "Organization/strandby-sygehus"}
     assert len(read(play, "strandby-sygehus")) == 1
     assert read(play, "egelund") == []
+
+
+def test_the_task_is_found_by_its_code_and_by_how_it_stands(play: Stage) -> None:
+    play.receive(Stay(NOON).admit(report=True))
+    read(play, "strandby")
+    reader = Reader(shelves=play.built.inbox.shelves, eyes=Eyes(parties=("strandby",)), partner=None)
+
+    def found(status: str) -> int:
+        terms = [("code", "report-of-admission"), ("status", status)]
+        with play.built.store.read() as tx:
+            return len(reader.search(tx, read_query("Task", terms, zone=COPENHAGEN)).matches)
+
+    assert (found("requested"), found("completed")) == (1, 0)
+    tick_off(play)
+    assert (found("requested"), found("completed")) == (0, 1)
 
 
 def test_without_the_flag_and_by_other_activities_there_is_none(play: Stage, clock: StandingClock) -> None:

@@ -552,8 +552,16 @@ def _where_the_patient_is(counting: list[Entry]) -> Iterator[Entry]:
 
 
 def as_told(case: Case, entries: tuple[Entry, ...]) -> Case:
-    """The case that some of its entries tell: what somebody knows who was told only of these."""
-    told = _told(case.hospital, entries, case.admitted_at, case.zone)
+    """The case that some of its entries tell: what somebody knows who was told only of these.
+
+    Who was told of one hospital's part of it alone knows neither the other hospital nor its admission.
+    """
+    hospital, admitted_at = case.hospital, case.admitted_at
+    if case.transfers:
+        own = [e for e in entries if e.counts and e.notice.kind is NoticeKind.ADMITTED]
+        hospital = next((e.notice.hospital for e in reversed(own) if e.notice.hospital), hospital)
+        admitted_at = min((e.at for e in own), default=admitted_at)
+    told = _told(hospital, entries, admitted_at, case.zone)
     return replace(told, again=case.again, died_at=case.died_at)
 
 

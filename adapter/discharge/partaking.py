@@ -21,7 +21,7 @@ class Concern(StrEnum):
 
     CURRENT = "current"  # the patient is in, and the party has to do with it
     LEFT = "left"  # discharged, or closed by hand
-    PAST = "past"  # addressed by mistake, or another municipality is responsible, or no need of this one
+    PAST = "past"  # addressed by mistake, another's now, or no need of this municipality
     OVER = "over"  # the patient has died, or everything that was told has been cancelled
 
 
@@ -131,10 +131,19 @@ def _open_care(told: Case) -> bool | None:
 def _concern(case: Case, told: Case, party: str, roles: Mapping[str, str]) -> Concern:
     if told.state in (CaseState.CANCELLED, CaseState.DECEASED) or _dead(case):
         return Concern.OVER
+    if _has_handed_over(case, party):
+        return Concern.PAST
     if party != case.hospital and _past(case, told, party, roles):
         return Concern.PAST
     gone = told.state in (CaseState.DISCHARGED, CaseState.CLOSED)
     return Concern.LEFT if gone else Concern.CURRENT
+
+
+def _has_handed_over(case: Case, party: str) -> bool:
+    """Whether it is a hospital of the case, and another one has the patient now."""
+    return party != case.hospital and any(
+        e.notice.hospital == party for e in (case.of(K.ADMITTED) if case.transfers else ())
+    )
 
 
 def _dead(case: Case) -> bool:

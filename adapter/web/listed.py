@@ -119,8 +119,8 @@ class Telling:
         if told.ready_at is not None and told.ready_at > words.now:
             made.append(("Announced ready", _day(told, "ready_at", words), ""))
         if told.discharged_at is not None:
-            died = told.state is CaseState.DECEASED
-            made.append(("Died" if died else "Discharged", _day(told, "discharged_at", words), ""))
+            label = {CaseState.DECEASED: "Died", CaseState.CLOSED: "Closed"}.get(told.state, "Discharged")
+            made.append((label, _day(told, "discharged_at", words), ""))
         elif stay.coming is not None:
             passed = stay.coming < words.now.astimezone(words.zone).date()
             made.append(("Expected home", stay.coming, words.of("the day has passed") if passed else ""))

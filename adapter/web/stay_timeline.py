@@ -69,10 +69,17 @@ def _event(seen: Seen, e: Entry, words: Words, titles: Mapping[str, str]) -> Eve
         standing=notice.standing.value,
         cancelled=e.void,
         corrected=e.replaced_by is not None,
-        lines=tuple(line.replace("..", ".") for line in _lines(notice, words, titles)),  # `3. mars.`
+        lines=tuple(
+            line.replace("..", ".") for line in (*_taken_over(seen, e, words), *_lines(notice, words, titles))
+        ),  # `3. mars.`
         changes=tuple(_changed(one, words) for one in changes(seen.entries, e)),
         evidence=tuple(_proof(one) for one in _furthest(seen.evidence(e))),
     )
+
+
+def _taken_over(seen: Seen, e: Entry, words: Words) -> Iterator[str]:
+    if e in seen.case.transfers:
+        yield words.of("The patient was taken over by {hospital}.", hospital=words.party(e.notice.hospital))
 
 
 def _furthest(evidence: Iterable[Evidence]) -> list[Evidence]:

@@ -292,14 +292,18 @@ def test_the_hour_that_is_left_out_and_29_february(play: Stage) -> None:
 # --- a broken profile (D-11) ------------------------------------------------------------------------------
 
 
-def test_a_message_without_its_class_is_refused_and_the_acknowledgement_names_it(play: Stage) -> None:
-    done = play.receive(Stay(WEDNESDAY).admit(without_class=True), channel="http")
+@pytest.mark.parametrize(
+    ("left_out", "media"), [("without_code", JSON), ("without_code", XML), ("without_class", JSON)]
+)
+def test_a_message_without_its_class_code_is_refused_and_the_acknowledgement_names_it(
+    play: Stage, media: str, left_out: str
+) -> None:
+    content = Stay(WEDNESDAY).admit(media=media, **{left_out: True})
+    done = play.receive(content, channel="http")
     assert done.outcome == "refused"
     assert done.acknowledgement is not None
     answer = parse(done.acknowledgement)
     assert answer["entry"][0]["resource"]["response"]["code"] == "fatal-error"
-    said = str(
-        [e["resource"] for e in answer["entry"] if e["resource"]["resourceType"] == "OperationOutcome"]
-    )
-    assert "class" in said
+    told = [e["resource"] for e in answer["entry"] if e["resource"]["resourceType"] == "OperationOutcome"]
+    assert "class" in str(told)
     assert cases(play) == []

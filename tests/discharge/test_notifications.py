@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from adapter.discharge.case import Case, CaseState, fold
 from adapter.discharge.notices import Notice, NoticeKind, Standing
+from adapter.discharge.partaking import Concern, part_of, told_to
 from tests.discharge.test_case import shape
 
 COPENHAGEN = ZoneInfo("Europe/Copenhagen")
@@ -136,6 +137,15 @@ def test_an_admission_elsewhere_after_the_discharge_is_a_new_case() -> None:
     home = told(K.DISCHARGED, "home", 2)
     for days in (2, 3):  # at the very instant of the discharge, or later
         assert len(in_every_order(stin("a"), home, stin("b", days, sender=B))) == 2
+
+
+def test_each_hospital_knows_its_own_part_of_a_transfer() -> None:
+    case = only(stin("a"), stin("b", 2, sender=B))
+    here, there = (told_to(case, party) for party in (A, B))
+    assert (here.hospital, here.admitted_at) == (A, MONDAY)
+    assert (there.hospital, there.admitted_at) == (B, at(2))
+    concerns = [part_of(case, party, {A: "hospital", B: "hospital"}).concern for party in (A, B, "fjordby")]
+    assert concerns == [Concern.PAST, Concern.CURRENT, Concern.CURRENT]
 
 
 def test_acute_ambulatory_becomes_inpatient_in_one_case() -> None:

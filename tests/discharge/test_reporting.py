@@ -2,7 +2,9 @@
 
 import itertools
 
+from adapter.discharge.agreement import agreement
 from adapter.discharge.case import fold
+from adapter.discharge.deadlines import deadlines
 from adapter.discharge.notices import Notice, NoticeKind
 from adapter.discharge.reporting import report_tasks
 from tests.discharge.test_notifications import COPENHAGEN, A, B, an, at, closed, re, stin, told
@@ -66,3 +68,15 @@ def test_the_hospital_that_took_over_asks_for_itself():
     there = stin("b", 2, sender=B, report_wanted=True)
     assert tasks(ASKING, there, report("r", 0.1)) == [("stin", "completed"), ("b", "requested")]
     assert tasks(ASKING, there, report("r", 2.1, to=B)) == [("stin", "requested"), ("b", "completed")]
+
+
+def test_a_correction_with_the_flag_starts_no_deadline():
+    first = stin("s")
+    wrong = re(first, "re", 0.1, "s", report_wanted=True)
+    right = re(ASKING, "re", 0.1, "stin", report_wanted=False)
+    kinds = []
+    for facts in ((first, wrong), (ASKING, right)):
+        (case,) = fold(facts, COPENHAGEN)
+        found = deadlines(case, agreement("denmark"), at(0.2))
+        kinds.append([d.kind for d in found if d.kind == "report-of-admission"])
+    assert kinds == [[], ["report-of-admission"]]

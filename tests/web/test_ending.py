@@ -48,6 +48,10 @@ def test_the_municipality_closes_the_stay_once_and_opens_it_again(board, clock):
     stay = words(page(board.get("/stays/1")))
     assert "closed by hand" in stay.casefold()
     assert "hun kom aldrig" in stay
+    assert "Discharged" not in stay
+    board.as_(WARD)
+    assert "Closed by hand" in words(page(board.get("/ward?group=left")))
+    board.as_(IDA)
     clock.forward(minutes=1)
     (back,) = board.forms("reopen")
     assert board.send(back, why="hun kom alligevel").status_code == 303
@@ -97,6 +101,12 @@ def test_an_operator_closes_reopens_and_ticks_off_on_the_page_of_the_case(board,
     assert board.send(form("reopen"), why="hun er her").status_code == 303
     assert state(board) == "admitted"
     assert board.send(form("close"), why="").status_code == 400
+
+
+def test_the_page_of_the_stay_tells_of_a_transfer(board, clock):
+    there = Stay(clock(), hospital="lindholm-sygehus")
+    assert board.site.stage.receive(there.admit(), channel="http").outcome == "accepted"
+    assert "The patient was taken over by Lindholm Sygehus." in words(page(board.get("/stays/1")))
 
 
 def test_a_correction_shows_what_it_changed_on_the_page_of_the_stay(board, clock):
