@@ -23,7 +23,7 @@ from adapter.mappings import Reading
 from adapter.mappings.checking import Checks
 from adapter.messaging.envelope import Address, Envelope
 from adapter.messaging.register import Party, Register
-from adapter.messaging.routing import Route, routes
+from adapter.messaging.routing import NOT_RELEVANT, Route, only_relevant, routes
 from adapter.store import cases as case_rows
 from adapter.store import messages
 from adapter.twins import said_as
@@ -117,13 +117,7 @@ class Judge:
             )
         if prepared.problem is not None and not _answered_for(prepared):
             raise prepared.problem
-        if envelope.transmission_id is not None:
-            other = messages.transmission(tx, sender.id, envelope.transmission_id)
-            if other is not None and other != envelope.message_id:
-                raise Refused(
-                    "this Bundle.id has been used for another message; give every Bundle an id of its own",
-                    code="duplicate",
-                )
+        self.its_own_transmission(tx, envelope, sender)
         ahead = envelope.sent_at - now
         if ahead > self.clock_tolerance:
             raise Quarantined(
@@ -138,13 +132,25 @@ class Judge:
         plan = prepared.notice is not None and prepared.notice.kind is NoticeKind.CARE_PLAN
         found = plan and envelope.type in POLLED
         ways = routes(self.register, envelope, sender, day=day, reserved=reserved, plan=plan, found=found)
+        ways = only_relevant(ways, prepared.not_for)
         content, notice = prepared.incoming.content, prepared.notice
-        if ways and all(way.refusal is not None for way in ways):
-            assert ways[0].refusal is not None
-            raise Refused(ways[0].refusal.text, code=ways[0].refusal.code)
+        refusals = [way.refusal for way in ways if way.refusal is not None]
+        if ways and len(refusals) == len(ways) and NOT_RELEVANT not in {one.code for one in refusals}:
+            raise Refused(refusals[0].text, code=refusals[0].code)
         self._no_early_notice_to_acute_beds(notice, ways)
         self._consented(tx, prepared, sender, ways, now)
         return [copy_for(tx, way, content, reading, notice, sender, self.checks) for way in ways]
+
+    def its_own_transmission(self, tx: Connection, envelope: Envelope, sender: Party) -> None:
+        """Refused where its Bundle.id has been that of another message (D-05)."""
+        if envelope.transmission_id is None:
+            return
+        other = messages.transmission(tx, sender.id, envelope.transmission_id)
+        if other is not None and other != envelope.message_id:
+            raise Refused(
+                "this Bundle.id has been used for another message; give every Bundle an id of its own",
+                code="duplicate",
+            )
 
     def _no_early_notice_to_acute_beds(self, notice: Notice | None, ways: Sequence[Route]) -> None:
         """Municipal acute beds send for themselves and get admission reports, but no early notices."""

@@ -73,6 +73,7 @@ def _unanswered(done: "Acceptance") -> str:
         "accepted": "no acknowledgement yet: it follows when the receiver's own system has taken the message",
         "duplicate": "no acknowledgement: it was given when the message first came, and is given once",
         "quarantined": "no acknowledgement yet: it follows when the message is released",
+        "not-relevant": "no acknowledgement: it travels as a message, or the dialect has none",
     }.get(done.outcome, "no acknowledgement: it cannot be said to whom, or about which message")
 
 

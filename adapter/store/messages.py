@@ -86,10 +86,15 @@ def with_content(tx: Connection, rows: Collection[int]) -> list[Row]:
 
 
 def add(tx: Connection, values: dict[str, Any]) -> int:
-    """Record a message, and have it chained; returns its row. Its size may be what a stranger says it is."""
-    row = added(tx, message, values | {"size": min(values["size"], LARGEST_SIZE)})
+    """Record a message, and have it chained; returns its row. Its size may be what a stranger says it is.
+
+    With `kept` false among the values its content is not stored, and the journal says so.
+    """
+    kind = chain.Kind.RECEIVED if values.get("kept", True) else chain.Kind.NOT_KEPT
+    columns = {name: value for name, value in values.items() if name != "kept"}
+    row = added(tx, message, columns | {"size": min(values["size"], LARGEST_SIZE)})
     told = values.get("sha256") or values["payload"]
-    chain.note(tx, chain.Kind.RECEIVED, row, at=values["received_at"], content=told)
+    chain.note(tx, kind, row, at=values["received_at"], content=told)
     return row
 
 
