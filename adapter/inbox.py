@@ -1017,7 +1017,7 @@ class Inbox:
             values = _message_row(tx, prepared, sender, now)
             row = messages.add(tx, values | {"outcome": "accepted", "reason": reason})
             held = replace(_outcome("accepted", problem, row, envelope, sender.id), reason=reason, code=None)
-        if row is not None and (all_of_it or isinstance(problem, Refused)):
+        if ways and row is not None and (all_of_it or isinstance(problem, Refused)):
             content = prepared.incoming.content
             kept = messages.keep(tx, content)
             pass_on(tx, self.outbox, envelope, ways, content=content, kept=kept, row=row, now=now)

@@ -122,7 +122,8 @@ def _tells_of_a_stay(prepared: Prepared) -> bool:
     if prepared.notice is not None:
         return prepared.notice.kind in TOLD
     assert prepared.reading is not None
-    return prepared.reading.envelope.type.startswith(HOSPITAL_NOTIFICATION)
+    kind = prepared.reading.envelope.type
+    return kind in set(TOLD) or kind.startswith(HOSPITAL_NOTIFICATION)
 
 
 def _subject(prepared: Prepared) -> Subject | None:

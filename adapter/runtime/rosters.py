@@ -84,8 +84,8 @@ class Rosters:
         known, fault = self._known.get(name), self._faults.get(name)
         assert party.roster is not None
         if known is None:
-            why = fault or "it is being written"
-            return f"the roster of {name} cannot be used: {why}; what hospitals tell it is not taken until it can"
+            why = f"{fault or 'it is being written'}; what hospitals tell it is not taken until it can"
+            return f"the roster of {name} cannot be used: {why}"
         until = known.as_of + party.roster.within
         since, ends = (f"{at.astimezone(self._zone):%Y-%m-%d %H:%M}" for at in (known.as_of, until))
         old = self._clock() > until
