@@ -149,6 +149,22 @@ class Answers:
         now: datetime,
     ) -> None:
         """A receipt that cannot travel in a response goes to the sender's own endpoint."""
+        own = derived_id(envelope.message_id, giver, "receipt")
+        self.send_again(tx, content, envelope.content_type, envelope, to, row, own, 1, now)
+
+    def send_again(
+        self,
+        tx: Connection,
+        content: bytes,
+        content_type: str,
+        envelope: Envelope,
+        to: Party,
+        row: int,
+        message_id: str | None,
+        number: int,
+        now: datetime,
+    ) -> None:
+        """The same for the `number`th sending of one; None where it has never travelled as a message."""
         endpoint = self.register.endpoint_of(to)
         if endpoint is None:
             return  # the sender's board shows it
@@ -159,12 +175,13 @@ class Answers:
                 party=to.id,
                 endpoint=endpoint.name,
                 dialect=envelope.dialect,
-                message_id=derived_id(envelope.message_id, giver, "receipt"),
+                message_id=message_id or derived_id(envelope.message_id, "direct", "receipt"),
                 content=content,
-                content_type=envelope.content_type,
+                content_type=content_type,
                 message_row=row,
                 refers_to=None,
                 expects_receipt=False,
+                sending=number,
             ),
             now,
         )

@@ -21,6 +21,7 @@ from adapter.cases import Cases, pseudonym
 from adapter.copies import Copy
 from adapter.discharge.case import Evidence, Fact, Step
 from adapter.discharge.notices import Notice, NoticeKind, Standing
+from adapter.duplicates import REUSED, Duplicates
 from adapter.errors import (
     AdapterError,
     CannotWrite,
@@ -33,7 +34,7 @@ from adapter.errors import (
 from adapter.fhir.allowing import shown
 from adapter.fhir.bundles import Subject, checks, synthetic
 from adapter.fhir.subscriptions import CARE_PLAN_CHANGED
-from adapter.incoming import BOARD, Incoming, Prepared, fault_of_ours, heard_from, meaning, understand
+from adapter.incoming import BOARD, Incoming, Prepared, fault_of_ours, heard_from, understand
 from adapter.judging import Judge
 from adapter.lanes import Lanes
 from adapter.mappings import Addressing, Reading, kith
@@ -43,6 +44,7 @@ from adapter.messaging.acknowledgement import Acknowledgement, Issue, Status
 from adapter.messaging.addressing import addressed, unknown_service
 from adapter.messaging.delivery import Leased
 from adapter.messaging.envelope import Address, Envelope
+from adapter.messaging.practices import Answer, practice
 from adapter.messaging.register import Partner, Party, Register, Side
 from adapter.messaging.routing import NOT_RELEVANT, Route, only_relevant, routes
 from adapter.originals import Originals
@@ -53,7 +55,6 @@ from adapter.relevance import Relevance, Rosters, nobody
 from adapter.shelves import Shelves
 from adapter.store import Store, deliveries, erased, mailboxes, messages
 from adapter.store import cases as case_rows
-from adapter.store.erased import ERASED
 from adapter.store.savepoint import savepoint
 from adapter.store.statements import Row
 from adapter.twins import first_of, settled
@@ -138,6 +139,10 @@ class Inbox:
         )
 
     @property
+    def _duplicates(self) -> Duplicates:
+        return Duplicates(outbox=self.outbox, answers=self._answers, read=self.read)
+
+    @property
     def _originals(self) -> Originals:
         return Originals(alarms=self.outbox.alarms, cases=self.cases)
 
@@ -184,14 +189,12 @@ class Inbox:
                 return _again_unread(tx, held, reading.envelope)
             return self._hold(tx, prepared, None, _of_what_is_left(prepared, problem), now)
         known = messages.known(tx, sender.id, reading.envelope.message_id)
-        if known is not None and (not prepared.kept or self._same(tx, known, prepared)):
-            return self._again(tx, known, reading.envelope, sender)
-        if not prepared.kept and not isinstance(prepared.problem, Refused):
+        if not prepared.kept and known is None and not isinstance(prepared.problem, Refused):
             return self._not_relevant(tx, prepared, reading, sender, now)
         if known is not None:
-            return self._hold_reused(tx, prepared, known, now)
+            return self._known_already(tx, prepared, reading, known, sender, now)
         if reading.acknowledgement is not None and prepared.problem is None:
-            return self._receipt(tx, prepared, reading, sender, now)
+            return self._receipt_once(tx, prepared, reading, sender, now)
         try:
             prepared = heard_from(sender.kind, prepared, self.zone)
             reading = prepared.reading or reading
@@ -294,7 +297,7 @@ class Inbox:
         before = messages.known(tx, sender.id, reading.envelope.message_id)
         if before is None or before["id"] == row:
             return sender, None
-        if not self._same(tx, before, prepared):
+        if not self._duplicates.same(tx, before, prepared):
             raise _reused(before)
         return sender, before
 
@@ -446,7 +449,7 @@ class Inbox:
         """
         envelope = reading.envelope
         try:
-            self._judge.its_own_transmission(tx, envelope, sender)
+            self._judge.own_transmission(tx, envelope, sender)
         except Refused as problem:
             return self._hold(tx, prepared, sender, problem, now)
         day = now.astimezone(self.zone).date()
@@ -500,20 +503,30 @@ class Inbox:
 
     # --- known already? ---
 
-    def _same(self, tx: Connection, known: Row, prepared: Prepared) -> bool:
-        """Whether a message under a known id says what the first one said, in whatever envelope.
+    def _known_already(
+        self, tx: Connection, prepared: Prepared, reading: Reading, known: Row, sender: Party, now: datetime
+    ) -> Acceptance:
+        """A message under a known id: the same once more, or another that must not be lost."""
+        if prepared.kept and not self._duplicates.same(tx, known, prepared):
+            if practice(reading.envelope.dialect).duplicates is not Answer.ANEW:
+                return self._hold_reused(tx, prepared, known, now)
+            self._keep_reused(tx, prepared, known, now)
+        return self._again(tx, known, prepared, reading.envelope, sender, now)
 
-        Where retention has taken the first one's bytes, its id must do.
-        """
-        if known["payload"] == hashlib.sha256(prepared.incoming.content).digest():
-            return True
-        if known["code"] == ERASED:
-            return False  # it may be the same sender's correction: a person looks
-        content = messages.content(tx, known["payload"])
-        if content is None:
-            return True
-        before = self.read(Incoming(content=content, content_type=known["content_type"]))
-        return meaning(before) == meaning(prepared)
+    def _keep_reused(self, tx: Connection, prepared: Prepared, known: Row, now: datetime) -> None:
+        """To its sender it is a duplicate all the same (T4); its bytes are kept, and a person is told."""
+        before = self._duplicates.kept(tx, prepared)
+        if before is not None:
+            messages.came_again(tx, before)
+            return
+        reason = (
+            f"it says something else than message {known['id']} under the same id, and was answered as a "
+            "duplicate of that; telephone the sender: it must send this under an id of its own"
+        )
+        told = {"outcome": "quarantined", "code": REUSED, "reason": reason}
+        row = messages.add(tx, _message_row(tx, prepared, None, now) | told)
+        subject = f"message {row}"
+        self.outbox.alarms.start(tx, kind="quarantined", subject=subject, text=f"held: {reason}", now=now)
 
     def _hold_reused(self, tx: Connection, prepared: Prepared, known: Row, now: datetime) -> Acceptance:
         """Another message under a known id: taking it for a duplicate would lose it."""
@@ -523,19 +536,19 @@ class Inbox:
             return _again_unread(tx, held, prepared.reading.envelope)
         return self._hold(tx, prepared, None, _reused(known), now)
 
-    def _again(self, tx: Connection, known: Row, envelope: Envelope, sender: Party) -> Acceptance:
+    def _again(
+        self, tx: Connection, known: Row, prepared: Prepared, envelope: Envelope, sender: Party, now: datetime
+    ) -> Acceptance:
         """The answer to a message that has come before, which changes nothing."""
         messages.came_again(tx, known["id"])
-        answer = None
-        if envelope.dialect == "fhir":  # KITH wants no second receipt, ever (HITS 1168 5.4-5.5)
-            answer = messages.content(tx, known["acknowledgement"])
+        answer, answer_type = self._duplicates.answer(tx, known, prepared, sender, now)
         return Acceptance(
             outcome="duplicate",
             reason=f"this message came before and was {known['outcome']}",
             first=known["outcome"],
             case_id=known["case_id"],
             acknowledgement=answer,
-            acknowledgement_type=known["acknowledgement_type"] if answer else None,
+            acknowledgement_type=answer_type,
             message_row=known["id"],
             sender=sender.id,
             type=envelope.type,
@@ -840,6 +853,19 @@ class Inbox:
 
     # --- receipts that come back ---
 
+    def _receipt_once(
+        self, tx: Connection, prepared: Prepared, reading: Reading, giver: Party, now: datetime
+    ) -> Acceptance:
+        """A receipt in a Bundle whose id another message had is an error, where Bundles are told apart."""
+        envelope = reading.envelope
+        if practice(envelope.dialect).renews:
+            try:
+                self._judge.own_transmission(tx, envelope, giver)
+            except Refused as problem:
+                why = f"{problem.reason}; ask {giver.id} which of the two holds"
+                return self._hold(tx, prepared, giver, Quarantined(why, code=problem.code), now)
+        return self._receipt(tx, prepared, reading, giver, now)
+
     def _receipt(
         self, tx: Connection, prepared: Prepared, reading: Reading, giver: Party, now: datetime
     ) -> Acceptance:
@@ -926,12 +952,16 @@ class Inbox:
     def speaks_for(self, prepared: Prepared, leased: Leased) -> bool:
         """Whether the receipt in a response is given by the party that the message was sent to."""
         reading = prepared.reading
-        if reading is None or reading.acknowledgement is None or not reading.envelope.sender.identifiers:
-            return True  # it names nobody else
+        if reading is None or reading.acknowledgement is None:
+            return True
+        must_be_named = practice(reading.envelope.dialect).named_giver
+        if not reading.envelope.sender.identifiers:
+            return not must_be_named  # it names nobody else
         named = self.register.known_at(
             reading.envelope.sender, leased.created_at.astimezone(self.zone).date()
         )
-        return not named or any(leased.party in self.register.spoken_for(party) for party in named)
+        unnamed = not named and not must_be_named
+        return unnamed or any(leased.party in self.register.spoken_for(party) for party in named)
 
     def reply(self, tx: Connection, prepared: Prepared, leased: Leased, now: datetime) -> None:
         """A message that came back in the response to one of ours: a receipt, or the receiver's own message.
@@ -1108,7 +1138,7 @@ def _reused(known: Row) -> Quarantined:
     return Quarantined(
         f"its id is that of message {known['id']}, which says something else; telephone the sender: it must "
         "send this under an id of its own",
-        code="id-reused",
+        code=REUSED,
     )
 
 

@@ -117,7 +117,7 @@ class Judge:
             )
         if prepared.problem is not None and not _answered_for(prepared):
             raise prepared.problem
-        self.its_own_transmission(tx, envelope, sender)
+        self.own_transmission(tx, envelope, sender)
         ahead = envelope.sent_at - now
         if ahead > self.clock_tolerance:
             raise Quarantined(
@@ -141,8 +141,8 @@ class Judge:
         self._consented(tx, prepared, sender, ways, now)
         return [copy_for(tx, way, content, reading, notice, sender, self.checks) for way in ways]
 
-    def its_own_transmission(self, tx: Connection, envelope: Envelope, sender: Party) -> None:
-        """Refused where its Bundle.id has been that of another message (D-05)."""
+    def own_transmission(self, tx: Connection, envelope: Envelope, sender: Party) -> None:
+        """Raises Refused where another message has come under that Bundle.id before (D-05)."""
         if envelope.transmission_id is None:
             return
         other = messages.transmission(tx, sender.id, envelope.transmission_id)

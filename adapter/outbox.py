@@ -18,17 +18,18 @@ from adapter.discharge.case import Evidence, Step
 from adapter.discharge.notices import Notice, NoticeKind, Standing, spoken
 from adapter.discharge.wording import said as in_words
 from adapter.errors import NotFound
-from adapter.mappings.known import named
 from adapter.messaging.acknowledgement import Acknowledgement, Status
 from adapter.messaging.awaiting import Wait
 from adapter.messaging.delivery import DeliveryState, Leased, Reply, Trigger
 from adapter.messaging.envelope import masked
 from adapter.messaging.nearing import hurried
-from adapter.messaging.register import EDI, Endpoint, Party, Register, Side
+from adapter.messaging.practices import practice
+from adapter.messaging.register import Endpoint, Party, Register, Side
 from adapter.messaging.resting import Health
 from adapter.messaging.retry import Decision, GiveUp, RetryAt, Schedule, Sent, decide, delay
 from adapter.parcels import ALARM, MAIL, NOTICES, NOWHERE, SUBSCRIPTION
 from adapter.resting import Resting
+from adapter.sending_again import SendingAgain, contradicts, is_old, replaces
 from adapter.store import cases as case_rows
 from adapter.store import deliveries, messages, restored
 from adapter.store.statements import Row
@@ -46,12 +47,6 @@ _SETTLED: dict[str, Any] = {
     "resume_at": None,
 }
 """What a delivery forgets once its receiver, or a person, has spoken."""
-
-RESENDS = {"fhir": 2, "plo-1.5": 1, "plo-1.6": 1}
-"""How often a message is sent again by itself when its receipt does not come; then only people can."""
-
-WITHOUT_A_LIMIT = ("fhir",)
-"""The dialects whose standard does not say when a missing receipt counts as a negative one."""
 
 RECEIPT_WITHIN = timedelta(minutes=30)
 """For a delivery whose endpoint the region file no longer has."""
@@ -90,6 +85,11 @@ class Outbox:
         return Telephoning(
             cases=self.cases, register=self.register, alarms=self.alarms, before=self.lead_time
         )
+
+    @property
+    def again(self) -> SendingAgain:
+        """What is said of one more sending."""
+        return SendingAgain(register=self.register)
 
     def endpoint(self, name: str) -> Endpoint | None:
         """A configured endpoint, those of alarms among them."""
@@ -211,12 +211,9 @@ class Outbox:
         endpoint = leased.to or self.endpoint(leased.endpoint)
         if endpoint is None:
             return Reply(error=f"the endpoint {leased.endpoint!r} is no longer configured", ours=True)
-        content = leased.content
-        if leased.dialect not in (ALARM, SUBSCRIPTION):
-            content = named(leased.dialect).repeat(content, leased.attempts + 1)
         outgoing = Outgoing(
             message_id=leased.message_id,
-            content=content,
+            content=leased.content,
             content_type=leased.content_type,
             delivery_id=leased.id,
             party=leased.party,
@@ -272,6 +269,8 @@ class Outbox:
                 "outcome": outcome,
                 "ms": round(reply.ms, 1),
                 "error": None if isinstance(decision, Sent) else decision.reason,
+                "sending": leased.sending,
+                "content_hash": leased.payload if practice(leased.dialect).renews else None,
             },
         )
         if reply.plan is not None and (reply.taken or reply.conflict):
@@ -451,8 +450,8 @@ class Outbox:
     ) -> Receipted | None:
         """Take a receipt; None where we never sent such a message to that party.
 
-        A receipt is final: a second one that says otherwise changes nothing and raises an alarm. Late is
-        not too late (HIS 80415, N-02).
+        A receipt is final: a second one that says otherwise changes nothing and raises an alarm, but for a
+        newer one where the standard has that count (D-06). Late is not too late (HIS 80415, N-02).
         """
         row = deliveries.sent_as(tx, said.original_id, party)
         if row is None or row["state"] == DeliveryState.CANCELLED.value:
@@ -465,8 +464,8 @@ class Outbox:
             DeliveryState.REFUSED.value: Status.REFUSED,
         }
         before = Status.ACCEPTED if row["accepted_at"] else settled.get(state)
-        if before is not None:
-            if said.status in (Status.ACCEPTED, Status.REFUSED) and said.status is not before:
+        if before is not None and not replaces(row, said, before):
+            if contradicts(row, said, before):
                 self.alarms.start(
                     tx,
                     kind="contradicting-receipt",
@@ -477,35 +476,70 @@ class Outbox:
                     case_id=row["case_id"],
                 )
             return Receipted(delivery=row, told=told, status=before, news=False)
+        if is_old(row, said):
+            return Receipted(delivery=row, told=told, status=said.status, news=False)
+        if before is not None:
+            self._told_otherwise(tx, row, before, said, now)
         match said.status:
             case Status.ACCEPTED:
-                at = max(self._earliest(tx, row, said.at), min(said.at, now))
-                self._accepted(tx, row, told, at, now, source)
+                self._accepted(tx, row, told, said, now, source)
             case Status.REFUSED:
                 self._refused(tx, row, told, said, now, source)
             case Status.NOT_NOW:
-                due_at = self.telephoning.due(tx, row, now)
-                wait = hurried(delay(self.schedule, max(row["attempts"], 1), self.jitter()), due_at, now)
-                reason = _words(said) or "the receiver asks us to try again later"
-                if now + wait > row["created_at"] + self.schedule.give_up_after:
-                    _given_up(tx, delivery_id, reason)
-                    self._undeliverable(tx, delivery_id, f"still asked to wait{IN_ITS_WORDS}{reason}", now)
-                else:
-                    deliveries.change(
-                        tx,
-                        delivery_id,
-                        state=DeliveryState.WAITING.value,
-                        next_attempt_at=now + wait,
-                        error=reason,
-                        **_SETTLED,
-                    )
-                    self.telephoning.watch(tx, delivery_id, now)
+                self._not_now(tx, row, said, now)
             case Status.TAKEN_OVER:
                 endpoint = self.endpoint(row["endpoint"] or "")
                 due = now + endpoint.receipt_within if endpoint else None
                 deliveries.change(tx, delivery_id, receipt_due_at=due, look_at=due)
                 self._unpark(tx, row, now)
         return Receipted(delivery=row, told=told, status=said.status, news=True)
+
+    def _told_otherwise(
+        self, tx: Connection, row: Row, before: Status, said: Acknowledgement, now: datetime
+    ) -> None:
+        """The case's history tells that a newer receipt has taken the place of an older one."""
+        giver = self.register.name(row["party"])
+        what = f"{giver} first said {before}, now {said.status}; the newer one holds"
+        case_rows.note(tx, at=now, subject=f"delivery {row['id']}", what=what, case_id=row["case_id"])
+
+    def _not_now(self, tx: Connection, row: Row, said: Acknowledgement, now: datetime) -> None:
+        """The receiver asks for it later: it waits as its next sending, or a person is told."""
+        reason = _words(said) or "the receiver asks us to try again later"
+        wait = self._until_later(tx, row, now)
+        if wait is None or now + wait > row["created_at"] + self.schedule.give_up_after:
+            _given_up(tx, row["id"], reason)
+            deliveries.change(tx, row["id"], receipt_at=said.at)
+            self._undeliverable(tx, row["id"], f"still asked to wait{IN_ITS_WORDS}{reason}", now)
+            return
+        values = self.again.renewed(tx, row, now)
+        deliveries.change(
+            tx,
+            row["id"],
+            state=DeliveryState.WAITING.value,
+            next_attempt_at=now + wait,
+            error=reason,
+            receipt_at=said.at,
+            **_SETTLED,
+            **values,
+        )
+        self.telephoning.watch(tx, row["id"], now)
+
+    def _until_later(self, tx: Connection, row: Row, now: datetime) -> timedelta | None:
+        """The wait until the next sending of what its receiver wants later; None: only a person sends it.
+
+        The schedule's own, or where sendings are few and counted, as long as for a receipt that is missing.
+        """
+        wait = delay(self.schedule, max(row["attempts"], 1), self.jitter())
+        if practice(row["dialect"]).renews:
+            if not self.again.by_itself(tx, row, deliveries.attempts(tx, [row["id"]])):
+                return None
+            endpoint = self.endpoint(row["endpoint"] or "")
+            wait = max(wait, endpoint.receipt_within if endpoint is not None else RECEIPT_WITHIN)
+        return hurried(wait, self.telephoning.due(tx, row, now), now)
+
+    def _within(self, tx: Connection, row: Row, said: Acknowledgement, now: datetime) -> datetime:
+        """When a receipt was given, as far as that can be."""
+        return max(self._earliest(tx, row, said.at), min(said.at, now))
 
     def _earliest(self, tx: Connection, row: Row, said_at: datetime) -> datetime:
         """From when a receipt for it may be: its making, or where a restore has lost that, the backup."""
@@ -514,13 +548,15 @@ class Outbox:
         return lost.of if lost is not None and lost.of <= said_at <= lost.at <= made else made
 
     def _accepted(
-        self, tx: Connection, row: Row, told: Row | None, at: datetime, now: datetime, source: str
+        self, tx: Connection, row: Row, told: Row | None, said: Acknowledgement, now: datetime, source: str
     ) -> None:
+        at = self._within(tx, row, said, now)
         deliveries.change(
             tx,
             row["id"],
             state=DeliveryState.ACKNOWLEDGED.value,
             accepted_at=at,
+            receipt_at=said.at,
             sent_at=row["sent_at"] or at,
             delivered_at=row["delivered_at"] or at,
             next_attempt_at=None,
@@ -542,6 +578,8 @@ class Outbox:
             tx,
             row["id"],
             state=DeliveryState.REFUSED.value,
+            accepted_at=None,
+            receipt_at=said.at,
             sent_at=row["sent_at"] or now,
             delivered_at=row["delivered_at"] or now,
             next_attempt_at=None,
@@ -550,7 +588,8 @@ class Outbox:
         )
         self._end_waiting(tx, row, now)
         self._undeliverable(tx, row["id"], f"it was refused{IN_ITS_WORDS}{reason}", now)
-        steps = {Step.REFUSED: now}
+        newest = practice(row["dialect"]).newest_counts  # then its own time says whether it holds
+        steps = {Step.REFUSED: self._within(tx, row, said, now) if newest else now}
         if not row["delivered_at"]:
             steps[Step.DELIVERED] = now
         self._learn(tx, row, told, steps, source, now)
@@ -606,22 +645,32 @@ class Outbox:
             told = self._telephone(tx, row, wait, now)
         under_way = row["trigger"] == Trigger.MISSING_RECEIPT.value  # it is being sent again
         if wait.missing_from <= now and not under_way:
-            again = sum(
-                1 for t in tries if t["trigger"] == Trigger.MISSING_RECEIPT.value and t["outcome"] == "sent"
-            )
-            resend = again < self._resends(row) and row["state"] == DeliveryState.SENT.value
+            resend = row["state"] == DeliveryState.SENT.value and self.again.by_itself(tx, row, tries)
             told = self._missing(tx, row, now, resend=resend) or told
         values: dict[str, Any] = {"look_at": wait.next_look(now)}
         if wait.missing_from <= now:
             values["receipt_due_at"] = None
         if resend:
-            values |= {
-                "state": DeliveryState.WAITING.value,
-                "trigger": Trigger.MISSING_RECEIPT.value,
-                "next_attempt_at": now,
-            }
+            self.send_again(tx, row, now)
         deliveries.change(tx, row["id"], **values)
         return told or resend
+
+    def send_again(self, tx: Connection, row: Row, now: datetime, *, content: bytes | None = None) -> None:
+        """Its next sending is due now, because no receipt has come for the present one.
+
+        `content` are the bytes of its sender, where it only passes between two of theirs.
+        """
+        values = self.again.renewed(tx, row, now)
+        if content is not None:
+            values["payload"] = messages.keep(tx, content)
+        deliveries.change(
+            tx,
+            row["id"],
+            state=DeliveryState.WAITING.value,
+            trigger=Trigger.MISSING_RECEIPT.value,
+            next_attempt_at=now,
+            **values,
+        )
 
     def _wait(self, tx: Connection, row: Row, told: Row | None, last_sent: datetime, now: datetime) -> Wait:
         """What the law, the standard and the endpoint say of the waiting for this receipt."""
@@ -635,7 +684,7 @@ class Outbox:
             first_sent=row["sent_at"] or now,
             last_sent=last_sent,
             within=endpoint.receipt_within if endpoint is not None else RECEIPT_WITHIN,
-            issued=made if row["dialect"] not in WITHOUT_A_LIMIT else None,
+            issued=made if practice(row["dialect"]).limited else None,
             due_at=due_at,
             lead_time=self.lead_time,
         )
@@ -680,19 +729,12 @@ class Outbox:
         for kind in ("receipt-missing", "receipt-urgent", "not-received"):
             self.alarms.end(tx, kind, f"delivery {row['id']}", now)
 
-    def _resends(self, row: Row) -> int:
-        """How often it is sent again by itself. A message server does that; we would only double it."""
-        endpoint = self.endpoint(row["endpoint"] or "")
-        if endpoint is not None and endpoint.transport == EDI:
-            return 0
-        return RESENDS.get(row["dialect"], 0)
-
     # --- by hand ---
 
     def resend(
         self, tx: Connection, delivery_id: int, now: datetime, *, by: str | None, why: str | None = None
     ) -> None:
-        """Try the same content once more now; the schedule stays as it is."""
+        """Try the same content once more now; the schedule stays as it is. What had left is a new sending."""
         row = _alone(tx, delivery_id)
         if row["state"] == DeliveryState.LEASED.value:
             return  # it is on its way at this moment
@@ -715,6 +757,7 @@ class Outbox:
             resume_state=row["resume_state"] or row["state"],
             resume_at=row["resume_at"] if row["resume_state"] else row["next_attempt_at"],
             next_attempt_at=now,
+            **self.again.next_sending(tx, row, now),
         )
         case_rows.note(
             tx,
@@ -742,6 +785,7 @@ class Outbox:
             trigger=Trigger.SCHEDULE.value,
             resume_state=None,
             resume_at=None,
+            **self.again.undone(tx, row),
         )
         what = because("not resent after all", why)
         subject = f"delivery {delivery_id}"
@@ -771,6 +815,7 @@ class Outbox:
             next_attempt_at=now,
             error=None,
             **_SETTLED,
+            **self.again.next_sending(tx, row, now),
         )
         self.telephoning.watch(tx, delivery_id, now)
         subject = f"delivery {delivery_id}"

@@ -1,4 +1,4 @@
-"""What must go out, on its way into its lane; the content is frozen here.
+"""What must go out, on its way into its lane; the content of its first sending is frozen here.
 
 `enqueue` runs inside the transaction that learned why.
 """
@@ -44,6 +44,7 @@ class Parcel:
     hold_until: datetime | None = None
     look_at: datetime | None = None  # when the clock must look whether it has got there
     original: int | None = None
+    sending: int = 1  # above 1 where the same has been sent before as a delivery of its own
     cancelled: str | None = None  # why it is only written into the log, and never sent
     thread: str | None = None  # the conversation of what is relayed unread, where no case is known
 
@@ -85,6 +86,7 @@ def enqueue(tx: Connection, parcel: Parcel, now: datetime) -> int:
             "refers_to": parcel.refers_to,
             "expects_receipt": int(parcel.expects_receipt),
             "payload": parcel.kept or messages.keep(tx, parcel.content),
+            "sending": parcel.sending,
             "content_type": parcel.content_type,
             "state": state.value,
             "created_at": now,

@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from adapter.errors import AdapterError, MailboxError, NotFound
 from adapter.inbox import Inbox
 from adapter.messaging.delivery import DeliveryState, Trigger
+from adapter.messaging.practices import Answer, practice
 from adapter.messaging.register import EDI
 from adapter.outbox import Outbox
 from adapter.parcels import ALARM, SUBSCRIPTION
@@ -27,9 +28,6 @@ from adapter.store.statements import Row
 MARGIN = timedelta(minutes=15)
 """How far before the backup's moment files are taken again: other machines' clocks are not ours."""
 
-ANSWERS_AGAIN = ("fhir",)
-"""Dialects in which a receiver repeats its receipt when the message comes again; KITH wants no second one."""
-
 AT_ONCE = 500
 """Deliveries in one unit of work, between which others write."""
 
@@ -37,6 +35,11 @@ _MOST_NAMED = 20
 _UNKNOWN = "unknown-original"
 
 log = structlog.get_logger("restoring")
+
+
+def _answers_twice(dialect: str) -> bool:
+    """Whether a receiver repeats its receipt when the message comes again; KITH wants no second one."""
+    return practice(dialect).duplicates is not Answer.NOTHING
 
 
 class Folder(Protocol):
@@ -112,15 +115,14 @@ class Restoring:
 
     def _answers_again(self, row: Row) -> bool:
         endpoint = self.outbox.endpoint(row["endpoint"] or "")
-        return endpoint is not None and endpoint.transport != EDI and row["dialect"] in ANSWERS_AGAIN
+        return endpoint is not None and endpoint.transport != EDI and _answers_twice(row["dialect"])
 
     def _send_again(self, tx: Connection, ids: Sequence[int]) -> None:
-        again = {"state": DeliveryState.WAITING.value, "trigger": Trigger.MISSING_RECEIPT.value}
         for one in ids:
             row = deliveries.get(tx, one)
             row = deliveries.alone(tx, row) if row is not None else None
             if row is not None and row["state"] == DeliveryState.SENT.value:  # no receipt has been quicker
-                deliveries.change(tx, one, next_attempt_at=self.clock(), **again)
+                self.outbox.send_again(tx, row, self.clock())
 
     def _waiting(self) -> int:
         """What was due in the backup; it may have left since, and the ids say that it is the same."""

@@ -284,9 +284,10 @@ def _receipt(entry: Entry, party: str, held_up: Mapping[tuple[str, str], tuple[s
         (Step.SEEN, Way.SEEN), (Step.ACCEPTED, Way.ACCEPTED), (Step.REFUSED, Way.REFUSED),
         (Step.NOT_RECEIVED, Way.MISSING), (Step.DELIVERED, Way.DELIVERED),
     )  # fmt: skip
+    replaced = entry.replaced(party)
     for step, way in known:
         at = entry.first(step, party)
-        if at is not None:
+        if at is not None and step is not replaced:
             return Receipt(kind=notice.kind, party=party, way=way, at=at)
     state, attempts = held_up.get((notice.message_id, party), ("sent", 0))
     way = {

@@ -203,7 +203,7 @@ def delivery(delivery_id: Id, as_json: Json = False) -> None:
         [document],
         built.agreement.zone,
     )
-    columns = ("at", "trigger", "status", "outcome", "ms", "error")
+    columns = ("at", "sending", "trigger", "status", "outcome", "ms", "error")
     table("Attempts", columns, document["attempts"], built.agreement.zone)
 
 

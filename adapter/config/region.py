@@ -32,6 +32,7 @@ from adapter.messaging.register import (
     Party,
     ReceiptWhen,
     Register,
+    Resend,
     RosterPlace,
     Service,
     Side,
@@ -117,6 +118,8 @@ class _EndpointEntry(Frozen):
     dialect: str
     concurrency: int = Field(default=2, ge=1)
     receipt_within: Wait = timedelta(minutes=30)
+    resends: int | None = Field(default=None, ge=0, le=10)
+    resend: str = Resend.AUTOMATIC.value
     timeout: Seconds = 10.0
     token: str | None = Field(default=None, repr=False)
     client_certificate: str | None = None
@@ -159,9 +162,10 @@ class _RegionFile(Frozen):
 KINDS = ("hospital", "municipal-acute-bed", "municipality", "open-care", "gp")
 SIDES = ("ours", "theirs")
 RECEIPTS = ("stored", "delivered")
+RESEND = tuple(choice.value for choice in Resend)
 UNKNOWN_SERVICES = tuple(choice.value for choice in UnknownService)
 TRANSPORTS = ("fhir", PLANS, "directory", EDI)
-DIALECTS = ("fhir", "plo-1.5", "plo-1.6")
+DIALECTS = ("fhir", "plo-1.5", "plo-1.6", "medcom")
 
 
 _UNREAD = (
@@ -284,7 +288,8 @@ def _register(file: _RegionFile, path: Path) -> Register:
         ),
         endpoints=tuple(
             Endpoint(
-                **e.model_dump(exclude={"client_certificate", "client_key"}),
+                **e.model_dump(exclude={"client_certificate", "client_key", "resend"}),
+                resend=Resend(e.resend),
                 client_certificate=(
                     (e.client_certificate, e.client_key) if e.client_certificate and e.client_key else None
                 ),
@@ -409,7 +414,9 @@ def _of_party(p: _PartyEntry, file: _RegionFile) -> Iterable[str]:
 
 
 def _of_endpoint(e: _EndpointEntry) -> Iterable[str]:
-    yield from _unknown_words(("transport", e.transport, TRANSPORTS), ("dialect", e.dialect, DIALECTS))
+    yield from _unknown_words(
+        ("transport", e.transport, TRANSPORTS), ("dialect", e.dialect, DIALECTS), ("resend", e.resend, RESEND)
+    )
     if e.transport == "fhir" and not is_address(e.address):
         yield "address must be an http:// or https:// URL, that of $process-message"
     if e.transport == PLANS and not is_address(e.address):
@@ -424,6 +431,10 @@ def _of_endpoint(e: _EndpointEntry) -> Iterable[str]:
         yield 'a message server takes KITH messages; write dialect = "plo-1.6" or "plo-1.5"'
     if e.transport == EDI and (e.token or e.client_certificate):
         yield "the settings say how we sign in at the message server; leave token and client_certificate out"
+    if e.transport == EDI and e.resends:
+        yield "the message server itself sends again; leave resends out"
+    if e.resend == Resend.BY_HAND.value and e.resends:
+        yield 'resends is how often it is sent again by itself; leave it out, or write resend = "automatic"'
     if e.transport == "directory" and ("://" in e.address or not e.address.strip()):
         yield "address must be a folder with in/ and out/"
     if bool(e.client_certificate) != bool(e.client_key):

@@ -90,6 +90,16 @@ class Entry:
         times = [e.at for e in self.evidence if e.step is step and party in (None, e.party)]
         return min(times, default=None)
 
+    def replaced(self, party: str) -> Step | None:
+        """The receiver's yes or no that a newer word of its has replaced, where its standard has that."""
+        last: dict[Step, datetime] = {}
+        for e in self.evidence:
+            if e.party == party and e.step in (Step.ACCEPTED, Step.REFUSED):
+                last[e.step] = max(e.at, last.get(e.step, e.at))
+        if len(last) < 2 or last[Step.ACCEPTED] == last[Step.REFUSED]:
+            return None
+        return min(last, key=lambda step: last[step])
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Again:

@@ -41,6 +41,12 @@ IN_SWEDEN = frozenset((PERSONNUMMER, *_SWEDISH))
 """Of those, Sweden's: personnummer and samordningsnummer, by address and by OID."""
 
 HPR = "urn:oid:2.16.578.1.12.4.1.4.4"
+SOR = "urn:oid:1.2.208.176.1.1"
+"""Identifier system of Denmark's register of health organisations (SOR): of parties, and of their wards."""
+
+LPR3 = "https://www.esundhed.dk/Registre/Landspatientregisteret"
+"""Identifier system of Denmark's national patient register, for episodes of care."""
+
 NATIONAL_IDENTIFIERS = PERSON_SYSTEMS
 """Identifier systems of persons: their values never reach a log, a metric, a URL or an error message."""
 

@@ -19,7 +19,9 @@ from adapter.fhir.bundles import (
     CANONICAL,
     EVENT_SYSTEM,
     FOLLOW_UP_SYSTEM,
+    LPR3,
     PLACEMENT_SYSTEM,
+    SOR,
     Bundle,
     Clinician,
     Resource,
@@ -214,7 +216,7 @@ def notice_in(bundle: Bundle, *, zone: tzinfo) -> Notice:
         receivers=tuple(address.token for address in receivers_in(bundle)),
         hospital=_hospital(bundle, encounter),
         encounter=_first_value(encounter.get("identifier")),
-        episode=_first_value([e.get("identifier") or {} for e in encounter.get("episodeOfCare") or ()]),
+        episode=_episode(encounter),
         admitted=moment(period.get("start"), zone),
         ready=moment(extension(encounter, "ready-for-discharge"), zone),
         estimate=bool(extension(encounter, "estimate")),
@@ -361,8 +363,22 @@ def _standing(head: Resource) -> Standing:
 
 
 def _hospital(bundle: Bundle, encounter: Resource) -> str | None:
+    """The institution of the stay. A Danish ward has a SOR-ID alone, is no party, and is its sender's."""
     provider = follow(bundle, encounter.get("serviceProvider"))
-    return address_of(provider).token if provider is not None else None
+    if provider is None:
+        return None
+    found = address_of(provider)
+    if found.identifiers and all(system == SOR for system, _ in found.identifiers):
+        return address_of(follow(bundle, (header(bundle) or {}).get("sender"))).token
+    return found.token
+
+
+def _episode(encounter: Resource) -> str | None:
+    """The id that links stays; of several the hospital's own, and not that of the patient register (D-12)."""
+    told = [e.get("identifier") or {} for e in encounter.get("episodeOfCare") or ()]
+    own = _first_value([one for one in told if one.get("system") != LPR3])
+    found = own or _first_value(told)
+    return found.removeprefix("urn:uuid:") if found is not None else None
 
 
 def _given(name: Resource) -> str | None:

@@ -5,7 +5,7 @@ MessageHeader, R4) and those of the field. Every rule raises Refused with a FHIR
 that says where and what, never a value of the message.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from re import ASCII, IGNORECASE, compile
 from typing import Any
@@ -80,6 +80,31 @@ def validate(bundle: Any) -> None:
     _times_agree(bundle, head)
 
 
+def validate_of_another_standard(bundle: Any, *, event_known: Callable[[Resource], None]) -> None:
+    """The same for a message of another standard that is FHIR too: its events and its ids are its own.
+
+    `event_known` raises Refused for a MessageHeader whose event is not read. Whether the event's times agree
+    is for its dialect to say.
+    """
+    entries = _skeleton(bundle, "message")
+    head = _header_first(entries)
+    event_known(head)
+    found = _shapes(bundle, entries)
+    _has_id(head)
+    _timestamp_has_offset(bundle)
+    _full_urls_unique(entries)
+    _references_resolve(entries, found)
+    _contents(entries, found)
+    _ids_fit(entries)
+    _sender_named(bundle, head)
+    if "response" in head:
+        _response_complete(head)
+        return
+    _destinations_named(bundle, head)
+    _one_patient_identified(bundle)
+    _focus_there(bundle, head)
+
+
 def validate_collection(bundle: Any) -> None:
     """The same for resources that were polled and wrapped by us: shape and content, no message rules.
 
@@ -92,17 +117,18 @@ def validate_collection(bundle: Any) -> None:
     _ids_fit(entries)
 
 
-def legible(bundle: Any) -> bool:
+def legible(bundle: Any, *, any_id: bool = False) -> bool:
     """Whether the outside of a message can be trusted though the message was refused.
 
-    The MessageHeader and the parties that it leads to have their shape, the id is a UUID, the sending
-    instant is there, and the sender has an identifier. Then the refusal can be answered.
+    The MessageHeader and the parties that it leads to have their shape, the id is a UUID, or any where
+    `any_id` is set, the sending instant is there, and the sender has an identifier. Then the refusal can be
+    answered.
     """
     try:
         entries = _skeleton(bundle, None)
         head = _header_first(entries)
         shape.check(head, "MessageHeader")
-        _message_id_is_uuid(head)
+        (_has_id if any_id else _message_id_is_uuid)(head)
         _timestamp_has_offset(bundle)
         _transmission_id(bundle)
         for party in _parties(bundle, head):
@@ -201,6 +227,11 @@ def _message_id_is_uuid(head: Resource) -> None:
         raise Refused("MessageHeader.id is not a UUID", code="required")
 
 
+def _has_id(head: Resource) -> None:
+    if not isinstance(head.get("id"), str) or not head["id"]:
+        raise Refused("MessageHeader.id is required", code="required")
+
+
 def _transmission_id(bundle: Bundle) -> None:
     told = bundle.get("id", "")
     if not isinstance(told, str) or len(told) > LONGEST_ID:
@@ -240,7 +271,8 @@ def _name(resource: Resource) -> str:
 def _references_resolve(entries: list[Resource], found: list[shape.Found]) -> None:
     """A reference by URN, by `Type/id` or by `#id` leads to something here; http(s) may lead out.
 
-    So may `Type/id` in an entry whose own address is on an http(s) server: it is of that server.
+    So may `Type/id` in an entry whose own address is on an http(s) server: it is of that server. And so may
+    what a Provenance tells of earlier messages.
     """
     targets = {item["fullUrl"] for item in entries}
     targets.update(_name(item["resource"]) for item in entries if "id" in item["resource"])
@@ -253,6 +285,8 @@ def _references_resolve(entries: list[Resource], found: list[shape.Found]) -> No
             if target.startswith("#") and target[1:] in ("", *shape.contained_ids(item["resource"])):
                 continue
             kind = item["resource"]["resourceType"]
+            if kind == "Provenance" and target.startswith("MessageHeader/"):
+                continue
             raise Refused(f"a reference in Bundle.entry[{number}] ({kind}) leads nowhere", code="not-found")
 
 

@@ -7,14 +7,14 @@ A dialect is any module with these functions (`Dialect` below is their protocol)
     envelope(content, content_type, zone) -> Envelope the outside of a message that has been read before
     write(bundle, dialect, addressing) -> Written     the message in the receiver's dialect
     acknowledge(envelope, verdict) -> bytes | None    None where the standard wants none
-    repeat(content, attempt) -> bytes                 what a resend looks like
+    repeat(content, at, number) -> bytes              the same message in one more sending, the `number`th
 
 So N dialects cost N dictionaries. Tables packaged with them (codes/*.toml) count as code. Whatever else an
 operator has messages held against stands behind all of them (`mappings.checking`).
 """
 
 from dataclasses import dataclass, field, replace
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from typing import Any, Protocol
 
 from adapter.discharge.answering import MAY_ANSWER
@@ -98,4 +98,4 @@ class Dialect(Protocol):
 
     def acknowledge(self, envelope: Envelope, verdict: Verdict) -> bytes | None: ...
 
-    def repeat(self, content: bytes, attempt: int) -> bytes: ...
+    def repeat(self, content: bytes, *, at: datetime, number: int) -> bytes: ...

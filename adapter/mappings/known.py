@@ -1,8 +1,8 @@
 """The dialects that the adapter speaks, in the order in which they are asked whether a message is theirs."""
 
-from adapter.mappings import Dialect, Head, kith, own_fhir
+from adapter.mappings import Dialect, Head, kith, medcom, own_fhir
 
-DIALECTS: tuple[Dialect, ...] = (kith, own_fhir)
+DIALECTS: tuple[Dialect, ...] = (kith, medcom, own_fhir)
 
 
 def recognise(head: Head) -> Dialect | None:

@@ -119,7 +119,7 @@ def acknowledge(envelope: Envelope, verdict: Verdict) -> bytes | None:
     return wire.write(receipt, envelope.content_type)
 
 
-def repeat(content: bytes, attempt: int) -> bytes:
+def repeat(content: bytes, *, at: datetime, number: int) -> bytes:
     """The same bytes: the receiver knows a message again by its MessageHeader.id."""
     return content
 

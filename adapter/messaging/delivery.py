@@ -45,7 +45,7 @@ class Leased:
     endpoint: str
     party: str
     dialect: str
-    message_id: str  # the id inside the content; the same in every attempt
+    message_id: str  # the id inside the content; the same in every attempt and every sending
     content: bytes = field(repr=False)
     content_type: str
     attempts: int  # made before this one
@@ -55,6 +55,8 @@ class Leased:
     trigger: Trigger = Trigger.SCHEDULE
     kind: str = ""  # what it carries: a notice kind, receipt, relayed, alarm or subscription
     next_attempt_at: datetime | None = None  # what the schedule had planned, kept when a person resends
+    payload: bytes = field(default=b"", repr=False)  # the hash of the content
+    sending: int = 1  # which sending of the message it is; a retry of it is the same one, a resend the next
     probe: bool = False  # it finds out whether an endpoint that rests lives again, and counts as no attempt
     to: Endpoint | None = (
         None  # where it goes, of a notification: as its subscription said when it was leased

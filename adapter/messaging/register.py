@@ -99,6 +99,13 @@ class Party:
         )
 
 
+class Resend(StrEnum):
+    """Who sends a message again that its receiver has not acknowledged (D-02, T2)."""
+
+    AUTOMATIC = "automatic"
+    BY_HAND = "by-hand"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Endpoint:
     """A place that messages are sent to; never taken from a message."""
@@ -108,7 +115,9 @@ class Endpoint:
     address: str  # URL of $process-message, base URL of a FHIR or message server, folder, URL
     dialect: str  # what is read there: fhir, plo-1.5, plo-1.6
     concurrency: int = 2
-    receipt_within: timedelta = timedelta(minutes=30)  # then an alarm and, per dialect, a resend
+    receipt_within: timedelta = timedelta(minutes=30)  # then an alarm and a resend, as below
+    resends: int | None = None  # how often by itself; None: as the dialect's standard has it
+    resend: Resend = Resend.AUTOMATIC
     timeout: float = 10.0  # seconds
     token: str | None = field(default=None, repr=False)  # bearer token that we show
     client_certificate: tuple[str, str] | None = None  # certificate and key files

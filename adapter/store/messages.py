@@ -39,7 +39,7 @@ LARGEST_SIZE = 2**63 - 1
 _known = select(
     message.c.id, message.c.outcome, message.c.reason, message.c.case_id, message.c.payload,
     message.c.content_type, message.c.same_as, message.c.message_id, message.c.code,
-    message.c.acknowledgement, message.c.acknowledgement_type,
+    message.c.acknowledgement, message.c.acknowledgement_type, message.c.duplicates,
 ).where(message.c.sender == bindparam("sender"), message.c.message_id == bindparam("message_id"))  # fmt: skip
 _transmission = select(message.c.message_id).where(
     message.c.transmission_id == bindparam("transmission_id"),
@@ -128,6 +128,17 @@ def held_unread(tx: Connection, content: bytes) -> int | None:
         message.c.payload == hashlib.sha256(content).digest(),
     )
     return tx.execute(query).scalars().first()
+
+
+def held_under(tx: Connection, message_id: str, code: str) -> list[Row]:
+    """What is in quarantine under that id of whoever, for that reason, the oldest first."""
+    query = select(message.c.id, message.c.payload, message.c.content_type).where(
+        text("outcome IN ('quarantined', 'refused')"),  # as the partial index has it
+        message.c.outcome == "quarantined",
+        message.c.code == code,
+        message.c.message_id == message_id,
+    )
+    return found(tx, query.order_by(message.c.id))
 
 
 def came_again(tx: Connection, row: int) -> None:

@@ -167,6 +167,8 @@ def deliveries(tx: Connection, rows: Sequence[Row]) -> list[Document]:
                 "outcome": t["outcome"],
                 "ms": t["ms"],
                 "error": t["error"],
+                "sending": t["sending"],
+                "sha256": t["content_hash"].hex() if t["content_hash"] is not None else None,
             }
         )
     notices = {row["message_row"] for row in rows if row["kind"] not in _NO_NOTICE and row["message_row"]}
@@ -192,6 +194,7 @@ def _delivery(row: Row, tries: Iterable[Document]) -> Document:
         "message_id": row["message_id"],
         "message": row["message_row"],
         "state": row["state"],
+        "sending": row["sending"],
         "created_at": when(row["created_at"]),
         "next_attempt_at": when(row["next_attempt_at"]),
         "sent_at": when(row["sent_at"]),

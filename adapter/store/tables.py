@@ -308,10 +308,11 @@ delivery = Table(
     Column("party", Text, nullable=False),
     Column("endpoint", Text),
     Column("dialect", Text, nullable=False),
-    Column("message_id", Text, nullable=False),  # inside the content; unchanging from attempt to attempt
+    Column("message_id", Text, nullable=False),  # inside the content; unchanging from sending to sending
     Column("refers_to", Text),  # message id of the delivery without which this one makes no sense
     Column("expects_receipt", Integer, nullable=False, server_default="1"),
-    Column("payload", LargeBinary(32), nullable=False),
+    Column("payload", LargeBinary(32), nullable=False),  # of its present sending
+    Column("sending", Integer, nullable=False, server_default="1"),  # which one that is
     Column("content_type", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("trigger", Text, nullable=False, server_default="schedule"),
@@ -326,6 +327,7 @@ delivery = Table(
     Column("sent_at", Instant),
     Column("delivered_at", Instant),
     Column("accepted_at", Instant),
+    Column("receipt_at", Instant),  # the own time of the receipt that counts
     Column("receipt_due_at", Instant),  # until when it is only awaited; NULL when it is missing
     Column("look_at", Instant),  # when the clock must look again for the receipt; NULL when it never need
     Column("error", Text),
@@ -498,6 +500,7 @@ attempt = Table(
     Column("outcome", Text, nullable=False),  # sent, retry, gave-up
     Column("ms", Float, nullable=False),
     Column("error", Text),
+    Column("sending", Integer, nullable=False, server_default="1"),  # which of the delivery's it was of
     Column("content_hash", LargeBinary(32)),  # NULL: what left is the delivery's payload to the byte
     Index("attempt_delivery", "delivery_id"),
 )

@@ -203,7 +203,8 @@ def _receipts(entry: Entry) -> Iterator[Receipt]:
     if entry.notice.standing is Standing.CANCELLATION and not entry.notice.receivers:
         return
     for party in entry.notice.receivers:
-        found = ((step, entry.first(step, party)) for step in FURTHEST)
+        replaced = entry.replaced(party)
+        found = ((step, entry.first(step, party)) for step in FURTHEST if step is not replaced)
         step, at = next(((s, at) for s, at in found if at is not None), (None, entry.notice.sent_at))
         yield Receipt(entry=entry, party=party, step=step, at=at)
 

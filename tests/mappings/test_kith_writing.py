@@ -300,4 +300,4 @@ def test_writing_twice_and_repeating_give_the_same_bytes() -> None:
     bundle = bundle_of(told(K.ADMITTED))
     first = written(bundle).content
     assert first == written(bundle).content
-    assert kith.repeat(first, 3) is first
+    assert kith.repeat(first, at=datetime(2014, 3, 3, tzinfo=UTC), number=3) is first

@@ -326,7 +326,7 @@ def test_the_same_input_gives_the_same_bytes_and_leaves_it_alone():
 
 
 def test_a_repeat_is_the_same_bytes():
-    assert own_fhir.repeat(b"content", 3) == b"content"
+    assert own_fhir.repeat(b"content", at=datetime(2014, 3, 3, tzinfo=UTC), number=3) == b"content"
 
 
 def test_nobody_can_be_written_to_without_an_identifier():

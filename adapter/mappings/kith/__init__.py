@@ -7,7 +7,7 @@ The decisions, and what is lost on the way, are in docs/norwegian-messages.md.
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 
 from adapter.discharge.notices import NoticeKind
 from adapter.errors import CannotWrite, Quarantined, Refused
@@ -229,6 +229,6 @@ def acknowledge(envelope: Envelope, verdict: Verdict) -> bytes | None:
     return apprec.write(original, verdict, copy=envelope.receivers[verdict.receiver].copy)
 
 
-def repeat(content: bytes, attempt: int) -> bytes:
+def repeat(content: bytes, *, at: datetime, number: int) -> bytes:
     """What a resend looks like: the same bytes, so that the receiver knows its duplicate (N-08)."""
     return content

@@ -1,0 +1,138 @@
+"""HospitalNotification (3.0, and 2.0 on reading): what happens to a stay, told to the municipality.
+
+Reading is a renaming: the canonical Bundle is MedCom's own, whose MessageHeader has our event, the time at
+which it happened, and what it corrects. All that MedCom carries stays, so that it can be written again.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import Any
+
+from adapter.discharge.notices import NoticeKind, Standing
+from adapter.errors import Refused
+from adapter.fhir.bundles import (
+    EVENT_SYSTEM,
+    Bundle,
+    Resource,
+    header,
+    moment,
+    of_type,
+    same_id,
+    with_extension,
+)
+from adapter.mappings.medcom import words
+from adapter.mappings.medcom.header import with_header
+from adapter.mappings.medcom.history import Step, corrected, newest, steps
+from adapter.mappings.medcom.words import Activity
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Told:
+    """What a HospitalNotification tells: the activity of its newest Provenance, and whether of a death."""
+
+    activity: Activity
+    deceased: bool
+    refers_to: str | None
+
+    @property
+    def kind(self) -> NoticeKind:
+        return NoticeKind.DECEASED if self.deceased else self.activity.kind
+
+    @property
+    def short(self) -> str:
+        """STIN, RE_STOR, AN_MORS, …"""
+        return self.activity.named(deceased=self.deceased)
+
+
+def told_in(bundle: Bundle) -> Told | None:
+    """What it tells; None where its newest Provenance has no activity of a HospitalNotification."""
+    own = _own_step(bundle)
+    activity = words.activity(own.activity) if own is not None else None
+    if own is None or activity is None:
+        return None
+    return Told(activity=activity, deceased=is_dead(bundle), refers_to=corrected(steps(bundle), own))
+
+
+def is_dead(bundle: Bundle) -> bool:
+    """Whether the patient has died: by the Patient, as the Encounter may still be in progress (T7)."""
+    patient = of_type(bundle, "Patient") or {}
+    return patient.get("deceasedBoolean") is True or bool(patient.get("deceasedDateTime"))
+
+
+def canonical(bundle: Bundle, zone: tzinfo) -> tuple[Bundle, tuple[str, ...]]:
+    """The Bundle in our own words, and sentences of what is odd in it; it has passed the validation.
+
+    Raises Refused where it does not say what happened.
+    """
+    told = told_in(bundle)
+    if told is None:
+        raise Refused(
+            "no Provenance of the message has an activity of a HospitalNotification "
+            "(medcom-hospitalNotification-3)",
+            code="code-invalid",
+        )
+    head = header(bundle) or {}
+    made: Resource = head | {
+        "eventCoding": {"system": EVENT_SYSTEM, "code": told.kind.value},
+        "extension": list(head.get("extension") or ()),
+    }
+    with_extension(made, "occurred", "DateTime", occurred(bundle, told))
+    if told.activity.standing is not Standing.NEW:
+        with_extension(made, "standing", "Code", told.activity.standing.value)
+        with_extension(made, "refers-to", "String", told.refers_to)
+    if not made["extension"]:
+        del made["extension"]
+    return with_header(bundle, made), tuple(_oddities(bundle, zone))
+
+
+def occurred(bundle: Bundle, told: Told) -> str | None:
+    """When it happened, as the message writes it: of a leave its start or end, of a discharge the stay's end.
+
+    A death of which the stay's end does not tell happened at Patient.deceasedDateTime, else when it was told.
+    """
+    encounter = of_type(bundle, "Encounter") or {}
+    period, leave = encounter.get("period") or {}, leave_period(encounter)
+    own = _own_step(bundle)
+    last = own.resource.get("occurredDateTime") if own is not None else None
+    if told.deceased:
+        died = (of_type(bundle, "Patient") or {}).get("deceasedDateTime")
+        return period.get("end") or died or last
+    if told.activity.kind is NoticeKind.ADMITTED:
+        return period.get("start") or last
+    if told.activity.kind is NoticeKind.LEAVE_STARTED:
+        return leave.get("start") or last
+    if told.activity.kind is NoticeKind.LEAVE_ENDED:
+        return leave.get("end") or last
+    return period.get("end") or last
+
+
+def leave_period(encounter: Resource) -> Resource:
+    """The Period of the leave; empty where the Encounter tells of none."""
+    for one in encounter.get("extension") or ():
+        if words.is_of(one.get("url"), words.LEAVE_PERIOD):
+            return one.get("valuePeriod") or {}
+    return {}
+
+
+def _own_step(bundle: Bundle) -> Step | None:
+    return newest(steps(bundle), str((header(bundle) or {}).get("id", "")))
+
+
+def _oddities(bundle: Bundle, zone: tzinfo) -> list[str]:
+    """What published examples have, and a receiver must live with (standards 7, T6)."""
+    found = []
+    own, message_id = _own_step(bundle), (header(bundle) or {}).get("id")
+    if own is not None and own.message_id != same_id(str(message_id)):
+        found.append("no Provenance has this MessageHeader as its target; the newest one is taken for it")
+    if _not_of_here(bundle.get("timestamp"), zone):
+        found.append("Bundle.timestamp has an offset that no clock here had then; it is taken as it is")
+    return found
+
+
+def _not_of_here(text: Any, zone: tzinfo) -> bool:
+    """Whether an instant has an offset that was not in force in `zone`; UTC is used everywhere."""
+    found = moment(text, zone)
+    if not isinstance(found, datetime):
+        return False
+    offset = found.utcoffset()
+    return bool(offset) and offset != found.astimezone(zone).utcoffset()
