@@ -13,12 +13,12 @@ from datetime import UTC
 
 from sqlalchemy import Connection
 
-from adapter.discharge.notices import Notice, Standing
+from adapter.discharge.notices import Notice, NoticeKind, Standing
 from adapter.errors import CannotWrite, Quarantined
 from adapter.fhir.allowing import Shown, shown
 from adapter.fhir.notices import standing_as
 from adapter.fhir.polled import TYPES as POLLED
-from adapter.mappings import Addressing, Reading
+from adapter.mappings import Addressing, Reading, medcom
 from adapter.mappings.checking import Checks
 from adapter.mappings.known import named
 from adapter.messaging.addressing import addressed
@@ -26,6 +26,7 @@ from adapter.messaging.envelope import Address, Envelope
 from adapter.messaging.numbering import as_uuid
 from adapter.messaging.register import Party, Side
 from adapter.messaging.routing import Route
+from adapter.store import cases as case_rows
 from adapter.store import deliveries, messages
 
 _ALIKE_FOR_ALL = ("EPIKRISE",)
@@ -53,9 +54,12 @@ def copy_for(
     notice: Notice | None,
     sender: Party,
     checks: Checks,
+    *,
+    patient: str | None = None,
 ) -> Copy:
     """The bytes as they came where the receiver reads, understands and may see them, else rewritten for it.
 
+    `patient` is the pseudonym under which earlier messages about the stay are found.
     Raises Quarantined where there is no such form in its dialect, or what we write of it is not valid.
     """
     envelope, endpoint = reading.envelope, route.endpoint
@@ -87,7 +91,10 @@ def copy_for(
     receiver = envelope.receivers[route.index]
     if reads != "fhir":
         receiver = _at_its_service(tx, envelope, notice, route, known)
-    addressing = _addressing(envelope, sender, route, receiver, known)
+    addressing = replace(
+        _addressing(envelope, sender, route, receiver, known, reads),
+        previous=previous_to(tx, route.party, sender, notice.kind, reads, patient=patient),
+    )
     try:
         written = named(reads).write(may_see.bundle, dialect=reads, addressing=addressing)
         checks.outgoing(written.content)
@@ -108,8 +115,40 @@ def copy_for(
     )
 
 
+def previous_to(
+    tx: Connection,
+    receiver: Party,
+    sender: Party,
+    kind: NoticeKind,
+    dialect: str,
+    *,
+    patient: str | None = None,
+    case_id: int | None = None,
+    before: int | None = None,
+) -> bytes | None:
+    """The last message that the receiver was sent about the patient, on which one of that kind builds.
+
+    None where the dialect builds on none. `before` is a delivery that does not count, nor what came after it.
+    """
+    together = medcom.told_together(kind) if dialect in medcom.NAMES else frozenset()
+    cases = [case_id] if case_id is not None else case_rows.numbers_of(tx, patient) if patient else []
+    if not together or not cases:
+        return None
+    told = deliveries.last_told(
+        tx, receiver.id, sender.id, cases, kinds=sorted(together), dialects=medcom.NAMES, before=before
+    )
+    return messages.content(tx, told)
+
+
 def anew(
-    copy: Copy, reading: Reading, notice: Notice, sender: Party, checks: Checks, *, refers_to: str | None
+    copy: Copy,
+    reading: Reading,
+    notice: Notice,
+    sender: Party,
+    checks: Checks,
+    *,
+    refers_to: str | None,
+    previous: bytes | None = None,
 ) -> Copy:
     """The copy for a receiver that has never had what the message corrects: `notice` says what it is then.
 
@@ -126,7 +165,9 @@ def anew(
         receiver = addressed(
             route.party, receiver, notice.kind.value, psychiatric=notice.psychiatric, explicit=same
         )
-    addressing = _addressing(envelope, sender, route, receiver, refers_to)
+    addressing = replace(
+        _addressing(envelope, sender, route, receiver, refers_to, copy.dialect), previous=previous
+    )
     may_see = _shown(reading, notice, route)
     bundle = standing_as(may_see.bundle, notice.standing)
     written = named(copy.dialect).write(bundle, dialect=copy.dialect, addressing=addressing)
@@ -203,8 +244,19 @@ def _at_its_service(
     )
 
 
+def as_registered(address: Address, party: Party, *, said_in: str, reads: str) -> Address:
+    """The address with what the region file knows of its party, where MedCom meets another standard.
+
+    Each addresses by identifiers of its own: GLN and SOR there, HER-ids here.
+    """
+    if reads == "fhir" or (said_in in medcom.NAMES) == (reads in medcom.NAMES):
+        return address
+    more = tuple(pair for pair in party.identifiers if pair not in address.identifiers)
+    return replace(address, identifiers=(*address.identifiers, *more))
+
+
 def _addressing(
-    envelope: Envelope, sender: Party, route: Route, receiver: Address, refers_to: str | None
+    envelope: Envelope, sender: Party, route: Route, receiver: Address, refers_to: str | None, reads: str
 ) -> Addressing:
     """New numbers for a rewritten message, the same whenever the same message is rewritten."""
     mine, party = sender.id, route.party.id
@@ -214,8 +266,8 @@ def _addressing(
     return Addressing(
         message_id=derived_id(envelope.message_id, mine, party),
         transmission_id=derived_id(envelope.message_id, mine, party, "transmission"),
-        sender=envelope.sender,
-        receiver=receiver,
+        sender=as_registered(envelope.sender, sender, said_in=envelope.dialect, reads=reads),
+        receiver=as_registered(receiver, route.party, said_in=envelope.dialect, reads=reads),
         refers_to=refers_to,
         conversation=conversation,
         production=bool(envelope.production),

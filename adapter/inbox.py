@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from adapter.answers import Answers
 from adapter.cases import Cases, pseudonym
-from adapter.copies import Copy
+from adapter.copies import Copy, as_registered, previous_to
 from adapter.discharge.case import Evidence, Fact, Step
 from adapter.discharge.notices import Notice, NoticeKind, Standing
 from adapter.duplicates import REUSED, Duplicates
@@ -379,19 +379,23 @@ class Inbox:
             if (found := self.register.resolve(one, day)) is not None and found.id == old["party"]
         )
         address = self.register.address(party, next(before, reading.envelope.receivers[0]))
-        addressing = Addressing(
-            message_id=self.new_id(),
-            transmission_id=self.new_id(),
-            sender=reading.envelope.sender,
-            receiver=addressed(
+        said_in = reading.envelope.dialect
+        if dialect != "fhir":
+            address = addressed(
                 party,
                 address,
                 kind.value,
                 psychiatric=known.notice.psychiatric,
                 explicit=told["dialect"] != "fhir" and party.id == old["party"],
             )
-            if dialect != "fhir"
-            else address,
+        addressing = Addressing(
+            message_id=self.new_id(),
+            transmission_id=self.new_id(),
+            sender=as_registered(reading.envelope.sender, sender, said_in=said_in, reads=dialect),
+            receiver=as_registered(address, party, said_in=said_in, reads=dialect),
+            previous=previous_to(
+                tx, party, sender, kind, dialect, case_id=old["case_id"], before=delivery_id
+            ),
             refers_to=old["refers_to"] if old["party"] == party.id else None,
             production=bool(reading.envelope.production),
         )

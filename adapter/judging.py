@@ -139,7 +139,10 @@ class Judge:
             raise Refused(refusals[0].text, code=refusals[0].code)
         self._no_early_notice_to_acute_beds(notice, ways)
         self._consented(tx, prepared, sender, ways, now)
-        return [copy_for(tx, way, content, reading, notice, sender, self.checks) for way in ways]
+        patient = pseudonym(self.pseudonym_key, prepared.subject) if prepared.subject is not None else None
+        return [
+            copy_for(tx, way, content, reading, notice, sender, self.checks, patient=patient) for way in ways
+        ]
 
     def own_transmission(self, tx: Connection, envelope: Envelope, sender: Party) -> None:
         """Raises Refused where another message has come under that Bundle.id before (D-05)."""

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from adapter.copies import Copy, anew
+from adapter.copies import Copy, anew, previous_to
 from adapter.discharge.conversation import Key, key
 from adapter.discharge.notices import Notice, NoticeKind, Standing, local_date
 from adapter.discharge.superseding import (
@@ -181,17 +181,43 @@ class Lanes:
         if any(rows.waited_for(tx, row["message_id"], row["party"], free) for row in undone):
             return replace(plain, remark="goes after what it corrects, to which another message refers")
         last = undone[-1] if undone else group[0]
-        return self._in_place_of(lane, last, replace(plain, undone=undone), plain, reading, sender)
+        first = min(row["id"] for row in group)
+        previous = previous_to(
+            tx,
+            plain.copy.route.party,
+            sender,
+            lane.notice.kind,
+            plain.copy.dialect,
+            case_id=last["case_id"],
+            before=last["id"] if undone else first,
+        )
+        place = replace(plain, undone=undone)
+        return self._in_place_of(lane, last, place, plain, reading, sender, previous)
 
     def _in_place_of(
-        self, lane: _Lane, last: Row, place: Place, plain: Place, reading: Reading, sender: Party
+        self,
+        lane: _Lane,
+        last: Row,
+        place: Place,
+        plain: Place,
+        reading: Reading,
+        sender: Party,
+        previous: bytes | None,
     ) -> Place:
         before = lane.told(last)
         corrects = before is not None and before.standing is Standing.CORRECTION and last["refers_to"]
         standing = Standing.CORRECTION if corrects else Standing.NEW
         notice = replace(lane.notice, standing=standing, refers_to=last["refers_to"])
         try:
-            copy = anew(place.copy, reading, notice, sender, self.checks, refers_to=last["refers_to"])
+            copy = anew(
+                place.copy,
+                reading,
+                notice,
+                sender,
+                self.checks,
+                refers_to=last["refers_to"],
+                previous=previous,
+            )
         except (CannotWrite, MessageError) as error:
             if not place.undone:  # there is nothing before it: the receiver must make of it what it can
                 return replace(plain, remark=f"sent as a correction of what was never sent: {error}")

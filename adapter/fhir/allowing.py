@@ -111,7 +111,7 @@ def rule_for(kind: NoticeKind, receiver_kind: str, *, swedish: bool = False) -> 
         types=words(table["always"]) | words(types),
         whole=whole,
         elements={} if whole else {name: _tree(text, less.get(name, "")) for name, text in own.items()},
-        extensions=frozenset(extension_url(url) for url in urls),
+        extensions=frozenset(map(_in_full, urls)),
         narrative=chosen["narrative"],
         focus=FOCUS[kind],
     )
@@ -124,10 +124,20 @@ def _table() -> dict[str, Any]:
 
 
 @cache
+def _of_headers() -> frozenset[str]:
+    return words(_table()["header_extensions"])
+
+
+@cache
 def _set_of() -> dict[str, str]:
     return {
         event: name for name, chosen in _table()["set"].items() for event in words(chosen.get("events", ""))
     }
+
+
+def _in_full(name: str) -> str:
+    """The address of an extension of ours, or of another's as the list has it."""
+    return name if name.startswith("http://") else extension_url(name)
 
 
 def _extensions_in(less: Mapping[str, str]) -> frozenset[str]:
@@ -227,11 +237,12 @@ def _part(value: Any, tree: Tree | None) -> Any:
 
 
 def _extensions(found: list[Resource], kind: str, rule: Rule) -> list[Resource] | None:
-    """Our own extensions; of Encounter those that the list names."""
+    """Our own extensions, and others' that the list names; of Encounter only those that it names."""
     if kind == "Encounter":
         stay = [one for one in found if one.get("url") in rule.extensions]
     else:
-        stay = [one for one in found if _is_known(str(one.get("url")))]
+        also = _of_headers() if kind == "MessageHeader" else frozenset()
+        stay = [one for one in found if _is_known(str(one.get("url"))) or one.get("url") in also]
     return found if len(stay) == len(found) else stay or None
 
 

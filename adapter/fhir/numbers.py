@@ -36,6 +36,29 @@ def number_in(text: str, country: str) -> Number | None:
     return read(digits) if read is not None else None
 
 
+def born_by_cpr(number: str) -> tuple[date, str] | None:
+    """Birth date and sex (FHIR administrative-gender) as a CPR number says them; None of one that is none.
+
+    The seventh digit tells the century, and an odd last one a man (CPR-kontoret, Personnummeret i CPR).
+    """
+    found = number_in(number, "denmark")
+    if found is None:
+        return None
+    day, month, year = found.born
+    seventh = int(found.value[6])
+    if seventh in (4, 9):
+        century = 2000 if year <= 36 else 1900
+    elif seventh >= 5:
+        century = 2000 if year <= 57 else 1800
+    else:
+        century = 1900
+    try:
+        born = date(century + year, month, day)
+    except ValueError:
+        return None
+    return born, "male" if int(found.value[-1]) % 2 else "female"
+
+
 def _norwegian(digits: str) -> Number | None:
     system = DNR if digits[0] in "4567" else FNR
     if len(digits) != 11 or not checks(system, digits):

@@ -70,6 +70,8 @@ class Addressing:
     refers_to: str | None = None  # the id under which the receiver knows the earlier message
     conversation: str | None = None
     production: bool = False
+    previous: bytes | None = field(default=None, repr=False)
+    """The last message of this sender to this receiver about the stay, where the standard builds on it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -32,7 +32,7 @@ from sqlalchemy import (
 from adapter.messaging.delivery import Leased, Trigger
 from adapter.store import statements
 from adapter.store.statements import Row, added, found
-from adapter.store.tables import attempt, delivery, delivery_unindexed, endpoint_pause, payload
+from adapter.store.tables import attempt, delivery, delivery_unindexed, endpoint_pause, message, payload
 from adapter.store.waking import is_due
 
 UNFINISHED = or_(
@@ -373,6 +373,38 @@ def sent_as(tx: Connection, message_id: str, party: str | None) -> Row | None:
     if party is None:
         return statements.row(tx, _sent_as, sent_id=message_id)
     return statements.row(tx, _sent_to, sent_id=message_id, to=party)
+
+
+def last_told(
+    tx: Connection,
+    party: str,
+    sender: str,
+    cases: Collection[int],
+    *,
+    kinds: Collection[str],
+    dialects: Collection[str],
+    before: int | None = None,
+) -> bytes | None:
+    """What `party` was last told by `sender` in those cases, of these kinds and in these dialects.
+
+    Also what still waits to leave, as it goes first; not what was cancelled, nor what the party has refused.
+    `before` is a delivery: what was made out after it does not count, nor does it itself.
+    """
+    query = (
+        select(delivery.c.payload)
+        .join(message, message.c.id == delivery.c.message_row)
+        .where(
+            delivery.c.case_id.in_(cases),
+            delivery.c.party == party,
+            message.c.sender == sender,
+            delivery.c.kind.in_(kinds),
+            delivery.c.dialect.in_(dialects),
+            delivery.c.state.not_in(("cancelled", "refused")),
+            *([delivery.c.id < before] if before is not None else []),
+        )
+    )
+    found: bytes | None = tx.execute(query.order_by(delivery.c.id.desc()).limit(1)).scalar()
+    return found
 
 
 def receipted(tx: Connection, receipt_id: str, party: str) -> bool:

@@ -13,7 +13,8 @@ from datetime import datetime, tzinfo
 from lxml import etree
 
 from adapter.errors import CannotWrite, Refused
-from adapter.fhir.bundles import Subject
+from adapter.fhir.bundles import CPR, Subject
+from adapter.fhir.numbers import born_by_cpr
 from adapter.mappings import Addressing
 from adapter.mappings.kith.lists import FORMATS, MESSAGES, OID, PEOPLE, RECEIPTS
 from adapter.mappings.kith.xml import Node, add, day, local_text, moment, new
@@ -23,6 +24,8 @@ NAMESPACE = "http://www.kith.no/xmlstds/msghead/2006-05-24"
 MH = f"{{{NAMESPACE}}}"
 MIG_VERSION = "v1.2 2006-05-24"
 MEDIA_TYPE = "application/xml"
+NATIONAL = ("FNR", "DNR", "FHN", "DKF")
+"""Types of list 8116 that say who a patient is."""
 """Of every KITH message, whatever its sender called it; the XML itself says in which encoding it is."""
 
 MOST_RECEIVERS = 100
@@ -210,7 +213,7 @@ def read_subject(info: Node) -> Subject:
         kind = node.one(MH + "TypeId")
         key = (kind.element.get("V") or "").strip() if kind is not None else ""
         number = node.text(MH + "Id")
-        if key in ("FNR", "DNR", "FHN") and number and id_fits(number):  # an endless one identifies nobody
+        if key in NATIONAL and number and id_fits(number):  # an endless one identifies nobody
             node.code(MH + "TypeId")
             numbers.append(_pair(table[key]["system"], number))
     given = [patient.text(MH + "GivenName"), patient.text(MH + "MiddleName")]
@@ -368,13 +371,21 @@ def _write_party(info: etree._Element, role: str, party: Address) -> None:
 
 
 def _write_patient(info: etree._Element, subject: Subject, losses: list[str]) -> None:
-    types = {PEOPLE["person"][code]["system"]: code for code in ("FNR", "DNR", "FHN")}
+    types = {PEOPLE["person"][code]["system"]: code for code in NATIONAL}
     numbers = tuple(pair for pair in subject.identifiers if pair[0] in types)
     if len(numbers) < len(subject.identifiers):
-        losses.append("Patient.identifier: only Norwegian national numbers have a place in MsgHead")
+        losses.append(
+            "Patient.identifier: only Norwegian and Danish national numbers have a place in MsgHead"
+        )
     known_sexes = {entry["gender"]: code for code, entry in PEOPLE["sex"].items()}
     gender = subject.gender if subject.gender in known_sexes else None
-    if not replace(subject, identifiers=numbers, gender=gender).identified:
+    danish = next((number for system, number in numbers if system == CPR), None)
+    if danish is not None and (subject.birth_date is None or gender is None):
+        told = born_by_cpr(danish)
+        subject = replace(subject, birth_date=subject.birth_date or (told[0] if told else None))
+        gender = gender or (told[1] if told else None)
+    known_here = tuple(pair for pair in numbers if pair[0] != CPR)  # a Danish one is no identification there
+    if not replace(subject, identifiers=known_here, gender=gender).identified:
         raise CannotWrite(
             "the receiver must refuse a patient known by less than name and national number, or name, birth"
             " date and sex (E36); ask the sender to complete it"

@@ -8,17 +8,19 @@ from collections.abc import Callable
 from datetime import tzinfo
 from re import compile
 
+from adapter.discharge.notices import NoticeKind
 from adapter.errors import CannotWrite, Refused
 from adapter.fhir import bundles, validation, wire
 from adapter.fhir.bundles import Bundle, Resource
+from adapter.fhir.notices import event_kind
 from adapter.mappings import Addressing, Head, Reading, Written
-from adapter.mappings.medcom import acknowledging, hospital_notification, words
+from adapter.mappings.medcom import acknowledging, hospital_notification, notifying, words
 from adapter.mappings.medcom.header import bare, envelope_of, event_of, with_copies_marked
 from adapter.mappings.medcom.sending import repeat
 from adapter.messaging.acknowledgement import Verdict
 from adapter.messaging.envelope import Envelope
 
-__all__ = ("NAMES", "acknowledge", "envelope", "read", "recognises", "repeat", "write")
+__all__ = ("NAMES", "acknowledge", "envelope", "read", "recognises", "repeat", "told_together", "write")
 
 NAMES = ("medcom",)
 
@@ -35,6 +37,16 @@ _READERS: dict[str, Callable[[Bundle, tzinfo], tuple[Bundle, tuple[str, ...]]]] 
     words.HOSPITAL_NOTIFICATION: hospital_notification.canonical,
 }
 """By event: the Bundle in our own words, and sentences of what is odd in it or lost."""
+
+_WRITERS: dict[NoticeKind, Callable[[Bundle, Addressing], Written]] = dict.fromkeys(
+    notifying.TOLD, notifying.write
+)
+"""By kind of notice."""
+
+
+def told_together(kind: NoticeKind) -> frozenset[NoticeKind]:
+    """The kinds whose messages share one history with those of `kind`."""
+    return notifying.TOLD if kind in notifying.TOLD else frozenset()
 
 
 def recognises(head: Head) -> bool:
@@ -105,7 +117,17 @@ def _type(head: Resource) -> str:
 
 def write(bundle: Bundle, *, dialect: str, addressing: Addressing) -> Written:
     """The notice as a MedCom message, as JSON; raises CannotWrite where MedCom has no form for it."""
-    raise CannotWrite("no message is written here yet")
+    head = bundles.header(bundle)
+    if dialect not in NAMES or head is None:
+        raise CannotWrite(f"a Bundle without MessageHeader, or another dialect than {NAMES[0]}")
+    kind = event_kind(head)
+    writer = _WRITERS.get(kind)
+    if writer is None:
+        raise CannotWrite(
+            f"HospitalNotification has no word for {kind}; tell the receiver by telephone or on paper, "
+            "and record that"
+        )
+    return writer(bundle, addressing)
 
 
 def acknowledge(envelope: Envelope, verdict: Verdict) -> bytes | None:

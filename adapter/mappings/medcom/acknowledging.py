@@ -20,7 +20,7 @@ from adapter.mappings.medcom.header import (
     meta,
     relative,
 )
-from adapter.mappings.medcom.history import newest, steps
+from adapter.mappings.medcom.history import last_told, provenance
 from adapter.messaging.acknowledgement import Acknowledgement, Issue, Status, Verdict
 from adapter.messaging.envelope import Address, Envelope
 
@@ -46,7 +46,7 @@ def acknowledgement_in(bundle: Bundle) -> Acknowledgement:
 
 def mirrored(bundle: Bundle) -> dict[str, Any]:
     """What an acknowledgement must repeat of the message that it answers: its own Provenance."""
-    own = newest(steps(bundle), str((header(bundle) or {}).get("id", "")))
+    own = last_told(bundle)
     if own is None:
         return {}
     return {"activity": own.activity, "occurred": own.resource.get("occurredDateTime")}
@@ -98,36 +98,24 @@ def _provenances(
     envelope: Envelope, verdict: Verdict, head: Resource, giving: Resource, receiving: Resource, new_id: Any
 ) -> list[Resource]:
     mirror = envelope.opaque
-    original = {"reference": f"MessageHeader/{mirror['id']}"}
-    told: Resource = {
-        "target": [original],
-        "occurredDateTime": mirror.get("occurred") or envelope.sent_at.isoformat(),
-        "recorded": envelope.sent_at.isoformat(),
-        "activity": _activity(mirror.get("activity") or _NEW_MESSAGE),
-        "agent": [{"who": relative(receiving)}],
-    }
-    answered: Resource = {
-        "target": [relative(head)],
-        "occurredDateTime": verdict.at.isoformat(),
-        "recorded": verdict.at.isoformat(),
-        "activity": _activity("acknowledgement"),
-        "agent": [{"who": relative(giving)}],
-        "entity": [{"role": "revision", "what": original}],
-    }
-    made = []
-    for role, rest in (("told", told), ("answered", answered)):
-        first: Resource = {
-            "resourceType": "Provenance",
-            "id": new_id(role),
-            "meta": meta("messaging", "medcom-messaging-provenance"),
-            "text": generated(rest["activity"]["coding"][0]["code"]),
-        }
-        made.append(first | rest)
-    return made
-
-
-def _activity(code: str) -> Resource:
-    return {"coding": [{"system": words.code_system(words.ACTIVITY_CODES), "code": code}]}
+    told = provenance(
+        {"resourceType": "MessageHeader", "id": mirror["id"]},
+        mirror.get("activity") or _NEW_MESSAGE,
+        at=envelope.sent_at,
+        agent=receiving,
+        after=None,
+        resource_id=new_id("told"),
+    )
+    told["occurredDateTime"] = mirror.get("occurred") or told["occurredDateTime"]
+    answered = provenance(
+        head,
+        "acknowledgement",
+        at=verdict.at,
+        agent=giving,
+        after=mirror["id"],
+        resource_id=new_id("answered"),
+    )
+    return [told, answered]
 
 
 def _outcome(verdict: Verdict, resource_id: str) -> Resource:

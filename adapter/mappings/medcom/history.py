@@ -11,8 +11,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 from adapter.discharge.notices import Standing
-from adapter.fhir.bundles import Bundle, Resource, of_every_type, same_id
+from adapter.fhir.bundles import (
+    Bundle,
+    Resource,
+    address_of,
+    follow,
+    header,
+    instant_text,
+    of_every_type,
+    same_id,
+)
 from adapter.mappings.medcom import words
+from adapter.mappings.medcom.header import generated, meta, relative
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +76,61 @@ def corrected(history: Sequence[Step], own: Step) -> str | None:
         if other is not None and other.base == about.base and step.message_id is not None:
             return step.message_id
     return own.after
+
+
+def last_told(bundle: Bundle) -> Step | None:
+    """The step of the message itself."""
+    return newest(steps(bundle), str((header(bundle) or {}).get("id", "")))
+
+
+def provenance(
+    head: Resource,
+    activity: str,
+    *,
+    at: datetime,
+    agent: Resource,
+    after: str | None,
+    removal: bool = False,
+    resource_id: str,
+) -> Resource:
+    """The Provenance of a message: what it does, by whom, and after which message it does so."""
+    made: Resource = {
+        "resourceType": "Provenance",
+        "id": resource_id,
+        "meta": meta("messaging", "medcom-messaging-provenance"),
+        "text": generated(activity),
+        "target": [relative(head)],
+        "occurredDateTime": instant_text(at),
+        "recorded": instant_text(at),
+        "activity": {"coding": [{"system": words.code_system(words.ACTIVITY_CODES), "code": activity}]},
+        "agent": [{"who": relative(agent)}],
+    }
+    if after is not None:
+        what = {"reference": f"MessageHeader/{after}"}
+        made["entity"] = [{"role": "removal" if removal else "revision", "what": what}]
+    return made
+
+
+def carried(before: Bundle, parties: Sequence[Resource]) -> tuple[list[Resource], list[Resource]]:
+    """The history of an earlier message as the next one carries it, and the Organizations that it needs.
+
+    Each agent leads to the one of `parties` that it is, or to an Organization that goes along.
+    """
+    told: list[Resource] = []
+    strangers: list[Resource] = []
+    for step in steps(before):
+        agents = []
+        for agent in step.resource.get("agent") or ():
+            who = follow(before, agent.get("who"))
+            same = set(address_of(who).identifiers)
+            known = (one for one in (*parties, *strangers) if same & set(address_of(one).identifiers))
+            here = next(known, None)
+            if here is None and who is not None:
+                here = who
+                strangers.append(who)
+            agents.append(agent | {"who": relative(here)} if here is not None else agent)
+        told.append(step.resource | {"agent": agents} if agents else step.resource)
+    return told, strangers
 
 
 def id_in(reference: Any) -> str | None:

@@ -22,7 +22,7 @@ from adapter.fhir.bundles import (
 )
 from adapter.mappings.medcom import words
 from adapter.mappings.medcom.header import with_header
-from adapter.mappings.medcom.history import Step, corrected, newest, steps
+from adapter.mappings.medcom.history import corrected, last_told, steps
 from adapter.mappings.medcom.words import Activity
 
 
@@ -46,7 +46,7 @@ class Told:
 
 def told_in(bundle: Bundle) -> Told | None:
     """What it tells; None where its newest Provenance has no activity of a HospitalNotification."""
-    own = _own_step(bundle)
+    own = last_told(bundle)
     activity = words.activity(own.activity) if own is not None else None
     if own is None or activity is None:
         return None
@@ -92,7 +92,7 @@ def occurred(bundle: Bundle, told: Told) -> str | None:
     """
     encounter = of_type(bundle, "Encounter") or {}
     period, leave = encounter.get("period") or {}, leave_period(encounter)
-    own = _own_step(bundle)
+    own = last_told(bundle)
     last = own.resource.get("occurredDateTime") if own is not None else None
     if told.deceased:
         died = (of_type(bundle, "Patient") or {}).get("deceasedDateTime")
@@ -114,14 +114,10 @@ def leave_period(encounter: Resource) -> Resource:
     return {}
 
 
-def _own_step(bundle: Bundle) -> Step | None:
-    return newest(steps(bundle), str((header(bundle) or {}).get("id", "")))
-
-
 def _oddities(bundle: Bundle, zone: tzinfo) -> list[str]:
     """What published examples have, and a receiver must live with (standards 7, T6)."""
     found = []
-    own, message_id = _own_step(bundle), (header(bundle) or {}).get("id")
+    own, message_id = last_told(bundle), (header(bundle) or {}).get("id")
     if own is not None and own.message_id != same_id(str(message_id)):
         found.append("no Provenance has this MessageHeader as its target; the newest one is taken for it")
     if _not_of_here(bundle.get("timestamp"), zone):

@@ -5,7 +5,7 @@ acknowledgement 2.0.3). Addresses are compared by their last part: 2.0 had other
 """
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -92,6 +92,11 @@ def activity_for(kind: NoticeKind, standing: Standing, encounter_class: str) -> 
     if by_class is None:
         return None
     return activity(f"{_PREFIX[standing]}{by_class.get(encounter_class) or by_class['IMP']}")
+
+
+def with_standing(known: Activity, standing: Standing) -> Activity:
+    """The same activity, new, corrected or cancelled."""
+    return replace(known, standing=standing)
 
 
 def code_system(name: str) -> str:
