@@ -20,6 +20,7 @@ from adapter.errors import MessageError, NotDecided
 from adapter.fhir.bundles import Subject
 from adapter.fhir.notices import subject_in
 from adapter.incoming import Incoming, Prepared
+from adapter.mappings.medcom import words
 from adapter.messaging.register import Party, Register, Side
 from adapter.store import cases as case_rows
 from adapter.store import messages, parties
@@ -35,8 +36,8 @@ TOLD = frozenset(
 )
 """What a HospitalNotification can say; the law asks what is told, not in which dialect."""
 
-HOSPITAL_NOTIFICATION = "hospital-notification"
-"""How the type of such a message begins, where it could not be read far enough to say more."""
+_TYPES = frozenset((*TOLD, words.HOSPITAL_NOTIFICATION, "STIN", "STAA", "STOR", "SLOR", "SLHJ", words.DEATH))
+"""How their envelopes call such messages, new ones, corrections and cancellations alike."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,8 +123,7 @@ def _tells_of_a_stay(prepared: Prepared) -> bool:
     if prepared.notice is not None:
         return prepared.notice.kind in TOLD
     assert prepared.reading is not None
-    kind = prepared.reading.envelope.type
-    return kind in set(TOLD) or kind.startswith(HOSPITAL_NOTIFICATION)
+    return prepared.reading.envelope.type.removeprefix("RE_").removeprefix("AN_") in _TYPES
 
 
 def _subject(prepared: Prepared) -> Subject | None:
