@@ -46,7 +46,7 @@ from adapter.messaging.delivery import Leased
 from adapter.messaging.envelope import Address, Envelope
 from adapter.messaging.practices import Answer, practice
 from adapter.messaging.register import Partner, Party, Register, Side
-from adapter.messaging.routing import NOT_RELEVANT, Route, only_relevant, routes
+from adapter.messaging.routing import NOT_RELEVANT, Route, only_relevant, refused_by_all, routes
 from adapter.originals import Originals
 from adapter.outbox import Outbox, Receipted, because
 from adapter.parcels import RECEIPT, Parcel, enqueue
@@ -452,12 +452,15 @@ class Inbox:
         With `row` it had been held, and somebody has released it.
         """
         envelope = reading.envelope
-        try:
-            self._judge.own_transmission(tx, envelope, sender)
-        except Refused as problem:
-            return self._hold(tx, prepared, sender, problem, now)
         day = now.astimezone(self.zone).date()
         ways = routes(self.register, envelope, sender, day=day, reserved=False)
+        ways = only_relevant(ways, prepared.not_for)
+        try:
+            self._judge.own_transmission(tx, envelope, sender)
+            if (nobody := refused_by_all(ways)) is not None:
+                raise Refused(nobody.text, code=nobody.code)
+        except Refused as problem:
+            return self._hold(tx, prepared, sender, problem, now)
         why = f"the patient is none of {', '.join(sorted(prepared.not_for))}'s own"
         said = {"outcome": NOT_RELEVANT, "reason": f"{why}: nothing of what it says was stored"}
         if row is None:
@@ -467,7 +470,7 @@ class Inbox:
         answer, answer_type = self._answers.receipts(
             tx,
             envelope,
-            only_relevant(ways, prepared.not_for),
+            ways,
             sender,
             row,
             now,

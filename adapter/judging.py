@@ -23,7 +23,7 @@ from adapter.mappings import Reading
 from adapter.mappings.checking import Checks
 from adapter.messaging.envelope import Address, Envelope
 from adapter.messaging.register import Party, Register
-from adapter.messaging.routing import NOT_RELEVANT, Route, only_relevant, routes
+from adapter.messaging.routing import Route, only_relevant, refused_by_all, routes
 from adapter.store import cases as case_rows
 from adapter.store import messages
 from adapter.twins import said_as
@@ -134,9 +134,9 @@ class Judge:
         ways = routes(self.register, envelope, sender, day=day, reserved=reserved, plan=plan, found=found)
         ways = only_relevant(ways, prepared.not_for)
         content, notice = prepared.incoming.content, prepared.notice
-        refusals = [way.refusal for way in ways if way.refusal is not None]
-        if ways and len(refusals) == len(ways) and NOT_RELEVANT not in {one.code for one in refusals}:
-            raise Refused(refusals[0].text, code=refusals[0].code)
+        nobody = refused_by_all(ways)
+        if nobody is not None:
+            raise Refused(nobody.text, code=nobody.code)
         self._no_early_notice_to_acute_beds(notice, ways)
         self._consented(tx, prepared, sender, ways, now)
         patient = pseudonym(self.pseudonym_key, prepared.subject) if prepared.subject is not None else None

@@ -77,6 +77,14 @@ def only_relevant(ways: Sequence[Route], not_for: frozenset[str]) -> tuple[Route
     )
 
 
+def refused_by_all(ways: Sequence[Route]) -> Issue | None:
+    """Why no receiver gets it, where each refuses it; what one may not keep it does not refuse."""
+    refusals = [way.refusal for way in ways if way.refusal is not None]
+    if not ways or len(refusals) < len(ways) or NOT_RELEVANT in {one.code for one in refusals}:
+        return None
+    return refusals[0]
+
+
 def _judged(envelope: Envelope, route: Route, made: Sequence[Route], *, reserved: bool) -> Route:
     """The way with the reason why this receiver does not get the message; what is relayed is not judged."""
     if route.relayed or route.party.side is Side.THEIRS:
