@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from adapter.fhir.bundles import CPR, DNR, FNR, PERSONNUMMER, checks
-from adapter.fhir.numbers import number_in
+from adapter.fhir.numbers import born_by_cpr, number_in
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,24 @@ def test_a_d_number_is_known_by_its_first_digit():
     found = number_in(valid[0], "norway")
     assert found is not None
     assert (found.system, found.fits(date(1950, 1, 1))) == (DNR, True)
+
+
+@pytest.mark.parametrize(
+    ("number", "born"),
+    [
+        ("0302410000", (date(1941, 2, 3), "female")),
+        ("010136-4001", (date(2036, 1, 1), "male")),
+        ("0101374001", (date(1937, 1, 1), "male")),
+        ("0101575002", (date(2057, 1, 1), "female")),
+        ("0101588003", (date(1858, 1, 1), "male")),
+        ("0101369004", (date(2036, 1, 1), "female")),
+        ("0101379005", (date(1937, 1, 1), "male")),
+    ],
+)
+def test_a_cpr_number_says_birth_date_and_sex(number, born):
+    assert born_by_cpr(number) == born
+
+
+@pytest.mark.parametrize("number", ["", "3002410000", "0302A10000", "03024100", "0399410000"])
+def test_what_is_no_cpr_number_says_nothing(number):
+    assert born_by_cpr(number) is None

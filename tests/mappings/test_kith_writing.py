@@ -267,7 +267,7 @@ def test_kinds_without_a_form_say_what_to_do(kind: NoticeKind) -> None:
     [
         Subject(family="Fjellheim"),
         replace(SYNNOVE, family=None, given=None),
-        replace(SYNNOVE, identifiers=((CPR, "1203380000"),), birth_date=None),
+        replace(SYNNOVE, identifiers=((CPR, "9903380000"),), birth_date=None),
         replace(SYNNOVE, identifiers=(), gender="unknown"),
     ],
 )

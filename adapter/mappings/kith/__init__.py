@@ -15,6 +15,7 @@ from adapter.fhir.bundles import Subject, header
 from adapter.fhir.notices import event_kind, message_bundle, subject_in
 from adapter.fhir.validation import MAX_ENTRIES
 from adapter.mappings import Addressing, Bundle, Head, Reading, Written
+from adapter.mappings.foretelling import foretold
 from adapter.mappings.kith import (
     apprec,
     attachments,
@@ -138,7 +139,7 @@ def _bundles(
         f"{_PAYLOAD.sub('', path)} has no place in FHIR; it stays in the original"
         for path in root.left_over()
     )
-    return bundle, in_words, (*losses, *left), logistics.foretold(told.notice, zone)
+    return bundle, in_words, (*losses, *left), foretold(told.notice, zone)
 
 
 def _bundle(

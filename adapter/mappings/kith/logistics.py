@@ -11,15 +11,14 @@ from typing import Any
 
 from lxml import etree
 
-from adapter.discharge.notices import Moment, Notice, NoticeKind, instant, local_date
-from adapter.errors import Quarantined, Refused
+from adapter.discharge.notices import Moment, Notice, NoticeKind, local_date
+from adapter.errors import Refused
 from adapter.fhir.bundles import (
     Bundle,
     of_type,
     resources,
 )
 from adapter.fhir.notices import clinician_in, notice_in
-from adapter.fhir.validation import MAY_LIE_AHEAD
 from adapter.mappings.kith import heading
 from adapter.mappings.kith.heading import FK
 from adapter.mappings.kith.lists import FORMATS, LOGISTICS, OID
@@ -32,8 +31,6 @@ K = NoticeKind
 DISCHARGED_TO = f"urn:oid:{OID}8408"
 DISPOSITION = "http://terminology.hl7.org/CodeSystem/discharge-disposition"
 ADMITTED, DISCHARGED, READY, WITHDRAWN, EXPECTED, DIED = "1", "2", "3", "4", "5", "13"
-
-_SLACK = timedelta(days=1)  # a clock, a zone or a date without time of day may be that much off
 
 _DEAD = re.compile(r"\b(død|døde|avdød)\b", re.IGNORECASE)
 _NOT_DEAD = re.compile(r"\b(ikke|levende)\b", re.IGNORECASE)
@@ -113,24 +110,6 @@ def occurred(kind: NoticeKind, at: Moment | None, sent_at: datetime, zone: tzinf
     if kind is K.READY_FOR_DISCHARGE and local_date(at, zone) > local_date(sent_at, zone):
         return sent_at
     return at
-
-
-def foretold(notice: Notice, zone: tzinfo) -> Quarantined | None:
-    """Why a notice must wait: it tells as happened what lies more than a day after its own sending.
-
-    That is wrong, but no reason to refuse (N-06); taken as it stands it would give a stay in another century.
-    """
-    happened = [notice.admitted] if notice.kind in MAY_LIE_AHEAD else [notice.admitted, notice.occurred]
-    latest = notice.sent_at + _SLACK
-    ahead = [at for at in happened if at and instant(at, sent_at=notice.sent_at, zone=zone) > latest]
-    if not ahead:
-        return None
-    sent_on = local_date(notice.sent_at, zone)
-    return Quarantined(
-        f"it tells of {local_date(ahead[-1], zone)} as past, but was sent on {sent_on}; telephone the sender,"
-        " and have it sent anew with the right time and a new id, or release it as it is",
-        code="future",
-    )
 
 
 def _message_element(payload: Node | None, message_type: str) -> tuple[Node, str]:

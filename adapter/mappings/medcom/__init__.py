@@ -12,8 +12,9 @@ from adapter.discharge.notices import NoticeKind
 from adapter.errors import CannotWrite, Refused
 from adapter.fhir import bundles, validation, wire
 from adapter.fhir.bundles import Bundle, Resource
-from adapter.fhir.notices import event_kind
+from adapter.fhir.notices import event_kind, notice_in
 from adapter.mappings import Addressing, Head, Reading, Written
+from adapter.mappings.foretelling import foretold
 from adapter.mappings.medcom import acknowledging, hospital_notification, notifying, words
 from adapter.mappings.medcom.header import bare, envelope_of, event_of, with_copies_marked
 from adapter.mappings.medcom.sending import repeat
@@ -74,7 +75,8 @@ def _read(bundle: Bundle, media: str, zone: tzinfo) -> Reading:
     if reader is None:
         return Reading(envelope=outside, acknowledgement=acknowledging.acknowledgement_in(bundle))
     made, losses = reader(with_copies_marked(bundle), zone)
-    return Reading(envelope=outside, bundle=made, losses=losses)
+    held = foretold(notice_in(made, zone=zone), zone)
+    return Reading(envelope=outside, bundle=made, losses=losses, problem=held)
 
 
 def _event_known(head: Resource) -> None:

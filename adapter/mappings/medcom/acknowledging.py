@@ -64,10 +64,11 @@ def acknowledgement(envelope: Envelope, verdict: Verdict) -> Bundle | None:
     def new_id(role: str) -> str:
         return str(uuid.uuid5(_NAMESPACE, f"{verdict.id}/{role}"))
 
-    known = 0 <= verdict.receiver < len(mirror["receivers"])
-    giving = _organization(mirror["receivers"][verdict.receiver] if known else {}, new_id("sender"))
+    here, giver = _giver(mirror, verdict.receiver)
+    if giver is None:
+        return None
+    giving = _organization(giver, new_id("sender"))
     receiving = _organization(mirror["sender"], new_id("receiver"))
-    here = mirror["endpoints"][verdict.receiver] if known else None
     head: Resource = {
         "resourceType": "MessageHeader",
         "id": _as_uuid(verdict.id),
@@ -92,6 +93,21 @@ def acknowledgement(envelope: Envelope, verdict: Verdict) -> Bundle | None:
         "timestamp": verdict.at.isoformat(),
         "entry": [entry(part) for part in parts],
     }
+
+
+def _giver(mirror: Resource, receiver: int) -> tuple[str | None, Resource | None]:
+    """The endpoint and the party in whose name it is given: as addressed, else by the SOR-ID of the endpoint.
+
+    No party where the message addresses none that could be named: then nobody can answer.
+    """
+    if not 0 <= receiver < len(mirror["receivers"]):
+        return None, None
+    here, party = mirror["endpoints"][receiver], mirror["receivers"][receiver]
+    if address_of(party).identifiers:
+        return here, party
+    if isinstance(here, str) and here.startswith(SOR_ADDRESS) and here != SOR_ADDRESS:
+        return here, {"identifier": [{"system": SOR, "value": here.removeprefix(SOR_ADDRESS)}]}
+    return here, None
 
 
 def _provenances(

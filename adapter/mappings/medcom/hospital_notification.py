@@ -82,7 +82,7 @@ def canonical(bundle: Bundle, zone: tzinfo) -> tuple[Bundle, tuple[str, ...]]:
         with_extension(made, "refers-to", "String", told.refers_to)
     if not made["extension"]:
         del made["extension"]
-    return with_header(bundle, made), tuple(_oddities(bundle, zone))
+    return with_header(bundle, made), tuple(_oddities(bundle, told, zone))
 
 
 def occurred(bundle: Bundle, told: Told) -> str | None:
@@ -92,8 +92,7 @@ def occurred(bundle: Bundle, told: Told) -> str | None:
     """
     encounter = of_type(bundle, "Encounter") or {}
     period, leave = encounter.get("period") or {}, leave_period(encounter)
-    own = last_told(bundle)
-    last = own.resource.get("occurredDateTime") if own is not None else None
+    last = _told_at(bundle)
     if told.deceased:
         died = (of_type(bundle, "Patient") or {}).get("deceasedDateTime")
         return period.get("end") or died or last
@@ -106,6 +105,16 @@ def occurred(bundle: Bundle, told: Told) -> str | None:
     return period.get("end") or last
 
 
+def _told_at(bundle: Bundle) -> str | None:
+    """When it was told: by its own Provenance, which examples date a second after Bundle.timestamp."""
+    own = last_told(bundle)
+    said: str | None = own.resource.get("occurredDateTime") if own is not None else None
+    sent: str | None = bundle.get("timestamp")
+    if said is None or sent is None or own is None or own.occurred is None:
+        return said or sent
+    return said if own.occurred <= datetime.fromisoformat(sent) else sent
+
+
 def leave_period(encounter: Resource) -> Resource:
     """The Period of the leave; empty where the Encounter tells of none."""
     for one in encounter.get("extension") or ():
@@ -114,7 +123,7 @@ def leave_period(encounter: Resource) -> Resource:
     return {}
 
 
-def _oddities(bundle: Bundle, zone: tzinfo) -> list[str]:
+def _oddities(bundle: Bundle, told: Told, zone: tzinfo) -> list[str]:
     """What published examples have, and a receiver must live with (standards 7, T6)."""
     found = []
     own, message_id = last_told(bundle), (header(bundle) or {}).get("id")
@@ -122,6 +131,9 @@ def _oddities(bundle: Bundle, zone: tzinfo) -> list[str]:
         found.append("no Provenance has this MessageHeader as its target; the newest one is taken for it")
     if _not_of_here(bundle.get("timestamp"), zone):
         found.append("Bundle.timestamp has an offset that no clock here had then; it is taken as it is")
+    at, sent = moment(occurred(bundle, told), zone), moment(bundle.get("timestamp"), zone)
+    if isinstance(at, datetime) and isinstance(sent, datetime) and at > sent:
+        found.append("it tells as past what lies after Bundle.timestamp; it is taken as it is")
     return found
 
 

@@ -188,6 +188,25 @@ def test_the_same_verdict_gives_the_same_bytes() -> None:
     )
 
 
+def test_a_receiver_that_is_not_in_the_message_answers_by_its_endpoint() -> None:
+    made = bundle("home-after-a-fall/admitted")
+    receiver = only(made, "MessageHeader")["destination"][0]["receiver"]["reference"].split("/")[1]
+    made["entry"] = [item for item in made["entry"] if item["resource"]["id"] != receiver]
+    reading = read(orjson.dumps(made))
+    assert isinstance(reading.problem, Refused)
+    answer = medcom.acknowledge(reading.envelope, verdict(Status.REFUSED))
+    assert answer is not None
+    said = read(answer).acknowledgement
+    assert said is not None and said.giver.token == "urn:oid:1.2.208.176.1.1|990002000016002"
+
+
+def test_nobody_answers_for_a_message_that_addresses_nobody() -> None:
+    made = bundle("home-after-a-fall/admitted")
+    del only(made, "MessageHeader")["destination"]
+    reading = read(orjson.dumps(made))
+    assert medcom.acknowledge(reading.envelope, verdict(Status.REFUSED)) is None
+
+
 def test_a_message_that_was_refused_is_answered_too() -> None:
     made = bundle("home-after-a-fall/admitted")
     made["entry"] = [i for i in made["entry"] if i["resource"]["resourceType"] != "Provenance"]

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from adapter.discharge.notices import Notice, NoticeKind, Standing
-from adapter.errors import Refused
+from adapter.errors import Quarantined, Refused
 from adapter.fhir.notices import notice_in, subject_in
 from adapter.mappings import Head, known, medcom, own_fhir
 from tests.mappings.medcom.samples import (
@@ -44,7 +44,7 @@ TOLD = {
     "acute-and-home-again/discharged": ("SLHJ", K.DISCHARGED, S.NEW, "2026-03-03T02:30+01:00"),
     "died-in-hospital/admitted": ("STIN", K.ADMITTED, S.NEW, "2026-03-02T09:15+01:00"),
     "died-in-hospital/deceased": ("MORS", K.DECEASED, S.NEW, "2026-03-09T04:10+01:00"),
-    "died-on-arrival/deceased": ("MORS", K.DECEASED, S.NEW, "2026-03-02T09:20:02+01:00"),
+    "died-on-arrival/deceased": ("MORS", K.DECEASED, S.NEW, "2026-03-02T09:20:01+01:00"),
     "died-on-leave/deceased": ("MORS", K.DECEASED, S.NEW, "2026-03-07T08:00+01:00"),
     "never-admitted/admitted": ("STIN", K.ADMITTED, S.NEW, "2026-03-02T09:15+01:00"),
     "never-admitted/admission-corrected": ("RE_STIN", K.ADMITTED, S.CORRECTION, "2026-03-02T08:40+01:00"),
@@ -201,14 +201,14 @@ def test_who_is_expressly_alive_has_not_died() -> None:
 
 def test_a_leap_day_and_the_spring_hour_are_absolute_times() -> None:
     def leap(made: Any) -> None:
-        only(made, "Encounter")["period"]["start"] = "2028-02-29T23:59:59+01:00"
+        only(made, "Encounter")["period"]["start"] = "2024-02-29T23:59:59+01:00"
 
     def spring(made: Any) -> None:
-        only(made, "Encounter")["period"]["start"] = "2026-03-29T03:00:00+02:00"
+        only(made, "Encounter")["period"]["start"] = "2025-03-30T03:00:00+02:00"
 
     name = "home-after-a-fall/admitted"
-    assert notice(changed(name, leap)).occurred == datetime(2028, 2, 29, 22, 59, 59, tzinfo=UTC)
-    assert notice(changed(name, spring)).occurred == datetime(2026, 3, 29, 1, 0, tzinfo=UTC)
+    assert notice(changed(name, leap)).occurred == datetime(2024, 2, 29, 22, 59, 59, tzinfo=UTC)
+    assert notice(changed(name, spring)).occurred == datetime(2025, 3, 30, 1, 0, tzinfo=UTC)
 
 
 def test_what_published_examples_have_is_taken_and_told() -> None:
@@ -242,6 +242,24 @@ def test_addresses_of_2_0_are_read_by_their_last_part() -> None:
         b"http://medcomfhir.dk/ig/terminology/CodeSystem", b"http://medcomfhir.dk/fhir/core/1.0/CodeSystem"
     )
     assert notice(content).kind is K.DISCHARGED
+
+
+def test_a_clock_that_is_a_minute_off_is_taken_and_told() -> None:
+    def ahead(made: Any) -> None:
+        only(made, "Encounter")["period"]["start"] = "2026-03-02T09:21:00+01:00"
+
+    reading = read(changed("home-after-a-fall/admitted", ahead))
+    assert reading.problem is None
+    assert reading.losses == ("it tells as past what lies after Bundle.timestamp; it is taken as it is",)
+
+
+def test_what_is_told_as_past_and_lies_days_ahead_is_held() -> None:
+    def ahead(made: Any) -> None:
+        only(made, "Encounter")["period"]["start"] = "2026-03-12T09:15:00+01:00"
+
+    reading = read(changed("home-after-a-fall/admitted", ahead))
+    assert isinstance(reading.problem, Quarantined) and reading.problem.code == "future"
+    assert reading.bundle is not None
 
 
 # --- what is refused, and answered ------------------------------------------------------------------------
