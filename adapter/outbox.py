@@ -505,6 +505,13 @@ class Outbox:
     def _not_now(self, tx: Connection, row: Row, said: Acknowledgement, now: datetime) -> None:
         """The receiver asks for it later: it waits as its next sending, or a person is told."""
         reason = _words(said) or "the receiver asks us to try again later"
+        if practice(row["dialect"]).renews and self.again.relayed(tx, row):
+            endpoint = self.endpoint(row["endpoint"] or "")
+            due = now + (endpoint.receipt_within if endpoint is not None else RECEIPT_WITHIN)
+            deliveries.change(
+                tx, row["id"], error=reason, receipt_at=said.at, receipt_due_at=due, look_at=due
+            )  # its sender sends it again
+            return
         wait = self._until_later(tx, row, now)
         if wait is None or now + wait > row["created_at"] + self.schedule.give_up_after:
             _given_up(tx, row["id"], reason)

@@ -402,3 +402,14 @@ def test_between_two_of_theirs_only_the_sender_sends_again(play: Stage, clock: S
     play.deliver()
     assert sent(play) == [first, again]
     assert play.delivery()["sending"] == 2
+
+
+def test_between_two_of_theirs_transient_error_waits_for_the_sender(play: Stage, clock: StandingClock):
+    play.receive(notification(clock, sender="sydby"))
+    play.post.answer = acknowledging(clock, LATER)
+    play.deliver()
+    clock.forward(minutes=29)
+    play.deliver()
+    assert (len(sent(play)), play.delivery()["state"], alarms(play)) == (1, "sent", [])
+    look(play, clock, 2)
+    assert (len(sent(play)), alarms(play)) == (1, ["receipt-missing"])
