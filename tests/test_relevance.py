@@ -18,13 +18,14 @@ from adapter.runtime.logs import log_acceptance
 from adapter.store import journal, messages, tables
 from adapter.transport.directory import DirectoryMailbox
 from tests.conftest import StandingClock
+from tests.medcom import acknowledged, denmark, ids, notification, of_its_own, parsed, play_denmark
 from tests.scheduler.test_polling import Letterbox, mail, round_of
 from tests.stage import SYNNOVE, Stage, altered, region, stage, without
 
 ADMITTED, DISCHARGED, READY = NoticeKind.ADMITTED, NoticeKind.DISCHARGED, NoticeKind.READY_FOR_DISCHARGE
 ANNE = Subject(identifiers=((CPR, "0108589995"),), family="Testborger", given="Anne", gender="female")
 BENT = Subject(identifiers=((CPR, "3112379996"),), family="Prøvesen", given="Bent", gender="male")
-ANNES, BENTS = "010858-9995", "311237-9996"
+ANNES, BENTS, KARLAS = "010858-9995", "311237-9996", "610452-1236"
 HOSPITAL = "laerdal-sjukehus"
 
 
@@ -411,4 +412,68 @@ def test_what_was_held_and_turns_out_to_be_nobody_s_goes(store_url, clock, roste
     assert [a["until"] is not None for a in whole.rows(tables.alarm)] == [True]
     assert proven(whole) == []
     whole.close()
+    play.close()
+
+
+# --- as MedCom writes it ------
+
+
+@pytest.fixture
+def beby(store_url: str, clock: StandingClock, tmp_path: Path, roster: Path) -> Iterator[Stage]:
+    """Beby Kommune reads on our board, and has a roster; Sydby Hospital has its own system."""
+    made = stage(store_url, clock, of=altered(denmark(tmp_path), "beby", roster=_place(roster)))
+    yield made
+    made.close()
+
+
+def of_karla(clock: StandingClock, **more: object) -> bytes:
+    return notification(clock, sender="sydby", receiver="beby", **more)
+
+
+def code_of(acknowledgement: bytes) -> str:
+    return str(parsed(acknowledgement)["entry"][0]["resource"]["response"]["code"])
+
+
+@pytest.mark.parametrize("xml", [False, True])
+def test_medcom_s_notification_of_a_stranger_is_acknowledged_and_forgotten(beby: Stage, clock, xml: bool):
+    done = beby.receive(of_karla(clock, xml=xml), channel="http")
+    assert (done.outcome, done.type, code_of(done.acknowledgement)) == ("not-relevant", "STIN", "ok")
+    assert beby.rows(tables.case) == beby.rows(tables.fact) == beby.rows(tables.shelf) == []
+    held = everything(beby)
+    assert KARLAS.replace("-", "").encode() not in held and b"Karla" not in held
+    assert proven(beby) == []
+
+
+def test_medcom_s_duplicate_gets_the_same_content_in_a_new_bundle(beby: Stage, clock: StandingClock):
+    number = str(uuid.uuid4())
+    first = beby.receive(of_karla(clock, header_id=number))
+    clock.forward(minutes=30)
+    again = beby.receive(of_karla(clock, header_id=number))
+    assert (again.outcome, again.first) == ("duplicate", "not-relevant")
+    assert of_its_own(again.acknowledgement) == of_its_own(first.acknowledgement)
+    assert ids(again.acknowledgement)[0] != ids(first.acknowledgement)[0]
+    assert b"Karla" not in everything(beby)
+
+
+def test_medcom_s_notification_of_one_of_its_own_is_taken(beby: Stage, clock: StandingClock, roster: Path):
+    say(beby, roster, KARLAS)
+    done = beby.receive(of_karla(clock))
+    assert (done.outcome, code_of(done.acknowledgement)) == ("accepted", "ok")
+
+
+def test_a_broken_notification_is_refused_and_nothing_of_it_kept(beby: Stage, clock: StandingClock):
+    broken = parsed(of_karla(clock))
+    next(e["resource"] for e in broken["entry"] if e["resource"]["resourceType"] == "Encounter").pop("class")
+    done = beby.receive(json.dumps(broken).encode())
+    assert (done.outcome, done.kept, code_of(done.acknowledgement)) == ("refused", False, "fatal-error")
+    assert b"Karla" not in everything(beby)
+
+
+def test_receipts_of_medcom_s_need_no_case_to_know_them(store_url: str, clock, tmp_path: Path):
+    play = play_denmark(store_url, clock, tmp_path)
+    content = notification(clock, sender="nordby", receiver="aaby")
+    play.receive(content)
+    play.deliver()
+    assert play.receive(acknowledged(content, at=clock()), channel="directory").outcome == "accepted"
+    assert proven(play) == []
     play.close()

@@ -12,6 +12,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -198,8 +199,8 @@ def two(folder: Path, *, seed: int, share: float, roster: tuple[str, ...]) -> It
     (folder / "municipality" / "roster").write_text("".join(f"{number}\n" for number in roster))
     try:
         both.municipality.start_receivers()
-        for side in sides:
-            side.start()
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda side: side.start(wait=60), sides))
         yield both
     finally:
         for side in sides:

@@ -10,6 +10,7 @@ import typer
 from adapter.cli.frame import Chosen, Json, app, opened, print_json, put, say, table
 from adapter.config import load
 from adapter.errors import ConfigurationError, MessageError
+from adapter.messaging.acknowledgement import RECEIPTS
 
 if TYPE_CHECKING:
     from adapter.inbox import Acceptance
@@ -67,7 +68,7 @@ def _receive(built: "Stations", name: str) -> "Acceptance":
 
 def _unanswered(done: "Acceptance") -> str:
     """Why a message gets no acknowledgement now."""
-    if done.type in ("APPREC", "receipt"):
+    if done.type in RECEIPTS:
         return "no acknowledgement: a receipt is not receipted"
     return {
         "accepted": "no acknowledgement yet: it follows when the receiver's own system has taken the message",
