@@ -224,7 +224,7 @@ class Stay:
 def stay(number: int, receivers: tuple[Address, ...], dice: random.Random, now: datetime) -> Stay:
     """One of the ways in which a stay may go; it began some hours ago.
 
-    What takes back a refused message waits for a person, so Deby's stays go without.
+    What rests on a refused message waits for a person, so Deby's stays go straight on.
     """
     way = dice.choice(_WAYS if DEBY not in receivers else _STRAIGHT_ON)
     at = now - timedelta(hours=10 + number % 5)
@@ -271,11 +271,11 @@ _CORRECTED, _CANCELLED = Standing.CORRECTION, Standing.CANCELLATION
 _Way = tuple[tuple[str, Standing | None], ...]
 _STRAIGHT_ON: tuple[_Way, ...] = (
     (("admitted", None), ("discharged", None)),
-    (("admitted", None), ("leave-started", None), ("leave-ended", None), ("discharged", None)),
     (("admitted", None), ("deceased", None)),
 )
 _WAYS: tuple[_Way, ...] = (
     *_STRAIGHT_ON,
+    (("admitted", None), ("leave-started", None), ("leave-ended", None), ("discharged", None)),
     (("admitted", None), ("admitted", _CORRECTED), ("discharged", None)),
     (("admitted", None), ("admitted", _CANCELLED)),
     (("admitted", None), ("leave-started", None), ("leave-started", _CANCELLED)),

@@ -183,6 +183,29 @@ def held_as(tx: Connection, code: str) -> list[int]:
     return list(tx.execute(query.order_by(message.c.id)).scalars())
 
 
+def not_relevant(tx: Connection, since: datetime) -> list[Row]:
+    """What came since then and was none of our parties' own: how many by sender and type, and the last one.
+
+    `again` is how often one of them came once more.
+    """
+    query = (
+        select(
+            message.c.sender,
+            message.c.type,
+            func.count().label("count"),
+            func.sum(message.c.duplicates).label("again"),
+            func.max(message.c.received_at).label("last"),
+        )
+        .where(
+            text("outcome = 'not-relevant'"),  # as the partial index has it
+            message.c.received_at >= since,
+        )
+        .group_by(message.c.sender, message.c.type)
+        .order_by(func.count().desc(), message.c.sender, message.c.type)
+    )
+    return found(tx, query)
+
+
 def of_case(tx: Connection, case_id: int) -> list[Row]:
     """The messages of a case, oldest first."""
     query = select(message).where(message.c.case_id == case_id).order_by(message.c.id)

@@ -145,6 +145,12 @@ message = Table(
         sqlite_where=text("shelved = 0 AND outcome IN ('accepted', 'released')"),
         postgresql_where=text("shelved = 0 AND outcome IN ('accepted', 'released')"),
     ),
+    Index(
+        "message_not_relevant",
+        "received_at",
+        sqlite_where=text("outcome = 'not-relevant'"),
+        postgresql_where=text("outcome = 'not-relevant'"),
+    ),
     Index("message_payload", "payload"),  # retention asks who still holds a payload
     Index(
         "message_acknowledgement",
