@@ -22,9 +22,6 @@ from adapter.store import Store
 
 log = structlog.get_logger("rosters")
 
-ROSTER = "roster"
-"""The kind of alarm."""
-
 EVERY = 1.0
 """Seconds between two looks."""
 
@@ -134,9 +131,9 @@ class Rosters:
             for name, text in news.items():
                 subject = f"roster of {name} on {self._machine}"
                 if text is None:
-                    alarms.end(tx, ROSTER, subject, self._clock())
+                    alarms.end(tx, "roster", subject, self._clock())
                 else:
-                    alarms.start(tx, kind=ROSTER, subject=subject, text=text, now=self._clock())
+                    alarms.start(tx, kind="roster", subject=subject, text=text, now=self._clock())
 
         store.write(unit)
         self._told |= news
