@@ -7,6 +7,7 @@ the primary destination alone, and has exactly two Provenances: the answered mes
 
 import uuid
 from datetime import datetime
+from re import compile
 from typing import Any
 
 from adapter.fhir.bundles import SOR, Bundle, Resource, address_of, follow, header, same_id
@@ -28,6 +29,7 @@ _CODES = {Status.ACCEPTED: "ok", Status.NOT_NOW: "transient-error", Status.REFUS
 _STATUSES = {code: status for status, code in _CODES.items()}
 _NAMESPACE = uuid.UUID("0d7c1f5e-5c0b-5a0e-9a53-b2d1f54c6a11")
 _NEW_MESSAGE = "new-message"
+_CODE = compile(r"[a-z]{1,30}(-[a-z]{1,30}){0,5}")
 
 
 def acknowledgement_in(bundle: Bundle) -> Acknowledgement:
@@ -49,7 +51,12 @@ def mirrored(bundle: Bundle) -> dict[str, Any]:
     own = last_told(bundle)
     if own is None:
         return {}
-    return {"activity": own.activity, "occurred": own.resource.get("occurredDateTime")}
+    told: dict[str, Any] = {}
+    if _CODE.fullmatch(own.activity):  # of a message that was refused, anything may stand there
+        told["activity"] = own.activity
+    if own.occurred is not None:
+        told["occurred"] = own.occurred.isoformat()
+    return told
 
 
 def acknowledgement(envelope: Envelope, verdict: Verdict) -> Bundle | None:

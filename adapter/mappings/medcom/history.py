@@ -5,6 +5,7 @@ MessageHeader. Their order in the Bundle says nothing, and published examples co
 (standards 7, T6), so nothing here refuses.
 """
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,6 +24,8 @@ from adapter.fhir.bundles import (
 )
 from adapter.mappings.medcom import words
 from adapter.mappings.medcom.header import generated, meta, relative
+
+_NAMESPACE = uuid.UUID("2f6b8c1d-9e4a-5b07-a3d5-6c0e1f7b8d24")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,11 +129,18 @@ def carried(before: Bundle, parties: Sequence[Resource]) -> tuple[list[Resource]
             known = (one for one in (*parties, *strangers) if same & set(address_of(one).identifiers))
             here = next(known, None)
             if here is None and who is not None:
-                here = who
-                strangers.append(who)
+                here = _with_id(who)
+                strangers.append(here)
             agents.append(agent | {"who": relative(here)} if here is not None else agent)
-        told.append(step.resource | {"agent": agents} if agents else step.resource)
+        told.append(_with_id(step.resource | {"agent": agents} if agents else step.resource))
     return told, strangers
+
+
+def _with_id(resource: Resource) -> Resource:
+    """The resource with an id, by which it is led to; what came without one gets one of what it says."""
+    if resource.get("id"):
+        return resource
+    return resource | {"id": str(uuid.uuid5(_NAMESPACE, repr(sorted(resource.items(), key=str))))}
 
 
 def id_in(reference: Any) -> str | None:

@@ -59,6 +59,7 @@ _NAMESPACE = uuid.UUID("c1a5e0d2-6b7f-5d39-8f0a-7e2b9d4c3a16")
 _CPR = compile(r"\d{10}", ASCII)
 _UUID = compile(r"(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", ASCII)
 _ENDED = (K.DISCHARGED, K.DECEASED)
+_STANDS = ("in-progress", "onleave", "finished")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -294,7 +295,8 @@ def _encounter(
     period = {"start": start}
     if notice.kind in (K.DISCHARGED, K.DECEASED, K.LEFT_AGAINST_ADVICE):
         period["end"] = said(notice.occurred)
-    leave = _leave(notice, known, said)
+    status = _status(notice, known)
+    leave = _leave(notice, activity, status, known, said)
     made: Resource = {
         "resourceType": "Encounter",
         "id": resource_id,
@@ -304,20 +306,25 @@ def _encounter(
     if leave is not None:
         made["extension"] = [{"url": words.extension_address(words.LEAVE_PERIOD), "valuePeriod": leave}]
     return made | {
-        "status": _status(notice),
+        "status": status,
         "class": {"system": CLASS_SYSTEM, "code": activity.encounter_class},
         "episodeOfCare": _episodes(bundle, notice, known, start, addressing),
         "period": period,
     }
 
 
-def _leave(notice: Notice, known: Resource, said: Callable[[Moment], str]) -> Resource | None:
-    """The leave: begun now, or ended now after it began as was told before."""
+def _leave(
+    notice: Notice, activity: Activity, status: str, known: Resource, said: Callable[[Moment], str]
+) -> Resource | None:
+    """The leave: begun now, ended now after it began as was told before, or going on."""
+    before = leave_period(known)
     if notice.kind is K.LEAVE_STARTED:
-        return {"start": said(notice.occurred)}
+        ended = before.get("end") if notice.standing is Standing.CORRECTION else None
+        return {"start": said(notice.occurred)} | ({"end": ended} if ended is not None else {})
     if notice.kind is not K.LEAVE_ENDED:
-        return None
-    start = leave_period(known).get("start")
+        goes_on = status == "onleave" or activity.kind is K.LEAVE_STARTED
+        return before if before and goes_on else None
+    start = before.get("start")
     if start is None:
         raise CannotWrite(
             "the end of a leave is told with its beginning, and no earlier message to this receiver tells "
@@ -326,9 +333,12 @@ def _leave(notice: Notice, known: Resource, said: Callable[[Moment], str]) -> Re
     return {"start": start, "end": said(notice.occurred)}
 
 
-def _status(notice: Notice) -> str:
+def _status(notice: Notice, known: Resource) -> str:
+    """How the stay stands; a correction of what happened earlier leaves that as it was told last."""
     if notice.standing is Standing.CANCELLATION:
         return "entered-in-error"
+    if notice.standing is Standing.CORRECTION and known.get("status") in _STANDS:
+        return str(known["status"])
     if notice.kind is K.LEAVE_STARTED:
         return "onleave"
     return "in-progress" if notice.kind in (K.ADMITTED, K.LEAVE_ENDED) else "finished"

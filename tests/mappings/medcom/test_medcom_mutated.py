@@ -1,6 +1,7 @@
 """Whatever a message has become on the way, it is read, or refused in words; and answered where it can be."""
 
 import copy
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,13 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapter.errors import Refused
+from adapter.errors import CannotWrite, Refused
 from adapter.fhir import wire
 from adapter.fhir.notices import notice_in, subject_in
 from adapter.incoming import Incoming, understand
 from adapter.mappings import medcom
+from adapter.mappings.known import named as named_dialect
 from adapter.messaging.acknowledgement import Status, Verdict
-from tests.mappings.medcom.samples import ACKNOWLEDGEMENTS, COPENHAGEN, NOTIFICATIONS, named
+from tests.mappings.medcom.samples import ACKNOWLEDGEMENTS, COPENHAGEN, NOTIFICATIONS, as_addressed, named
 
 NOW = datetime(2026, 3, 2, 8, 25, tzinfo=UTC)
 BUNDLES = [
@@ -70,17 +72,23 @@ def holds(content: bytes) -> None:
     if reading.problem is None and reading.bundle is not None:
         notice_in(reading.bundle, zone=COPENHAGEN)
         subject_in(reading.bundle)
+        for dialect in ("medcom", "fhir", "plo-1.6"):
+            addressing = as_addressed(reading.envelope, previous=content if dialect == "medcom" else None)
+            with suppress(CannotWrite):
+                named_dialect(dialect).write(reading.bundle, dialect=dialect, addressing=addressing)
     assert (
         medcom.envelope(content, content_type=None, zone=COPENHAGEN).message_id == reading.envelope.message_id
     )
     verdict = Verdict(status=Status.REFUSED, at=NOW, id="6f0a7c1e-0d52-4a8b-9f35-2b7d1c9e4a60")
     answer = medcom.acknowledge(reading.envelope, verdict)
     if answer is not None:
-        said = medcom.read(answer, content_type=None, zone=COPENHAGEN).acknowledgement
-        assert said is not None and said.original_id == reading.envelope.message_id
+        given = medcom.read(answer, content_type=None, zone=COPENHAGEN)
+        assert given.envelope.refers_to == reading.envelope.message_id
+        mirrored = given.problem is not None and "is longer than" in str(given.problem)
+        assert given.acknowledgement is not None or mirrored  # an endless identifier goes back as it came
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.data())
 def test_a_mutated_bundle_never_stumbles(data: st.DataObject) -> None:
     which = data.draw(st.integers(0, len(BUNDLES) - 1))
@@ -88,7 +96,7 @@ def test_a_mutated_bundle_never_stumbles(data: st.DataObject) -> None:
     for _ in range(data.draw(st.integers(1, 3))):
         path = data.draw(st.sampled_from(PLACES[which]))
         try:
-            put(made, path, data.draw(st.one_of(st.just(...), ODD)))
+            put(made, path, copy.deepcopy(data.draw(st.one_of(st.just(...), ODD))))
         except (KeyError, IndexError, TypeError):
             continue  # an earlier change has taken the place away
     content = orjson.dumps(made)

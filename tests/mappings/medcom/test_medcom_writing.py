@@ -1,7 +1,7 @@
 """HospitalNotification made from a notice of another standard: D-12, D-15, T7, process.md 21, 28, 29."""
 
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -35,6 +35,9 @@ INGER = Subject(
 )
 ADMITTED = datetime(2026, 3, 2, 9, 15, tzinfo=ZONE)
 SENT = datetime(2026, 3, 2, 9, 20, 1, tzinfo=ZONE)
+AFTERWARDS = datetime(2026, 3, 12, 10, 0, tzinfo=ZONE)
+"""When what was told wrong is taken back."""
+
 OCCURRED = {
     K.ADMITTED: ADMITTED,
     K.LEAVE_STARTED: datetime(2026, 3, 6, 15, 0, tzinfo=ZONE),
@@ -54,10 +57,14 @@ def told(
     kind: NoticeKind, *, subject: Subject = INGER, clinically: bool = False, **said: Any
 ) -> dict[str, Any]:
     """Our own Bundle of a notice of the stay."""
+    occurred = said.get("occurred", OCCURRED.get(kind, SENT))
+    first = said.get("standing", S.NEW) is S.NEW
     fields: dict[str, Any] = {
         "message_id": message(99),
-        "sent_at": SENT,
-        "occurred": OCCURRED.get(kind, SENT),
+        "sent_at": occurred + timedelta(minutes=5)
+        if first and isinstance(occurred, datetime)
+        else AFTERWARDS,
+        "occurred": occurred,
         "sender": HOSPITAL.token,
         "receivers": (HOME_CARE.token,),
         "hospital": HOSPITAL.token,
@@ -301,6 +308,33 @@ def test_a_corrected_admission_after_a_leave_began_is_tied_to_the_admission() ->
     made = story(K.ADMITTED, K.LEAVE_STARTED)
     content = written(K.ADMITTED, 3, previous=made[-1], refers_to=message(1), standing=S.CORRECTION)
     assert back(content).refers_to == message(1)
+
+
+def leave_in(content: bytes) -> tuple[str, dict[str, str] | None]:
+    encounter = only(wire.parse(content), "Encounter")
+    [leave] = encounter.get("extension") or [{"valuePeriod": None}]
+    return encounter["status"], leave["valuePeriod"]
+
+
+def test_a_correction_leaves_the_stay_as_it_stands() -> None:
+    start, end = (OCCURRED[kind].isoformat() for kind in (K.LEAVE_STARTED, K.LEAVE_ENDED))
+    on_leave = story(K.ADMITTED, K.LEAVE_STARTED)
+    revised = written(K.ADMITTED, 3, previous=on_leave[-1], refers_to=message(1), standing=S.CORRECTION)
+    assert leave_in(revised) == ("onleave", {"start": start})
+    ended = story(K.ADMITTED, K.LEAVE_STARTED, K.LEAVE_ENDED)
+    earlier = datetime(2026, 3, 6, 14, 0, tzinfo=ZONE)
+    again = written(
+        K.LEAVE_STARTED, 4, previous=ended[-1], refers_to=message(2), standing=S.CORRECTION, occurred=earlier
+    )
+    assert leave_in(again) == ("in-progress", {"start": earlier.isoformat(), "end": end})
+    assert leave_in(written(K.ADMITTED, 2, previous=story(K.ADMITTED)[0])) == ("in-progress", None)
+
+
+def test_a_death_on_leave_tells_of_the_leave() -> None:
+    *_, content = story(K.ADMITTED, K.LEAVE_STARTED, K.DECEASED)
+    assert leave_in(content) == ("finished", {"start": OCCURRED[K.LEAVE_STARTED].isoformat()})
+    *_, home = story(K.ADMITTED, K.LEAVE_STARTED, K.LEAVE_ENDED, K.DISCHARGED)
+    assert leave_in(home) == ("finished", None)
 
 
 @pytest.mark.parametrize("standing", [S.CORRECTION, S.CANCELLATION])
