@@ -21,7 +21,7 @@ from adapter.messaging.acknowledgement import Issue, Status, Verdict
 from adapter.messaging.envelope import Envelope
 from adapter.messaging.numbering import keyed_id
 from adapter.messaging.register import Party, ReceiptWhen, Register, Side
-from adapter.messaging.routing import Route
+from adapter.messaging.routing import NOT_RELEVANT, Route
 from adapter.outbox import Outbox, Receipted
 from adapter.parcels import RECEIPT, Parcel, enqueue
 from adapter.store import deliveries, messages
@@ -80,14 +80,16 @@ class Answers:
         for route in routes:
             if route.party.side is Side.THEIRS:
                 continue
-            if route.refusal is not None:
+            not_its_own = route.refusal is not None and route.refusal.code == NOT_RELEVANT
+            if route.refusal is not None and not not_its_own:
                 if board:
                     continue
                 said_no = self.acknowledge(envelope, Status.REFUSED, route.index, now, route.refusal)[0]
                 if said_no is not None:
                     self.send(tx, said_no, envelope, sender, row, _giver_of(route, routes), now)
                 continue
-            on_storing = Status.ACCEPTED if route.receipted_on_storing else Status.TAKEN_OVER
+            at_once = route.receipted_on_storing or not_its_own
+            on_storing = Status.ACCEPTED if at_once else Status.TAKEN_OVER
             status, issues = settled.get(route.party.id, (on_storing, ()))
             made = self.acknowledge(envelope, status, route.index, now, *issues)
             if made[0] is None:

@@ -8,6 +8,7 @@
     ├── CannotWrite              a notice has no form in the dialect that its receiver reads
     ├── StoreError               the store said no: busy for too long, full, or of another version
     │   └── Elsewhere            another process writes the same, or about the same patient, at this moment
+    ├── NotDecided               whether we may keep a message cannot be said now; its sender keeps it
     ├── NotOnDuty                another process has taken this duty over; nothing has been written
     ├── MailboxError             a mailbox could not be read to its end; the rest waits for the next poll
     ├── RegisterError            the address register could not be asked, or its answer not be understood
@@ -58,6 +59,10 @@ class StoreError(AdapterError):
 
 class Elsewhere(StoreError):
     """Another process writes the same, or about the same patient; the unit of work comes anew by itself."""
+
+
+class NotDecided(AdapterError):
+    """Whether anybody may keep a message cannot be said now; nothing of it was stored or answered."""
 
 
 class NotOnDuty(AdapterError):

@@ -6,7 +6,9 @@ go out, and say what the sender is told. A message is *refused* for good in the 
 *quarantined* until our own data is right; either way it is kept with a reason that a person can act on.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
@@ -20,7 +22,15 @@ from adapter.copies import Copy, note_left_out
 from adapter.discharge.case import Evidence, Fact, Step
 from adapter.discharge.notices import Notice, NoticeKind, Standing
 from adapter.duplicates import REUSED, Duplicates
-from adapter.errors import AdapterError, CannotWrite, MessageError, NotFound, Quarantined, Refused
+from adapter.errors import (
+    AdapterError,
+    CannotWrite,
+    MessageError,
+    NotDecided,
+    NotFound,
+    Quarantined,
+    Refused,
+)
 from adapter.fhir.bundles import Subject, checks, synthetic
 from adapter.fhir.subscriptions import CARE_PLAN_CHANGED
 from adapter.incoming import BOARD, Incoming, Prepared, fault_of_ours, heard_from, understand
@@ -34,14 +44,15 @@ from adapter.messaging.delivery import Leased
 from adapter.messaging.envelope import Address, Envelope
 from adapter.messaging.practices import Answer, practice
 from adapter.messaging.register import Partner, Party, Register
-from adapter.messaging.routing import Route
+from adapter.messaging.routing import NOT_RELEVANT, Route, only_relevant, refused_by_all, routes
 from adapter.originals import Originals
 from adapter.outbox import Outbox, Receipted, because
 from adapter.parcels import Parcel, enqueue
 from adapter.reissuing import Reissuing
 from adapter.relay import pass_on, relays
+from adapter.relevance import Relevance, Rosters, nobody
 from adapter.shelves import Shelves
-from adapter.store import Store, deliveries, mailboxes, messages
+from adapter.store import Store, deliveries, erased, mailboxes, messages
 from adapter.store import cases as case_rows
 from adapter.store.savepoint import savepoint
 from adapter.store.statements import Row
@@ -55,7 +66,7 @@ STORED_HERE = "stored for its board"
 class Acceptance:
     """What became of a message, and what its sender is told."""
 
-    outcome: str  # accepted, duplicate, refused, quarantined
+    outcome: str  # accepted, duplicate, refused, quarantined, not-relevant
     reason: str | None = None
     code: str | None = None
     case_id: int | None = None
@@ -68,6 +79,7 @@ class Acceptance:
     warning: str | None = None
     receipt: bool = False  # it was somebody's receipt, which is not answered itself
     first: str | None = None  # of a duplicate: what became of the message when it first came
+    kept: bool = True  # False: nobody may keep what it says, in a mailbox neither
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,6 +109,7 @@ class Inbox:
     new_id: Callable[[], str]
     clock_tolerance: timedelta = timedelta(minutes=10)
     checks: Checks = NO_CHECKS
+    rosters: Rosters = nobody
 
     def accept(self, incoming: Incoming, now: datetime) -> Acceptance:
         """Read and take a message; returns after the commit."""
@@ -136,24 +149,33 @@ class Inbox:
         """Recognise, read, validate. Never raises for anything that a message can contain."""
         return understand(incoming, self.zone, self.checks)
 
+    @property
+    def _relevance(self) -> Relevance:
+        return Relevance(register=self.register, zone=self.zone, key=self.pseudonym_key, rosters=self.rosters)
+
     # --- taking: one transaction ---
 
     def take(self, tx: Connection, prepared: Prepared, now: datetime) -> Acceptance:
         """Store a message and everything that follows from it.
 
         Where we stumble over it ourselves, what we had begun is taken back and the message is held.
+        Raises NotDecided where it cannot be said whether anybody may keep it: then nothing is stored.
         """
+        prepared = self._relevance.weighed(tx, prepared, now)
         try:
             with savepoint(tx):
-                return self._take(tx, prepared, now)
+                done = self._take(tx, prepared, now)
         except (AdapterError, SQLAlchemyError):
             raise
         except Exception as fault:  # noqa: BLE001  # a fault of ours must not lose a message of theirs
-            return self._hold(tx, replace(prepared, reading=None), None, fault_of_ours(fault), now)
+            done = self._hold(tx, replace(prepared, reading=None), None, fault_of_ours(fault), now)
+        return replace(done, kept=prepared.kept)
 
     def _take(self, tx: Connection, prepared: Prepared, now: datetime) -> Acceptance:
         incoming = prepared.incoming
-        if incoming.mailbox is not None and incoming.key is not None:
+        # what a folder has of a message that is not kept is deleted; should we die first, it comes again
+        remembered = prepared.kept or incoming.cursor is not None
+        if incoming.mailbox is not None and incoming.key is not None and remembered:
             mailboxes.taken(tx, incoming.mailbox, incoming.key, now, incoming.cursor)
         reading = prepared.reading
         if reading is None:
@@ -164,8 +186,10 @@ class Inbox:
             held = messages.held_unread(tx, incoming.content)
             if held is not None:
                 return _again_unread(tx, held, reading.envelope)
-            return self._hold(tx, prepared, None, problem, now)
+            return self._hold(tx, prepared, None, _of_what_is_left(prepared, problem), now)
         known = messages.known(tx, sender.id, reading.envelope.message_id)
+        if not prepared.kept and known is None and not isinstance(prepared.problem, Refused):
+            return self._not_relevant(tx, prepared, reading, sender, now)
         if known is not None:
             return self._known_already(tx, prepared, reading, known, sender, now)
         if reading.acknowledgement is not None and prepared.problem is None:
@@ -188,12 +212,14 @@ class Inbox:
     ) -> Acceptance:
         """Take a quarantined message after our own data has been corrected; never one that was refused."""
         held, incoming = self._held(tx, row)
-        prepared = self.read(incoming)
+        prepared = self._relevance.weighed(tx, self.read(incoming), now)
         reading = prepared.reading
         if reading is None:
             return _still_held(held, _problem(prepared))
         try:
             sender, before = self._sent_before(tx, prepared, reading, incoming, row, now)
+            if before is None and not prepared.kept:
+                return self._not_relevant(tx, prepared, reading, sender, now, row=row, by=by)
             if before is not None:
                 return self._came_meanwhile(tx, row, before, reading.envelope, now, by=by)
             if reading.acknowledgement is not None and prepared.problem is None:
@@ -330,13 +356,87 @@ class Inbox:
         )
         return reissuing.reissue(tx, delivery_id, now, to=to, by=by, why=why)
 
+    # --- relevant to anybody? ---
+
+    def _not_relevant(
+        self,
+        tx: Connection,
+        prepared: Prepared,
+        reading: Reading,
+        sender: Party,
+        now: datetime,
+        *,
+        row: int | None = None,
+        by: str | None = None,
+    ) -> Acceptance:
+        """Acknowledged, and forgotten: only that it came and its hash are stored (D-09).
+
+        With `row` it had been held, and somebody has released it.
+        """
+        envelope = reading.envelope
+        day = now.astimezone(self.zone).date()
+        ways = routes(self.register, envelope, sender, day=day, reserved=False)
+        ways = only_relevant(ways, prepared.not_for)
+        try:
+            self._judge.own_transmission(tx, envelope, sender)
+            if (nobody := refused_by_all(ways)) is not None:
+                raise Refused(nobody.text, code=nobody.code)
+        except Refused as problem:
+            return self._hold(tx, prepared, sender, problem, now)
+        why = f"the patient is none of {', '.join(sorted(prepared.not_for))}'s own"
+        said = {"outcome": NOT_RELEVANT, "reason": f"{why}: nothing of what it says was stored"}
+        if row is None:
+            row = messages.add(tx, _message_row(tx, prepared, sender, now) | said)
+        else:
+            self._forget_held(tx, row, prepared, sender, said, now, by=by)
+        answer, answer_type = self._answers.receipts(
+            tx,
+            envelope,
+            ways,
+            sender,
+            row,
+            now,
+            awaited=prepared.incoming.awaited,
+            board=prepared.incoming.channel == BOARD,
+        )
+        kept = messages.keep(tx, answer) if answer is not None else None
+        messages.change(tx, row, acknowledgement=kept, acknowledgement_type=answer_type)
+        return Acceptance(
+            outcome=NOT_RELEVANT,
+            reason=said["reason"],
+            acknowledgement=answer,
+            acknowledgement_type=answer_type,
+            message_row=row,
+            sender=sender.id,
+            type=envelope.type,
+            dialect=envelope.dialect,
+        )
+
+    def _forget_held(
+        self,
+        tx: Connection,
+        row: int,
+        prepared: Prepared,
+        sender: Party,
+        said: dict[str, str],
+        now: datetime,
+        *,
+        by: str | None,
+    ) -> None:
+        """A held message of which it is known by now that nobody may keep it."""
+        subject, digest = f"message {row}", hashlib.sha256(prepared.incoming.content).digest()
+        messages.change(tx, row, sender=sender.id, code=None, **said)
+        erased.content_of(tx, row, digest, now)
+        self.outbox.alarms.end(tx, "quarantined", subject, now)
+        case_rows.note(tx, at=now, subject=subject, what=said["reason"], case_id=None, by=by)
+
     # --- known already? ---
 
     def _known_already(
         self, tx: Connection, prepared: Prepared, reading: Reading, known: Row, sender: Party, now: datetime
     ) -> Acceptance:
         """A message under a known id: the same once more, or another that must not be lost."""
-        if not self._duplicates.same(tx, known, prepared):
+        if prepared.kept and not self._duplicates.same(tx, known, prepared):
             if practice(reading.envelope.dialect).duplicates is not Answer.ANEW:
                 return self._hold_reused(tx, prepared, known, now)
             self._keep_reused(tx, prepared, known, now)
@@ -802,7 +902,8 @@ class Inbox:
             return
         if reading.acknowledgement is None:
             speaker = Partner(name=leased.endpoint, parties=(leased.party,))
-            self.take(tx, replace(prepared, incoming=replace(prepared.incoming, partner=speaker)), now)
+            with suppress(NotDecided):  # nothing is acknowledged, so whoever has said it keeps it
+                self.take(tx, replace(prepared, incoming=replace(prepared.incoming, partner=speaker)), now)
             return
         said, envelope = reading.acknowledgement, reading.envelope
         known = messages.known(tx, leased.party, envelope.message_id)
@@ -875,7 +976,7 @@ class Inbox:
             values = _message_row(tx, prepared, sender, now)
             row = messages.add(tx, values | {"outcome": "accepted", "reason": reason})
             held = replace(_outcome("accepted", problem, row, envelope, sender.id), reason=reason, code=None)
-        if row is not None and (all_of_it or isinstance(problem, Refused)):
+        if ways and row is not None and (all_of_it or isinstance(problem, Refused)):
             content = prepared.incoming.content
             kept = messages.keep(tx, content)
             pass_on(tx, self.outbox, envelope, ways, content=content, kept=kept, row=row, now=now)
@@ -995,14 +1096,15 @@ def _message_row(tx: Connection, prepared: Prepared, sender: Party | None, now: 
         "channel": incoming.channel,
         "partner": incoming.partner.name if incoming.partner else None,
         "content_type": incoming.content_type,
-        "payload": messages.keep(tx, incoming.content),
+        "payload": _kept(tx, prepared),
+        "kept": prepared.kept,
         "size": incoming.oversize or len(incoming.content),
         "sha256": bytes.fromhex(incoming.sha256) if incoming.sha256 else None,
     }
     if prepared.reading is not None:
         envelope = prepared.reading.envelope
         values |= {
-            "likeness": prepared.likeness,
+            "likeness": prepared.likeness if prepared.kept else None,  # a hash of what it says
             "sender": sender.id if sender else None,
             "message_id": envelope.message_id,
             "transmission_id": envelope.transmission_id,
@@ -1013,6 +1115,19 @@ def _message_row(tx: Connection, prepared: Prepared, sender: Party | None, now: 
             "content_type": envelope.content_type,
         }
     return values
+
+
+def _kept(tx: Connection, prepared: Prepared) -> bytes:
+    """The hash of the bytes, which are stored where anybody may keep them."""
+    content = prepared.incoming.content
+    return messages.keep(tx, content) if prepared.kept else hashlib.sha256(content).digest()
+
+
+def _of_what_is_left(prepared: Prepared, problem: MessageError) -> MessageError:
+    """What is not kept cannot be released: its sender must send it anew."""
+    if prepared.kept or isinstance(problem, Refused):
+        return problem
+    return Refused(f"{problem.reason}; nothing of it was kept: send it anew", code=problem.code)
 
 
 def _outcome(

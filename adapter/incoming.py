@@ -56,6 +56,8 @@ class Prepared:
     subject: Subject | None = None
     problem: MessageError | None = None
     likeness: bytes | None = None  # of what it says, whoever it is addressed to; plans and receipts have none
+    not_for: frozenset[str] = frozenset()  # parties of ours that may not know of the patient
+    kept: bool = True  # False: nobody may keep what it says, so nothing of that is ever stored
 
 
 def understand(incoming: Incoming, zone: tzinfo, checks: Checks = NO_CHECKS) -> Prepared:

@@ -23,7 +23,7 @@ from adapter.mappings import Reading
 from adapter.mappings.checking import Checks
 from adapter.messaging.envelope import Address, Envelope
 from adapter.messaging.register import Party, Register
-from adapter.messaging.routing import Route, routes
+from adapter.messaging.routing import Route, only_relevant, refused_by_all, routes
 from adapter.store import cases as case_rows
 from adapter.store import messages
 from adapter.twins import said_as
@@ -132,10 +132,11 @@ class Judge:
         plan = prepared.notice is not None and prepared.notice.kind is NoticeKind.CARE_PLAN
         found = plan and envelope.type in POLLED
         ways = routes(self.register, envelope, sender, day=day, reserved=reserved, plan=plan, found=found)
+        ways = only_relevant(ways, prepared.not_for)
         content, notice = prepared.incoming.content, prepared.notice
-        if ways and all(way.refusal is not None for way in ways):
-            assert ways[0].refusal is not None
-            raise Refused(ways[0].refusal.text, code=ways[0].refusal.code)
+        nobody = refused_by_all(ways)
+        if nobody is not None:
+            raise Refused(nobody.text, code=nobody.code)
         self._no_early_notice_to_acute_beds(notice, ways)
         self._consented(tx, prepared, sender, ways, now)
         patient = pseudonym(self.pseudonym_key, prepared.subject) if prepared.subject is not None else None

@@ -45,6 +45,7 @@ ESCALATE_AFTER: Mapping[str, timedelta] = {
     "restored": timedelta(hours=1),
     "endpoint-resting": timedelta(hours=2),
     "backlog": timedelta(hours=2),
+    "roster": timedelta(hours=2),
     "not-received": timedelta(hours=4),
     "given-up": timedelta(hours=4),
     "refused": timedelta(hours=4),

@@ -1,7 +1,7 @@
 """Looking: what is in the store, as `store.shown` tells it."""
 
 from collections.abc import Callable
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -225,6 +225,21 @@ def quarantine(limit: Limit = None, as_json: Json = False) -> None:
         listed = [shown.held(row) for row in found]
     columns = ("id", "outcome", "received_at", "sender", "type", "code", "reason")
     show(listed, as_json, "Held messages", columns, built.agreement.zone)
+
+
+@app.command("not-relevant", rich_help_panel=PANEL)
+def not_relevant(
+    days: Annotated[int, typer.Option(min=1, max=36500, help="How far back.")] = 30, as_json: Json = False
+) -> None:
+    """How many messages were about none of a party's own, so that nothing of them was kept: numbers only."""
+    from adapter.store import messages as rows
+    from adapter.store import shown
+
+    with opened() as built, built.store.read() as connection:
+        found = rows.not_relevant(connection, built.clock() - timedelta(days=days))
+    listed = [{**row, "last": shown.when(row["last"]), "again": int(row["again"])} for row in found]
+    title = f"Not relevant, in the last {days} days"
+    show(listed, as_json, title, ("sender", "type", "count", "again", "last"), built.agreement.zone)
 
 
 @alarms_app.callback()

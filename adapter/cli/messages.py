@@ -11,6 +11,7 @@ import typer
 from adapter.cli.frame import Chosen, Json, app, opened, print_json, put, say, table
 from adapter.config import load
 from adapter.errors import ConfigurationError, MessageError
+from adapter.messaging.acknowledgement import RECEIPTS
 
 if TYPE_CHECKING:
     from adapter.config import Settings
@@ -71,12 +72,13 @@ def _receive(built: "Stations", name: str) -> "Acceptance":
 
 def _unanswered(done: "Acceptance") -> str:
     """Why a message gets no acknowledgement now."""
-    if done.type in ("APPREC", "receipt"):
+    if done.type in RECEIPTS:
         return "no acknowledgement: a receipt is not receipted"
     return {
         "accepted": "no acknowledgement yet: it follows when the receiver's own system has taken the message",
         "duplicate": "no acknowledgement: it was given when the message first came, and is given once",
         "quarantined": "no acknowledgement yet: it follows when the message is released",
+        "not-relevant": "no acknowledgement: it travels as a message, or the dialect has none",
     }.get(done.outcome, "no acknowledgement: it cannot be said to whom, or about which message")
 
 

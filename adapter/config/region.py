@@ -33,6 +33,7 @@ from adapter.messaging.register import (
     ReceiptWhen,
     Register,
     Resend,
+    RosterPlace,
     Service,
     Side,
     UnknownService,
@@ -46,6 +47,9 @@ IDENTIFIER_SYSTEMS = {
     "GLN": "https://www.gs1.org/gln",
 }
 """Short names that a region file may use; any other system is written out as a URI."""
+
+ROSTER_WITHIN = timedelta(days=2)
+"""How old a roster may be where nobody says: one nightly copy may be missing."""
 
 NOT_UTF8 = "not in UTF-8; save it in that encoding"
 
@@ -99,6 +103,9 @@ class _PartyEntry(_Identified):
     successor: str | None = None
     hosted_by: str | None = None
     telephone: str | None = Field(default=None, min_length=1, max_length=40, pattern=r"^[0-9+() -]+$")
+    roster: str | None = Field(default=None, min_length=1)  # whom it may be told of: a file, or an API
+    roster_within: Wait | None = None  # how old that may be
+    roster_token: str | None = Field(default=None, repr=False, min_length=1)
     unknown_service: str | None = None  # none is the region's
     addressing: dict[str, str | tuple[str, ...]] = Field(default_factory=dict)
     service: tuple[_ServiceEntry, ...] = ()
@@ -274,6 +281,7 @@ def _register(file: _RegionFile, path: Path) -> Register:
                 hosted_by=p.hosted_by,
                 telephone=p.telephone,
                 unknown_service=UnknownService(p.unknown_service or file.unknown_service),
+                roster=_roster(p, path),
                 addressing=tuple((kind, _roles(said)) for kind, said in p.addressing.items()),
             )
             for p in file.party
@@ -290,6 +298,32 @@ def _register(file: _RegionFile, path: Path) -> Register:
         ),
         partners=tuple(_partner(p, path) for p in file.partner),
     )
+
+
+def _roster(p: _PartyEntry, path: Path) -> RosterPlace | None:
+    """Where it stands whom the party may be told of; a file lies beside the region file."""
+    if p.roster is None:
+        return None
+    address = p.roster if _is_asked(p.roster) else str(path.parent / p.roster)
+    return RosterPlace(address=address, within=p.roster_within or ROSTER_WITHIN, token=p.roster_token)
+
+
+def _is_asked(roster: str) -> bool:
+    return "://" in roster
+
+
+def _of_roster(p: _PartyEntry) -> Iterable[str]:
+    """Numbers of persons travel from there, so nobody may listen; and only ours are decided for here."""
+    if p.roster is None:
+        if p.roster_within is not None or p.roster_token is not None:
+            yield "roster_within and roster_token say more of a roster; name it, or leave them out"
+        return
+    if p.side != "ours":
+        yield "roster: a party of theirs decides in its own system; leave roster out"
+    if _is_asked(p.roster) and not is_safe_address(p.roster):
+        yield "roster must be a file, or an https:// address; http:// only on this machine"
+    if p.roster_token is not None and not _is_asked(p.roster):
+        yield "roster_token is shown to an API, and roster names a file; leave it out"
 
 
 def _roles(said: str | tuple[str, ...]) -> tuple[str, ...]:
@@ -347,6 +381,7 @@ def _of_party(p: _PartyEntry, file: _RegionFile) -> Iterable[str]:
         ("unknown_service", p.unknown_service or UNKNOWN_SERVICES[0], UNKNOWN_SERVICES),
     )
     yield from _of_addressing(p)
+    yield from _of_roster(p)
     parties = {one.id for one in file.party}
     endpoints = {one.name for one in file.endpoint}
     for key, value, known in (

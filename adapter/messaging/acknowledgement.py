@@ -10,6 +10,9 @@ from enum import StrEnum
 
 from adapter.messaging.envelope import Address
 
+RECEIPTS = ("APPREC", "receipt", "acknowledgement-message")
+"""How envelopes call receipts: KITH's, our own FHIR's, MedCom's."""
+
 
 class Status(StrEnum):
     """What a receipt says of the message it is for."""

@@ -57,6 +57,20 @@ class Service:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RosterPlace:
+    """Where it stands whom a party may be told of, and how old that may be."""
+
+    address: str  # a file, or the URL of an API
+    within: timedelta
+    token: str | None = field(default=None, repr=False)  # bearer token that we show there
+
+    @property
+    def asked(self) -> bool:
+        """Whether it is an API, not a file."""
+        return self.address.startswith(("http://", "https://"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Party:
     """A hospital, municipality, primary care unit or GP's office, as of a day."""
 
@@ -76,6 +90,7 @@ class Party:
     telephone: str | None = None  # whom to call when a message does not get through
     addressing: tuple[tuple[str, tuple[str, ...]], ...] = ()  # by kind of notice, not as the table
     unknown_service: UnknownService = UnknownService.ACCEPT
+    roster: RosterPlace | None = None  # none: what is addressed to it is its own
 
     def valid_on(self, day: date) -> bool:
         """Whether the party exists on `day`."""

@@ -17,6 +17,10 @@ RESERVED = "reserved"
 """Why a copy receiver does not get a message; no code of list 8221, so that its receipt says X99."""
 
 
+NOT_RELEVANT = "not-relevant"
+"""Why a party does not get what it may not keep; its receipt is positive all the same (D-09)."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Route:
     """The way of one receiver's copy."""
@@ -63,6 +67,22 @@ def routes(
         _route(register, envelope, sender, index, day=day, reserved=reserved, plan=plan) for index in indices
     ]
     return tuple(_judged(envelope, route, made, reserved=reserved) for route in made)
+
+
+def only_relevant(ways: Sequence[Route], not_for: frozenset[str]) -> tuple[Route, ...]:
+    """The ways, without a copy for those of ours who may not know of the patient."""
+    why = Issue(code=NOT_RELEVANT, text="the patient is none of its own: it keeps nothing of the message")
+    return tuple(
+        replace(way, refusal=why) if way.party.id in not_for and way.refusal is None else way for way in ways
+    )
+
+
+def refused_by_all(ways: Sequence[Route]) -> Issue | None:
+    """Why no receiver gets it, where each refuses it; what one may not keep it does not refuse."""
+    refusals = [way.refusal for way in ways if way.refusal is not None]
+    if not ways or len(refusals) < len(ways) or NOT_RELEVANT in {one.code for one in refusals}:
+        return None
+    return refusals[0]
 
 
 def _judged(envelope: Envelope, route: Route, made: Sequence[Route], *, reserved: bool) -> Route:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 from adapter.config import Region, Settings
@@ -11,6 +12,8 @@ from adapter.discharge.agreement import Agreement, agreement
 from adapter.discharge.pathways import NOTHING
 from adapter.errors import ConfigurationError
 from adapter.messaging.register import Register
+from adapter.runtime.chance import now
+from adapter.runtime.rosters import roster_findings
 
 if TYPE_CHECKING:
     from adapter.config.schemas import SchemaFolder
@@ -36,6 +39,7 @@ def findings(settings: Settings, region: Region | None) -> list[str]:
         *contradictions(settings, register),
         *unknown_kinds(settings),
         *unreadable_files(settings, register),
+        *roster_findings(register, now, UTC),
         *missing_folders(settings, register),
     ]
 

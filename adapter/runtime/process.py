@@ -187,6 +187,7 @@ class Adapter:
         check_tls(self.built.settings)
         refuse(unreadable_files(self.built.settings, self.built.register))
         compile_schemas(self.built.schemas)
+        self.built.rosters.start(self.built.store, self.built.outbox.alarms)
         if self.deliverer is not None and self.clockwork is not None:
             restoring(self.built, self.jobs)()
             self.built.store.write(lambda tx: self.built.outbox.find_endpoints(tx, self.built.clock()))
@@ -254,6 +255,7 @@ class Adapter:
             self._server.should_exit = True
         if self._thread is not None:
             self._thread.join(timeout=10)
+        self.built.rosters.stop()
         if self.clocks is not None:
             self.clocks.stop()
         if self.clockwork is not None:

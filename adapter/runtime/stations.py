@@ -44,6 +44,7 @@ from adapter.runtime.peers import (
     telling_of,
     transports,
 )
+from adapter.runtime.rosters import Rosters
 
 EVALUATION = (
     "No region is configured: the adapter runs for evaluation. Every addressed receiver counts as ours with "
@@ -70,6 +71,7 @@ class Stations:
     clock: Callable[[], datetime]
     schemas: "SchemaFolder | None"
     telling: Telling
+    rosters: Rosters
 
 
 def stations(
@@ -121,6 +123,7 @@ def stations(
         subscriptions=subscriptions_of(settings, register, alarms, shelves),
         resting=Resting(register=register, alarms=alarms, schedule=schedule),
     )
+    rosters = Rosters(register, key=key, clock=clock, zone=law.zone)
     inbox = Inbox(
         store=store,
         cases=cases,
@@ -132,6 +135,7 @@ def stations(
         new_id=new_id,
         clock_tolerance=settings.clock_tolerance,
         checks=checks_by(settings, schemas),
+        rosters=rosters,
     )
     return Stations(
         settings=settings,
@@ -149,6 +153,7 @@ def stations(
         clock=clock,
         schemas=schemas,
         telling=telling_of(settings, alarms, register, law),
+        rosters=rosters,
     )
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 import structlog
 from sqlalchemy import Connection
 
-from adapter.errors import AdapterError, MailboxError
+from adapter.errors import AdapterError, MailboxError, NotDecided
 from adapter.inbox import Acceptance, Inbox
 from adapter.incoming import Incoming
 from adapter.messaging.register import Partner
@@ -63,14 +63,17 @@ class Round:
         """Take all new mail; returns how many. A mailbox that cannot be read raises an alarm until it can.
 
         Mail over which we stumble is passed over, and no cursor passes it: it comes again, as does the alarm.
+        So is mail of which it cannot be said whether anybody may keep it; of that another alarm tells.
         """
-        taken = 0
+        taken, undecided = 0, 0
         faults: list[str] = []
         try:
             for mail in self.mailbox.poll(Memory(store=self.store, name=self.name, clock=self.clock)):
                 try:
-                    self._take(replace(mail, cursor=None) if faults else mail)
+                    self._take(replace(mail, cursor=None) if faults or undecided else mail)
                     taken += 1
+                except NotDecided:
+                    undecided += 1
                 except AdapterError:
                     raise
                 except Exception as fault:  # noqa: BLE001  # one piece of mail must not hold up the others
@@ -98,7 +101,9 @@ class Round:
         )
         accepted = self.inbox.accept(incoming, self.clock())
         self.observe(accepted)
-        if accepted.outcome in ("refused", "quarantined"):
+        if not accepted.kept:
+            self.mailbox.forget(mail)
+        elif accepted.outcome in ("refused", "quarantined"):
             self.mailbox.failed(mail, f"{accepted.outcome}: {accepted.reason}")
         else:
             self.mailbox.done(mail)

@@ -35,6 +35,7 @@ class Kind(StrEnum):
     """What an entry is about."""
 
     RECEIVED = "received"  # a message was stored
+    NOT_KEPT = "not-kept"  # a message came whose content nobody may keep: only that it came was stored
     ERASED = "erased"  # a message's content was erased on somebody's word
     EMPTIED = "emptied"  # retention took contents of messages up to that row
     PRUNED = "pruned"  # retention took finished messages up to that row

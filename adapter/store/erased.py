@@ -1,11 +1,12 @@
 """What the store has of a case that is to be erased, and how it is taken: content goes, hashes stay."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Table, delete, func, or_, select, update
 
-from adapter.store import searching
+from adapter.store import chain, searching
 from adapter.store.statements import Row, found, say
 from adapter.store.tables import (
     alarm,
@@ -142,6 +143,16 @@ def _contents(tx: Connection, messages: Sequence[int], deliveries: Sequence[int]
     searching.forget(tx, deliveries)
     for kept in _pieces(sorted(digests - _still_needed(tx, messages, deliveries, sorted(digests)))):
         tx.execute(delete(payload).where(payload.c.hash.in_(kept)))
+
+
+def content_of(tx: Connection, row: int, digest: bytes, now: datetime) -> None:
+    """Take what one message says, unless something else has the very same; the journal tells that it went."""
+    overwriting(tx)
+    chain.note(tx, chain.Kind.ERASED, row, at=now)
+    gone: dict[str, object] = {"likeness": None, "shelved": 1}
+    tx.execute(update(message).where(message.c.id == row).values(**gone))
+    if digest not in _still_needed(tx, [row], [], [digest]):
+        tx.execute(delete(payload).where(payload.c.hash == digest))
 
 
 def _still_needed(

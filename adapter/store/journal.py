@@ -17,6 +17,7 @@ from adapter.discharge.case import Case, Fact
 from adapter.discharge.deadlines import Deadline, deadlines
 from adapter.discharge.notices import Notice
 from adapter.discharge.readmission import COUNTED, courses, links
+from adapter.messaging.acknowledgement import RECEIPTS
 from adapter.store import proof
 from adapter.store.cases import fact_of, row_of
 from adapter.store.chain import Head
@@ -52,8 +53,7 @@ def _incomplete(tx: Connection) -> Iterator[str]:
             yield f"payload {short} does not match its hash: the disk or somebody has changed it"
     told = exists().where(fact.c.message_row == message.c.id)
     noticed = message.c.outcome.in_(("accepted", "released")) & message.c.case_id.is_not(None)
-    receipts = ("APPREC", "receipt")
-    accepted = select(message.c.id).where(noticed, message.c.type.not_in(receipts), ~told)
+    accepted = select(message.c.id).where(noticed, message.c.type.not_in(RECEIPTS), ~told)
     for number in tx.execute(accepted).scalars():
         yield f"message {number} was accepted, but no case knows its notice"
     kept = exists().where(payload.c.hash == delivery.c.payload)

@@ -86,10 +86,15 @@ def with_content(tx: Connection, rows: Collection[int]) -> list[Row]:
 
 
 def add(tx: Connection, values: dict[str, Any]) -> int:
-    """Record a message, and have it chained; returns its row. Its size may be what a stranger says it is."""
-    row = added(tx, message, values | {"size": min(values["size"], LARGEST_SIZE)})
+    """Record a message, and have it chained; returns its row. Its size may be what a stranger says it is.
+
+    With `kept` false among the values its content is not stored, and the journal says so.
+    """
+    kind = chain.Kind.RECEIVED if values.get("kept", True) else chain.Kind.NOT_KEPT
+    columns = {name: value for name, value in values.items() if name != "kept"}
+    row = added(tx, message, columns | {"size": min(values["size"], LARGEST_SIZE)})
     told = values.get("sha256") or values["payload"]
-    chain.note(tx, chain.Kind.RECEIVED, row, at=values["received_at"], content=told)
+    chain.note(tx, kind, row, at=values["received_at"], content=told)
     return row
 
 
@@ -176,6 +181,29 @@ def held_as(tx: Connection, code: str) -> list[int]:
         message.c.code == code,
     )
     return list(tx.execute(query.order_by(message.c.id)).scalars())
+
+
+def not_relevant(tx: Connection, since: datetime) -> list[Row]:
+    """What came since then and was none of our parties' own: how many by sender and type, and the last one.
+
+    `again` is how often one of them came once more.
+    """
+    query = (
+        select(
+            message.c.sender,
+            message.c.type,
+            func.count().label("count"),
+            func.sum(message.c.duplicates).label("again"),
+            func.max(message.c.received_at).label("last"),
+        )
+        .where(
+            text("outcome = 'not-relevant'"),  # as the partial index has it
+            message.c.received_at >= since,
+        )
+        .group_by(message.c.sender, message.c.type)
+        .order_by(func.count().desc(), message.c.sender, message.c.type)
+    )
+    return found(tx, query)
 
 
 def of_case(tx: Connection, case_id: int) -> list[Row]:

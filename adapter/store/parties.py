@@ -23,6 +23,21 @@ def takes_part(tx: Connection, case_id: int, parties: Collection[str]) -> bool:
     return bool(tx.execute(wanted).scalar_one())
 
 
+_NOT_HOME = ("admitted", "on-leave", "ready")
+
+
+def open_with(tx: Connection, patient: str, party: str) -> bool:
+    """Whether the party takes part in a case of the patient who has not gone home."""
+    theirs = select(case_party.c.case_id).where(case_party.c.party == party)
+    is_open = exists().where(
+        case.c.patient == patient,
+        case.c.merged_into.is_(None),
+        case.c.state.in_(_NOT_HOME),
+        case.c.id.in_(theirs),
+    )
+    return bool(tx.execute(select(is_open)).scalar_one())
+
+
 def of_case(tx: Connection, case_id: int) -> list[str]:
     """The parties of a case, by their id."""
     query = select(case_party.c.party).where(case_party.c.case_id == case_id).order_by(case_party.c.party)
@@ -83,9 +98,7 @@ def current(tx: Connection, parties: Collection[str] | None, limit: int) -> list
 
     None is every party.
     """
-    query = select(case).where(
-        case.c.merged_into.is_(None), case.c.state.in_(("admitted", "on-leave", "ready"))
-    )
+    query = select(case).where(case.c.merged_into.is_(None), case.c.state.in_(_NOT_HOME))
     if parties is not None:
         theirs = select(case_party.c.case_id).where(case_party.c.party.in_(sorted(parties)))
         query = query.where(case.c.id.in_(theirs))

@@ -17,6 +17,8 @@ from adapter.store.tables import journal, message, payload
 PIECE = 1000
 """Entries that are held in memory at a time."""
 
+_CAME = (Kind.RECEIVED, Kind.NOT_KEPT)
+
 MOST_NAMED = 100
 """Findings of one sort that are told one by one; the rest is a number."""
 
@@ -44,7 +46,7 @@ def _broken(tx: Connection) -> Iterator[str]:
         yield from _first(tx, entry) if before is None else _follows(before, entry)
         if not _sound(entry):
             yield f"entry {entry['number']} of the journal was altered"
-        if entry["kind"] == Kind.RECEIVED:
+        if entry["kind"] in _CAME:
             yield from _message(entry, pruned, emptied)
         before = entry
 
@@ -90,6 +92,8 @@ def _message(entry: Row, pruned: int, emptied: int) -> Iterator[str]:
         return
     if (entry["sha256"] or entry["payload"]) != entry["content"]:
         yield f"message {row} has another hash than entry {number} of the journal tells"
+    elif entry["kind"] == Kind.NOT_KEPT:
+        return
     elif entry["kept"] is None and entry["erased"] is None and row > emptied:
         yield f"the content of message {row} was removed, and neither by retention nor by erasing"
 
@@ -129,7 +133,7 @@ def _next_entries(after: int) -> Select[tuple[object, ...]]:
 def _without_entry(tx: Connection) -> Iterator[str]:
     """Messages that the journal does not know: their entries were removed, or they were put in."""
     cut, last = _up_to(tx, Kind.CUT), -(2**63)
-    known = exists().where(journal.c.message_row == message.c.id, journal.c.kind == Kind.RECEIVED)
+    known = exists().where(journal.c.message_row == message.c.id, journal.c.kind.in_(_CAME))
     while True:
         query = select(message.c.id).where(~known, message.c.id > max(cut, last))
         rows = list(tx.execute(query.order_by(message.c.id).limit(PIECE)).scalars())

@@ -128,7 +128,7 @@ message = Table(
     Column("payload", LargeBinary(32)),
     Column("size", _Wide, nullable=False),  # of the whole message, also where only its head is kept
     Column("sha256", LargeBinary(32)),  # of the whole message, where only its head is kept
-    Column("outcome", Text, nullable=False),  # accepted, refused, quarantined, released
+    Column("outcome", Text, nullable=False),  # accepted, refused, quarantined, released, not-relevant
     Column("code", Text),
     Column("reason", Text),
     Column("case_id", _Id),
@@ -144,6 +144,12 @@ message = Table(
         "id",
         sqlite_where=text("shelved = 0 AND outcome IN ('accepted', 'released')"),
         postgresql_where=text("shelved = 0 AND outcome IN ('accepted', 'released')"),
+    ),
+    Index(
+        "message_not_relevant",
+        "received_at",
+        sqlite_where=text("outcome = 'not-relevant'"),
+        postgresql_where=text("outcome = 'not-relevant'"),
     ),
     Index("message_payload", "payload"),  # retention asks who still holds a payload
     Index(
@@ -540,7 +546,7 @@ journal = Table(
     metadata,
     Column("number", _Wide, primary_key=True, autoincrement=False),  # 1, 2, 3, … without a gap
     Column("at", Instant, nullable=False),
-    Column("kind", Text, nullable=False),  # received, erased
+    Column("kind", Text, nullable=False),  # received, not-kept, erased, …
     Column("message_row", _Id, nullable=False),
     Column("content", LargeBinary(32)),  # SHA-256 of the bytes as they came
     Column("previous", LargeBinary(32), nullable=False),  # hash of the entry before; of the first, zeros

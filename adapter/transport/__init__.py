@@ -106,6 +106,10 @@ class Mailbox(Protocol):
         """The mail has been accepted."""
         ...
 
+    def forget(self, mail: Mail) -> None:
+        """The mail has been answered, and nobody may keep what it says: nothing of it stays here."""
+        ...
+
     def failed(self, mail: Mail, reason: str) -> None:
         """The mail has been stored but cannot be taken as it stands; `reason` is for its sender."""
         ...

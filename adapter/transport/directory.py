@@ -145,6 +145,16 @@ class DirectoryMailbox:
         """Move the file to `done/`."""
         self._move(mail, "done", None)
 
+    def forget(self, mail: Mail) -> None:
+        """Delete the file, unless another one has taken its place since."""
+        source, modified = self._source(mail)
+        try:
+            with suppress(FileNotFoundError):
+                if str(source.lstat().st_mtime_ns) == modified:
+                    source.unlink()
+        except OSError as fault:
+            raise self._error(_words(fault, "in")) from None
+
     def failed(self, mail: Mail, reason: str) -> None:
         """Move the file to `failed/`, with the reason in a file of the same name and `.reason` beside it."""
         self._move(mail, "failed", reason)
@@ -220,8 +230,7 @@ class DirectoryMailbox:
 
     def _move(self, mail: Mail, folder: str, reason: str | None) -> None:
         """Move the mail's file, unless it is gone or another one has taken its place since."""
-        quoted, modified, _ = mail.key.split("/")
-        source = self._folder / "in" / os.fsdecode(unquote_to_bytes(quoted))
+        source, modified = self._source(mail)
         try:
             with suppress(FileNotFoundError):
                 if str(source.lstat().st_mtime_ns) == modified:
@@ -229,6 +238,11 @@ class DirectoryMailbox:
                         _move_into(place, source, reason)
         except OSError as fault:
             raise self._error(_words(fault, folder)) from None
+
+    def _source(self, mail: Mail) -> tuple[Path, str]:
+        """The mail's file, and when it was written."""
+        quoted, modified, _ = mail.key.split("/")
+        return self._folder / "in" / os.fsdecode(unquote_to_bytes(quoted)), modified
 
     def _error(self, what: str) -> MailboxError:
         return MailboxError(f"mailbox {self.name}: {what}")

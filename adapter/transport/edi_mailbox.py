@@ -59,6 +59,10 @@ class EdiMailbox:
         """Mark it read; where that fails it comes again, is known, and is marked then."""
         self._mark_read(*mail.key.split("/"))
 
+    def forget(self, mail: Mail) -> None:
+        """Mark it read: there it is the server's."""
+        self.done(mail)
+
     def failed(self, mail: Mail, reason: str) -> None:
         """It is held here, or refused in a receipt; either way it has been read there."""
         self.done(mail)

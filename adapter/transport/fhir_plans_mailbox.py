@@ -102,6 +102,10 @@ class PlansMailbox:
         plan, found, content = self._handed_on.pop(mail.key)
         self._pulls.pulled(self._endpoint.name, plan, found, content)
 
+    def forget(self, mail: Mail) -> None:
+        """Nothing is changed on the server."""
+        self._handed_on.pop(mail.key, None)
+
     def failed(self, mail: Mail, reason: str) -> None:
         """It is held, or refused, as any message: nothing is changed on the server."""
         self._handed_on.pop(mail.key, None)

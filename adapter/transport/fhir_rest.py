@@ -196,6 +196,9 @@ class FhirMailbox:
     def done(self, mail: Mail) -> None:
         """Nothing: key and cursor were stored with the accept."""
 
+    def forget(self, mail: Mail) -> None:
+        """Nothing: what stands on a partner's server is the partner's."""
+
     def failed(self, mail: Mail, reason: str) -> None:
         """Nothing: we do not write on a partner's server."""
 

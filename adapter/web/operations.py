@@ -41,6 +41,9 @@ MOST_COUNTED = 1000
 WATCHERS = frozenset({Role.OPERATIONS, Role.AUDITOR})
 OPERATORS = frozenset({Role.OPERATIONS})
 
+STRANGERS_FOR = timedelta(days=30)
+"""For so long the log counts messages of which nothing was kept."""
+
 FILTERS = (
     "text",
     "state",
@@ -192,6 +195,7 @@ def log(look: Look) -> View:
         if len(found) <= PAGE and counted_up > MOST_COUNTED:  # further back than was counted
             found = searching.ids(look.tx, chosen.wanted, limit=PAGE + 1, before=before)
     rows = searching.rows(look.tx, found[:PAGE])
+    strangers = message_rows.not_relevant(look.tx, look.now - STRANGERS_FOR)
     values: dict[str, Any] = {
         "deliveries": shown.deliveries(look.tx, rows),
         "count": counted_up,
@@ -205,6 +209,8 @@ def log(look: Look) -> View:
         "notes": notes,
         "unread": searching.unread(look.tx) if chosen.wanted.in_words else 0,
         "acts": look.person.holds(*OPERATORS),
+        "strangers": sum(row["count"] for row in strangers),
+        "strangers_days": STRANGERS_FOR.days,
     }
     return View(template="operations/log.html", title=look.words.of("Deliveries"), values=values)
 

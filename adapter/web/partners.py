@@ -18,10 +18,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from adapter.errors import StoreError
+from adapter.errors import NotDecided, StoreError
 from adapter.fhir.wire import JSON, XML, operation_outcome
 from adapter.inbox import Acceptance, Inbox
 from adapter.incoming import HEAD_KEPT, Incoming, Prepared
+from adapter.messaging.routing import NOT_RELEVANT
 from adapter.messaging.scopes import PROCESS_MESSAGE
 from adapter.web.fhir.answers import HTTP_PLACES
 from adapter.web.signing_in import Caller, Doorkeeper, from_another_site, insufficient_scope
@@ -89,7 +90,7 @@ class ProcessMessage:
             prepared = await self._read(incoming)
             future = self.inbox.store.submit(lambda tx: self.inbox.take(tx, prepared, self.clock()))
             done = await asyncio.wrap_future(future)
-        except StoreError as error:
+        except (StoreError, NotDecided) as error:
             # Not stored, so not acknowledged: the sender keeps it and tries again.
             return _try_again(f"not stored, send it again: {error}", request)
         except Exception as error:  # noqa: BLE001  # its text may hold a patient's data, and must not reach a log
@@ -156,6 +157,8 @@ def _answer(done: Acceptance, request: Request) -> Response:
         return Response(done.acknowledgement, status_code=status, media_type=done.acknowledgement_type)
     if done.outcome == "accepted" and done.receipt:
         return Response(status_code=200)  # a receipt is not receipted
+    if done.outcome == NOT_RELEVANT:  # in a dialect that has no word for it
+        return _outcome(200, "informational", done.reason or "", request, severity="information")
     if done.outcome == "accepted":
         words = "stored, and passed on; the receiver's own receipt will follow as a message"
         return _outcome(200, "informational", done.reason or words, request, severity="information")

@@ -46,6 +46,9 @@ class Letterbox:
     def done(self, mail: Mail) -> None:
         self.ended.append(f"done {mail.name}")
 
+    def forget(self, mail: Mail) -> None:
+        self.ended.append(f"forgotten {mail.name}")
+
     def failed(self, mail: Mail, reason: str) -> None:
         self.ended.append(f"failed {mail.name}: {reason}")
 

@@ -108,6 +108,10 @@ class System:
         """It has been taken."""
         self.mail.pop(mail.key, None)
 
+    def forget(self, mail: Mail) -> None:
+        """Nobody may keep it."""
+        self.done(mail)
+
     def failed(self, mail: Mail, reason: str) -> None:
         """It cannot be taken as it stands, and a person is told."""
         self.done(mail)
