@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Table, delete, func, or_, select, update
 
-from adapter.store import chain, searching
+from adapter.store import chain, owed, searching
 from adapter.store.statements import Row, found, say
 from adapter.store.tables import (
     alarm,
@@ -107,6 +107,7 @@ def take(
     tx.execute(update(bulk).where(named).values(filter=ERASED))
     tx.execute(delete(deadline).where(deadline.c.case_id.in_(ids)))
     tx.execute(delete(case_party).where(case_party.c.case_id.in_(ids)))
+    owed.drop(tx, ids)
     tx.execute(delete(fact).where(fact.c.patient == patient, fact.c.case_id.in_(ids)))
     blank: dict[str, object] = dict.fromkeys(
         c.name for c in case.columns if c.name not in ("id", "state", "patient", "updated_at")

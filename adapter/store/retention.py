@@ -50,6 +50,8 @@ from adapter.store.tables import (
     ledger_month,
     mailbox_seen,
     message,
+    owed_day,
+    owed_share,
     payload,
     pushed,
     remembered,
@@ -83,6 +85,8 @@ RULES = {
     "pushed": "log",
     "discharge_case": "ledger",
     "case_party": "ledger",
+    "owed_day": "ledger",
+    "owed_share": "ledger",
     "fact": "ledger",
     "deadline": "ledger",
     "history": "ledger",
@@ -370,6 +374,8 @@ def weight(tx: Connection, patient: str) -> int:
             (case, case.c.patient == patient),
             (deadline, deadline.c.case_id.in_(ids)),
             (case_party, case_party.c.case_id.in_(ids)),
+            (owed_day, owed_day.c.case_id.in_(ids)),
+            (owed_share, owed_share.c.case_id.in_(ids)),
             (ledger_entry, ledger_entry.c.case_id.in_(ids)),
         )
     )
@@ -385,6 +391,8 @@ def facts(tx: Connection, some_patients: Sequence[str]) -> int:
             (ledger_entry, ledger_entry.c.case_id.in_(ids)),
             (deadline, deadline.c.case_id.in_(ids)),
             (case_party, case_party.c.case_id.in_(ids)),
+            (owed_day, owed_day.c.case_id.in_(ids)),
+            (owed_share, owed_share.c.case_id.in_(ids)),
             (fact, fact.c.patient.in_(some_patients)),
             (case, case.c.id.in_(ids)),
         )

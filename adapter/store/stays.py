@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 from adapter.discharge.case import Fact
-from adapter.store.cases import fact_of, only_shown
+from adapter.store.cases import fact_of, only_shown, still_wanted
 from adapter.store.resources import PROTECTED
 from adapter.store.statements import Row, found
 from adapter.store.tables import (
@@ -153,7 +153,7 @@ def _conditions(scope: Scope, asked: Asked) -> list[ColumnElement[bool]]:
 def _concerning(scope: Scope, asked: Asked) -> ColumnElement[bool]:
     """Where few cases are named, SQLite shall begin with them and not walk all that have ever left."""
     concern: Any = case_party.c.concern
-    if asked.due is not None and asked.due.after is not None and scope.concerned is not None:
+    if asked.due is not None and asked.due.after is not None:
         concern = func.coalesce(concern, "")
     return cast("ColumnElement[bool]", concern.in_(asked.concerns))
 
@@ -232,8 +232,11 @@ def _due(scope: Scope, due: Due) -> ColumnElement[bool]:
     """The reader's own; looked for first among all that stand in those days, for these are few."""
     early = _so_early(due)
     own = exists().where(*_of_the_reader(scope), *early)
-    if due.after is None or scope.concerned is None:
+    if due.after is None:
         return own
+    if scope.concerned is None:
+        of_anybody = select(deadline.c.case_id).where(still_wanted, _acting(scope), *early)
+        return and_(case_party.c.case_id.in_(of_anybody), own)
     standing = [
         select(deadline.c.case_id).where(_stands(), about, _acting(scope), *early)
         for about in (deadline.c.party.in_(scope.concerned), deadline.c.party.is_(None))
