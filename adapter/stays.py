@@ -37,7 +37,7 @@ SIDES: Mapping[Role, Side] = {
 _ACTORS = {
     Role.WARD: ("hospital",),
     Role.MUNICIPALITY: ("municipality",),
-    Role.PRIMARY_CARE: ("open-care", "fixed-care-contact"),
+    Role.PRIMARY_CARE: ("open-care", "fixed-care-contact", "gp"),
 }
 _AWAITED = {Role.WARD: ("answer",)}
 _ASKS = (K.READY_FOR_DISCHARGE, K.CARE_NEEDS, K.ADMITTED)

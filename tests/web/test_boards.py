@@ -27,6 +27,7 @@ K = NoticeKind
 
 BORN = date(1931, 5, 2)
 LUSTER = replace(AARDAL, id="lu", parties=("luster",))
+GP = Person(id="g", name="Per Lie", roles=frozenset({Role.PRIMARY_CARE}), parties=("laerdal-legekontor",))
 
 
 @pytest.fixture
@@ -278,6 +279,29 @@ def test_a_reservation_and_a_readmission_are_told(board: Boards, clock: Standing
     [row] = board.rows(SOGNDAL, "/municipality?group=in")
     assert "Not to be passed on" in row
     assert "eadmission" in row
+
+
+# --- a GP's office ----------------------------------------------------------------------------------------
+
+
+def test_where_the_law_asks_little_of_primary_care_its_board_begins_with_who_is_in(board: Boards):
+    admit(board, receivers=("sogndal", "laerdal-legekontor"))
+    admit(board, subject=TORBJORN, encounter="LS-2")
+    [row] = board.rows(GP, "/primary-care")
+    assert "Fjellheim" in row
+    assert groups(board, GP, "/primary-care") == {"follow-up": 0, "in": 1}
+
+
+def test_a_visit_that_the_gp_must_make_is_on_the_gps_board(board: Boards, clock: StandingClock):
+    both = ("sogndal", "laerdal-legekontor")
+    admit(board, receivers=both)
+    tell(board, K.DISCHARGED, receivers=both)
+    tell(board, K.PLACED, receivers=both, placement="hip-fracture")
+    assert groups(board, GP, "/primary-care")["follow-up"] == 0  # fourteen days are left
+    clock.forward(days=8)
+    [row] = board.rows(GP, "/primary-care")
+    assert "Fjellheim" in row and "6 days left follow-up" in row
+    assert "6 days left" not in board.open(SOGNDAL, "/municipality?group=follow-up").text
 
 
 # --- choosing ---------------------------------------------------------------------------------------------
