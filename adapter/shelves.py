@@ -39,13 +39,13 @@ from adapter.fhir.bundles import (
 from adapter.fhir.listing import in_lists
 from adapter.fhir.notices import event_kind, receivers_in
 from adapter.fhir.polled import TYPES as POLLED
-from adapter.fhir.protecting import is_protected, protected
+from adapter.fhir.protecting import as_protected, protects
 from adapter.fhir.serving import NOT_SERVED, led, references, renamed, same_content, tokens, values, versioned
 from adapter.fhir.wire import parse_again
 from adapter.mappings.known import named as dialect_named
 from adapter.messaging.envelope import PERSON_SYSTEMS, Address
 from adapter.messaging.register import Register
-from adapter.store import Store, messages, resources
+from adapter.store import Store, messages, protections, resources
 from adapter.store import cases as case_rows
 from adapter.store.resources import Audience, Eyes
 from adapter.store.statements import Row
@@ -126,6 +126,9 @@ class Shelves:
         for row in waiting:
             told = self._told(tx, row)
             taken = self._put_all(tx, told) if told is not None else {}
+            if told is not None and protects(told.bundle["entry"]):  # it was taken before this was kept
+                by, at = told.notice.sender, row["received_at"]
+                protections.tell(tx, told.patient, by=by, message=row["id"], at=at)
             resources.shelved(tx, row["id"], orjson.dumps(taken).decode() if taken else None)
         return len(waiting)
 
@@ -285,8 +288,6 @@ class Shelves:
     def _searched(self, content: Resource) -> Iterator[tuple[str, str]]:
         """What it is found by; the number of a person only by a keyed hash."""
         personal = content["resourceType"] in _OF_PEOPLE
-        if content["resourceType"] == "Patient" and is_protected(content):
-            yield resources.PROTECTED, "true"
         for name, system, value in tokens(content):
             if name == "identifier" and (personal or system in PERSON_SYSTEMS):
                 yield name, self.hashed(f"{system}|{value}")
@@ -745,12 +746,9 @@ class Shelves:
         """The message, its Patient marked where the identity is protected by now, whatever it was then."""
         places = [place for place, name in found.names.items() if name.startswith("Patient/")]
         patients = {found.names[place].partition("/")[2] for place in places}
-        if not any(resources.is_protected(tx, one) for one in patients):
+        if not any(protections.is_protected(tx, one) for one in patients):
             return found.bundle
-        entries = list(found.bundle["entry"])
-        for place in places:
-            entries[place] = entries[place] | {"resource": protected(entries[place]["resource"])}
-        return found.bundle | {"entry": entries}
+        return as_protected(found.bundle)
 
     def _with_question(self, tx: Connection, resource_id: int, name: str, answer: Resource) -> Resource:
         """What the notice of readiness has asked, answered; the answer alone where there was no question."""

@@ -20,6 +20,7 @@ from adapter.store.tables import (
     history,
     message,
     payload,
+    protection,
     pushed,
     resource,
     resource_token,
@@ -112,6 +113,8 @@ def take(
     )
     blank |= {"state": ERASED, "patient": ERASED, "merged_into": NOBODY}
     tx.execute(update(case).where(case.c.id.in_(ids)).values(**blank))
+    if tx.execute(select(case.c.id).where(case.c.patient == patient).limit(1)).first() is None:
+        tx.execute(delete(protection).where(protection.c.patient == patient))
     tx.execute(
         update(case).where(case.c.readmission_of.in_(ids)).values(readmission_of=None, readmission=None)
     )

@@ -813,6 +813,18 @@ session = Table(
     Index("session_expires", "expires_at"),
 )
 
+protection = Table(
+    "protection",
+    metadata,
+    Column("patient", Text, primary_key=True),  # pseudonym of somebody whose identity is protected
+    Column("since", Instant, nullable=False),  # when a message told it
+    Column("told_by", Text, nullable=False),  # its sender
+    Column("message_row", _Id),
+    Column("lifted_at", Instant),  # NULL: it stands
+    Column("lifted_by", Text),
+    Column("why", Text),  # the reason that was given for lifting it
+)
+
 emergency = Table(
     "emergency",
     metadata,

@@ -281,6 +281,21 @@ def test_a_reservation_and_a_readmission_are_told(board: Boards, clock: Standing
     assert "eadmission" in row
 
 
+def test_a_readmission_is_told_to_nobody_who_does_not_know_the_stay_before(
+    board: Boards, clock: StandingClock
+):
+    admit(board, acute=True, receivers=("luster",))
+    tell(board, K.DISCHARGED, receivers=("luster",))
+    clock.forward(days=3)
+    admit(board, acute=True, encounter="LS-9", receivers=("sogndal",))
+    [row] = board.rows(SOGNDAL, "/municipality?group=in")
+    assert "Fjellheim" in row and "eadmission" not in row
+    [row] = board.rows(WARD, "/ward")
+    assert "eadmission" in row
+    tell(board, K.CARE_NEEDS, encounter="LS-9", receivers=("luster",))
+    assert "eadmission" in board.rows(LUSTER, "/municipality?group=in")[0]
+
+
 # --- a GP's office ----------------------------------------------------------------------------------------
 
 
