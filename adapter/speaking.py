@@ -312,12 +312,19 @@ class Speaking:
         self, case: Case, voice: Voice, kind: NoticeKind, now: datetime, turn: Turn | None = None
     ) -> tuple[str, ...]:
         """Who is told where the form does not say: who asked, the hospital, or all who take part."""
-        if turn is not None and turn.entry is not None and kind is not K.READINESS_WITHDRAWN:
+        if turn is not None and turn.entry is not None and kind not in (K.READINESS_WITHDRAWN, K.CARE_NEEDS):
             return (turn.entry.notice.sender,)
+        if kind is K.CARE_NEEDS:
+            return tuple(filter(self._gets_early_notices, self.others(case, voice, now)))
         hospital = (case.hospital,) if case.hospital is not None else ()
         if voice.part == MUNICIPALITY and kind is not K.SIP_REQUESTED:
             return hospital
         return self.others(case, voice, now)
+
+    def _gets_early_notices(self, party: str) -> bool:
+        """A municipality, or, in evaluation, whoever may be one: the record is for whom will need it."""
+        known = self._register.party(party)
+        return known is None or known.kind in ("municipality", "unknown")
 
     def others(self, case: Case, voice: Voice, now: datetime) -> tuple[str, ...]:
         """Who else takes part, as far as this party knows: the hospital first, and whom it has told with it.

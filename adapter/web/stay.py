@@ -62,7 +62,7 @@ MOST_STAYS = 300
 _WAIT = 2.0  # seconds until what has come in can be read
 _WRITTEN = (
     K.ENQUIRY, K.REPLY, K.NOTE, K.ANSWER, K.DEVIATION, K.MISROUTED, K.HEALTH_INFORMATION, K.OBJECTION,
-    K.BEYOND_CONTROL,
+    K.BEYOND_CONTROL, K.NO_MUNICIPAL_NEED,
 )  # fmt: skip
 """What people write to each other in their own words."""
 
