@@ -25,6 +25,7 @@ from adapter.discharge.case import Evidence, Fact
 from adapter.discharge.notices import Notice, NoticeKind, Standing
 from adapter.errors import NotFound
 from adapter.fhir.allowing import allowed
+from adapter.fhir.alphabet import sort_key
 from adapter.fhir.asking import answered, asked, called_off, episode, taken_back
 from adapter.fhir.bundles import (
     Bundle,
@@ -45,7 +46,7 @@ from adapter.fhir.wire import parse_again
 from adapter.mappings.known import named as dialect_named
 from adapter.messaging.envelope import PERSON_SYSTEMS, Address
 from adapter.messaging.register import Register
-from adapter.store import Store, messages, protections, resources
+from adapter.store import Store, messages, protections, resources, unlisted
 from adapter.store import cases as case_rows
 from adapter.store.resources import Audience, Eyes
 from adapter.store.statements import Row
@@ -270,7 +271,7 @@ class Shelves:
         if before is None or a_plan or not self._says_the_same(tx, before, name, content):
             values_ = {
                 "at": told.row["received_at"], "by": told.notice.sender, "message_row": told.row["id"],
-                "place": place, "made": made, "case_id": told.row["case_id"], **in_lists(content),
+                "place": place, "made": made, "case_id": told.row["case_id"], **self._in_lists(content),
             }  # fmt: skip
             newest = resources.add_version(tx, resource_id, values_, self._searched(content))
         assert newest is not None
@@ -278,6 +279,21 @@ class Shelves:
             resources.put(
                 tx, who, kind, resource_id, told.patient, newest, told.row["received_at"], shared=shared
             )
+
+    def _in_lists(self, content: Resource) -> dict[str, Any]:
+        return in_lists(content, self.cases.agreement.country.language)
+
+    def name_older(self, tx: Connection, limit: int) -> int:
+        """Of patients from before lists had their names some, by the newest message; returns how many."""
+        waiting = unlisted.some(tx, limit)
+        for version in waiting:
+            name = f"Patient/{version['fhir_id']}"
+            content = self._rendered(tx, version, name) if version["label"] is None else None
+            known = self._in_lists(content) if content is not None else {}
+            if version["label"] is not None:
+                known = {"sort_key": sort_key(version["label"], self.cases.agreement.country.language)}
+            unlisted.named(tx, version["id"], known)
+        return len(waiting)
 
     def _says_the_same(self, tx: Connection, before: Row, name: str, content: Resource) -> bool:
         if before["made"] == EPISODE:

@@ -103,6 +103,7 @@ class Jobs:
         from adapter.scheduler.housekeeping import Housekeeping
         from adapter.scheduler.indexing import Indexing
         from adapter.scheduler.many import Many
+        from adapter.scheduler.naming import Naming
         from adapter.scheduler.shelving import Shelving
         from adapter.scheduler.subscriptions import Heartbeats
 
@@ -141,6 +142,7 @@ class Jobs:
             "late": (timedelta(seconds=15), house.give_up_late),
             "shelve": (timedelta(seconds=2), shelving),
             "words": (timedelta(seconds=2), Indexing(store=store)),
+            "names": (timedelta(seconds=2), Naming(shelves=replace(built.shelves, store=store))),
             "many": (
                 timedelta(seconds=1),
                 Many(

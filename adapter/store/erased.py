@@ -19,6 +19,7 @@ from adapter.store.tables import (
     fact,
     history,
     message,
+    patient_unlisted,
     payload,
     protection,
     pushed,
@@ -182,6 +183,7 @@ def _shelves(tx: Connection, patient: str, ids: Sequence[int], messages: Sequenc
         touched |= set(tx.execute(of_them).scalars())
         tx.execute(delete(resource_token).where(resource_token.c.version.in_(some)))
         tx.execute(delete(shelf).where(shelf.c.version.in_(some)))
+        tx.execute(delete(patient_unlisted).where(patient_unlisted.c.version.in_(some)))
         tx.execute(delete(resource_version).where(resource_version.c.id.in_(some)))
     for number in sorted(touched):
         last = select(func.max(resource_version.c.id)).where(resource_version.c.resource == number)

@@ -296,7 +296,7 @@ def _key(scope: Scope, sort: str) -> Any:
         case "name":
             lying = shelf.join(resource_version, resource_version.c.id == shelf.c.version)
             return (
-                select(resource_version.c.sorted_as)
+                select(resource_version.c.sort_key)
                 .select_from(lying)
                 .where(*_on_their_shelves(scope))
                 .order_by(shelf.c.version.desc())

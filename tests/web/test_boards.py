@@ -15,8 +15,9 @@ import pytest
 
 from adapter.discharge.notices import AnswerValue, NoticeKind, Standing
 from adapter.messaging.people import Person, Role
+from adapter.simulator.people import synthetic_numbers
 from tests.conftest import OSLO, StandingClock
-from tests.stage import SYNNOVE, TORBJORN, answering, failing
+from tests.stage import FNR, SYNNOVE, TORBJORN, answering, failing
 
 from .boards import AARDAL, LAERDAL, SOGNDAL, WARD, Boards, boards, everybody, text
 
@@ -345,6 +346,17 @@ def test_everything_chosen_stands_in_the_address(board: Boards):
     assert 'value="fjell"' in page
     assert "q=fjell&amp;page" not in page
     assert "Nobody here matches" in board.open(WARD, "/ward?q=nobody").text
+
+
+def test_names_are_sorted_as_people_of_the_regions_language_look_for_them(board: Boards):
+    named = ("Åsen", "Østby", "Zetterlund", "Dahl")
+    for name, number in zip(named, synthetic_numbers(BORN, "female"), strict=False):
+        somebody = replace(SYNNOVE, family=name, identifiers=((FNR, number),))
+        admit(board, subject=somebody, encounter=f"LS-{number}")
+    found = board.rows(WARD, "/ward?sort=name")
+    assert [row.partition(",")[0] for row in found] == ["Dahl", "Zetterlund", "Østby", "Åsen"]
+    found = board.rows(WARD, "/ward?sort=-name", "en")
+    assert found[0].startswith("Åsen")
 
 
 @pytest.mark.parametrize(
