@@ -14,7 +14,7 @@ from adapter.discharge.notices import Notice, NoticeKind
 from adapter.errors import NotFound
 from adapter.fhir.allowing import shown
 from adapter.incoming import Incoming, Prepared, heard_from
-from adapter.mappings import Addressing
+from adapter.mappings import Addressing, Reading
 from adapter.mappings.checking import Checks
 from adapter.mappings.known import named
 from adapter.messaging.addressing import addressed
@@ -34,6 +34,7 @@ class Reissuing:
     new_id: Callable[[], str]
     checks: Checks
     read: Callable[[Incoming], Prepared]
+    as_known: Callable[[Connection, Prepared, Reading], Reading]  # marked where the patient is protected
 
     def reissue(
         self,
@@ -63,8 +64,8 @@ class Reissuing:
         self.outbox.check_consent(tx, delivery_id, now)
         known = self.read(Incoming(content=content, content_type=told["content_type"]))
         known = heard_from(sender.kind, known, self.zone)
-        reading = known.reading
-        assert reading is not None and known.notice is not None
+        assert known.reading is not None and known.notice is not None
+        reading = self.as_known(tx, known, known.reading)
         self._not_passed_on(delivery_id, known.notice, party, old["party"])
         endpoint = self.outbox.endpoint_for(party, old["kind"])
         assert reading.bundle is not None

@@ -26,6 +26,7 @@ from adapter.discharge.notices import Notice, NoticeKind, Standing
 from adapter.discharge.reporting import asks
 from adapter.errors import NotFound
 from adapter.fhir.allowing import allowed
+from adapter.fhir.alphabet import sort_key
 from adapter.fhir.asking import answered, asked, called_off, episode, taken_back
 from adapter.fhir.bundles import (
     Bundle,
@@ -40,14 +41,14 @@ from adapter.fhir.bundles import (
 from adapter.fhir.listing import in_lists
 from adapter.fhir.notices import event_kind, receivers_in
 from adapter.fhir.polled import TYPES as POLLED
-from adapter.fhir.protecting import is_protected, protected
+from adapter.fhir.protecting import as_protected, protects
 from adapter.fhir.serving import NOT_SERVED, led, references, renamed, same_content, tokens, values, versioned
 from adapter.fhir.wire import parse_again
 from adapter.mappings.known import named as dialect_named
 from adapter.messaging.envelope import PERSON_SYSTEMS, Address
 from adapter.messaging.register import Register
 from adapter.reports import is_report, keep_reports, report_task
-from adapter.store import Store, messages, resources
+from adapter.store import Store, messages, protections, resources, unlisted
 from adapter.store import cases as case_rows
 from adapter.store.resources import Audience, Eyes
 from adapter.store.statements import Row
@@ -131,6 +132,9 @@ class Shelves:
             taken = self._put_all(tx, told) if told is not None else {}
             if told is not None and told.asked:
                 keep_reports(tx, self, told.patient, row["received_at"])
+            if told is not None and protects(told.bundle["entry"]):  # it was taken before this was kept
+                by, at = told.notice.sender, row["received_at"]
+                protections.tell(tx, told.patient, by=by, message=row["id"], at=at)
             resources.shelved(tx, row["id"], orjson.dumps(taken).decode() if taken else None)
         return len(waiting)
 
@@ -273,7 +277,7 @@ class Shelves:
         if before is None or a_plan or not self._says_the_same(tx, before, name, content):
             values_ = {
                 "at": told.row["received_at"], "by": told.notice.sender, "message_row": told.row["id"],
-                "place": place, "made": made, "case_id": told.row["case_id"], **in_lists(content),
+                "place": place, "made": made, "case_id": told.row["case_id"], **self._in_lists(content),
             }  # fmt: skip
             newest = resources.add_version(tx, resource_id, values_, self.searched(content))
         assert newest is not None
@@ -281,6 +285,21 @@ class Shelves:
             resources.put(
                 tx, who, kind, resource_id, told.patient, newest, told.row["received_at"], shared=shared
             )
+
+    def _in_lists(self, content: Resource) -> dict[str, Any]:
+        return in_lists(content, self.cases.agreement.country.language)
+
+    def name_older(self, tx: Connection, limit: int) -> int:
+        """Of patients from before lists had their names some, by the newest message; returns how many."""
+        waiting = unlisted.some(tx, limit)
+        for version in waiting:
+            name = f"Patient/{version['fhir_id']}"
+            content = self._rendered(tx, version, name) if version["label"] is None else None
+            known = self._in_lists(content) if content is not None else {}
+            if version["label"] is not None:
+                known = {"sort_key": sort_key(version["label"], self.cases.agreement.country.language)}
+            unlisted.named(tx, version["id"], known)
+        return len(waiting)
 
     def _says_the_same(self, tx: Connection, before: Row, name: str, content: Resource) -> bool:
         if before["made"] == EPISODE:
@@ -291,8 +310,6 @@ class Shelves:
     def searched(self, content: Resource) -> Iterator[tuple[str, str]]:
         """What it is found by; the number of a person only by a keyed hash."""
         personal = content["resourceType"] in _OF_PEOPLE
-        if content["resourceType"] == "Patient" and is_protected(content):
-            yield resources.PROTECTED, "true"
         for name, system, value in tokens(content):
             if name == "identifier" and (personal or system in PERSON_SYSTEMS):
                 yield name, self.hashed(f"{system}|{value}")
@@ -751,12 +768,9 @@ class Shelves:
         """The message, its Patient marked where the identity is protected by now, whatever it was then."""
         places = [place for place, name in found.names.items() if name.startswith("Patient/")]
         patients = {found.names[place].partition("/")[2] for place in places}
-        if not any(resources.is_protected(tx, one) for one in patients):
+        if not any(protections.is_protected(tx, one) for one in patients):
             return found.bundle
-        entries = list(found.bundle["entry"])
-        for place in places:
-            entries[place] = entries[place] | {"resource": protected(entries[place]["resource"])}
-        return found.bundle | {"entry": entries}
+        return as_protected(found.bundle)
 
     def _with_question(self, tx: Connection, resource_id: int, name: str, answer: Resource) -> Resource:
         """What the notice of readiness has asked, answered; the answer alone where there was no question."""

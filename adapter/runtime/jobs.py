@@ -104,6 +104,7 @@ class Jobs:
         from adapter.scheduler.housekeeping import Housekeeping
         from adapter.scheduler.indexing import Indexing
         from adapter.scheduler.many import Many
+        from adapter.scheduler.naming import Naming
         from adapter.scheduler.reckoning import Reckoning
         from adapter.scheduler.shelving import Shelving
         from adapter.scheduler.subscriptions import Heartbeats
@@ -147,6 +148,7 @@ class Jobs:
                 timedelta(seconds=3),
                 Reckoning(store=store, owing=Owing(cases=built.cases), clock=built.clock),
             ),
+            "names": (timedelta(seconds=2), Naming(shelves=replace(built.shelves, store=store))),
             "many": (
                 timedelta(seconds=1),
                 Many(

@@ -20,7 +20,9 @@ from adapter.store.tables import (
     fact,
     history,
     message,
+    patient_unlisted,
     payload,
+    protection,
     pushed,
     resource,
     resource_token,
@@ -114,6 +116,8 @@ def take(
     )
     blank |= {"state": ERASED, "patient": ERASED, "merged_into": NOBODY}
     tx.execute(update(case).where(case.c.id.in_(ids)).values(**blank))
+    if tx.execute(select(case.c.id).where(case.c.patient == patient).limit(1)).first() is None:
+        tx.execute(delete(protection).where(protection.c.patient == patient))
     tx.execute(
         update(case).where(case.c.readmission_of.in_(ids)).values(readmission_of=None, readmission=None)
     )
@@ -191,6 +195,7 @@ def _shelves(tx: Connection, patient: str, ids: Sequence[int], messages: Sequenc
         touched |= set(tx.execute(of_them).scalars())
         tx.execute(delete(resource_token).where(resource_token.c.version.in_(some)))
         tx.execute(delete(shelf).where(shelf.c.version.in_(some)))
+        tx.execute(delete(patient_unlisted).where(patient_unlisted.c.version.in_(some)))
         tx.execute(delete(resource_version).where(resource_version.c.id.in_(some)))
     for number in sorted(touched):
         last = select(func.max(resource_version.c.id)).where(resource_version.c.resource == number)

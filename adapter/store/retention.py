@@ -52,7 +52,9 @@ from adapter.store.tables import (
     message,
     owed_day,
     owed_share,
+    patient_unlisted,
     payload,
+    protection,
     pushed,
     remembered,
     resource,
@@ -82,6 +84,7 @@ RULES = {
     "resource_version": "log",
     "resource_token": "log",
     "shelf": "log",
+    "patient_unlisted": "log",
     "pushed": "log",
     "discharge_case": "ledger",
     "case_party": "ledger",
@@ -90,6 +93,7 @@ RULES = {
     "fact": "ledger",
     "deadline": "ledger",
     "history": "ledger",
+    "protection": "ledger",
     "ledger_entry": "ledger",
     "ledger_month": "ledger",
     "journal": "ledger",
@@ -248,6 +252,7 @@ def versions(before: datetime, numbers: Sequence[int]) -> tuple[Step, ...]:
     lying = exists().where(shelf.c.resource == version.c.resource, shelf.c.version == version.c.id)
     alone = select(version.c.resource).where(going, ~others, ~found, ~lying)
     return (
+        some(patient_unlisted, patient_unlisted.c.version.in_(gone)),
         some(resource_token, resource_token.c.version.in_(gone)),
         some(shelf, shelf.c.resource.in_(whose), shelf.c.version.in_(gone)),
         some(resource, resource.c.id.in_(alone), ~_newest(resource)),
@@ -357,6 +362,8 @@ def beside(patient: str) -> tuple[Step, ...]:
     of_them = select(resource_version.c.id).where(resource_version.c.resource.in_(own))
     return (
         some(history, history.c.case_id.in_(ids), ~_newest(history)),
+        some(protection, protection.c.patient == patient),
+        some(patient_unlisted, patient_unlisted.c.version.in_(of_them)),
         some(resource_token, resource_token.c.version.in_(of_them)),
         some(shelf, shelf.c.resource.in_(own)),
         some(resource_version, resource_version.c.resource.in_(own), ~_newest(resource_version)),

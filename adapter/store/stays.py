@@ -4,7 +4,7 @@ Everything is selected and sorted by columns and walks an index of the party; on
 any further. Who has a protected identity is left out, of counts too, for those who are shown none of them.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Literal, cast
@@ -12,7 +12,6 @@ from typing import Any, Literal, cast
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Select,
     and_,
     exists,
     func,
@@ -25,8 +24,8 @@ from sqlalchemy import (
 )
 
 from adapter.discharge.case import Fact
+from adapter.store import protections
 from adapter.store.cases import fact_of, only_shown, still_wanted
-from adapter.store.resources import PROTECTED
 from adapter.store.statements import Row, found
 from adapter.store.tables import (
     case,
@@ -35,8 +34,6 @@ from adapter.store.tables import (
     delivery,
     fact,
     message,
-    resource,
-    resource_token,
     resource_version,
     shelf,
 )
@@ -174,7 +171,7 @@ def _theirs(scope: Scope) -> list[ColumnElement[bool]]:
         elif scope.parties is not None and len(scope.parties) > 1:
             terms.append(not_(_better(scope.parties)))
     if not scope.protected:
-        terms.append(case.c.patient.not_in(_protected()))
+        terms.append(case.c.patient.not_in(protections.everybody()))
     return terms
 
 
@@ -189,15 +186,6 @@ def _better(parties: tuple[str, ...]) -> ColumnElement[bool]:
             other.c.concern < case_party.c.concern,  # current, left, over, past
             and_(other.c.concern == case_party.c.concern, other.c.party < case_party.c.party),
         ),
-    )
-
-
-def _protected() -> Select[Any]:
-    return (
-        select(resource.c.patient)
-        .join(resource_version, resource_version.c.resource == resource.c.id)
-        .join(resource_token, resource_token.c.version == resource_version.c.id)
-        .where(resource_token.c.value == "true", resource_token.c.name == PROTECTED)
     )
 
 
@@ -311,7 +299,7 @@ def _key(scope: Scope, sort: str) -> Any:
         case "name":
             lying = shelf.join(resource_version, resource_version.c.id == shelf.c.version)
             return (
-                select(resource_version.c.sorted_as)
+                select(resource_version.c.sort_key)
                 .select_from(lying)
                 .where(*_on_their_shelves(scope))
                 .order_by(shelf.c.version.desc())
@@ -401,11 +389,3 @@ def faces(tx: Connection, stays: Mapping[int, str], parties: Sequence[str] | Non
         for case_id, patient in stays.items()
         for name, born in (who.get(patient, (None, None)),)
     }
-
-
-def protected_of(tx: Connection, patients: Iterable[str]) -> frozenset[str]:
-    """Which of them have a protected identity."""
-    wanted = sorted(set(patients))
-    if not wanted:
-        return frozenset()
-    return frozenset(tx.execute(_protected().where(resource.c.patient.in_(wanted))).scalars())

@@ -785,11 +785,18 @@ resource_version = Table(
     Column("place", Integer),  # of its entry in that message's Bundle; NULL where it is made of the case
     Column("made", Text),  # what it was made as: episode, asked:<party>, called-off:<party>
     Column("label", Text),  # for lists: a Patient's name, an Encounter's ward and bed
-    Column("sorted_as", Text),  # the name without regard to capitals
+    Column("sorted_as", Text),  # the name without regard to capitals, in which names are looked for
+    Column("sort_key", Text),  # by which the region's language sorts the name: fhir.alphabet
     Column("born", Date),
     Column("case_id", _Id),
     Index("resource_version_number", "resource", "number", unique=True),
     Index("resource_version_message", "message_row"),
+)
+
+patient_unlisted = Table(
+    "patient_unlisted",
+    metadata,
+    Column("version", _Id, primary_key=True, autoincrement=False),  # of a Patient that lists have no name of
 )
 
 shelf = Table(
@@ -882,6 +889,18 @@ session = Table(
     Column("expires_at", Instant, nullable=False),
     Index("session_person", "person"),
     Index("session_expires", "expires_at"),
+)
+
+protection = Table(
+    "protection",
+    metadata,
+    Column("patient", Text, primary_key=True),  # pseudonym of somebody whose identity is protected
+    Column("since", Instant, nullable=False),  # when a message told it
+    Column("told_by", Text, nullable=False),  # its sender
+    Column("message_row", _Id),
+    Column("lifted_at", Instant),  # NULL: it stands
+    Column("lifted_by", Text),
+    Column("why", Text),  # the reason that was given for lifting it
 )
 
 emergency = Table(

@@ -232,6 +232,15 @@ def _planned(doing: Doing) -> str:
     return _told(doing, K.PLANNED_DISCHARGE, planned_discharge=day)
 
 
+def _care_needs(doing: Doing) -> str:
+    text = words_in(doing, "text", needed="Write the care needs.")
+    return _told(doing, K.CARE_NEEDS, text=text, responsible=answers_for_it(doing))
+
+
+def _no_need(doing: Doing) -> str:
+    return _told(doing, K.NO_MUNICIPAL_NEED, text=words_in(doing, "text"), responsible=answers_for_it(doing))
+
+
 def _discharged(doing: Doing) -> str:
     at = past_in(doing, "at", _admitted_at(doing))
     kind = K.LEFT_AGAINST_ADVICE if doing.text("how") == "against-advice" else K.DISCHARGED
@@ -535,6 +544,8 @@ ACTIONS = tuple(
         ("ready", _ready, _WARD),
         ("withdraw", _withdraw, _WARD),
         ("planned", _planned, _WARD),
+        ("care-needs", _care_needs, _WARD),
+        ("no-need", _no_need, _WARD),
         ("discharged", _discharged, _WARD),
         ("answer", _answer, _MUNICIPALITY),
         ("beyond-control", _beyond_control, _MUNICIPALITY),

@@ -186,6 +186,23 @@ class Forms:
             lead=self._to(turn.kind),
         )
 
+    def care_needs(self, turn: Turn) -> Iterator[Form]:
+        before = self._quoted(turn.entry) if turn.entry is not None else ""
+        hint = self._of("It replaces what was told before: write all of it.") if before else ""
+        text = self._field("text", "What help the patient will need", "textarea", required=True, hint=hint)
+        lead = " ".join(part for part in (before, self._to(turn.kind, turn)) if part)
+        yield self._form(
+            "care-needs", "Tell of care needs", "Send the care needs", turn, fields=(text,), lead=lead
+        )
+
+    def no_need(self, turn: Turn) -> Iterator[Form]:
+        text = self._field("text", "Why", "textarea")
+        told = self._of("What the municipality was to do before discharge falls away.")
+        yield self._form(
+            "no-need", "The municipality is not needed", "Tell that there is no need", turn,
+            fields=(text,), lead=f"{told} {self._to(turn.kind)}",
+        )  # fmt: skip
+
     def discharged(self, turn: Turn) -> Iterator[Form]:
         at = self._field("at", "Left at", "datetime-local", value=self._now, required=True)
         how = self._field(
@@ -549,6 +566,8 @@ _MAKERS: Mapping[NoticeKind, Callable[[Forms, Turn], Iterator[Form]]] = {
     K.READY_FOR_DISCHARGE: Forms.ready,
     K.READINESS_WITHDRAWN: Forms.withdraw,
     K.PLANNED_DISCHARGE: Forms.plan_date,
+    K.CARE_NEEDS: Forms.care_needs,
+    K.NO_MUNICIPAL_NEED: Forms.no_need,
     K.DISCHARGED: Forms.discharged,
     K.ANSWER: Forms.answer,
     K.BEYOND_CONTROL: Forms.beyond_control,

@@ -40,6 +40,7 @@ from adapter.web import (
     ending,
     figures,
     first_notice,
+    lifting,
     looking,
     many,
     operations,
@@ -87,7 +88,9 @@ SECURE = {"Strict-Transport-Security": "max-age=31536000"}
 
 _KEPT = {"Cache-Control": "public, max-age=31536000, immutable"}
 
-_PARTS = (boards, first_notice, views, many, operations, by_hand, figures, access, stay, acting, ending)
+_PARTS = (
+    boards, first_notice, views, many, operations, by_hand, lifting, figures, access, stay, acting, ending,
+)  # fmt: skip
 """The parts of the site, each with its PAGES, ACTIONS and NAV."""
 
 PAGES: tuple[Page, ...] = tuple(page for part in _PARTS for page in part.PAGES)

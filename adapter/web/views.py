@@ -19,7 +19,7 @@ from adapter.closing import OPEN
 from adapter.discharge.planning import document as told
 from adapter.errors import ConfigurationError, NotFound
 from adapter.fhir.bundles import NATIONAL_IDENTIFIERS, Subject
-from adapter.fhir.protecting import is_protected
+from adapter.fhir.protecting import protects
 from adapter.incoming import Incoming
 from adapter.ledger import Ledger, bounds, month_of
 from adapter.messaging.envelope import masked
@@ -29,7 +29,7 @@ from adapter.reports import waiting
 from adapter.store import alarms as alarm_rows
 from adapter.store import cases as case_rows
 from adapter.store import deliveries as delivery_rows
-from adapter.store import endpoint_health, resources, shown
+from adapter.store import endpoint_health, protections, resources, shown
 from adapter.store import messages as message_rows
 from adapter.store import overview as counted
 from adapter.store.statements import Row
@@ -184,8 +184,10 @@ def patient_of(tx: Connection, key: bytes, number: str) -> str:
     return next((name for name in names if case_rows.ids_of(tx, name)), names[0])
 
 
-def receipts_of(tx: Connection, row: Row, told: Row | None) -> list[dict[str, Any]]:
-    """The messages that told us what the receiver said of this delivery."""
+def receipts_of(
+    tx: Connection, row: Row, told: Row | None, hidden: Pretty | None = None
+) -> list[dict[str, Any]]:
+    """The messages that told us what the receiver said of it; `hidden`, where given, is shown for each."""
     case = case_rows.get(tx, row["case_id"]) if row["case_id"] is not None else None
     if case is None or told is None:
         return []
@@ -201,7 +203,9 @@ def receipts_of(tx: Connection, row: Row, told: Row | None) -> list[dict[str, An
     for e in evidence:
         receipt = message_rows.get(tx, int(e["source"].rsplit(" ", 1)[-1]))
         if receipt is not None:
-            said = found.setdefault(receipt["id"], {"steps": [], "body": _body(tx, receipt["payload"])})
+            said = found.setdefault(
+                receipt["id"], {"steps": [], "body": hidden or _body(tx, receipt["payload"])}
+            )
             said["steps"].append(e["step"])
             said |= {"id": receipt["id"], "at": shown.when(receipt["received_at"])}
     return list(found.values())
@@ -239,6 +243,8 @@ def case(look: Look) -> View:
     names = {placed["name"] for placed in on}
     values = {
         "case": known,
+        "protection": protections.of(look.tx, row["patient"]),
+        "may_lift": look.person.named,
         "placements": on,
         "choices": [p for p in law.placements if p.holds(today) and p.name not in names],
         "follow_ups": law.follow_up_kinds,
@@ -330,10 +336,12 @@ def message(look: Look) -> View:
     if found is None or row is None:
         text = "There is no such message. The quarantine and the cases lead to those that there are."
         raise NotFound(look.words.of(text))
+    hidden = withheld(look) if is_withheld(look, row) else None
+    told = _body(look.tx, row["acknowledgement"])
     values = {
         "message": found,
-        "body": withheld(look) if is_withheld(look, row) else _body(look.tx, row["payload"]),
-        "acknowledgement": _body(look.tx, row["acknowledgement"]),
+        "body": hidden or _body(look.tx, row["payload"]),
+        "acknowledgement": told and (hidden or told),
         "deliveries": shown.deliveries(look.tx, delivery_rows.listed(look.tx, message_row=wanted)),
     }
     return View(
@@ -359,12 +367,11 @@ def is_withheld(look: Look, row: Row | None) -> bool:
     if row is None or content is None:
         return False
     case = case_rows.get(look.tx, row["case_id"]) if row["case_id"] is not None else None
-    if case is not None and resources.is_protected(look.tx, case["patient"]):
+    if case is not None and protections.is_protected(look.tx, case["patient"]):
         return True
     reading = look.inbox.read(Incoming(content=content, content_type=row["content_type"])).reading
     entries = reading.bundle.get("entry", ()) if reading is not None and reading.bundle is not None else ()
-    told = (entry.get("resource", {}) for entry in entries)
-    return any(one.get("resourceType") == "Patient" and is_protected(one) for one in told)
+    return protects(entries)
 
 
 def _whose(look: Look, row: Row) -> frozenset[str]:
