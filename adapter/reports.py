@@ -16,7 +16,6 @@ from adapter.discharge.notices import Notice
 from adapter.discharge.reporting import ReportState, ReportTask, asks, report_tasks
 from adapter.fhir.asking import REPORT_OF_ADMISSION, asked, finished
 from adapter.fhir.bundles import Resource
-from adapter.fhir.listing import in_lists
 from adapter.store import cases as rows
 from adapter.store import resources
 from adapter.store.resources import Audience
@@ -34,6 +33,8 @@ class Holding(Protocol):
 
     def audience_of(self, tx: Connection, message_row: int) -> list[Audience]:
         """Who sent a message, and who was addressed in it."""
+
+    def in_lists(self, content: Resource) -> dict[str, Any]: ...
 
     def searched(self, content: Resource) -> Iterable[tuple[str, str]]:
         """What a resource is found by."""
@@ -72,7 +73,7 @@ def _put(
     told_by = task.asked_by.sender if task.state is not ReportState.COMPLETED else task.party
     values = {
         "at": now, "by": told_by, "message_row": message_row, "place": None, "made": made,
-        "case_id": case_id, **in_lists(content),
+        "case_id": case_id, **shelves.in_lists(content),
     }  # fmt: skip
     version = resources.add_version(tx, resource_id, values, shelves.searched(content))
     for who in shelves.audience_of(tx, message_row):

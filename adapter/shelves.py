@@ -277,7 +277,7 @@ class Shelves:
         if before is None or a_plan or not self._says_the_same(tx, before, name, content):
             values_ = {
                 "at": told.row["received_at"], "by": told.notice.sender, "message_row": told.row["id"],
-                "place": place, "made": made, "case_id": told.row["case_id"], **self._in_lists(content),
+                "place": place, "made": made, "case_id": told.row["case_id"], **self.in_lists(content),
             }  # fmt: skip
             newest = resources.add_version(tx, resource_id, values_, self.searched(content))
         assert newest is not None
@@ -286,7 +286,8 @@ class Shelves:
                 tx, who, kind, resource_id, told.patient, newest, told.row["received_at"], shared=shared
             )
 
-    def _in_lists(self, content: Resource) -> dict[str, Any]:
+    def in_lists(self, content: Resource) -> dict[str, Any]:
+        """What lists show of it and are sorted by."""
         return in_lists(content, self.cases.agreement.country.language)
 
     def name_older(self, tx: Connection, limit: int) -> int:
@@ -295,7 +296,7 @@ class Shelves:
         for version in waiting:
             name = f"Patient/{version['fhir_id']}"
             content = self._rendered(tx, version, name) if version["label"] is None else None
-            known = self._in_lists(content) if content is not None else {}
+            known = self.in_lists(content) if content is not None else {}
             if version["label"] is not None:
                 known = {"sort_key": sort_key(version["label"], self.cases.agreement.country.language)}
             unlisted.named(tx, version["id"], known)
