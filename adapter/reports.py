@@ -6,7 +6,7 @@ a person has ticked it off, or nobody waits for it any more. Nothing is sent by 
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
@@ -34,7 +34,8 @@ class Holding(Protocol):
     def audience_of(self, tx: Connection, message_row: int) -> list[Audience]:
         """Who sent a message, and who was addressed in it."""
 
-    def in_lists(self, content: Resource) -> dict[str, Any]: ...
+    def in_lists(self, content: Resource) -> dict[str, Any]:
+        """What lists show of it."""
 
     def searched(self, content: Resource) -> Iterable[tuple[str, str]]:
         """What a resource is found by."""
