@@ -388,23 +388,15 @@ def test_every_extension_of_the_stay_is_decided_upon():
     assert rule_for(K.READY_FOR_DISCHARGE, "municipality").extensions == of_stay | of_medcom
 
 
-@pytest.mark.parametrize(
-    ("name", "goes"),
-    [
-        ("medcom-messaging-reportOfAdmissionExtension", True),
-        ("medcom-messaging-reportOfAdmissionRecipientExtension", True),
-        ("medcom-another-extension", False),
-    ],
-)
-def test_of_medcoms_extensions_those_of_the_list_go(name: str, goes: bool) -> None:
-    told = {"url": f"{MEDCOM}/{name}", "valueBoolean": True}
-    head = {"resourceType": "MessageHeader", "extension": [told]}
-    (kept,), _ = shown_resources([head], K.ADMITTED, receiver_kind="municipality")
-    assert (told in kept.get("extension", [])) is goes
-    (patient,), _ = shown_resources(
-        [{"resourceType": "Patient", "extension": [told]}], K.ADMITTED, receiver_kind="municipality"
+def test_the_period_of_a_leave_goes_and_no_other_extension_of_medcoms() -> None:
+    told = [
+        {"url": f"{MEDCOM}/{name}", "valuePeriod": {"start": "2026-03-06T15:00:00+01:00"}}
+        for name in ("medcom-hospitalnotifiation-leave-period-extension", "medcom-another-extension")
+    ]
+    (kept,), _ = shown_resources(
+        [{"resourceType": "Encounter", "extension": told}], K.LEAVE_STARTED, receiver_kind="municipality"
     )
-    assert "extension" not in patient
+    assert kept["extension"] == told[:1]
 
 
 @pytest.mark.parametrize(
