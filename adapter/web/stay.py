@@ -50,6 +50,7 @@ from adapter.web.plan_words import PlanWords
 from adapter.web.site import File, Link, Look, Page, View, number
 from adapter.web.stay_contents import SECTIONS, Contents, Line, Told, attachments, cut, is_plan, said, spoken
 from adapter.web.stay_seen import Due, Receipt, Seen, seen
+from adapter.web.stay_threads import by_thread
 from adapter.web.stay_timeline import MOST, answer, timeline
 from adapter.web.words import Words
 
@@ -141,6 +142,7 @@ class Letter:
     text: str
     rest: str = ""
     answered: bool | None = None  # of an enquiry
+    answers: tuple[str, datetime] | None = None  # who wrote what it answers, and when
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -181,12 +183,15 @@ class Stay:
 
     @cached_property
     def letters(self) -> tuple[Letter, ...]:
-        """What people have written, the newest first."""
+        """What people have written, the thread with the newest letter first, and in it the newest first."""
         open_ = {e.notice.message_id for e in self.known.unanswered()}
+        written = by_thread(self.known.standing(*_WRITTEN))
+        by_id = {e.notice.message_id: e.notice for e in written}
         found = []
-        for e in reversed(self.known.standing(*_WRITTEN)):
+        for e in written:
             text = self.contents.clean(e.notice.text, _LONGEST_DOCUMENT // 10)
             if text:
+                before = by_id.get(e.notice.refers_to or "")
                 begun = cut(text, _LONGEST_LETTER) if len(text) > _LONGEST_LETTER * 1.3 else text
                 found.append(
                     Letter(
@@ -197,6 +202,7 @@ class Stay:
                         text=begun,
                         rest=text if begun != text else "",
                         answered=e.notice.message_id not in open_ if e.notice.kind is K.ENQUIRY else None,
+                        answers=(before.sender, before.sent_at) if before is not None else None,
                     )
                 )
         return tuple(found)

@@ -10,7 +10,6 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
-from typing import Any
 
 from adapter.discharge.answering import MAY_ANSWER, MAY_TELL_READINESS
 from adapter.discharge.notices import Notice, NoticeKind
@@ -34,8 +33,8 @@ from adapter.fhir.bundles import (
 from adapter.fhir.notices import receivers_in
 from adapter.fhir.parts import FOCUS, encounter_of, focus_of
 from adapter.mappings.medcom import sentences
-from adapter.mappings.medcom.care_communication_rules import AUTHOR, DATE, IDENTIFIER
-from adapter.mappings.medcom.findings import extensions, values
+from adapter.mappings.medcom.care_communication_rules import DATE, IDENTIFIER
+from adapter.mappings.medcom.findings import extensions, texts, values
 from adapter.mappings.medcom.header import with_header
 from adapter.mappings.medcom.history import Step, last_told, steps
 from adapter.mappings.medcom.words import table
@@ -55,11 +54,10 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Segment:
-    """One payload of the Communication: words or an attachment, by whom and when."""
+    """One payload of the Communication: words or an attachment, and when."""
 
     id: str | None  # urn:uuid:…, as it is written
     at: datetime | None
-    author: Resource | None = field(repr=False)
     payload: Resource = field(repr=False)
 
     @property
@@ -100,8 +98,7 @@ def thread_in(bundle: Bundle) -> Thread:
     told = tuple(segments(bundle))
     brought = _brought(told, own)
     head = header(bundle) or {}
-    identifier = next(iter(values(communication_in(bundle), "identifier.value")), None)
-    thread = _short(identifier)
+    thread = _short(next(iter(texts(communication_in(bundle), "identifier.value")), None))
     return Thread(
         activity=activity,
         id=thread,
@@ -123,21 +120,17 @@ def communication_in(bundle: Bundle) -> Resource:
 
 def segments(bundle: Bundle) -> Iterator[Segment]:
     """Every segment in the order of its own time; those of the same time as they stand."""
-    found = [
-        _segment(bundle, one) for one in values(communication_in(bundle), "payload") if isinstance(one, dict)
-    ]
+    found = [_segment(one) for one in values(communication_in(bundle), "payload") if isinstance(one, dict)]
     yield from sorted(found, key=lambda segment: segment.at or _NEVER)
 
 
-def _segment(bundle: Bundle, payload: Resource) -> Segment:
-    def first(url: str, path: str) -> Any:
-        return next((value for e in extensions(payload, url) for value in values(e, path)), None)
+def _segment(payload: Resource) -> Segment:
+    def first(url: str, path: str) -> str | None:
+        return next((value for e in extensions(payload, url) for value in texts(e, path)), None)
 
-    ref = first(AUTHOR, "valueReference")
     return Segment(
         id=first(IDENTIFIER, "valueIdentifier.value"),
         at=_instant(first(DATE, "valueDateTime")),
-        author=follow(bundle, ref) if isinstance(ref, dict) else None,
         payload=payload,
     )
 
@@ -150,7 +143,7 @@ def _brought(told: Sequence[Segment], own: Step | None) -> tuple[Segment, ...]:
     if own is None or own.activity == NEW:
         return tuple(told)
     entities = values(own.resource, "entity")
-    named = {v for e in entities if isinstance(e, dict) for v in values(e, "what.identifier.value")}
+    named = {v for e in entities if isinstance(e, dict) for v in texts(e, "what.identifier.value")}
     found = tuple(one for one in told if one.id is not None and one.id in named)
     if found:
         return found
@@ -167,8 +160,8 @@ def _answered(own: Step | None) -> str | None:
     entities = [
         e for e in values(own.resource, "entity") if isinstance(e, dict) and e.get("role") != "source"
     ]
-    found = next((v for e in entities for v in values(e, "what.identifier.value")), None)
-    return found if isinstance(found, str) and len(found) <= LONGEST_ID else None
+    found = next((v for e in entities for v in texts(e, "what.identifier.value")), None)
+    return found if found is not None and len(found) <= LONGEST_ID else None
 
 
 def _first(history: Sequence[Step], own: Step | None, message_id: str, thread: str | None) -> str | None:
@@ -315,15 +308,15 @@ def _led(bundle: Bundle, resource: Resource) -> Resource:
     return {"reference": found} if found is not None else reference(resource)
 
 
-def _short(identifier: Any) -> str | None:
-    if not isinstance(identifier, str) or len(identifier) > LONGEST_ID:
+def _short(identifier: str | None) -> str | None:
+    if identifier is None or len(identifier) > LONGEST_ID:
         return None
     return same_id(identifier.removeprefix("urn:uuid:"))
 
 
-def _instant(text: Any) -> datetime | None:
+def _instant(text: str | None) -> datetime | None:
     try:
-        found = datetime.fromisoformat(text) if isinstance(text, str) else None
+        found = datetime.fromisoformat(text) if text is not None else None
     except ValueError:
         return None
     return found if found is not None and found.tzinfo is not None else None

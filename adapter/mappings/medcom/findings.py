@@ -100,6 +100,11 @@ def values(found: Any, path: str) -> list[Any]:
     return here
 
 
+def texts(found: Any, path: str) -> list[str]:
+    """The strings that a path leads to."""
+    return [value for value in values(found, path) if isinstance(value, str)]
+
+
 def extensions(element: Any, url: str) -> list[Resource]:
     """The extensions of that address."""
     found = values(element, "extension")
