@@ -751,6 +751,7 @@ class Outbox:
             resume_at=None,
             **self.again.undone(tx, row),
         )
+        messages.let_go(tx, row["payload"])  # the bytes that have never left
         what = because("not resent after all", why)
         subject = f"delivery {delivery_id}"
         case_rows.note(tx, at=now, subject=subject, what=what, case_id=row["case_id"], by=by)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapter.discharge.notices import NoticeKind
+from adapter.erasing import erase
 from adapter.errors import ConfigurationError
 from adapter.fhir import wire
 from adapter.messaging.acknowledgement import Issue, Status
@@ -249,6 +250,20 @@ def test_a_resend_that_is_taken_back_leaves_the_sending_as_it_was(play: Stage, c
     play.write(lambda tx: play.outbox.take_back(tx, 1, clock(), by="Kari"))
     after = play.delivery()
     assert (after["payload"], after["sending"], after["state"]) == (before["payload"], 1, "sent")
+
+
+def test_erasing_takes_the_bytes_of_every_sending(play: Stage, clock: StandingClock):
+    tell(play)
+    play.deliver()
+    look(play, clock)
+    by_hand(play)
+    play.write(lambda tx: play.outbox.take_back(tx, 1, clock(), by="Kari"))
+    assert len([p for p in play.rows(tables.payload) if b"Karla" in p["content"]]) == 2
+    look(play, clock)
+    say(play, OK, clock())
+    play.write(lambda tx: erase(tx, play.outbox, 1, clock(), by="Kari", why="filed on the wrong person"))
+    assert not [p for p in play.rows(tables.payload) if b"Karla" in p["content"]]
+    assert len(play.rows(tables.attempt)) == 3
 
 
 # --- what the receiver says ------
