@@ -11,6 +11,7 @@ from adapter.discharge.notices import NoticeKind
 from adapter.erasing import erase
 from adapter.errors import ConfigurationError
 from adapter.fhir import wire
+from adapter.mappings import medcom
 from adapter.messaging.acknowledgement import Issue, Status
 from adapter.restoring import Restoring
 from adapter.stays import _receipt
@@ -407,6 +408,26 @@ def test_a_doubled_acknowledgement_changes_nothing(play: Stage, clock: StandingC
     assert say(play, OK, clock()) == "accepted"  # and one more under another id
     assert dict(play.delivery()) == dict(before)
     assert alarms(play) == []
+
+
+@pytest.mark.parametrize(("word", "then"), [(LATER, "waiting"), (NO, "refused")])
+def test_an_acknowledgement_that_is_repeated_for_a_resend_is_its_answer(
+    play: Stage, clock: StandingClock, word: Status, then: str
+):
+    """A receiver answers a duplicate with the same acknowledgement, under the same id, in a new Bundle (D-04)."""
+    tell(play)
+    play.deliver()
+    first = acknowledged(sent(play)[0], word, at=clock())
+    play.receive(first)
+    clock.forward(minutes=31)
+    by_hand(play)
+    play.deliver()
+    assert (play.delivery()["state"], play.delivery()["sending"]) == ("sent", 2)
+    assert play.receive(first).outcome == "duplicate"  # the very same, late: about the first sending
+    assert play.delivery()["state"] == "sent"
+    clock.forward(minutes=1)
+    assert play.receive(medcom.repeat(first, at=clock(), number=2)).outcome == "duplicate"
+    assert play.delivery()["state"] == then
 
 
 def test_one_that_comes_after_the_last_resend_still_counts(play: Stage, clock: StandingClock):
