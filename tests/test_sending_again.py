@@ -414,7 +414,7 @@ def test_a_doubled_acknowledgement_changes_nothing(play: Stage, clock: StandingC
 def test_an_acknowledgement_that_is_repeated_for_a_resend_is_its_answer(
     play: Stage, clock: StandingClock, word: Status, then: str
 ):
-    """A receiver answers a duplicate with the same acknowledgement, under the same id, in a new Bundle (D-04)."""
+    """A receiver answers a duplicate with the same acknowledgement under its id, in a new Bundle (D-04)."""
     tell(play)
     play.deliver()
     first = acknowledged(sent(play)[0], word, at=clock())
