@@ -442,6 +442,8 @@ class Inbox:
             if practice(reading.envelope.dialect).duplicates is not Answer.ANEW:
                 return self._hold_reused(tx, prepared, known, now)
             self._keep_reused(tx, prepared, known, now)
+        elif reading.acknowledgement is not None and practice(reading.envelope.dialect).newest_counts:
+            self._claimed(tx, reading.acknowledgement, sender, known["id"], now, repeated=True)
         return self._again(tx, known, prepared, reading.envelope, sender, now)
 
     def _keep_reused(self, tx: Connection, prepared: Prepared, known: Row, now: datetime) -> None:
@@ -829,11 +831,21 @@ class Inbox:
         return self._counted(tx, found, prepared, reading, giver, row, now)
 
     def _claimed(
-        self, tx: Connection, said: Acknowledgement, giver: Party, row: int, now: datetime
+        self,
+        tx: Connection,
+        said: Acknowledgement,
+        giver: Party,
+        row: int,
+        now: datetime,
+        *,
+        repeated: bool = False,
     ) -> Receipted | None:
         """The delivery that a receipt is for, to whichever party its giver speaks for."""
+        source = f"message {row}"
         givers = self.register.spoken_for(giver)
-        claims = (self.outbox.receipt(tx, said, party, now, source=f"message {row}") for party in givers)
+        claims = (
+            self.outbox.receipt(tx, said, party, now, source=source, repeated=repeated) for party in givers
+        )
         return next((claim for claim in claims if claim is not None), None)
 
     def _counted(

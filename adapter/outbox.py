@@ -454,12 +454,20 @@ class Outbox:
     # --- receipts ---
 
     def receipt(
-        self, tx: Connection, said: Acknowledgement, party: str | None, now: datetime, *, source: str
+        self,
+        tx: Connection,
+        said: Acknowledgement,
+        party: str | None,
+        now: datetime,
+        *,
+        source: str,
+        repeated: bool = False,
     ) -> Receipted | None:
         """Take a receipt; None where we never sent such a message to that party.
 
         A receipt is final: a second one that says otherwise changes nothing and raises an alarm, but for a
         newer one where the standard has that count (D-06). Late is not too late (HIS 80415, N-02).
+        One that is `repeated` in a newer sending is the receiver's answer to ours (D-04).
         """
         row = deliveries.sent_as(tx, said.original_id, party)
         if row is None or row["state"] == DeliveryState.CANCELLED.value:
@@ -484,7 +492,7 @@ class Outbox:
                     case_id=row["case_id"],
                 )
             return Receipted(delivery=row, told=told, status=before, news=False)
-        if is_old(row, said):
+        if is_old(row, said, repeated=repeated):
             return Receipted(delivery=row, told=told, status=said.status, news=False)
         if before is not None:
             self._told_otherwise(tx, row, before, said, now)
@@ -751,6 +759,7 @@ class Outbox:
             resume_at=None,
             **self.again.undone(tx, row),
         )
+        messages.let_go(tx, row["payload"])  # the bytes that have never left
         what = because("not resent after all", why)
         subject = f"delivery {delivery_id}"
         case_rows.note(tx, at=now, subject=subject, what=what, case_id=row["case_id"], by=by)

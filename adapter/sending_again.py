@@ -99,9 +99,12 @@ class SendingAgain:
         return all(party is not None and party.side is Side.THEIRS for party in ends)
 
 
-def is_old(row: Row, said: Acknowledgement) -> bool:
-    """Whether a "not now" is about an earlier sending than the one that waits or was answered."""
-    if not practice(row["dialect"]).newest_counts or said.status is not Status.NOT_NOW:
+def is_old(row: Row, said: Acknowledgement, *, repeated: bool) -> bool:
+    """Whether a receipt is about an earlier sending than the one that waits or was answered since (D-06).
+
+    Of those that are not final, and of those that come a second time.
+    """
+    if not practice(row["dialect"]).newest_counts or not (repeated or said.status is Status.NOT_NOW):
         return False
     waits = row["state"] == DeliveryState.WAITING.value and row["sent_at"] is not None
     return waits or (row["receipt_at"] is not None and said.at <= row["receipt_at"])

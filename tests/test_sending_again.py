@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from adapter.discharge.notices import NoticeKind
+from adapter.erasing import erase
 from adapter.errors import ConfigurationError
 from adapter.fhir import wire
+from adapter.mappings import medcom
 from adapter.messaging.acknowledgement import Issue, Status
 from adapter.restoring import Restoring
 from adapter.stays import _receipt
@@ -251,6 +253,20 @@ def test_a_resend_that_is_taken_back_leaves_the_sending_as_it_was(play: Stage, c
     assert (after["payload"], after["sending"], after["state"]) == (before["payload"], 1, "sent")
 
 
+def test_erasing_takes_the_bytes_of_every_sending(play: Stage, clock: StandingClock):
+    tell(play)
+    play.deliver()
+    look(play, clock)
+    by_hand(play)
+    play.write(lambda tx: play.outbox.take_back(tx, 1, clock(), by="Kari"))
+    assert len([p for p in play.rows(tables.payload) if b"Karla" in p["content"]]) == 2
+    look(play, clock)
+    say(play, OK, clock())
+    play.write(lambda tx: erase(tx, play.outbox, 1, clock(), by="Kari", why="filed on the wrong person"))
+    assert not [p for p in play.rows(tables.payload) if b"Karla" in p["content"]]
+    assert len(play.rows(tables.attempt)) == 3
+
+
 # --- what the receiver says ------
 
 
@@ -392,6 +408,26 @@ def test_a_doubled_acknowledgement_changes_nothing(play: Stage, clock: StandingC
     assert say(play, OK, clock()) == "accepted"  # and one more under another id
     assert dict(play.delivery()) == dict(before)
     assert alarms(play) == []
+
+
+@pytest.mark.parametrize(("word", "then"), [(LATER, "waiting"), (NO, "refused")])
+def test_an_acknowledgement_that_is_repeated_for_a_resend_is_its_answer(
+    play: Stage, clock: StandingClock, word: Status, then: str
+):
+    """A receiver answers a duplicate with the same acknowledgement under its id, in a new Bundle (D-04)."""
+    tell(play)
+    play.deliver()
+    first = acknowledged(sent(play)[0], word, at=clock())
+    play.receive(first)
+    clock.forward(minutes=31)
+    by_hand(play)
+    play.deliver()
+    assert (play.delivery()["state"], play.delivery()["sending"]) == ("sent", 2)
+    assert play.receive(first).outcome == "duplicate"  # the very same, late: about the first sending
+    assert play.delivery()["state"] == "sent"
+    clock.forward(minutes=1)
+    assert play.receive(medcom.repeat(first, at=clock(), number=2)).outcome == "duplicate"
+    assert play.delivery()["state"] == then
 
 
 def test_one_that_comes_after_the_last_resend_still_counts(play: Stage, clock: StandingClock):
