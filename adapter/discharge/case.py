@@ -268,11 +268,13 @@ class _Thread:
         return _admission(self.speaks.notice)
 
     @property
-    def admissions(self) -> Iterator[Moment]:
+    def admissions(self) -> tuple[Moment, ...]:
         """By which its stay is known: a HospitalNotification may repeat what has been corrected since."""
-        told = self.members if self.speaks.notice.notification else [self.speaks]
-        found = (_admission(e.notice) for e in told)
-        return (one for one in found if one is not None)
+        if not self.notification:
+            own = self.admission
+            return () if own is None else (own,)
+        found = (_admission(e.notice) for e in self.members)
+        return tuple(one for one in found if one is not None)
 
     @property
     def notification(self) -> bool:
@@ -289,6 +291,7 @@ class _Stay:
 
     threads: list[_Thread]
     hospital: str | None = None
+    admissions: list[Moment] = field(default_factory=list)  # by which its threads know it, each once
     start: datetime | None = None
     end: datetime | None = None
 
@@ -307,6 +310,7 @@ class _Stay:
 
     def add(self, thread: _Thread) -> None:
         self.threads.append(thread)
+        self.admissions += [one for one in thread.admissions if one not in self.admissions]
         stands = thread.stands
         if stands is not None and stands.notice.kind in _CUTS and not stands.notice.beside:
             self.end = stands.at if self.end is None else min(self.end, stands.at)
@@ -416,12 +420,7 @@ def _told_itself(stay: _Stay) -> bool:
 
 
 def _same_admission(stay: _Stay, thread: _Thread, zone: tzinfo) -> bool:
-    return any(
-        _same(one, other, zone)
-        for known in stay.threads
-        for other in known.admissions
-        for one in thread.admissions
-    )
+    return any(_same(one, other, zone) for one in thread.admissions for other in stay.admissions)
 
 
 def _same(one: Moment, other: Moment, zone: tzinfo) -> bool:
