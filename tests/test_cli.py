@@ -567,7 +567,7 @@ UNKNOWN = [
     (["case", "x"], "ID"),
     (["case", "99999999999999999999"], "ID"),
     (["deliveries", "--state", "lost"], "write one of waiting, leased"),
-    (["convert", str(ADMITTED), "--to", "morse"], "--to morse: write one of plo-1.5, plo-1.6, fhir"),
+    (["convert", str(ADMITTED), "--to", "morse"], "--to morse: write one of plo-1.5, plo-1.6, medcom"),
     (["convert", "nowhere.xml", "--to", "fhir"], "nowhere.xml: cannot be read"),
     (["run", "--role", "king"], "--role king: write all, web or worker"),
     (["run", "--demo"], "--demo needs a region file"),

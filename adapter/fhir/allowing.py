@@ -124,11 +124,6 @@ def _table() -> dict[str, Any]:
 
 
 @cache
-def _of_headers() -> frozenset[str]:
-    return words(_table()["header_extensions"])
-
-
-@cache
 def _set_of() -> dict[str, str]:
     return {
         event: name for name, chosen in _table()["set"].items() for event in words(chosen.get("events", ""))
@@ -237,12 +232,11 @@ def _part(value: Any, tree: Tree | None) -> Any:
 
 
 def _extensions(found: list[Resource], kind: str, rule: Rule) -> list[Resource] | None:
-    """Our own extensions, and others' that the list names; of Encounter only those that it names."""
+    """Our own extensions; of Encounter those that the list names, as others' too."""
     if kind == "Encounter":
         stay = [one for one in found if one.get("url") in rule.extensions]
     else:
-        also = _of_headers() if kind == "MessageHeader" else frozenset()
-        stay = [one for one in found if _is_known(str(one.get("url"))) or one.get("url") in also]
+        stay = [one for one in found if _is_known(str(one.get("url")))]
     return found if len(stay) == len(found) else stay or None
 
 

@@ -16,6 +16,7 @@ from adapter.fhir.validation import validate
 from tests.conftest import OSLO
 
 K = NoticeKind
+MEDCOM = "http://medcomfhir.dk/ig/hospitalnotification/StructureDefinition"
 EXAMPLES = Path(__file__).parents[2] / "fixtures" / "fhir"
 LOGISTICS = (
     K.ADMITTED,
@@ -383,7 +384,19 @@ def test_the_page_tells_of_every_kind_in_the_row_of_its_list():
 
 def test_every_extension_of_the_stay_is_decided_upon():
     of_stay = {extension_url(name) for name, (_, where) in EXTENSIONS.items() if where == "Encounter"}
-    assert rule_for(K.READY_FOR_DISCHARGE, "municipality").extensions == of_stay
+    of_medcom = {f"{MEDCOM}/medcom-hospitalnotifiation-leave-period-extension"}
+    assert rule_for(K.READY_FOR_DISCHARGE, "municipality").extensions == of_stay | of_medcom
+
+
+def test_the_period_of_a_leave_goes_and_no_other_extension_of_medcoms() -> None:
+    told = [
+        {"url": f"{MEDCOM}/{name}", "valuePeriod": {"start": "2026-03-06T15:00:00+01:00"}}
+        for name in ("medcom-hospitalnotifiation-leave-period-extension", "medcom-another-extension")
+    ]
+    (kept,), _ = shown_resources(
+        [{"resourceType": "Encounter", "extension": told}], K.LEAVE_STARTED, receiver_kind="municipality"
+    )
+    assert kept["extension"] == told[:1]
 
 
 @pytest.mark.parametrize(
