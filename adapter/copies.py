@@ -9,7 +9,7 @@ What goes out in the name of a party of ours, or is rewritten, holds what its ki
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from datetime import UTC
+from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 
@@ -277,3 +277,17 @@ def _addressing(
 def derived_id(message_id: str, *about: str) -> str:
     """A UUID that is always the same for the same message and purpose."""
     return as_uuid(hashlib.sha256("/".join((message_id, *about)).encode()).digest())
+
+
+def note_left_out(
+    tx: Connection,
+    left_out: tuple[str, ...],
+    kind: NoticeKind,
+    party: Party,
+    row: int,
+    case_id: int,
+    now: datetime,
+) -> None:
+    """A message that its receiver gets in part says so in the case's history."""
+    what = f"sent to {party.id} without {', '.join(left_out)}: not allowed in {kind} to a {party.kind}"
+    case_rows.note(tx, at=now, subject=f"message {row}", what=what, case_id=case_id)

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from adapter.answers import Answers
 from adapter.cases import Cases, pseudonym
-from adapter.copies import Copy, as_registered, previous_to
+from adapter.copies import Copy, note_left_out
 from adapter.discharge.case import Evidence, Fact, Step
 from adapter.discharge.notices import Notice, NoticeKind, Standing
 from adapter.duplicates import REUSED, Duplicates
@@ -31,25 +31,24 @@ from adapter.errors import (
     Quarantined,
     Refused,
 )
-from adapter.fhir.allowing import shown
 from adapter.fhir.bundles import Subject, checks, synthetic
 from adapter.fhir.subscriptions import CARE_PLAN_CHANGED
 from adapter.incoming import BOARD, Incoming, Prepared, fault_of_ours, heard_from, understand
 from adapter.judging import Judge
 from adapter.lanes import Lanes
-from adapter.mappings import Addressing, Reading, kith
+from adapter.mappings import Reading, kith
 from adapter.mappings.checking import NO_CHECKS, Checks, few
-from adapter.mappings.known import named
 from adapter.messaging.acknowledgement import Acknowledgement, Issue, Status
-from adapter.messaging.addressing import addressed, unknown_service
+from adapter.messaging.addressing import unknown_service
 from adapter.messaging.delivery import Leased
 from adapter.messaging.envelope import Address, Envelope
 from adapter.messaging.practices import Answer, practice
-from adapter.messaging.register import Partner, Party, Register, Side
+from adapter.messaging.register import Partner, Party, Register
 from adapter.messaging.routing import NOT_RELEVANT, Route, only_relevant, refused_by_all, routes
 from adapter.originals import Originals
 from adapter.outbox import Outbox, Receipted, because
-from adapter.parcels import RECEIPT, Parcel, enqueue
+from adapter.parcels import Parcel, enqueue
+from adapter.reissuing import Reissuing
 from adapter.relay import pass_on, relays
 from adapter.relevance import Relevance, Rosters, nobody
 from adapter.shelves import Shelves
@@ -350,92 +349,15 @@ class Inbox:
         why: str | None = None,
     ) -> int:
         """Write the notice of a delivery anew, with new ids, for a corrected address; closes the old one."""
-        old = deliveries.get(tx, delivery_id)
-        told = messages.get(tx, old["message_row"]) if old is not None and old["message_row"] else None
-        if old is None or told is None or old["kind"] == RECEIPT:
-            raise NotFound(
-                f"delivery {delivery_id} is no notice of ours; `discharge-adapter deliveries` lists them"
-            )
-        content = messages.content(tx, told["payload"])
-        party = self.register.party(to or old["party"])
-        sender = self.register.party(told["sender"])
-        self.outbox.not_cancelled(old)
-        if content is None or party is None or sender is None:
-            raise NotFound(f"delivery {delivery_id}: its bytes or its parties are no longer known")
-        if sender.side is Side.THEIRS and party.side is Side.THEIRS:
-            raise NotFound(f"delivery {delivery_id} is only relayed: its sender must send it anew")
-        self.outbox.check_consent(tx, delivery_id, now)
-        known = self.read(Incoming(content=content, content_type=told["content_type"]))
-        known = heard_from(sender.kind, known, self.zone)
-        reading = known.reading
-        assert reading is not None and known.notice is not None
-        self._not_passed_on(delivery_id, known.notice, party, old["party"])
-        endpoint = self.outbox.endpoint_for(party, old["kind"])
-        assert reading.bundle is not None
-        dialect = endpoint.dialect if endpoint is not None else old["dialect"]
-        kind = NoticeKind(old["kind"])
-        may_see = shown(reading.bundle, kind, receiver_kind=party.kind)
-        day = told["received_at"].astimezone(self.zone).date()
-        before = (
-            one
-            for one in reading.envelope.receivers
-            if (found := self.register.resolve(one, day)) is not None and found.id == old["party"]
+        reissuing = Reissuing(
+            outbox=self.outbox,
+            register=self.register,
+            zone=self.zone,
+            new_id=self.new_id,
+            checks=self.checks,
+            read=self.read,
         )
-        address = self.register.address(party, next(before, reading.envelope.receivers[0]))
-        said_in = reading.envelope.dialect
-        if dialect != "fhir":
-            address = addressed(
-                party,
-                address,
-                kind.value,
-                psychiatric=known.notice.psychiatric,
-                explicit=told["dialect"] != "fhir" and party.id == old["party"],
-            )
-        addressing = Addressing(
-            message_id=self.new_id(),
-            transmission_id=self.new_id(),
-            sender=as_registered(reading.envelope.sender, sender, said_in=said_in, reads=dialect),
-            receiver=as_registered(address, party, said_in=said_in, reads=dialect),
-            previous=previous_to(
-                tx, party, sender, kind, dialect, case_id=old["case_id"], before=delivery_id
-            ),
-            refers_to=old["refers_to"] if old["party"] == party.id else None,
-            production=bool(reading.envelope.production),
-        )
-        written = named(dialect).write(may_see.bundle, dialect=dialect, addressing=addressing)
-        self.checks.outgoing(written.content)
-        new = enqueue(
-            tx,
-            Parcel(
-                kind=old["kind"],
-                party=party.id,
-                endpoint=endpoint.name if endpoint else None,
-                dialect=dialect,
-                message_id=addressing.message_id,
-                content=written.content,
-                content_type=written.content_type,
-                message_row=told["id"],
-                case_id=old["case_id"],
-                refers_to=addressing.refers_to,
-                original=delivery_id,
-            ),
-            now,
-        )
-        if may_see.left_out and old["case_id"] is not None:
-            _note_left_out(tx, may_see.left_out, kind, party, told["id"], old["case_id"], now)
-        self.outbox.telephoning.watch(tx, new, now)
-        self.outbox.close(tx, delivery_id, because(f"reissued as delivery {new}", why), now, by=by)
-        return new
-
-    def _not_passed_on(self, delivery_id: int, notice: Notice, party: Party, addressed_to: str) -> None:
-        """What the patient has reserved against passing on goes to nobody but its addressed receiver."""
-        plan = notice.kind is NoticeKind.CARE_PLAN
-        if not notice.reserved or (party.id == addressed_to and self.register.own_system(party, plan=plan)):
-            return
-        raise NotFound(
-            f"delivery {delivery_id}: the patient has reserved against passing on, so only {addressed_to} "
-            "may have it, at an endpoint of its own; telephone"
-        )
+        return reissuing.reissue(tx, delivery_id, now, to=to, by=by, why=why)
 
     # --- relevant to anybody? ---
 
@@ -521,6 +443,8 @@ class Inbox:
             if practice(reading.envelope.dialect).duplicates is not Answer.ANEW:
                 return self._hold_reused(tx, prepared, known, now)
             self._keep_reused(tx, prepared, known, now)
+        elif reading.acknowledgement is not None and practice(reading.envelope.dialect).newest_counts:
+            self._claimed(tx, reading.acknowledgement, sender, known["id"], now, repeated=True)
         return self._again(tx, known, prepared, reading.envelope, sender, now)
 
     def _keep_reused(self, tx: Connection, prepared: Prepared, known: Row, now: datetime) -> None:
@@ -842,7 +766,7 @@ class Inbox:
             now,
         )
         if copy.left_out and never is None:
-            _note_left_out(tx, copy.left_out, notice.kind, route.party, row, case_id, now)
+            note_left_out(tx, copy.left_out, notice.kind, route.party, row, case_id, now)
         return made
 
     def _due(self, tx: Connection, case_id: int, notice: Notice, receiver: str) -> datetime | None:
@@ -898,11 +822,21 @@ class Inbox:
         return self._counted(tx, found, prepared, reading, giver, row, now)
 
     def _claimed(
-        self, tx: Connection, said: Acknowledgement, giver: Party, row: int, now: datetime
+        self,
+        tx: Connection,
+        said: Acknowledgement,
+        giver: Party,
+        row: int,
+        now: datetime,
+        *,
+        repeated: bool = False,
     ) -> Receipted | None:
         """The delivery that a receipt is for, to whichever party its giver speaks for."""
+        source = f"message {row}"
         givers = self.register.spoken_for(giver)
-        claims = (self.outbox.receipt(tx, said, party, now, source=f"message {row}") for party in givers)
+        claims = (
+            self.outbox.receipt(tx, said, party, now, source=source, repeated=repeated) for party in givers
+        )
         return next((claim for claim in claims if claim is not None), None)
 
     def _counted(
@@ -1113,20 +1047,6 @@ class Inbox:
 def _one_a_party(copies: Sequence[Copy]) -> list[Copy]:
     """The first copy of each party: an organisation gets a message once, however many of it are addressed."""
     return list({copy.route.party.id: copy for copy in reversed(copies)}.values())[::-1]
-
-
-def _note_left_out(
-    tx: Connection,
-    left_out: tuple[str, ...],
-    kind: NoticeKind,
-    party: Party,
-    row: int,
-    case_id: int,
-    now: datetime,
-) -> None:
-    """A message that its receiver gets in part says so in the case's history."""
-    what = f"sent to {party.id} without {', '.join(left_out)}: not allowed in {kind} to a {party.kind}"
-    case_rows.note(tx, at=now, subject=f"message {row}", what=what, case_id=case_id)
 
 
 def _not_valid(reading: Reading) -> str | None:

@@ -13,13 +13,13 @@ from typing import Any
 from sqlalchemy import Connection
 
 from adapter.alarming import IN_ITS_WORDS, Alarms, patient
+from adapter.awaiting import Awaited
 from adapter.cases import Cases
 from adapter.discharge.case import Evidence, Step
-from adapter.discharge.notices import Notice, NoticeKind, Standing, spoken
+from adapter.discharge.notices import Notice, NoticeKind, spoken
 from adapter.discharge.wording import said as in_words
 from adapter.errors import NotFound
 from adapter.messaging.acknowledgement import Acknowledgement, Status
-from adapter.messaging.awaiting import Wait
 from adapter.messaging.delivery import DeliveryState, Leased, Reply, Trigger
 from adapter.messaging.envelope import masked
 from adapter.messaging.nearing import hurried
@@ -34,7 +34,7 @@ from adapter.store import cases as case_rows
 from adapter.store import deliveries, messages, restored
 from adapter.store.statements import Row
 from adapter.subscriptions import Subscriptions
-from adapter.telephoning import URGENT, Telephoning
+from adapter.telephoning import Telephoning
 from adapter.transport import Outgoing, Transport
 from adapter.transport.fhir_rest import is_duplicate
 
@@ -47,9 +47,6 @@ _SETTLED: dict[str, Any] = {
     "resume_at": None,
 }
 """What a delivery forgets once its receiver, or a person, has spoken."""
-
-RECEIPT_WITHIN = timedelta(minutes=30)
-"""For a delivery whose endpoint the region file no longer has."""
 
 NOT_RECEIVED = "no receipt within 96 hours: not received"
 
@@ -84,6 +81,17 @@ class Outbox:
         """Who is told in time whom to call."""
         return Telephoning(
             cases=self.cases, register=self.register, alarms=self.alarms, before=self.lead_time
+        )
+
+    @property
+    def _awaited(self) -> Awaited:
+        """How long receipts are waited for, and who is told."""
+        return Awaited(
+            cases=self.cases,
+            register=self.register,
+            alarms=self.alarms,
+            telephoning=self.telephoning,
+            lead_time=self.lead_time,
         )
 
     @property
@@ -339,7 +347,7 @@ class Outbox:
         endpoint = self.endpoint(leased.endpoint)
         awaits = bool(row["expects_receipt"]) and row["accepted_at"] is None
         told = messages.get(tx, row["message_row"]) if row["message_row"] is not None else None
-        waiting = self._wait(tx, row, told, now, now) if awaits and endpoint else None
+        waiting = self._awaited.wait(tx, row, told, now, now) if awaits and endpoint else None
         done = DeliveryState.ACKNOWLEDGED if row["accepted_at"] else DeliveryState.SENT
         ours_still = deliveries.change_leased(
             tx,
@@ -405,7 +413,7 @@ class Outbox:
             return  # its receipt was quicker
         _given_up(tx, delivery_id, why)
         told = messages.get(tx, row["message_row"]) if row["message_row"] is not None else None
-        self._end_waiting(tx, row, now)
+        self._awaited.over(tx, row, now)
         self._undeliverable(tx, delivery_id, why, now)
         self._learn(tx, row, told, {Step.NOT_RECEIVED: now}, f"delivery {delivery_id}", now)
 
@@ -446,12 +454,20 @@ class Outbox:
     # --- receipts ---
 
     def receipt(
-        self, tx: Connection, said: Acknowledgement, party: str | None, now: datetime, *, source: str
+        self,
+        tx: Connection,
+        said: Acknowledgement,
+        party: str | None,
+        now: datetime,
+        *,
+        source: str,
+        repeated: bool = False,
     ) -> Receipted | None:
         """Take a receipt; None where we never sent such a message to that party.
 
         A receipt is final: a second one that says otherwise changes nothing and raises an alarm, but for a
         newer one where the standard has that count (D-06). Late is not too late (HIS 80415, N-02).
+        One that is `repeated` in a newer sending is the receiver's answer to ours (D-04).
         """
         row = deliveries.sent_as(tx, said.original_id, party)
         if row is None or row["state"] == DeliveryState.CANCELLED.value:
@@ -476,7 +492,7 @@ class Outbox:
                     case_id=row["case_id"],
                 )
             return Receipted(delivery=row, told=told, status=before, news=False)
-        if is_old(row, said):
+        if is_old(row, said, repeated=repeated):
             return Receipted(delivery=row, told=told, status=said.status, news=False)
         if before is not None:
             self._told_otherwise(tx, row, before, said, now)
@@ -506,8 +522,7 @@ class Outbox:
         """The receiver asks for it later: it waits as its next sending, or a person is told."""
         reason = _words(said) or "the receiver asks us to try again later"
         if practice(row["dialect"]).renews and self.again.relayed(tx, row):
-            endpoint = self.endpoint(row["endpoint"] or "")
-            due = now + (endpoint.receipt_within if endpoint is not None else RECEIPT_WITHIN)
+            due = now + self.again.within(row)
             deliveries.change(
                 tx, row["id"], error=reason, receipt_at=said.at, receipt_due_at=due, look_at=due
             )  # its sender sends it again
@@ -540,8 +555,7 @@ class Outbox:
         if practice(row["dialect"]).renews:
             if not self.again.by_itself(tx, row, deliveries.attempts(tx, [row["id"]])):
                 return None
-            endpoint = self.endpoint(row["endpoint"] or "")
-            wait = max(wait, endpoint.receipt_within if endpoint is not None else RECEIPT_WITHIN)
+            wait = max(wait, self.again.within(row))
         return hurried(wait, self.telephoning.due(tx, row, now), now)
 
     def _within(self, tx: Connection, row: Row, said: Acknowledgement, now: datetime) -> datetime:
@@ -593,7 +607,7 @@ class Outbox:
             error=reason,
             **_SETTLED,
         )
-        self._end_waiting(tx, row, now)
+        self._awaited.over(tx, row, now)
         self._undeliverable(tx, row["id"], f"it was refused{IN_ITS_WORDS}{reason}", now)
         newest = practice(row["dialect"]).newest_counts  # then its own time says whether it holds
         steps = {Step.REFUSED: self._within(tx, row, said, now) if newest else now}
@@ -643,17 +657,17 @@ class Outbox:
         tries = deliveries.attempts(tx, [row["id"]])
         told_by = messages.get(tx, row["message_row"]) if row["message_row"] is not None else None
         sent = max((t["at"] for t in tries if t["outcome"] == "sent"), default=row["sent_at"] or now)
-        wait = self._wait(tx, row, told_by, sent, now)
+        wait = self._awaited.wait(tx, row, told_by, sent, now)
         if wait.negative_from is not None and wait.negative_from <= now:
             self._not_received(tx, row, told_by, wait.negative_from, now)
             return True
         told = resend = False
         if wait.telephone_from is not None and wait.telephone_from <= now:
-            told = self._telephone(tx, row, wait, now)
+            told = self._awaited.telephone(tx, row, wait, now)
         under_way = row["trigger"] == Trigger.MISSING_RECEIPT.value  # it is being sent again
         if wait.missing_from <= now and not under_way:
             resend = row["state"] == DeliveryState.SENT.value and self.again.by_itself(tx, row, tries)
-            told = self._missing(tx, row, now, resend=resend) or told
+            told = self._awaited.missing(tx, row, now, resend=resend) or told
         values: dict[str, Any] = {"look_at": wait.next_look(now)}
         if wait.missing_from <= now:
             values["receipt_due_at"] = None
@@ -679,62 +693,13 @@ class Outbox:
             **values,
         )
 
-    def _wait(self, tx: Connection, row: Row, told: Row | None, last_sent: datetime, now: datetime) -> Wait:
-        """What the law, the standard and the endpoint say of the waiting for this receipt."""
-        endpoint = self.endpoint(row["endpoint"] or "")
-        made = row["created_at"] if told is None or row["original"] is not None else told["sent_at"]
-        counts = row["kind"] in NOTICES and row["case_id"] is not None and told is not None
-        due_at = None
-        if counts and told is not None and told["standing"] != Standing.CANCELLATION:
-            due_at = self.cases.due_for(tx, row["case_id"], row["kind"], (told["sender"], row["party"]))
-        return Wait(
-            first_sent=row["sent_at"] or now,
-            last_sent=last_sent,
-            within=endpoint.receipt_within if endpoint is not None else RECEIPT_WITHIN,
-            issued=made if practice(row["dialect"]).limited else None,
-            due_at=due_at,
-            lead_time=self.lead_time,
-        )
-
-    def _missing(self, tx: Connection, row: Row, now: datetime, *, resend: bool) -> bool:
-        what_now = "sent again" if resend else "telephone the receiver, then resend or give up"
-        text = f"{self._about(row)}; {what_now}"
-        return self._tell(tx, row, "receipt-missing", text, now)
-
-    def _telephone(self, tx: Connection, row: Row, wait: Wait, now: datetime) -> bool:
-        """The law does not wait as long as the standard: a person asks, while there is time."""
-        assert wait.due_at is not None
-        calling = self.telephoning
-        if self.alarms.on(tx, URGENT, f"delivery {row['id']}"):
-            return calling.tell(tx, row, wait.due_at, "it has left, and no receipt has come", now)
-        receiver = self.register.name(row["party"]) + calling.number(tx, row["party"])
-        what = f"it must be there by {calling.by(wait.due_at)}, and half of the time is gone"
-        how = (
-            f"telephone {receiver} about {spoken(row['kind'])} (delivery {row['id']}), and record the answer"
-        )
-        return self._tell(tx, row, "receipt-urgent", f"{self._about(row)}; {what}: {how}", now)
-
     def _not_received(self, tx: Connection, row: Row, told: Row | None, at: datetime, now: datetime) -> None:
         """None within the standard's time counts as a refusal; one that comes later still counts (N-02)."""
         _given_up(tx, row["id"], NOT_RECEIVED)
-        self._end_waiting(tx, row, now)
+        self._awaited.over(tx, row, now)
         deliveries.park_behind(tx, row["message_id"], row["party"], row["id"])
-        self._tell(tx, row, "not-received", f"{self._about(row)}: {NOT_RECEIVED}", now)
+        self._awaited.not_received(tx, row, NOT_RECEIVED, now)
         self._learn(tx, row, told, {Step.NOT_RECEIVED: at}, f"delivery {row['id']}", now)
-
-    def _about(self, row: Row) -> str:
-        return f"{self.register.name(row['party'])} has given no receipt for {spoken(row['kind'])}"
-
-    def _tell(self, tx: Connection, row: Row, kind: str, text: str, now: datetime) -> bool:
-        """An alarm about a delivery; False where it was on already."""
-        subject = f"delivery {row['id']}"
-        new = not self.alarms.on(tx, kind, subject)
-        self.alarms.start(tx, kind=kind, subject=subject, text=text, now=now, case_id=row["case_id"])
-        return new
-
-    def _end_waiting(self, tx: Connection, row: Row, now: datetime) -> None:
-        for kind in ("receipt-missing", "receipt-urgent", "not-received"):
-            self.alarms.end(tx, kind, f"delivery {row['id']}", now)
 
     # --- by hand ---
 
@@ -794,6 +759,7 @@ class Outbox:
             resume_at=None,
             **self.again.undone(tx, row),
         )
+        messages.let_go(tx, row["payload"])  # the bytes that have never left
         what = because("not resent after all", why)
         subject = f"delivery {delivery_id}"
         case_rows.note(tx, at=now, subject=subject, what=what, case_id=row["case_id"], by=by)

@@ -7,7 +7,7 @@ content of a delivery is that of its present sending, and each attempt keeps the
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
@@ -20,6 +20,9 @@ from adapter.messaging.register import EDI, Register, Resend, Side
 from adapter.parcels import RECEIPT
 from adapter.store import deliveries, messages
 from adapter.store.statements import Row
+
+RECEIPT_WITHIN = timedelta(minutes=30)
+"""For a delivery whose endpoint the region file no longer has."""
 
 _ON_ITS_WAY = (DeliveryState.WAITING.value, DeliveryState.LEASED.value)
 _FINAL = (Status.ACCEPTED, Status.REFUSED)
@@ -81,6 +84,11 @@ class SendingAgain:
         own = endpoint.resends if endpoint is not None else None
         return _sent_again(tries, all_of_them=how.renews) < (how.resends if own is None else own)
 
+    def within(self, row: Row) -> timedelta:
+        """How long its receipt may take, by its endpoint."""
+        endpoint = self.register.endpoint(row["endpoint"] or "")
+        return endpoint.receipt_within if endpoint is not None else RECEIPT_WITHIN
+
     def relayed(self, tx: Connection, row: Row) -> bool:
         """Whether it only passes between two that are not ours, unaltered; a receipt as its message does."""
         if row["kind"] == RECEIPT:
@@ -91,9 +99,12 @@ class SendingAgain:
         return all(party is not None and party.side is Side.THEIRS for party in ends)
 
 
-def is_old(row: Row, said: Acknowledgement) -> bool:
-    """Whether a "not now" is about an earlier sending than the one that waits or was answered."""
-    if not practice(row["dialect"]).newest_counts or said.status is not Status.NOT_NOW:
+def is_old(row: Row, said: Acknowledgement, *, repeated: bool) -> bool:
+    """Whether a receipt is about an earlier sending than the one that waits or was answered since (D-06).
+
+    Of those that are not final, and of those that come a second time.
+    """
+    if not practice(row["dialect"]).newest_counts or not (repeated or said.status is Status.NOT_NOW):
         return False
     waits = row["state"] == DeliveryState.WAITING.value and row["sent_at"] is not None
     return waits or (row["receipt_at"] is not None and said.at <= row["receipt_at"])

@@ -13,7 +13,7 @@ from typing import Any
 
 from adapter.config import Region, load_region
 from adapter.fhir import wire
-from adapter.fhir.bundles import CPR, SOR
+from adapter.fhir.bundles import CPR, SOR, Subject
 from adapter.mappings import medcom
 from adapter.messaging.acknowledgement import Issue, Status, Verdict
 from adapter.messaging.delivery import Reply
@@ -25,6 +25,7 @@ from tests.stage import Stage, stage
 GLN = "https://www.gs1.org/gln"
 CODES = "http://medcomfhir.dk/ig/terminology/CodeSystem"
 SHAPES = "http://medcomfhir.dk/ig"
+KARLA = Subject(identifiers=((CPR, "6104521236"),), family="Prøve", given="Karla", gender="female")
 PARTIES = {
     "nordby": ("Nordby Hospital", "hospital", "ours", "5790000000011", "1110000016001"),
     "sydby": ("Sydby Hospital", "hospital", "theirs", "5790000000028", "1110000016002"),

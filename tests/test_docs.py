@@ -382,9 +382,9 @@ def test_documented_fields_are_in_what_is_printed(ran: tuple[Path, str, Path]) -
         if path.name == "README.md" and command in ("alarms", "endpoints"):
             continue  # there are none without a region
         names = fields_after(words, text)
-        attempts = {"at", "trigger", "status", "outcome", "ms", "sha256"} if command == "deliveries" else set()
+        tried = {"at", "trigger", "status", "outcome", "ms", "sha256"} if command == "deliveries" else set()
         assert len(names) > 7
-        assert names - attempts <= set(listed[0]), command
+        assert names - tried <= set(listed[0]), command
 
 
 def answer(folder: Path, *arguments: str) -> Any:

@@ -7,13 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from adapter.discharge.notices import NoticeKind
+from adapter.erasing import erase
 from adapter.errors import ConfigurationError
 from adapter.fhir import wire
+from adapter.mappings import medcom
 from adapter.messaging.acknowledgement import Issue, Status
+from adapter.restoring import Restoring
 from adapter.stays import _receipt
-from adapter.store import tables
+from adapter.store import deliveries, restored, shown, tables
 from tests.conftest import StandingClock
 from tests.medcom import (
+    KARLA,
     acknowledged,
     acknowledging,
     denmark,
@@ -148,6 +153,64 @@ def test_a_setting_that_means_nothing_is_refused(tmp_path: Path, lines: str, why
         denmark(tmp_path, aaby=lines)
 
 
+def test_who_dies_between_sending_and_recording_is_followed_by_the_same_bytes(
+    play: Stage, clock: StandingClock
+):
+    tell(play)
+    (leased,) = play.claim()
+    play.outbox.send(leased)
+    clock.forward(minutes=5)
+    play.write(lambda tx: deliveries.free_leases(tx, clock()))
+    play.deliver()
+    first, second = sent(play)
+    assert first == second
+
+
+def test_an_attempt_keeps_the_hash_of_what_left_whatever_has_been_scheduled_meanwhile(
+    play: Stage, clock: StandingClock
+):
+    tell(play)
+    (leased,) = play.claim()
+    reply = play.outbox.send(leased)
+    assert say(play, LATER, clock()) == "accepted"  # quicker than our own record
+    play.write(lambda tx: play.outbox.record(tx, leased, reply, clock()))
+    row = play.delivery()
+    assert (row["sending"], row["state"]) == (2, "waiting")
+    (attempt,) = play.rows(tables.attempt)
+    assert (attempt["sending"], attempt["content_hash"]) == (1, hashlib.sha256(sent(play)[0]).digest())
+    with play.built.store.read() as tx:
+        (document,) = shown.deliveries(tx, [row])
+    (tried,) = document["attempts"]
+    assert (document["sending"], tried["sending"]) == (2, 1)
+    assert tried["sha256"] == hashlib.sha256(sent(play)[0]).hexdigest()
+
+
+def test_what_we_have_written_ourselves_is_sent_again_alike(play: Stage, clock: StandingClock):
+    """Nordby's system tells it in our own FHIR, and Aaby reads MedCom."""
+    told = play.message(
+        NoticeKind.ADMITTED, sender="nordby", receivers=("aaby",), hospital="nordby", subject=KARLA
+    )
+    assert play.receive(told).outcome == "accepted"
+    play.deliver()
+    look(play, clock)
+    first, second = sent(play)
+    assert (ids(first)[0] == ids(second)[0], ids(first)[1] == ids(second)[1]) == (False, True)
+    assert of_its_own(first) == of_its_own(second)
+
+
+def test_after_a_restore_it_is_asked_about_in_a_new_sending(play: Stage, clock: StandingClock):
+    tell(play)
+    play.deliver()
+    told = restored.Restored(at=clock(), of=clock() - timedelta(hours=1))
+    play.write(lambda tx: restored.mark(tx, told))
+    known = {"folders": (), "message_servers": (), "partners": ()}
+    done = Restoring(store=play.built.store, outbox=play.outbox, clock=play.clock, **known)()
+    assert done is not None and done.asked_again == 1
+    play.deliver()
+    first, second = sent(play)
+    assert (ids(first)[0] == ids(second)[0], ids(first)[1] == ids(second)[1]) == (False, True)
+
+
 # --- by hand ------
 
 
@@ -188,6 +251,20 @@ def test_a_resend_that_is_taken_back_leaves_the_sending_as_it_was(play: Stage, c
     play.write(lambda tx: play.outbox.take_back(tx, 1, clock(), by="Kari"))
     after = play.delivery()
     assert (after["payload"], after["sending"], after["state"]) == (before["payload"], 1, "sent")
+
+
+def test_erasing_takes_the_bytes_of_every_sending(play: Stage, clock: StandingClock):
+    tell(play)
+    play.deliver()
+    look(play, clock)
+    by_hand(play)
+    play.write(lambda tx: play.outbox.take_back(tx, 1, clock(), by="Kari"))
+    assert len([p for p in play.rows(tables.payload) if b"Karla" in p["content"]]) == 2
+    look(play, clock)
+    say(play, OK, clock())
+    play.write(lambda tx: erase(tx, play.outbox, 1, clock(), by="Kari", why="filed on the wrong person"))
+    assert not [p for p in play.rows(tables.payload) if b"Karla" in p["content"]]
+    assert len(play.rows(tables.attempt)) == 3
 
 
 # --- what the receiver says ------
@@ -331,6 +408,26 @@ def test_a_doubled_acknowledgement_changes_nothing(play: Stage, clock: StandingC
     assert say(play, OK, clock()) == "accepted"  # and one more under another id
     assert dict(play.delivery()) == dict(before)
     assert alarms(play) == []
+
+
+@pytest.mark.parametrize(("word", "then"), [(LATER, "waiting"), (NO, "refused")])
+def test_an_acknowledgement_that_is_repeated_for_a_resend_is_its_answer(
+    play: Stage, clock: StandingClock, word: Status, then: str
+):
+    """A receiver answers a duplicate with the same acknowledgement under its id, in a new Bundle (D-04)."""
+    tell(play)
+    play.deliver()
+    first = acknowledged(sent(play)[0], word, at=clock())
+    play.receive(first)
+    clock.forward(minutes=31)
+    by_hand(play)
+    play.deliver()
+    assert (play.delivery()["state"], play.delivery()["sending"]) == ("sent", 2)
+    assert play.receive(first).outcome == "duplicate"  # the very same, late: about the first sending
+    assert play.delivery()["state"] == "sent"
+    clock.forward(minutes=1)
+    assert play.receive(medcom.repeat(first, at=clock(), number=2)).outcome == "duplicate"
+    assert play.delivery()["state"] == then
 
 
 def test_one_that_comes_after_the_last_resend_still_counts(play: Stage, clock: StandingClock):

@@ -137,6 +137,8 @@ def _contents(tx: Connection, messages: Sequence[int], deliveries: Sequence[int]
         tx.execute(update(message).where(held).values(outcome="refused"))
     for some in _pieces(deliveries):
         digests |= set(tx.execute(select(delivery.c.payload).where(delivery.c.id.in_(some))).scalars())
+        earlier = select(attempt.c.content_hash).where(attempt.c.delivery_id.in_(some))
+        digests |= set(tx.execute(earlier.where(attempt.c.content_hash.is_not(None))).scalars())
         tx.execute(update(delivery).where(delivery.c.id.in_(some)).values(case_id=None, error=ERASED))
         tx.execute(update(attempt).where(attempt.c.delivery_id.in_(some)).values(error=None))
         tx.execute(update(bulk_item).where(bulk_item.c.delivery.in_(some)).values(told=None))

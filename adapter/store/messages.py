@@ -77,6 +77,16 @@ def content(tx: Connection, digest: bytes | None) -> bytes | None:
     return kept
 
 
+def let_go(tx: Connection, digest: bytes) -> None:
+    """Forget a payload at once, unless a message or a delivery still has it."""
+    held = or_(
+        exists().where(message.c.payload == payload.c.hash),
+        exists().where(message.c.acknowledgement == payload.c.hash),
+        exists().where(delivery.c.payload == payload.c.hash),
+    )
+    tx.execute(delete(payload).where(payload.c.hash == digest, ~held))
+
+
 def with_content(tx: Connection, rows: Collection[int]) -> list[Row]:
     """These messages with their bytes, all at once; not those whose bytes are gone."""
     kept = (message.c.content_type, message.c.shelved_as)

@@ -19,13 +19,11 @@ _NAMESPACE = uuid.UUID("7a1f6f60-6f0a-5f6c-8d4e-1d4c7f0b9a02")
 _FHIR = "{http://hl7.org/fhir}"
 
 
-def repeat(content: bytes, attempt: int = 0, *, at: datetime | None = None, number: int = 0) -> bytes:
+def repeat(content: bytes, *, at: datetime, number: int) -> bytes:
     """The bytes of a new sending at `at`, the `number`-th, in the format that they have.
 
-    `content` is what we have written, or read before. Without `at` it is the same sending: the same bytes.
+    `content` is what we have written, or read before.
     """
-    if at is None:
-        return content
     bundle = wire.parse_again(content)
     fresh, then = _next_id(bundle, number), at.isoformat()
     own = _own_provenances(bundle)
