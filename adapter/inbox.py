@@ -213,7 +213,10 @@ class Inbox:
     ) -> Acceptance:
         """Take a quarantined message after our own data has been corrected; never one that was refused."""
         held, incoming = self._held(tx, row)
-        prepared = self._relevance.weighed(tx, self.read(incoming), now)
+        try:
+            prepared = self._relevance.weighed(tx, self.read(incoming), now)
+        except NotDecided as why_not:
+            return _still_held(held, Quarantined(str(why_not), code="not-decided"))
         reading = prepared.reading
         if reading is None:
             return _still_held(held, _problem(prepared))

@@ -268,12 +268,16 @@ def test_each_receiver_decides_for_itself(play: Stage):
     assert (done.outcome, done.kept, told(done.acknowledgement)) == ("accepted", True, "ok")
     assert [d["party"] for d in play.rows(tables.delivery) if d["kind"] != "receipt"] == ["vik"]
     assert {p["party"] for p in play.rows(tables.case_party)} == {HOSPITAL, "vik"}
-    assert [r["party"] for r in play.rows(tables.case_party) if r["party"] == "sogndal"] == []
-    # its receipt is positive all the same, and travels as a message
-    ours = [d for d in play.rows(tables.delivery) if d["kind"] == "receipt"]
+    play.write(lambda tx: [play.built.shelves.shelve(tx) for _ in range(5)])
+    assert {row["party"] for row in play.rows(tables.shelf)} == {HOSPITAL, "vik"}
+
+
+def test_each_receiver_acknowledges_for_itself(play: Stage):
+    play.receive(play.message(ADMITTED, subject=BENT, receivers=("vik", "sogndal")), channel="directory")
+    receipts = [d["payload"] for d in play.rows(tables.delivery) if d["kind"] == "receipt"]
     with play.built.store.read() as tx:
-        codes = [told(messages.content(tx, d["payload"])) for d in ours]
-    assert set(codes) <= {"ok"}
+        codes = [told(messages.content(tx, digest)) for digest in receipts]
+    assert codes == ["ok"]  # Vik's own system has not spoken yet
 
 
 def test_what_is_only_relayed_goes_on_untouched(store_url: str, clock: StandingClock, roster: Path):
@@ -410,6 +414,7 @@ def test_what_was_held_and_turns_out_to_be_nobody_s_goes(store_url, clock, roste
     assert done.outcome == "not-relevant"
     assert b"Bent" not in everything(whole)
     assert [a["until"] is not None for a in whole.rows(tables.alarm)] == [True]
+    assert [r["kind"] for r in whole.rows(tables.journal)] == ["received", "erased"]
     assert proven(whole) == []
     whole.close()
     play.close()
@@ -477,3 +482,19 @@ def test_receipts_of_medcom_s_need_no_case_to_know_them(store_url: str, clock, t
     assert play.receive(acknowledged(content, at=clock()), channel="directory").outcome == "accepted"
     assert proven(play) == []
     play.close()
+
+
+# --- counted ------
+
+
+def test_what_was_not_relevant_is_counted_by_sender_and_type(play: Stage, clock: StandingClock):
+    content = play.message(ADMITTED, subject=BENT)
+    for _ in range(3):
+        play.receive(content)
+    play.receive(play.message(DISCHARGED, subject=BENT))
+    with play.built.store.read() as tx:
+        found = messages.not_relevant(tx, clock() - timedelta(days=1))
+        later = messages.not_relevant(tx, clock() + timedelta(seconds=1))
+    counts = [(r["sender"], r["type"], r["count"], int(r["again"])) for r in found]
+    assert counts == [(HOSPITAL, "admitted", 1, 2), (HOSPITAL, "discharged", 1, 0)]
+    assert later == []

@@ -304,5 +304,5 @@ def release(ids: Ids, by: By = None, as_json: Json = False) -> None:
         results = list(zip(ids, _each(built, ids, release_one), strict=True))
     told = [{"id": one, "outcome": d.outcome, "reason": d.reason, "case": d.case_id} for one, d in results]
     show(told, as_json, "Released", ("id", "outcome", "case", "reason"))
-    if any(done.outcome != "accepted" for _, done in results):
+    if any(done.outcome not in ("accepted", "not-relevant") for _, done in results):
         raise typer.Exit(1)

@@ -237,7 +237,7 @@ def not_relevant(
 
     with opened() as built, built.store.read() as connection:
         found = rows.not_relevant(connection, built.clock() - timedelta(days=days))
-    listed = [{**row, "last": shown.when(row["last"]), "again": int(row["again"])} for row in found]
+    listed = [shown.not_relevant(row) for row in found]
     title = f"Not relevant, in the last {days} days"
     show(listed, as_json, title, ("sender", "type", "count", "again", "last"), built.agreement.zone)
 

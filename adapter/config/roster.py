@@ -63,7 +63,7 @@ class RosterFile:
 
     path: Path
     key: bytes = field(repr=False)
-    _state: tuple[int, int, int] | None = None
+    _state: tuple[int, ...] | None = None
     _fault: str | None = None
 
     def look(self, now: datetime) -> Roster | None:
@@ -74,7 +74,7 @@ class RosterFile:
         try:
             with self.path.open("rb") as file:
                 before = os.fstat(file.fileno())
-                state = (before.st_mtime_ns, before.st_size, before.st_ino)
+                state = (before.st_mtime_ns, before.st_size, before.st_ctime_ns, before.st_ino)
                 if state == self._state and self._fault is None:
                     return None
                 if state == self._state:

@@ -250,6 +250,17 @@ def held(row: Row) -> Document:
     }
 
 
+def not_relevant(row: Row) -> Document:
+    """How many messages of a sender nobody could keep, of one type."""
+    return {
+        "sender": row["sender"],
+        "type": row["type"],
+        "count": row["count"],
+        "again": int(row["again"]),
+        "last": when(row["last"]),
+    }
+
+
 def alarm(row: Row) -> Document:
     """An alarm."""
     return {

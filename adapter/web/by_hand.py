@@ -11,6 +11,7 @@ from typing import Any
 from adapter.bulks import stands
 from adapter.errors import MessageError, NotFound
 from adapter.messaging.envelope import masked
+from adapter.messaging.routing import NOT_RELEVANT
 from adapter.outbox import because
 from adapter.store import cases as case_rows
 from adapter.store import deliveries as delivery_rows
@@ -136,7 +137,7 @@ def _release(doing: Doing) -> str:
     wanted, why = doing.row(), reason(doing)
     with refused():
         done = doing.inbox.release(doing.tx, wanted, doing.now, by=doing.by, why=why)
-    if done.outcome not in ("accepted", "duplicate"):
+    if done.outcome not in ("accepted", "duplicate", NOT_RELEVANT):
         text = "It is still held: {reason}"
         raise Mistake({"": doing.words.of(text, reason=done.reason or done.outcome)})
     return f"/messages/{wanted}"
