@@ -111,6 +111,15 @@ def test_a_message_has_its_case_counted_anew(play: Stage, clock: StandingClock):
     assert kept(play) == [3, 4]
 
 
+def test_a_receipt_that_can_move_a_start_has_its_case_counted_anew(play: Stage):
+    assert play.receive(play.message(K.READY_FOR_DISCHARGE)).outcome == "accepted"
+    count(play)
+    assert not folds(play)
+    play.deliver()
+    assert folds(play)
+    assert count(play) == 1
+
+
 def test_a_stay_that_is_over_is_not_counted_day_by_day(play: Stage, clock: StandingClock):
     answered(play)
     tell(play, K.DISCHARGED)

@@ -19,7 +19,6 @@ from sqlalchemy import (
     exists,
     false,
     func,
-    insert,
     or_,
     select,
     update,
@@ -43,6 +42,9 @@ def forget(tx: Connection, case_id: int) -> None:
 
 
 _forget = update(case).where(case.c.id == bindparam("row"), case.c.owed_by.is_not(None)).values(owed_by=None)
+
+
+_drop_one = [delete(table).where(table.c.case_id == bindparam("row")) for table in (owed_day, owed_share)]
 
 
 def drop(tx: Connection, case_ids: Collection[int]) -> int:
@@ -101,12 +103,13 @@ def keep(
     again: datetime | None,
 ) -> None:
     """Keep what a case comes to at `now`, until `again`."""
-    drop(tx, (case_id,))
+    for statement in _drop_one:
+        statements.run(tx, statement, {"row": case_id})
     if made := [_day(one) | {"case_id": case_id} for one in days]:
         statements.add_all(tx, owed_day, made)
     if added := [_share(one) | {"case_id": case_id} for one in shares]:
-        tx.execute(insert(owed_share), added)
-    tx.execute(update(case).where(case.c.id == case_id).values(owed_by=by, owed_at=now, owed_again=again))
+        statements.add_all(tx, owed_share, added)
+    statements.change(tx, case, case_id, {"owed_by": by, "owed_at": now, "owed_again": again})
 
 
 def keep_nothing(tx: Connection, case_ids: Collection[int], *, by: str, now: datetime) -> None:
