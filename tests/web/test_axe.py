@@ -86,6 +86,27 @@ def test_no_page_scrolls_sideways_on_a_telephone_or_at_twice_the_size(lively, ev
         assert tab.evaluate("document.documentElement.scrollWidth") <= width, address
 
 
+HEADER = "() => document.querySelector('header.top')?.getBoundingClientRect().height ?? 0"
+
+
+def test_on_a_telephone_the_page_itself_begins_soon(lively, everything, browsing):
+    """Of 740 dots no more than a fifth are the frame's, whoever looks and however many pages they have."""
+    tab = browsing.page(width=360, height=740, language="nb")
+    for address in walked(tab, lively, everything):
+        assert tab.evaluate(HEADER) <= 148, address
+
+
+def test_a_language_is_chosen_without_scripts_too(lively, browsing):
+    tab = browsing.page(width=360, language="nb", scripts=False)
+    tab.goto(f"{lively.url}/sign-in")
+    button = tab.get_by_role("button", name="Dansk")
+    assert not button.is_visible()
+    tab.locator(".who summary").click()
+    button.click()
+    assert tab.locator("html").get_attribute("lang") == "da"
+    assert tab.locator(".who summary .chosen").inner_text() == "Dansk"
+
+
 @pytest.mark.parametrize("width", [360, 1280])
 def test_whatever_is_pressed_is_large_enough(lively, everything, browsing, width):
     tab = browsing.page(width=width)
