@@ -533,7 +533,7 @@ class Forms:
             told.append(self._of("By telephone counts: {what}.", what=self.look.words.list(yes)))
         if no:
             told.append(self._of("By telephone does not count: {what}.", what=self.look.words.list(no)))
-        return " ".join((*told, f"({term.basis})"))
+        return " ".join((*told, f"({self.look.words.law(term.basis)})"))
 
     @property
     def _known(self) -> frozenset[NoticeKind]:

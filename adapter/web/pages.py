@@ -339,7 +339,6 @@ class Pages:
                     person=person,
                     sight=sight,
                     words=words,
-                    say=words,
                     emergency_access=self.emergency_access,
                     typed=typed or {},
                     mistakes=mistakes or {},
@@ -414,7 +413,6 @@ class Pages:
         text = _templates.get_template(template).render(
             **values,
             title=title,
-            say=words,
             words=words,
             _=words.of,
             person=getattr(request.state, "person", None),

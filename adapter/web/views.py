@@ -63,11 +63,11 @@ _PSEUDONYM = re.compile(r"P[A-Z2-7]{16}")
 def overview(look: Look) -> View:
     """`/`: each party, the latest cases and deliveries."""
     tx = look.tx
-    day = look.now.astimezone(look.say.zone).date()
+    day = look.now.astimezone(look.words.zone).date()
     shown_tiles = tiles(
         look.register,
         day,
-        look.say,
+        look.words,
         queues=counted.queues(tx),
         tries=counted.last_tries(tx),
         delivered=counted.last_delivered(tx),
@@ -81,7 +81,7 @@ def overview(look: Look) -> View:
     )
     values = {
         "tiles": shown_tiles,
-        "summary": summary(shown_tiles, unsettled, look.say),
+        "summary": summary(shown_tiles, unsettled, look.words),
         "states": counted.cases_by_state(tx),
         "cases": [shown.case_line(row) for row in case_rows.listed(tx, limit=8)],
         "deliveries": shown.deliveries(tx, delivery_rows.listed(tx, limit=8)),
@@ -132,7 +132,7 @@ def _parties_at(register: Register, endpoint: str) -> list[str]:
 
 def alarms(look: Look) -> View:
     """`/alarms`: what needs a person, open ones first."""
-    documents = [alarm_line(row, look.say) for row in alarm_rows.listed(look.tx, limit=LONGEST)]
+    documents = [alarm_line(row, look.words) for row in alarm_rows.listed(look.tx, limit=LONGEST)]
     return View(
         template="alarms.html",
         title=look.words.of("Alarms"),
@@ -249,7 +249,7 @@ def case(look: Look) -> View:
         "choices": [p for p in law.placements if p.holds(today) and p.name not in names],
         "follow_ups": law.follow_up_kinds,
         "planning": told(look.inbox.cases.planning(look.tx, row["id"])),
-        "events": timeline(known, case_rows.notes(look.tx, row["id"]), look.say),
+        "events": timeline(known, case_rows.notes(look.tx, row["id"]), look.words),
         "plans": resources.plans_of(look.tx, row["patient"]),
         "key": look.inbox.new_id(),
         "closable": row["state"] in OPEN,
@@ -308,7 +308,7 @@ def why(look: Look) -> View:
 
 def payments(look: Look) -> View:
     """`/payments?month=2024-03`: what each municipality owes for a month, by day or by mean."""
-    month = look.query.get("month") or month_of(look.now.astimezone(look.say.zone).date())
+    month = look.query.get("month") or month_of(look.now.astimezone(look.words.zone).date())
     try:
         bounds(month)
     except ValueError:
