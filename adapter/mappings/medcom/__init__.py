@@ -213,8 +213,8 @@ def acknowledge(envelope: Envelope, verdict: Verdict) -> bytes | None:
     return enveloping.answer(content, envelope) if envelope.dialect == vans.NAME else content
 
 
-def repeat(content: bytes, attempt: int = 0, *, at: datetime | None = None, number: int = 0) -> bytes:
-    """The bytes of a new sending at `at`, the `number`-th; without `at` the same bytes."""
+def repeat(content: bytes, *, at: datetime, number: int) -> bytes:
+    """The bytes of a new sending at `at`, the `number`-th; of what is in a VANSEnvelope in a new one."""
     if vans.recognises(content):
         return enveloping.repeat(content, at=at, number=number, message=sending.repeat)
-    return sending.repeat(content, attempt, at=at, number=number)
+    return sending.repeat(content, at=at, number=number)

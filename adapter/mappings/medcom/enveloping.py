@@ -74,10 +74,8 @@ def answer(message: bytes, outside: Envelope) -> bytes:
     return vans.wrapped(message, wire.parse_again(message), sender=receiver, receiver=sender)
 
 
-def repeat(content: bytes, *, at: datetime | None, number: int, message: Callable[..., bytes]) -> bytes:
-    """A new sending: the message anew by `message`, in a new envelope; the same bytes where `at` is None."""
-    if at is None:
-        return content
+def repeat(content: bytes, *, at: datetime, number: int, message: Callable[..., bytes]) -> bytes:
+    """A new sending: the message anew by `message`, in a new envelope."""
     found = vans.opened(vans.parse(content))
     anew = message(found.message, at=at, number=number)
     return vans.wrapped(anew, wire.parse_again(anew), sender=found.sender, receiver=found.receiver)
