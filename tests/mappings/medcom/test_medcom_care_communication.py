@@ -16,7 +16,7 @@ from adapter.errors import CannotWrite, Refused
 from adapter.fhir import wire
 from adapter.fhir.bundles import CPR, SOR, Subject, Unit
 from adapter.fhir.notices import message_bundle, notice_in
-from adapter.mappings import Addressing, Reading, medcom
+from adapter.mappings import Addressing, Reading, medcom, own_fhir
 from adapter.mappings.medcom import enveloping, sentences
 from adapter.mappings.medcom.findings import values
 from adapter.mappings.medcom.profiles import broken
@@ -444,6 +444,36 @@ def test_a_reader_who_knows_the_answered_message_by_another_id_is_told_that_one(
     again = read(medcom.write(found.bundle, dialect="medcom", addressing=addressing).content)
     assert again.envelope.message_id == ID
     assert again.envelope.refers_to == "2a1f3f0e-0000-4000-8000-000000000009"
+
+
+@pytest.mark.parametrize("path", TALKS, ids=lambda path: path.stem)
+def test_our_own_messages_carry_a_conversation_there_and_back(path: Path) -> None:
+    found = read(path.read_bytes())
+    outside = found.envelope
+    addressing = Addressing(
+        message_id=ID, transmission_id=TRANSMISSION, sender=outside.sender, receiver=outside.receivers[0],
+        refers_to=outside.refers_to,
+    )  # fmt: skip
+    assert found.bundle is not None
+    carried = own_fhir.write(found.bundle, dialect="fhir", addressing=addressing)
+    ours = own_fhir.read(carried.content, content_type=None, zone=COPENHAGEN)
+    assert ours.problem is None
+    assert ours.bundle is not None
+    said, meant = (notice_in(each, zone=COPENHAGEN) for each in (ours.bundle, found.bundle))
+    assert (said.kind, said.text, said.answer, said.ready) == (
+        meant.kind, meant.text, meant.answer, meant.ready,
+    )  # fmt: skip
+    again = medcom.write(ours.bundle, dialect="medcom", addressing=addressing)
+    talks = [one(wire.parse(c), "Communication") for c in (again.content, path.read_bytes())]
+    assert meaning(talks[0]) == meaning(talks[1])
+
+
+def test_what_would_break_medcoms_rules_is_not_written() -> None:
+    notice = ours(kind=K.NOTE, text="Hej")
+    bundle = bundle_of(notice)
+    one(bundle, "Patient")["identifier"][0]["value"] = "9911400000"
+    with pytest.raises(CannotWrite, match="it would break MedCom's own rules: cpr: "):
+        written(notice, bundle=bundle)
 
 
 if SAMPLES:
