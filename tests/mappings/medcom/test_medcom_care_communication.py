@@ -86,6 +86,18 @@ def test_a_message_says_what_it_brought_and_not_the_whole_thread() -> None:
     assert told(THANKED).text == "Tak. Vi bestiller dosispakning fra mandag."
 
 
+def test_what_a_message_brought_its_own_provenance_says_and_not_the_time() -> None:
+    """The segment that is answered has the later time: two clocks, or two who wrote at once."""
+
+    def later(found: Resource) -> None:
+        first = one(found, "Communication")["payload"][0]["extension"][0]
+        first["valueDateTime"] = "2026-03-03T10:00:00+01:00"
+
+    found = read(changed(ANSWERED, later))
+    assert found.bundle is not None
+    assert notice_in(found.bundle, zone=COPENHAGEN).text == told(ANSWERED).text
+
+
 def test_every_message_of_a_thread_names_the_first_one() -> None:
     first = told(ASKED).message_id
     found = [read(path.read_bytes()).envelope.conversation for path in (ASKED, ANSWERED, THANKED)]
