@@ -22,6 +22,8 @@ from adapter.store import tables
 from tests.conftest import StandingClock
 from tests.stage import Stage, answering, stage
 
+pytestmark = pytest.mark.postgres_in_soak
+
 K, A = NoticeKind, AnswerValue
 OURS = Path(__file__).parents[1] / "fixtures" / "medcom"
 ADMITTED = OURS / "home-for-the-weekend" / "01-leave-started.json"
