@@ -48,5 +48,14 @@ def test_the_thread_stands_together_with_what_each_letter_answers(place: Site) -
     assert "Answers what Fjordby Sygehus wrote" in text
 
 
+def test_what_came_only_with_the_answer_to_it_is_shown_below_that(place: Site) -> None:
+    """The question itself never came here: it was lost, or is from before our time (rule 8)."""
+    text = letters(place, "en")
+    question = "Hvilken medicin skal Astrid have med hjem?"
+    assert text.count(question) == 1
+    assert text.index(LIST) < text.index(question)
+    assert "2 Mar 10:15; came with the answer to it" in text
+
+
 def test_a_danish_reader_reads_it_in_danish(place: Site) -> None:
     assert "Svarer på det, Fjordby Sygehus skrev" in letters(place, "da")
