@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from adapter.answers import Answers
 from adapter.incoming import Incoming, Prepared, meaning
+from adapter.judging import remember
 from adapter.mappings.known import named
 from adapter.messaging.delivery import DeliveryState
 from adapter.messaging.practices import Answer, practice
@@ -82,6 +83,8 @@ class Duplicates:
         reading = prepared.reading
         assert reading is not None
         says = practice(reading.envelope.dialect).duplicates
+        if says is Answer.ANEW:
+            remember(tx, reading.envelope, sender, now)
         if reading.acknowledgement is not None or says is Answer.NOTHING:
             return None, None
         if says is Answer.SAME:

@@ -22,10 +22,11 @@ from adapter.incoming import Incoming, Prepared
 from adapter.mappings import Reading
 from adapter.mappings.checking import Checks
 from adapter.messaging.envelope import Address, Envelope
+from adapter.messaging.practices import practice
 from adapter.messaging.register import Party, Register
 from adapter.messaging.routing import Route, only_relevant, refused_by_all, routes
 from adapter.store import cases as case_rows
-from adapter.store import messages
+from adapter.store import messages, remembered
 from adapter.twins import said_as
 
 MOST_A_DAY = 200
@@ -56,6 +57,9 @@ _DIALOGUE = frozenset(
     }
 )
 """What the parties say to each other in messages that name no stay."""
+
+_BUNDLES = "Bundle.id of {}"
+"""Where the ids of later sendings are remembered, for each sender; that of the first is known."""
 
 ACUTE_BED = "municipal-acute-bed"
 _INSTITUTIONS = ("hospital", ACUTE_BED, "unknown")
@@ -149,6 +153,8 @@ class Judge:
         if envelope.transmission_id is None:
             return
         other = messages.transmission(tx, sender.id, envelope.transmission_id)
+        if other is None and practice(envelope.dialect).renews:
+            other = remembered.value(tx, _BUNDLES.format(sender.id), envelope.transmission_id)
         if other is not None and other != envelope.message_id:
             raise Refused(
                 "this Bundle.id has been used for another message; give every Bundle an id of its own",
@@ -287,6 +293,13 @@ class Judge:
         address = Address(identifiers=((system, value),))
         party = self.register.resolve(address, now.astimezone(self.zone).date())
         return party.id if party is not None else address.party_id
+
+
+def remember(tx: Connection, envelope: Envelope, sender: Party, now: datetime) -> None:
+    """Under which id a message has come once more: no other message may come under it (D-05)."""
+    own = envelope.transmission_id
+    if own is not None and messages.transmission(tx, sender.id, own) is None:
+        remembered.keep(tx, _BUNDLES.format(sender.id), own, envelope.message_id, now)
 
 
 def _only(parties: Iterable[str]) -> str | None:

@@ -82,7 +82,7 @@ def test_a_known_header_is_a_duplicate_and_gets_the_same_content_anew(
     assert datetime.fromisoformat(parsed(second)["timestamp"]) == clock()
     own = [p for p in of_type(second, "Provenance") if ids(second)[1] in str(p["target"])]
     assert [datetime.fromisoformat(p["recorded"]) for p in own] == [clock()]
-    assert counts == play.counts()
+    assert counts | {"remembered": int(bundle != BUNDLE)} == play.counts()
     assert play.rows(tables.message)[0]["duplicates"] == 1
 
 
@@ -100,6 +100,17 @@ def test_a_known_bundle_with_another_header_is_an_error(
     assert (other.outcome, other.code) == ("refused", "duplicate")
     assert code(other.acknowledgement or b"") == "fatal-error"
     assert "Bundle.id" in (other.acknowledgement or b"").decode()
+
+
+def test_the_bundle_of_a_resend_is_known_too(play: Stage, clock: StandingClock):
+    again = str(uuid.uuid4())
+    post(play, stin(play))
+    assert post(play, stin(play, bundle=again)).outcome == "duplicate"
+    assert post(play, stin(play, bundle=again)).outcome == "duplicate"
+    other = post(play, stin(play, bundle=again, header=str(uuid.uuid4()), activity="start-leave-inpatient"))
+    assert (other.outcome, other.code) == ("refused", "duplicate")
+    third = {"bundle": str(uuid.uuid4()), "header": str(uuid.uuid4()), "activity": "start-leave-inpatient"}
+    assert post(play, stin(play, **third)).outcome == "accepted"
 
 
 def test_a_message_of_which_both_are_new_is_taken(play: Stage, clock: StandingClock):

@@ -10,11 +10,11 @@ from adapter.config import Region
 from adapter.discharge.notices import NoticeKind, Standing
 from adapter.fhir import wire
 from adapter.fhir.bundles import CPR, Subject, extension, header, of_every_type, of_type
-from adapter.mappings import medcom
+from adapter.mappings import Addressing, medcom
 from adapter.messaging.acknowledgement import Status
 from adapter.store import tables
-from tests.conftest import StandingClock
-from tests.stage import Stage, altered, answering, region, stage
+from tests.conftest import OSLO, StandingClock
+from tests.stage import Stage, address_of, altered, answering, region, stage
 
 pytestmark = pytest.mark.postgres_in_soak
 
@@ -23,8 +23,8 @@ INGER = Subject(identifiers=((CPR, "0302410000"),), family="Sandbjerg", given="I
 BO = Subject(identifiers=((CPR, "0405520000"),), family="Sandbjerg", given="Bo", gender="male")
 
 
-def danish(known: Region) -> Region:
-    """Indre Sogn, where two read MedCom and the hospital has the numbers by which MedCom addresses."""
+def danish(known: Region, *reads: str) -> Region:
+    """Indre Sogn, where these endpoints read MedCom, and three parties have GLN and SOR-ID."""
     numbers = {"laerdal-sjukehus": "1", "sogndal": "2", "aardal": "3"}
     for party_id, digit in numbers.items():
         party = known.register_.party(party_id)
@@ -35,15 +35,14 @@ def danish(known: Region) -> Region:
         )
         known = altered(known, party_id, identifiers=(*party.identifiers, *more))
     endpoints = tuple(
-        replace(one, dialect="medcom") if one.name in ("sogndal", "aardal") else one
-        for one in known.register_.endpoints
+        replace(one, dialect="medcom") if one.name in reads else one for one in known.register_.endpoints
     )
     return known.model_copy(update={"register_": replace(known.register_, endpoints=endpoints)})
 
 
 @pytest.fixture
 def play(store_url: str, clock: StandingClock) -> Iterator[Stage]:
-    made = stage(store_url, clock, of=danish(region()))
+    made = stage(store_url, clock, of=danish(region(), "sogndal", "aardal"))
     yield made
     made.close()
 
@@ -84,7 +83,7 @@ def test_each_message_builds_on_the_last_one_to_the_same_receiver(play: Stage, c
     clock.forward(hours=1)
     tell(play, K.DISCHARGED, admitted=admitted)
     made = sent(play)
-    assert [medcom.read(one, content_type=None, zone=admitted.tzinfo).envelope.type for one in made] == [  # type: ignore[arg-type]
+    assert [medcom.read(one, content_type=None, zone=OSLO).envelope.type for one in made] == [
         "STIN",
         "STOR",
         "SLHJ",
@@ -127,7 +126,7 @@ def test_a_correction_is_tied_to_what_the_receiver_was_sent(play: Stage, clock: 
     tell(play, K.ADMITTED, standing=S.CORRECTION, refers_to=first, occurred=earlier, admitted=earlier)
     made = sent(play)
     assert [code for _, code in told(made[-1])] == ["admit-inpatient", "revise-admit-inpatient"]
-    read = medcom.read(made[-1], content_type=None, zone=admitted.tzinfo)  # type: ignore[arg-type]
+    read = medcom.read(made[-1], content_type=None, zone=OSLO)
     assert read.envelope.refers_to == id_of(made[0])
 
 
@@ -166,6 +165,38 @@ def test_reissued_it_has_the_history_that_came_before_it(play: Stage, clock: Sta
     again = sent(play)[-1]
     assert [code for _, code in told(again)] == ["admit-inpatient", "discharge-inpatient-home"]
     assert id_of(again) != row["message_id"]
+
+
+def test_what_came_by_logistics_message_is_addressed_by_the_region_file(play: Stage) -> None:
+    content = play.plo(K.ADMITTED, subject=INGER)
+    assert b"gs1" not in content
+    assert play.receive(content).outcome == "accepted"
+    [only] = sent(play)
+    read = medcom.read(only, content_type=None, zone=OSLO)
+    assert read.envelope.type == "STIN"
+    assert ("https://www.gs1.org/gln", "5799990001000") in read.envelope.sender.identifiers
+    assert ("urn:oid:1.2.208.176.1.1", "990002000016000") in read.envelope.receivers[0].identifiers
+
+
+def test_what_came_by_notification_reaches_who_reads_logistics_messages(
+    store_url: str, clock: StandingClock
+) -> None:
+    play = stage(store_url, clock, of=danish(region(), "sogndal"))
+    register = play.built.register
+    bundle = wire.parse(play.message(K.ADMITTED, subject=INGER, receivers=("aardal",)))
+    addressing = Addressing(
+        message_id="5b1f7a54-9a3c-4b52-8c39-0c3f4f6d2a10",
+        transmission_id="5b1f7a54-9a3c-4b52-8c39-0c3f4f6d2a11",
+        sender=address_of(register, "laerdal-sjukehus"),
+        receiver=address_of(register, "aardal"),
+    )
+    content = medcom.write(bundle, dialect="medcom", addressing=addressing).content
+    assert b"8143500" not in content  # a HER-id, which MedCom has no place for
+    done = play.receive(content)
+    assert (done.outcome, done.dialect) == ("accepted", "medcom"), done.reason
+    [only] = sent(play, "aardal")
+    assert b"LOG_INNLAGT" in only and b"8143500" in only
+    play.close()
 
 
 def test_what_cannot_be_told_is_held_and_says_what_to_do(play: Stage, clock: StandingClock) -> None:

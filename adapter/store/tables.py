@@ -663,7 +663,9 @@ mailbox_seen = Table(
 remembered = Table(
     "remembered",
     metadata,
-    Column("place", Text, primary_key=True),  # the message server, as the settings call it
+    Column(
+        "place", Text, primary_key=True
+    ),  # the message server, as the settings call it; or whose ids these are
     Column("key", Text, primary_key=True),
     Column("value", Text, nullable=False),
     Column("at", Instant, nullable=False),

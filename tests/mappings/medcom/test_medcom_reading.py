@@ -180,6 +180,8 @@ def test_the_order_of_provenances_says_nothing() -> None:
     content = changed("home-after-a-fall/discharged", reversed_)
     assert notice(content) == notice(fixture("home-after-a-fall/discharged"))
     assert envelope(content).type == "SLHJ"
+    content = changed("never-admitted/admission-cancelled", reversed_)
+    assert notice(content) == notice(fixture("never-admitted/admission-cancelled"))
 
 
 def test_a_death_is_told_by_the_patient_also_with_a_date() -> None:
