@@ -20,13 +20,14 @@ from adapter.discharge.deadlines import Deadline, deadlines
 from adapter.discharge.explaining import explained, following
 from adapter.discharge.notices import YEARS, Notice, NoticeKind, Standing, local_date
 from adapter.discharge.partaking import Part, part_of
+from adapter.discharge.payment import PAYMENT_START
 from adapter.discharge.planning import Planning, kind_for_consent, may_share_plan, planning
 from adapter.discharge.readmission import COUNTED, courses, links
 from adapter.discharge.sentences import Sentence
 from adapter.errors import ConfigurationError, NotFound
 from adapter.fhir.bundles import Subject
 from adapter.store import cases as rows
-from adapter.store import deliveries, parties, stays
+from adapter.store import deliveries, owed, parties, stays
 from adapter.store.statements import Row
 
 
@@ -52,6 +53,8 @@ class Cases:
 
     agreement: Agreement
     roles: Mapping[str, str] = field(default_factory=dict)  # what kind of party the register says each one is
+    known_by: dict[str, str] = field(init=False, default_factory=dict, compare=False, repr=False)
+    """Names of what it is, worked out once (owing.py)."""
     _met_by: dict[str, frozenset[str]] = field(init=False, default_factory=dict, compare=False, repr=False)
 
     def learn(
@@ -91,6 +94,7 @@ class Cases:
         rows.touch(tx, case_id, now)
         moved = self.agreement.heeding(told.kind)
         if moved:
+            owed.forget(tx, case_id)
             case = next(c for _, c in self.folded(tx, patient) if (told.sender, told.message_id) in _keys(c))
             self._keep_deadlines(tx, case, case_id, now, moved)
 
@@ -375,6 +379,7 @@ class Cases:
             rows.change(tx, own[0], case, now)
             for alias in own[1:]:
                 rows.merge(tx, alias, own[0], now)
+                owed.drop(tx, (alias,))
                 deliveries.move_case(tx, alias, own[0])
         moved: dict[int, list[int]] = {}
         for fact_id, case_id, fact in stored:
@@ -400,6 +405,7 @@ class Cases:
 
         One that somebody has been told of is never dropped: the clock looks once more, to end its alarm.
         """
+        owing = False  # whether something is owed may have changed
         lawful = deadlines(case, self.agreement, now, self.roles, kinds)
         wanted = {(d.kind, d.party, d.about or d.since): d for d in lawful}
         for row in rows.deadlines(tx, case_id):
@@ -408,6 +414,7 @@ class Cases:
             found = wanted.pop((row["kind"], row["party"], row["about"] or row["since"]), None)
             told = row["reminded_at"] is not None or row["fired_at"] is not None
             if found is None and not told:
+                owing |= row["kind"] == PAYMENT_START
                 rows.drop_deadlines(tx, [row["id"]])
                 continue
             if found is not None:
@@ -426,10 +433,14 @@ class Cases:
                 told_at = row["reminded_at"] or row["fired_at"]  # that there is an alarm to end must be known
                 values |= {"fired_at": None, "noted_at": None, "reminded_at": told_at, "next_at": now}
             if any(row[name] != value for name, value in values.items()):
+                owing |= row["kind"] == PAYMENT_START and row["state"] != values["state"]
                 rows.change_deadline(tx, row["id"], row["state"], **values)
         if wanted:
             new = [{"case_id": case_id} | _deadline_row(d, None, None) for d in wanted.values()]
             rows.add_deadlines(tx, new)
+            owing |= any(d.kind == PAYMENT_START for d in wanted.values())
+        if owing:
+            owed.forget(tx, case_id)
 
 
 def late_from(due_at: datetime) -> datetime:

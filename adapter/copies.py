@@ -93,7 +93,8 @@ def copy_for(
         receiver = _at_its_service(tx, envelope, notice, route, known)
     addressing = replace(
         _addressing(envelope, sender, route, receiver, known, reads),
-        previous=previous_to(tx, route.party, sender, notice.kind, reads, patient=patient),
+        previous=answered_by(tx, route.party, known, reads)
+        or previous_to(tx, route.party, sender, notice.kind, reads, patient=patient),
     )
     try:
         written = named(reads).write(may_see.bundle, dialect=reads, addressing=addressing)
@@ -113,6 +114,21 @@ def copy_for(
         refers_to=known,
         left_out=may_see.left_out,
     )
+
+
+def answered_by(tx: Connection, receiver: Party, known: str | None, dialect: str) -> bytes | None:
+    """The message of a thread that is answered, which its reply carries along: theirs, or ours to them.
+
+    `known` is the id under which the receiver knows it; None where the dialect carries no thread.
+    """
+    if known is None or dialect not in medcom.NAMES:
+        return None
+    told = messages.known(tx, receiver.id, known)
+    row = messages.get(tx, told["id"]) if told is not None else deliveries.sent_as(tx, known, receiver.id)
+    if row is None or row["dialect"] not in medcom.NAMES:
+        return None
+    content = messages.content(tx, row["payload"])
+    return content if content is not None and medcom.of_a_thread(content) else None
 
 
 def previous_to(
@@ -270,6 +286,7 @@ def _addressing(
         receiver=as_registered(receiver, route.party, said_in=envelope.dialect, reads=reads),
         refers_to=refers_to,
         conversation=conversation,
+        telephone=sender.telephone,
         production=bool(envelope.production),
     )
 

@@ -32,6 +32,7 @@ from adapter.errors import (
     Refused,
 )
 from adapter.fhir.bundles import Subject, checks, synthetic
+from adapter.fhir.protecting import as_protected, protects
 from adapter.fhir.subscriptions import CARE_PLAN_CHANGED
 from adapter.incoming import BOARD, Incoming, Prepared, fault_of_ours, heard_from, understand
 from adapter.judging import Judge
@@ -52,7 +53,7 @@ from adapter.reissuing import Reissuing
 from adapter.relay import pass_on, relays
 from adapter.relevance import Relevance, Rosters, nobody
 from adapter.shelves import Shelves
-from adapter.store import Store, deliveries, erased, mailboxes, messages
+from adapter.store import Store, deliveries, erased, mailboxes, messages, protections
 from adapter.store import cases as case_rows
 from adapter.store.savepoint import savepoint
 from adapter.store.statements import Row
@@ -196,7 +197,7 @@ class Inbox:
             return self._receipt_once(tx, prepared, reading, sender, now)
         try:
             prepared = heard_from(sender.kind, prepared, self.zone)
-            reading = prepared.reading or reading
+            reading = self._as_known(tx, prepared, prepared.reading or reading)
             copies = self._judge.copies(tx, prepared, reading, sender, now)
             self._answers.possible(reading.envelope, [copy.route for copy in copies], now)
             self._undoes_nothing(tx, prepared, reading, sender)
@@ -313,7 +314,7 @@ class Inbox:
     ) -> tuple[Prepared, Reading, list[Copy]]:
         """A held message judged anew; raises what still stands in its way."""
         prepared = heard_from(sender.kind, prepared, self.zone)
-        reading = prepared.reading or reading
+        reading = self._as_known(tx, prepared, prepared.reading or reading)
         copies = self._judge.copies(tx, prepared, reading, sender, now)
         self._answers.possible(reading.envelope, [copy.route for copy in copies], now)
         self._undoes_nothing(tx, prepared, reading, sender)
@@ -362,6 +363,7 @@ class Inbox:
             checks=self.checks,
             read=self.read,
             relevance=self._relevance,
+            as_known=self._as_known,
         )
         return reissuing.reissue(tx, delivery_id, now, to=to, by=by, why=why)
 
@@ -581,6 +583,14 @@ class Inbox:
         if why is not None:
             raise Quarantined(why, code="conflict")
 
+    def _as_known(self, tx: Connection, prepared: Prepared, reading: Reading) -> Reading:
+        """The message, marked where the patient is known to be protected and it does not say so itself."""
+        if prepared.subject is None or reading.bundle is None:
+            return reading
+        if not protections.is_protected(tx, pseudonym(self.pseudonym_key, prepared.subject)):
+            return reading
+        return replace(reading, bundle=as_protected(reading.bundle))
+
     def _accepted(
         self,
         tx: Connection,
@@ -617,6 +627,8 @@ class Inbox:
         patient = pseudonym(self.pseudonym_key, prepared.subject)
         home = self.cases.learn(tx, patient, learned, now)
         case_id = home[(notice.sender, notice.message_id)]
+        if reading.bundle is not None and protects(reading.bundle["entry"]):
+            protections.tell(tx, patient, by=sender.id, message=row, at=now)
         self._originals.taken(tx, notice, home, row=row, case_id=case_id, patient=patient, now=now)
         lanes = Lanes(outbox=self.outbox, checks=self.checks)
         for copy in _one_a_party(copies):
@@ -934,6 +946,8 @@ class Inbox:
             values |= {"outcome": "accepted", "sender": leased.party, "reason": _not_valid(reading)}
             row = messages.add(tx, values)
         found = self.outbox.receipt(tx, said, leased.party, now, source=f"message {row}")
+        if found is not None and known is None:
+            messages.change(tx, row, case_id=found.delivery["case_id"])
         if found is not None and found.news and found.status in (Status.ACCEPTED, Status.REFUSED):
             self._answers.pass_back(
                 tx, found, said.issues, prepared.incoming.content, envelope.content_type, now

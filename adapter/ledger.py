@@ -1,10 +1,11 @@
 """The ledger of a region: a statement a month, frozen when the month is closed.
 
-An open month is worked out anew each time. Closing books its days and its means, and what has changed since
-in those of months that were closed before: a reversal and a new entry, in the statement of the month that is
-closed now.
+An open month is put together anew each time, of what is kept of each case (`owing`). Closing books its days
+and its means, and what has changed since in those of months that were closed before: a reversal and a new
+entry, in the statement of the month that is closed now.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
@@ -12,7 +13,7 @@ from sqlalchemy import Connection
 
 from adapter.cases import Cases
 from adapter.discharge.agreement import Agreement
-from adapter.discharge.average import Share, means, shares
+from adapter.discharge.average import Added, means
 from adapter.discharge.counting import first_second
 from adapter.discharge.ledger import (
     Entry,
@@ -20,16 +21,16 @@ from adapter.discharge.ledger import (
     EntryState,
     Total,
     corrections,
-    entries,
     monthly,
     place,
     totals,
 )
 from adapter.discharge.notices import YEARS
-from adapter.discharge.payment import liabilities
 from adapter.errors import NotFound
+from adapter.owing import Owed, Owing
 from adapter.store import cases as case_rows
 from adapter.store import ledger as rows
+from adapter.store import owed
 from adapter.store.retention import kept_from
 
 
@@ -98,30 +99,55 @@ class Ledger:
         wanted = {one for one in (month, *closed) if one >= since}
         if not wanted:
             return []
-        booked = rows.booked(tx)
-        owing, left = dict(rows.concerned(tx, booked)), self._left(tx, wanted)
-        lines: list[Entry] = []
-        found: list[Share] = []
-        for patient in sorted({*owing.values(), *left.values()}):
-            for case_id, case in self.cases.folded(tx, patient):
-                if case_id in owing:
-                    known = rows.of_cases(tx, booked[case_id]) if case_id in booked else []
-                    days = entries(case_id, liabilities(case, self._agreement, now, self.cases.roles))
-                    stand = [replace(e, case_id=case_id) for e in known if month_of(e.day) >= since]
-                    lines += corrections(stand, [e for e in days if month_of(e.day) in wanted])
-                if case_id in left:
-                    found += shares(case, self._agreement, now, self.cases.roles)
-        means_ = [e for e in monthly(means(found, self._agreement)) if month_of(e.day) in wanted]
+        owing = Owing(cases=self.cases)
+        stale, counted = owing.unkept(tx, now)
+        lines = self._days(tx, month, wanted, since, stale, counted)
+        added = self._added(tx, wanted, stale, counted)
+        means_ = [e for e in monthly(means(added, self._agreement)) if month_of(e.day) in wanted]
         lines += corrections([e for e in rows.of_means(tx) if month_of(e.day) >= since], means_)
         return sorted(lines, key=lambda e: (e.debtor, *place(e), e.kind.value))
 
-    def _left(self, tx: Connection, wanted: set[str]) -> dict[int, str]:
-        """The cases that may be in the mean of one of these months, each with its patient."""
+    def _days(
+        self,
+        tx: Connection,
+        month: str,
+        wanted: set[str],
+        since: str,
+        stale: frozenset[int],
+        counted: Mapping[int, Owed],
+    ) -> list[Entry]:
+        """The month's own days; and of cases whose closed months are booked otherwise, all that is new."""
+        booked = rows.booked(tx)
+        into = {one: standing for standing, ids in booked.items() for one in ids}
+        before = _spans(wanted - {month})
+        differing = owed.not_as_booked(tx, before, since) if before else set()
+        looked_at = {into.get(one, one) for one in differing} - stale
+        days = owed.days_of(tx, looked_at)
+        days = {one: days.get(one, []) for one in looked_at}
+        days |= {case_id: list(found.days) for case_id, found in counted.items()}
+        lines: list[Entry] = []
+        for case_id in sorted(days):
+            known = rows.of_cases(tx, booked[case_id]) if case_id in booked else []
+            stand = [replace(e, case_id=case_id) for e in known if month_of(e.day) >= since]
+            lines += corrections(stand, [e for e in days[case_id] if month_of(e.day) in wanted])
+        if month in wanted:
+            own = owed.days_between(tx, *bounds(month))
+            lines += [e for e in own if e.case_id not in stale and e.case_id not in days]
+        return lines
+
+    def _added(
+        self, tx: Connection, wanted: set[str], stale: frozenset[int], counted: Mapping[int, Owed]
+    ) -> list[Added]:
+        """What the patients who left in one of these months, or between them, add to the means."""
         if not self._agreement.averages:
-            return {}
+            return []
         first, last = bounds(min(wanted))[0], bounds(max(wanted))[1]
         since, until = (first_second(day, self._agreement.zone) for day in (first, last + timedelta(days=1)))
-        return dict(rows.left(tx, since, until))
+        anew = rows.left(tx, since, until, counted)
+        return [
+            *owed.shares_of(tx, since, until, stale),
+            *(added for case_id in anew for added in counted[case_id].shares),
+        ]
 
     @property
     def _agreement(self) -> Agreement:
@@ -135,6 +161,17 @@ def bounds(month: str) -> tuple[date, date]:
         raise ValueError(f"{month} is not in {YEARS[0]} to {YEARS[-1]}")
     following = (first + timedelta(days=31)).replace(day=1)
     return first, following - timedelta(days=1)
+
+
+def _spans(months: Iterable[str]) -> list[tuple[date, date]]:
+    """The first and the last days of months, of those that follow each other only once."""
+    made: list[tuple[date, date]] = []
+    for first, last in sorted(map(bounds, months)):
+        if made and made[-1][1] + timedelta(days=1) == first:
+            made[-1] = (made[-1][0], last)
+        else:
+            made.append((first, last))
+    return made
 
 
 def month_of(day: date) -> str:

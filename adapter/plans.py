@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from adapter.closing import report_sent
 from adapter.discharge.notices import AnswerValue, Notice, NoticeKind
 from adapter.errors import MessageError, NotFound, Quarantined, Refused
 from adapter.fhir.asking import is_asked
@@ -35,6 +36,7 @@ from adapter.incoming import Incoming
 from adapter.messaging.envelope import Address
 from adapter.messaging.register import Partner
 from adapter.readers import Reader, organization
+from adapter.reports import is_report
 from adapter.shelves import Shelves
 from adapter.store import cases as case_rows
 from adapter.store import resources
@@ -96,6 +98,9 @@ class Plans:
             return before  # nothing to tell anybody
         self._leads_to_its_own(tx, reader, before, given, row["patient"])
         actor, roles = _actor(reader, before, row)
+        if is_report(version):
+            self._tick_off(tx, before, given, actor, version, now)
+            return reader.read(tx, kind, fhir_id) or before
         if kind == "Task":
             check_task(_bare(before), _bare(given), roles, reason_needed=not is_asked(before))
         else:
@@ -110,6 +115,25 @@ class Plans:
         if changed is None:
             raise NotFound("the changed resource cannot be read back")
         return changed
+
+    def _tick_off(
+        self, tx: Connection, before: Resource, given: Resource, actor: str, version: Row, now: datetime
+    ) -> None:
+        """The municipality's system says that its report of admission has been sent."""
+        done = _untimed(before | {"status": "completed"})
+        owner = before["owner"] == {"reference": f"Organization/{actor}"}
+        if not owner or not same_content(done, _untimed(given)):
+            raise Refused(
+                "of a report of admission its owner says that it has been sent, by the status completed, and "
+                "nothing else",
+                code="business-rule",
+            )
+        try:
+            report_sent(
+                tx, self.shelves, version["case_id"], now, now, new_id=self.new_id(), by=actor, party=actor
+            )
+        except NotFound as error:
+            raise Conflict(f"{error}", code="conflict") from error
 
     def _leads_to_its_own(
         self, tx: Connection, reader: Reader, before: Resource, given: Resource, patient: str
@@ -333,6 +357,10 @@ class Plans:
             return organization(party)
         written = self.shelves.organization_in(told, party_id)
         return written | {"id": party_id} if written is not None else None
+
+
+def _untimed(task: Resource) -> Resource:
+    return {key: value for key, value in task.items() if key != "lastModified"}
 
 
 def _actor(reader: Reader, before: Resource, row: Row) -> tuple[str, tuple[str, ...]]:

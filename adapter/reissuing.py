@@ -9,12 +9,12 @@ from datetime import datetime, tzinfo
 
 from sqlalchemy import Connection
 
-from adapter.copies import as_registered, note_left_out, previous_to
+from adapter.copies import answered_by, as_registered, note_left_out, previous_to
 from adapter.discharge.notices import Notice, NoticeKind
 from adapter.errors import NotDecided, NotFound
 from adapter.fhir.allowing import shown
 from adapter.incoming import Incoming, Prepared, heard_from
-from adapter.mappings import Addressing
+from adapter.mappings import Addressing, Reading
 from adapter.mappings.checking import Checks
 from adapter.mappings.known import named
 from adapter.messaging.addressing import addressed
@@ -36,6 +36,7 @@ class Reissuing:
     checks: Checks
     read: Callable[[Incoming], Prepared]
     relevance: Relevance
+    as_known: Callable[[Connection, Prepared, Reading], Reading]  # marked where the patient is protected
 
     def reissue(
         self,
@@ -65,8 +66,8 @@ class Reissuing:
         self.outbox.check_consent(tx, delivery_id, now)
         known = self.read(Incoming(content=content, content_type=told["content_type"]))
         known = heard_from(sender.kind, known, self.zone)
-        reading = known.reading
-        assert reading is not None and known.notice is not None
+        assert known.reading is not None and known.notice is not None
+        reading = self.as_known(tx, known, known.reading)
         self._not_passed_on(delivery_id, known.notice, party, old["party"])
         self._its_own(tx, delivery_id, party, known, sender, now)
         endpoint = self.outbox.endpoint_for(party, old["kind"])
@@ -95,9 +96,9 @@ class Reissuing:
             transmission_id=self.new_id(),
             sender=as_registered(reading.envelope.sender, sender, said_in=said_in, reads=dialect),
             receiver=as_registered(address, party, said_in=said_in, reads=dialect),
-            previous=previous_to(
-                tx, party, sender, kind, dialect, case_id=old["case_id"], before=delivery_id
-            ),
+            telephone=sender.telephone,
+            previous=answered_by(tx, party, old["refers_to"], dialect)
+            or previous_to(tx, party, sender, kind, dialect, case_id=old["case_id"], before=delivery_id),
             refers_to=old["refers_to"] if old["party"] == party.id else None,
             production=bool(reading.envelope.production),
         )

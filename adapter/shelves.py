@@ -23,8 +23,10 @@ from adapter.cases import Cases, pseudonym
 from adapter.copies import derived_id
 from adapter.discharge.case import Evidence, Fact
 from adapter.discharge.notices import Notice, NoticeKind, Standing
+from adapter.discharge.reporting import asks
 from adapter.errors import NotFound
 from adapter.fhir.allowing import allowed
+from adapter.fhir.alphabet import sort_key
 from adapter.fhir.asking import answered, asked, called_off, episode, taken_back
 from adapter.fhir.bundles import (
     Bundle,
@@ -39,13 +41,14 @@ from adapter.fhir.bundles import (
 from adapter.fhir.listing import in_lists
 from adapter.fhir.notices import event_kind, receivers_in
 from adapter.fhir.polled import TYPES as POLLED
-from adapter.fhir.protecting import is_protected, protected
+from adapter.fhir.protecting import as_protected, protects
 from adapter.fhir.serving import NOT_SERVED, led, references, renamed, same_content, tokens, values, versioned
 from adapter.fhir.wire import parse_again
 from adapter.mappings.known import named as dialect_named
 from adapter.messaging.envelope import PERSON_SYSTEMS, Address
 from adapter.messaging.register import Register
-from adapter.store import Store, messages, resources
+from adapter.reports import is_report, keep_reports, report_task
+from adapter.store import Store, messages, protections, resources, unlisted
 from adapter.store import cases as case_rows
 from adapter.store.resources import Audience, Eyes
 from adapter.store.statements import Row
@@ -76,6 +79,7 @@ class _Told:
     notice: Notice
     patient: str
     day: date  # on which it came
+    asked: bool  # whether the patient has an admission that asks for a report
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,6 +130,11 @@ class Shelves:
         for row in waiting:
             told = self._told(tx, row)
             taken = self._put_all(tx, told) if told is not None else {}
+            if told is not None and told.asked:
+                keep_reports(tx, self, told.patient, row["received_at"])
+            if told is not None and protects(told.bundle["entry"]):  # it was taken before this was kept
+                by, at = told.notice.sender, row["received_at"]
+                protections.tell(tx, told.patient, by=by, message=row["id"], at=at)
             resources.shelved(tx, row["id"], orjson.dumps(taken).decode() if taken else None)
         return len(waiting)
 
@@ -136,9 +145,9 @@ class Shelves:
         if content is None or case is None:
             return None
         case_rows.alone_with(tx, case["patient"])
-        facts = (fact for _, _, fact in case_rows.facts(tx, case["patient"]))
+        facts = [fact for _, _, fact in case_rows.facts(tx, case["patient"]) if isinstance(fact, Notice)]
         own = (row["sender"], _first_id(row))
-        notice = next((f for f in facts if isinstance(f, Notice) and (f.sender, f.message_id) == own), None)
+        notice = next((f for f in facts if (f.sender, f.message_id) == own), None)
         if notice is None:
             return None
         return _Told(
@@ -147,6 +156,7 @@ class Shelves:
             notice=notice,
             patient=case["patient"],
             day=row["received_at"].astimezone(self.zone).date(),
+            asked=any(asks(fact) for fact in facts),
         )
 
     def _read(self, row: Row, content: bytes) -> Bundle:
@@ -267,14 +277,30 @@ class Shelves:
         if before is None or a_plan or not self._says_the_same(tx, before, name, content):
             values_ = {
                 "at": told.row["received_at"], "by": told.notice.sender, "message_row": told.row["id"],
-                "place": place, "made": made, "case_id": told.row["case_id"], **in_lists(content),
+                "place": place, "made": made, "case_id": told.row["case_id"], **self.in_lists(content),
             }  # fmt: skip
-            newest = resources.add_version(tx, resource_id, values_, self._searched(content))
+            newest = resources.add_version(tx, resource_id, values_, self.searched(content))
         assert newest is not None
         for who in readers:
             resources.put(
                 tx, who, kind, resource_id, told.patient, newest, told.row["received_at"], shared=shared
             )
+
+    def in_lists(self, content: Resource) -> dict[str, Any]:
+        """What lists show of it and are sorted by."""
+        return in_lists(content, self.cases.agreement.country.language)
+
+    def name_older(self, tx: Connection, limit: int) -> int:
+        """Of patients from before lists had their names some, by the newest message; returns how many."""
+        waiting = unlisted.some(tx, limit)
+        for version in waiting:
+            name = f"Patient/{version['fhir_id']}"
+            content = self._rendered(tx, version, name) if version["label"] is None else None
+            known = self.in_lists(content) if content is not None else {}
+            if version["label"] is not None:
+                known = {"sort_key": sort_key(version["label"], self.cases.agreement.country.language)}
+            unlisted.named(tx, version["id"], known)
+        return len(waiting)
 
     def _says_the_same(self, tx: Connection, before: Row, name: str, content: Resource) -> bool:
         if before["made"] == EPISODE:
@@ -282,11 +308,9 @@ class Shelves:
         known = self._rendered(tx, before, name)
         return known is not None and same_content(known, content)
 
-    def _searched(self, content: Resource) -> Iterator[tuple[str, str]]:
+    def searched(self, content: Resource) -> Iterator[tuple[str, str]]:
         """What it is found by; the number of a person only by a keyed hash."""
         personal = content["resourceType"] in _OF_PEOPLE
-        if content["resourceType"] == "Patient" and is_protected(content):
-            yield resources.PROTECTED, "true"
         for name, system, value in tokens(content):
             if name == "identifier" and (personal or system in PERSON_SYSTEMS):
                 yield name, self.hashed(f"{system}|{value}")
@@ -368,7 +392,7 @@ class Shelves:
         at = told.row["received_at"]
         values_ = {key: made[key] for key in ("message_row", "place", "made", "case_id")}
         values_ |= {"at": at, "by": told.notice.sender}
-        version = resources.add_version(tx, row["id"], values_, self._searched(content))
+        version = resources.add_version(tx, row["id"], values_, self.searched(content))
         for one in holders:
             who = Audience(party=one["party"], role=one["role"])
             resources.put(tx, who, kind, row["id"], told.patient, version, at, shared=True)
@@ -745,12 +769,9 @@ class Shelves:
         """The message, its Patient marked where the identity is protected by now, whatever it was then."""
         places = [place for place, name in found.names.items() if name.startswith("Patient/")]
         patients = {found.names[place].partition("/")[2] for place in places}
-        if not any(resources.is_protected(tx, one) for one in patients):
+        if not any(protections.is_protected(tx, one) for one in patients):
             return found.bundle
-        entries = list(found.bundle["entry"])
-        for place in places:
-            entries[place] = entries[place] | {"resource": protected(entries[place]["resource"])}
-        return found.bundle | {"entry": entries}
+        return as_protected(found.bundle)
 
     def _with_question(self, tx: Connection, resource_id: int, name: str, answer: Resource) -> Resource:
         """What the notice of readiness has asked, answered; the answer alone where there was no question."""
@@ -767,6 +788,9 @@ class Shelves:
         if case is None or first is None:
             return None
         asking = self._notice(tx, first["message_row"], case["patient"])
+        if asking is not None and is_report(version):
+            fhir_id, since = name.partition("/")[2], version["at"]
+            return report_task(asking, first["case_id"], case["patient"], fhir_id, made, since)
         notice = self._notice(tx, version["message_row"], case["patient"])
         if asking is None or notice is None:
             return None

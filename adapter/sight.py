@@ -8,7 +8,7 @@ Emergency access opens everything about one patient for a while, to be read and 
 not lift a protected identity: that is for named staff who care for patients (process 29).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -19,7 +19,7 @@ from adapter.discharge.notices import Notice
 from adapter.messaging.people import CARE, KINDS, Person, Role
 from adapter.messaging.register import Register
 from adapter.store import parties as party_rows
-from adapter.store import resources
+from adapter.store import protections
 from adapter.store.resources import Eyes
 from adapter.store.statements import Row
 
@@ -29,7 +29,7 @@ def openable(tx: Connection, person: Person, opened: Mapping[str, str]) -> dict[
 
     Where somebody with a protected identity is, an account that several people use is not told either.
     """
-    closed = frozenset() if person.named or not opened else resources.protected_among(tx, opened)
+    closed = frozenset() if person.named or not opened else protections.among(tx, opened)
     return {patient: why for patient, why in opened.items() if patient not in closed}
 
 
@@ -71,6 +71,11 @@ class Sight:
         """Whether the person sees patients by name: those who care for them do."""
         return self.person.holds(*CARE)
 
+    @property
+    def faceless(self) -> bool:
+        """Whether those who look care for patients, and nobody knows which of several people it is."""
+        return self.patients and not self.person.named
+
     def may_name(self, protected: bool) -> bool:
         """Whether the person sees who a patient is: name, address, telephone, next of kin and place.
 
@@ -81,14 +86,23 @@ class Sight:
 
     def protected(self, tx: Connection, patient: str) -> bool:
         """Whether that patient's identity is protected."""
-        return resources.is_protected(tx, patient)
+        return protections.is_protected(tx, patient)
+
+    def unlisted(self, tx: Connection, patients: Iterable[str]) -> frozenset[str]:
+        """Of these patients those who are in no list of the person's, not even without a name."""
+        return protections.among(tx, set(patients)) if self.faceless else frozenset()
 
     def acts_for(self, party: str | None) -> bool:
         """Whether the person may tell something in the name of that party."""
         return self.patients and party is not None and (self._own is None or party in self._own)
 
     def sees_case(self, tx: Connection, row: Row) -> bool:
-        """Whether one of the person's parties takes part in the case, or there is emergency access."""
+        """Whether one of the person's parties takes part in the case, or there is emergency access.
+
+        To an account that several people use, the case of somebody with a protected identity is not there.
+        """
+        if self.faceless and self.protected(tx, row["patient"]):
+            return False
         if self.parties is None or row["patient"] in self.emergencies:
             return True
         return party_rows.takes_part(tx, row["id"], self.parties)

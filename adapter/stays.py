@@ -21,6 +21,8 @@ from adapter.discharge.payment import liabilities
 from adapter.discharge.planning import ConsentState, Planning, planning
 from adapter.messaging.people import Role
 from adapter.sight import Sight
+from adapter.store import parties as party_rows
+from adapter.store import protections
 from adapter.store import stays as rows
 from adapter.store.statements import Row
 from adapter.store.stays import Asked, Face, Scope, Side
@@ -37,7 +39,7 @@ SIDES: Mapping[Role, Side] = {
 _ACTORS = {
     Role.WARD: ("hospital",),
     Role.MUNICIPALITY: ("municipality",),
-    Role.PRIMARY_CARE: ("open-care", "fixed-care-contact"),
+    Role.PRIMARY_CARE: ("open-care", "fixed-care-contact", "gp"),
 }
 _AWAITED = {Role.WARD: ("answer",)}
 _ASKS = (K.READY_FOR_DISCHARGE, K.CARE_NEEDS, K.ADMITTED)
@@ -118,7 +120,7 @@ class Stay:
     planning: Planning
     meeting: datetime | date | None
     coming: date | None
-    readmission: str | None
+    readmission: str | None  # None also where the reader does not know the stay before
     reserved: bool
     sip: bool
     concern: str
@@ -188,16 +190,23 @@ class Board:
         cases = self.cases.several(tx, set(patients.values()))
         standing = rows.standing(tx, patients)
         faces = rows.faces(tx, patients, self.parties)
-        protected = rows.protected_of(tx, patients.values())
+        protected = protections.among(tx, set(patients.values()))
         held_up = rows.undelivered(tx, list(patients), _ASKS)
+        earlier = self._earlier(tx, found)
         return [
             self._stay(
                 row, cases[row["id"]], faces[row["id"]], standing.get(row["id"], []), held_up,
-                protected=row["patient"] in protected,
+                protected=row["patient"] in protected, before_known=row["readmission_of"] in earlier,
             )
             for row in found
             if row["id"] in cases
         ]  # fmt: skip
+
+    def _earlier(self, tx: Connection, found: Sequence[Row]) -> frozenset[int]:
+        """Of the stays that these are readmissions of, those that the reader knows."""
+        ids = {row["readmission_of"] for row in found if row["readmission_of"] is not None}
+        parties = self.sight.parties
+        return frozenset(ids) if parties is None else party_rows.known_among(tx, ids, parties)
 
     def _stay(
         self,
@@ -208,6 +217,7 @@ class Board:
         held_up: Mapping[tuple[str, str], tuple[str, int]],
         *,
         protected: bool,
+        before_known: bool,
     ) -> Stay:
         seen = self.sight.entries(case)
         told = case if len(seen) == len(case.entries) else as_told(case, seen)
@@ -231,7 +241,7 @@ class Board:
             planning=stands,
             meeting=_meeting(told),
             coming=row["part_coming"],
-            readmission=row["readmission"],
+            readmission=row["readmission"] if before_known else None,
             reserved=any(e.notice.reserved for e in told.entries if e.counts),
             sip=any(e.notice.sip_needed for e in told.of(K.READY_FOR_DISCHARGE)) or bool(stands.requested),
             concern=row["part_concern"],

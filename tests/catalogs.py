@@ -31,7 +31,9 @@ PLACES: dict[str, str] = {
     "words.py": "frame",
     "site.py": "frame",
     "pages.py": "frame",
-    **dict.fromkeys(("signing_in.py", "sign_in.py", "entrance.py", "looking.py", "oidc.py"), "access"),
+    **dict.fromkeys(
+        ("signing_in.py", "sign_in.py", "entrance.py", "looking.py", "oidc.py", "lifting.py"), "access"
+    ),
     **dict.fromkeys(("passwords.py", "sessions.py"), "access"),
     "first_notice.py": "acting",
     "listed.py": "boards",

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -12,7 +13,7 @@ from adapter.messaging.register import Side
 from adapter.store import tables
 from tests.conftest import StandingClock
 from tests.fhir.test_allowing import DIAGNOSIS, add, patient_of
-from tests.stage import Stage, altered, region, stage
+from tests.stage import SYNNOVE, Stage, altered, region, stage
 
 pytestmark = pytest.mark.postgres_in_soak
 
@@ -119,6 +120,20 @@ def test_no_address_of_a_protected_person_leaves_in_our_party_s_name(play: Stage
     play.deliver()
     assert "Løyndvegen".encode() not in sent(play, "sogndal")
     assert "Patient.address (protected identity)" in history(play)[0]
+
+
+@pytest.mark.parametrize("receiver", ["sogndal", "aardal"])
+def test_nor_where_a_later_message_does_not_say_that_the_person_is_protected(play: Stage, receiver: str):
+    """Who is known to be protected is, whatever the next sender knows (process.md 29)."""
+    play.receive(protected(play, K.ADMITTED, receivers=(receiver,)))
+    play.deliver()
+    play.post.sent.clear()
+    later = replace(SYNNOVE, address=("Løyndvegen 1", "6885", "Årdal"))
+    content = play.message(K.READY_FOR_DISCHARGE, subject=later, ready=play.clock(), receivers=(receiver,))
+    assert "Løyndvegen".encode() in content
+    assert play.receive(content).outcome == "accepted"
+    play.deliver()
+    assert "Løyndvegen".encode() not in sent(play, receiver)
 
 
 def test_no_address_of_a_protected_person_is_in_plo(play: Stage):

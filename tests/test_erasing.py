@@ -11,6 +11,7 @@ import pytest
 from adapter.discharge.notices import NoticeKind
 from adapter.erasing import Erasure, erase, preview
 from adapter.errors import NotFound
+from adapter.fhir.wire import parse, to_json
 from adapter.ledger import Ledger
 from adapter.messaging.acknowledgement import Status
 from adapter.scheduler.shelving import Shelving
@@ -20,6 +21,7 @@ from adapter.store import ledger as ledger_rows
 from adapter.store.searching import Term, Wanted
 from adapter.store.tables import metadata
 from tests.conftest import StandingClock
+from tests.plan_fixtures import protect
 from tests.shell import FIXTURES, Shell
 from tests.stage import SYNNOVE, Stage, answering, failing, receipt, region, stage
 
@@ -91,6 +93,21 @@ def test_nothing_of_it_is_found_any_more_and_the_journal_is_whole(play: Stage):
     assert erased == list(done.messages)
     (note,) = [h for h in play.rows(tables.history) if h["subject"] == "case 1"]
     assert (note["by"], note["what"]) == ("Kari", f"erased, with 6 messages: {WHY}")
+
+
+def test_that_the_identity_was_protected_goes_with_the_last_case(play: Stage, clock: StandingClock):
+    marked = parse(play.message(NoticeKind.ADMITTED, encounter="LS-1"))
+    protect(marked)
+    assert play.receive(to_json(marked)).outcome == "accepted"
+    assert play.receive(play.message(NoticeKind.DISCHARGED, encounter="LS-1")).outcome == "accepted"
+    clock.forward(days=60)
+    assert play.receive(play.message(NoticeKind.ADMITTED, encounter="LS-2")).outcome == "accepted"
+    while play.deliver():
+        pass
+    gone(play, 1)
+    assert len(play.rows(tables.protection)) == 1
+    gone(play, 2)
+    assert play.rows(tables.protection) == []
 
 
 def test_what_is_of_others_stays(play: Stage):

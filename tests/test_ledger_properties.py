@@ -233,7 +233,8 @@ def at_once(law: Agreement, patients: Patients) -> dict[tuple[str, str], Decimal
                 for day in liability.days:
                     assert month_of(day.date) in (*MONTHS, SETTLING)
                     owed += [(day.party or "", part.payee, part.amount) for part in day.parts if day.party]
-    owed += [(mean.debtor, mean.payee, mean.amount) for mean in means(averaged, law)]
+    found = means([share.added for share in averaged], law)
+    owed += [(mean.debtor, mean.payee, mean.amount) for mean in found]
     return sums(owed)
 
 

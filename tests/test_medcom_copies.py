@@ -200,9 +200,9 @@ def test_what_came_by_notification_reaches_who_reads_logistics_messages(
 
 
 def test_what_cannot_be_told_is_held_and_says_what_to_do(play: Stage, clock: StandingClock) -> None:
-    done = play.receive(play.message(K.READY_FOR_DISCHARGE, subject=INGER))
+    done = play.receive(play.message(K.CARE_NEEDS, subject=INGER))
     assert done.outcome == "quarantined"
-    assert "HospitalNotification has no word for ready-for-discharge" in str(done.reason)
+    assert "MedCom has no message for care-needs" in str(done.reason)
     assert "telephone" in str(done.reason)
 
 

@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from adapter.fhir import wire
+from adapter.fhir.bundles import CPR
 from adapter.mappings import medcom
 from adapter.store import tables
 from tests.conftest import StandingClock
@@ -83,4 +84,5 @@ def test_fixtures_have_no_number_that_can_be_anybodys() -> None:
     for path in Path(NOTIFICATIONS[0]).parents[1].glob("*/*.json"):
         for resource in (item["resource"] for item in wire.parse(path.read_bytes())["entry"]):
             if resource["resourceType"] == "Patient":
-                assert all(one["value"].endswith("0000") for one in resource["identifier"])
+                numbers = [one["value"] for one in resource["identifier"] if one["system"] == CPR]
+                assert all(number.endswith("0000") for number in numbers)

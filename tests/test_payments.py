@@ -120,8 +120,6 @@ def test_what_was_booked_is_found_through_a_chain_of_merges(play: Stage, clock: 
         return ledger_rows.booked(tx)
 
     assert play.write(merged) == {3: [1]}
-    with play.built.store.read() as tx:
-        assert [one for one, _ in ledger_rows.concerned(tx, [3])] == [3]
 
 
 def test_an_open_month_asks_the_ledger_nothing_for_a_case_without_bookings(play: Stage, clock: StandingClock):

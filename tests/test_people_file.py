@@ -11,7 +11,7 @@ from adapter.messaging.people import Role, demonstration
 from adapter.messaging.register import Register
 from adapter.runtime.checks import check_exposure, findings
 from tests.people import AUDITOR, HASH, LUSTER, OPERATOR, SHARED, WARD, people_file
-from tests.stage import region
+from tests.stage import region, without
 
 OPEN = Register(open=True)
 
@@ -113,9 +113,15 @@ def test_others_reach_it_only_where_people_sign_in():
     check_exposure(Settings(host="0.0.0.0", people=Path("people.toml")), known)
 
 
+def test_a_demonstration_has_no_account_of_a_role_for_which_the_region_has_no_party():
+    register = without(region(), "laerdal-legekontor").register_
+    assert {role for p in demonstration(register) for role in p.roles} == set(Role) - {Role.PRIMARY_CARE}
+
+
 def test_a_demonstration_has_one_account_a_role_that_is_nobodys_own():
     found = {role: person for person in demonstration(region().register_) for role in person.roles}
-    assert set(found) == set(Role) - {Role.PRIMARY_CARE}  # Indre Sogn has none
+    assert set(found) == set(Role)
+    assert found[Role.PRIMARY_CARE].parties == ("laerdal-legekontor",)
     assert found[Role.WARD].parties == ("laerdal-sjukehus",)
     assert found[Role.MUNICIPALITY].parties == ("laerdal",)
     assert found[Role.OPERATIONS].parties is None

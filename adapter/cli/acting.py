@@ -16,6 +16,7 @@ from adapter.cli.frame import By, Id, Ids, Json, app, did, listed_ids, opened, s
 from adapter.cli.looking import alarms_app, endpoints_app
 from adapter.discharge.pathways import FOLLOW_UP
 from adapter.errors import ConfigurationError, NotFound
+from adapter.messaging.envelope import masked
 from adapter.messaging.register import ReceiptWhen, Side
 
 if TYPE_CHECKING:
@@ -222,6 +223,67 @@ def place(
             )
     done = f"taken off {name}" if off else f"placed on {name}"
     did({"case": case_id, "placement": name, "placed": not off}, as_json, f"case {case_id}: {done}")
+
+
+Because = Annotated[str, typer.Option("--because", help="Why, for the history; no name of a patient.")]
+
+
+@app.command(name="close", rich_help_panel=PANEL)
+def close_case(case_id: Id, because: Because, at: At = None, by: By = None, as_json: Json = False) -> None:
+    """Say that a stay is over though no message has said so; its deadlines close, and nothing is sent."""
+    from adapter.closing import close
+
+    why = _reason(because)
+    with opened() as built:
+        now = built.clock()
+        when = _instant(at) if at is not None else now
+        built.store.write(
+            lambda tx: close(
+                tx, built.inbox.shelves, case_id, when, now, new_id=str(uuid.uuid4()), by=by, why=why
+            )
+        )
+    again = f"`discharge-adapter reopen {case_id}` takes it back"
+    did({"case": case_id, "state": "closed"}, as_json, f"case {case_id} is closed; {again}")
+
+
+@app.command(name="reopen", rich_help_panel=PANEL)
+def reopen_case(case_id: Id, because: Because, by: By = None, as_json: Json = False) -> None:
+    """Take a closing by hand back: the case is again as its messages tell."""
+    from adapter.closing import reopen
+
+    why = _reason(because)
+    with opened() as built:
+        now = built.clock()
+        built.store.write(
+            lambda tx: reopen(tx, built.inbox.shelves, case_id, now, new_id=str(uuid.uuid4()), by=by, why=why)
+        )
+    did({"case": case_id, "reopened": True}, as_json, f"case {case_id} is open again")
+
+
+@app.command(name="report-sent", rich_help_panel=PANEL)
+def report_sent(case_id: Id, at: At = None, by: By = None, as_json: Json = False) -> None:
+    """Tick off the report of admission that a case waits for: the municipality's own system has sent it."""
+    from adapter.closing import report_sent as tick_off
+
+    with opened() as built:
+        now = built.clock()
+        when = _instant(at) if at is not None else now
+        shelves = built.inbox.shelves
+        built.store.write(
+            lambda tx: tick_off(tx, shelves, case_id, when, now, new_id=str(uuid.uuid4()), by=by)
+        )
+    told = f"case {case_id}: the report of admission is ticked off"
+    did({"case": case_id, "report_sent": True}, as_json, told)
+
+
+def _reason(text: str) -> str:
+    """One line for the history; ConfigurationError where it says nothing, or may hold a person's number."""
+    why = " ".join(text.split())
+    if not why:
+        raise ConfigurationError("--because: says nothing; write why, for the history")
+    if masked(why) != why:
+        raise ConfigurationError("--because: leave out what looks like an identity number")
+    return why
 
 
 def _instant(text: str) -> datetime:

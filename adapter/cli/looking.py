@@ -108,6 +108,13 @@ def case(case_id: Id, as_json: Json = False) -> None:
         table("Placed on", ("name", "at"), document["placements"], zone)
     _planning(document["planning"], zone)
     table("Notices", ("occurred", "kind", "standing", "sender", "sent_at"), document["notices"], zone)
+    changed = [
+        {"notice": n["kind"], "sent_at": n["sent_at"]} | one
+        for n in document["notices"]
+        for one in n["changes"]
+    ]
+    if changed:
+        table("What corrections changed", ("notice", "sent_at", "what", "old", "new"), changed, zone)
     for number in _unclassified(document["notices"]):
         put(
             f"message {number} is an answer in free text; when you have read it, say what it means with"

@@ -4,6 +4,7 @@ import sys
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from uuid import UUID
 
 import typer
 
@@ -13,7 +14,10 @@ from adapter.errors import ConfigurationError, MessageError
 from adapter.messaging.acknowledgement import RECEIPTS
 
 if TYPE_CHECKING:
+    from adapter.config import Settings
     from adapter.inbox import Acceptance
+    from adapter.mappings import Addressing
+    from adapter.messaging.envelope import Address, Envelope
     from adapter.runtime import Stations
 
 PANEL = "One message or case"
@@ -115,7 +119,7 @@ def convert(
 ) -> None:
     """Print a message in another dialect; what has no place there is listed on standard error."""
     from adapter.discharge.agreement import agreement
-    from adapter.mappings import Addressing, Head
+    from adapter.mappings import Head
     from adapter.mappings.known import DIALECTS, named, recognise
     from adapter.runtime import checks_by, schema_folder
 
@@ -140,19 +144,8 @@ def convert(
         raise typer.Exit(1) from problem
     if reading.bundle is None:
         raise ConfigurationError(f"{file}: a receipt; only notices are converted")
-    envelope = reading.envelope
     written = named(to).write(
-        reading.bundle,
-        dialect=to,
-        addressing=Addressing(
-            message_id=envelope.message_id,
-            transmission_id=envelope.transmission_id or envelope.message_id,
-            sender=envelope.sender,
-            receiver=envelope.receivers[0],
-            refers_to=envelope.refers_to,
-            conversation=envelope.conversation,
-            production=bool(envelope.production),
-        ),
+        reading.bundle, dialect=to, addressing=_converted(reading.envelope, to, settings)
     )
     checks.outgoing(written.content)
     losses, warnings = [*reading.losses, *written.losses], list(reading.faults)
@@ -165,6 +158,41 @@ def convert(
         say(f"lost: {loss}")
     for warning in warnings:
         say(f"warning: {warning}")
+
+
+def _converted(envelope: "Envelope", to: str, settings: "Settings") -> "Addressing":
+    """The addressing of the same message in another dialect: its own numbers, as far as that one takes them.
+
+    Where a region is configured, the sender and the first receiver are written with all identifiers that the
+    region file has of them, for each standard addresses by its own.
+    """
+    from adapter.config import load_region
+    from adapter.copies import as_registered, derived_id
+    from adapter.mappings import Addressing
+
+    register = load_region(settings.region).register_ if settings.region is not None else None
+
+    def known(address: "Address") -> "Address":
+        party = register.resolve(address, envelope.sent_at.date()) if register is not None else None
+        return address if party is None else as_registered(address, party, said_in=envelope.dialect, reads=to)
+
+    own = envelope.message_id
+    return Addressing(
+        message_id=own if to == envelope.dialect or _is_guid(own) else derived_id(own, "converted"),
+        transmission_id=envelope.transmission_id or own,
+        sender=known(envelope.sender),
+        receiver=known(envelope.receivers[0]),
+        refers_to=envelope.refers_to,
+        conversation=envelope.conversation,
+        production=bool(envelope.production),
+    )
+
+
+def _is_guid(text: str) -> bool:
+    try:
+        return str(UUID(text)) == text.lower()
+    except ValueError:
+        return False
 
 
 @app.command(rich_help_panel=PANEL)

@@ -165,7 +165,7 @@ RECEIPTS = ("stored", "delivered")
 RESEND = tuple(choice.value for choice in Resend)
 UNKNOWN_SERVICES = tuple(choice.value for choice in UnknownService)
 TRANSPORTS = ("fhir", PLANS, "directory", EDI)
-DIALECTS = ("fhir", "plo-1.5", "plo-1.6", "medcom")
+DIALECTS = ("fhir", "plo-1.5", "plo-1.6", "medcom", "medcom-vans")
 
 
 _UNREAD = (

@@ -18,6 +18,9 @@ FREE_TEXT = frozenset((NoticeKind.NOTE, NoticeKind.REPLY))
 MAY_ANSWER = ("municipality", "municipal-acute-bed", "unknown")
 """Kinds of party whose fixed sentence is an answer; anybody else quotes it."""
 
+MAY_TELL_READINESS = ("hospital", "municipal-acute-bed", "unknown")
+"""Kinds of party whose fixed sentence of readiness is a notice; anybody else quotes it."""
+
 _DIALOGUE = FREE_TEXT | {NoticeKind.ENQUIRY, NoticeKind.ANSWER}
 
 

@@ -35,6 +35,22 @@ class Share:
     days: frozenset[date]  # the ready days that count; none for who left on the day of the notice
     lacking: tuple[Sentence, ...] = ()  # the conditions for want of which days do not count
 
+    @property
+    def added(self) -> "Added":
+        """What it comes to."""
+        return Added(debtor=self.debtor, month=self.month, level=self.level, days=len(self.days))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Added:
+    """What patients add to a mean in numbers, all of them with the same level."""
+
+    debtor: str
+    month: date  # the first day of it
+    level: Level
+    days: int
+    patients: int = 1
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mean:
@@ -172,20 +188,20 @@ def _died(case: Case, by: datetime) -> bool:
 # --- a month ----------------------------------------------------------------------------------------------
 
 
-def means(found: Iterable[Share], agreement: Agreement) -> tuple[Mean, ...]:
+def means(found: Iterable[Added], agreement: Agreement) -> tuple[Mean, ...]:
     """What each month comes to: by agreement, municipality and payee, in the order of the months."""
-    groups: dict[tuple[date, str, str], list[Share]] = {}
+    groups: dict[tuple[date, str, str], list[Added]] = {}
     for share in found:
         groups.setdefault((share.month, share.debtor, share.level.agreement), []).append(share)
     return tuple(mean for key in sorted(groups) for mean in _means(groups[key], agreement))
 
 
-def _means(group: list[Share], agreement: Agreement) -> Iterator[Mean]:
-    one = group[-1]
+def _means(group: list[Added], agreement: Agreement) -> Iterator[Mean]:
+    one = max(group, key=lambda some: sorted(some.level.between))
     payment = agreement.payment((*one.level.between, one.debtor), last_day(one.month))
-    patients, days = len(group), sum(len(share.days) for share in group)
-    allowed = sum((share.level.days for share in group), Decimal())
-    level = one.level.days if len({s.level.days for s in group}) == 1 else _rounded(allowed / patients)
+    patients, days = sum(some.patients for some in group), sum(some.days for some in group)
+    allowed = sum((some.level.days * some.patients for some in group), Decimal())
+    level = one.level.days if len({some.level.days for some in group}) == 1 else _rounded(allowed / patients)
     basis = payment.average.basis if payment.average is not None else payment.basis
     says = Say.AVERAGE_OVER if days > allowed else Say.AVERAGE_WITHIN
     why = says.of(

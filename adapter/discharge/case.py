@@ -2,7 +2,9 @@
 
 Facts are notices and evidence about them. Stays are cut *in* the fold (same encounter id, else the same
 admission time, else the stay open at the event time), and a case is a chain of stays until home, care
-home, hospice or death. Every order of arrival folds to the same cases.
+home, hospice or death, or until staff close it by hand. A hospital whose standard tells no discharge at a
+transfer (`Notice.notification`) has handed the patient over when another one admits. Every order of arrival
+folds to the same cases.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -62,6 +64,7 @@ class CaseState(StrEnum):
     READY = "ready"
     DISCHARGED = "discharged"
     DECEASED = "deceased"
+    CLOSED = "closed"  # by hand: staff say that it is over, and no message has said so
     CANCELLED = "cancelled"  # every notice of it has been cancelled
 
 
@@ -112,14 +115,14 @@ class Again:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
-    """A chain of stays of one patient at one hospital, as far as its facts tell."""
+    """A chain of stays of one patient, as far as its facts tell."""
 
-    hospital: str | None
+    hospital: str | None  # where the patient is or was last
     municipality: str | None
     state: CaseState
     admitted_at: datetime | None
     ready_at: datetime | None  # of the readiness that stands; None after a withdrawal
-    discharged_at: datetime | None
+    discharged_at: datetime | None  # or closed by hand
     planned_discharge: date | None
     entries: tuple[Entry, ...]
     zone: tzinfo = field(compare=False)
@@ -158,6 +161,21 @@ class Case:
     def ending(self, kind: NoticeKind) -> tuple[Entry, ...]:
         """The entries of that kind that end something: a party that declines a plan ends nothing by it."""
         return tuple(e for e in self.of(kind) if e.notice.declined_by is not Decliner.PARTY)
+
+    @property
+    def closed_at(self) -> datetime | None:
+        """When staff closed it; None where it is open, or a message has told its end."""
+        return self.discharged_at if self.state is CaseState.CLOSED else None
+
+    @property
+    def transfers(self) -> tuple[Entry, ...]:
+        """The admissions by which another hospital took the patient over, in event order."""
+        found, where = [], None
+        for e in self.of(NoticeKind.ADMITTED):
+            if where is not None and e.notice.hospital not in (None, where):
+                found.append(e)
+            where = e.notice.hospital or where
+        return tuple(found)
 
     @property
     def placements(self) -> tuple[str, ...]:
@@ -203,8 +221,11 @@ def _told_by(notice: Notice) -> Iterator[tuple[str, Moment]]:
 # --- the fold ---------------------------------------------------------------------------------------------
 
 STAY_ENDS = (NoticeKind.DISCHARGED, NoticeKind.DECEASED, NoticeKind.LEFT_AGAINST_ADVICE)
-BESIDE_THE_STAY = (NoticeKind.PLACED, NoticeKind.FOLLOWED_UP)
+_CUTS = (*STAY_ENDS, NoticeKind.CLOSED)
+"""After which an admission begins a new case."""
+BESIDE_THE_STAY = (NoticeKind.PLACED, NoticeKind.FOLLOWED_UP, NoticeKind.CLOSED)
 """What is told of a patient by whoever it may be, and shows no stay."""
+_OF_A_STAY = (NoticeKind.ADMITTED, *STAY_ENDS)
 _BEGINS = (NoticeKind.ADMITTED, NoticeKind.READY_FOR_DISCHARGE, NoticeKind.LEAVE_STARTED)
 
 
@@ -215,10 +236,10 @@ def fold(facts: Iterable[Fact], zone: tzinfo) -> tuple[Case, ...]:
     """
     entries = _entries(facts, zone)
     threads = _threads(entries)
-    cases: list[Case] = []
+    stays: list[_Stay] = []
     for hospital in sorted({t.hospital for t in threads if t.hospital is not None}):
-        own = [t for t in threads if t.hospital == hospital]
-        cases.extend(_case(hospital, chain, zone) for chain in _chains(_stays(own, zone)))
+        stays.extend(_stays([t for t in threads if t.hospital == hospital], zone, hospital))
+    cases = [_case(chain[-1].hospital, chain, zone) for chain in _chains(stays)]
     homeless = [t for t in threads if t.hospital is None]
     return tuple(sorted(_settle(cases, homeless, zone), key=lambda case: _key(case.entries[0])))
 
@@ -244,8 +265,24 @@ class _Thread:
 
     @property
     def admission(self) -> Moment | None:
-        notice = self.speaks.notice
-        return notice.occurred if notice.kind is NoticeKind.ADMITTED else notice.admitted
+        return _admission(self.speaks.notice)
+
+    @property
+    def admissions(self) -> tuple[Moment, ...]:
+        """By which its stay is known: a HospitalNotification may repeat what has been corrected since."""
+        if not self.notification:
+            own = self.admission
+            return () if own is None else (own,)
+        found = (_admission(e.notice) for e in self.members)
+        return tuple(one for one in found if one is not None)
+
+    @property
+    def notification(self) -> bool:
+        return self.speaks.notice.notification
+
+
+def _admission(notice: Notice) -> Moment | None:
+    return notice.occurred if notice.kind is NoticeKind.ADMITTED else notice.admitted
 
 
 @dataclass(slots=True)
@@ -253,6 +290,8 @@ class _Stay:
     """A stay while it is being cut: what is known of its bounds, and the threads that belong to it."""
 
     threads: list[_Thread]
+    hospital: str | None = None
+    admissions: list[Moment] = field(default_factory=list)  # by which its threads know it, each once
     start: datetime | None = None
     end: datetime | None = None
 
@@ -264,10 +303,16 @@ class _Stay:
     def begins(self) -> datetime:
         return self.start or min(t.at for t in self.threads)
 
+    @property
+    def notified(self) -> bool:
+        """Whether HospitalNotifications tell of it."""
+        return any(t.notification for t in self.threads)
+
     def add(self, thread: _Thread) -> None:
         self.threads.append(thread)
+        self.admissions += [one for one in thread.admissions if one not in self.admissions]
         stands = thread.stands
-        if stands is not None and stands.notice.kind in STAY_ENDS and not stands.notice.beside:
+        if stands is not None and stands.notice.kind in _CUTS and not stands.notice.beside:
             self.end = stands.at if self.end is None else min(self.end, stands.at)
 
 
@@ -322,7 +367,7 @@ def _marked(entry: Entry, *, void: bool = False, replaced_by: str | None = None)
     )
 
 
-def _stays(threads: list[_Thread], zone: tzinfo) -> list[_Stay]:
+def _stays(threads: list[_Thread], zone: tzinfo, hospital: str | None) -> list[_Stay]:
     """Cut one hospital's threads into stays: by encounter id, else by admission, else by time."""
     ordered = sorted(threads, key=lambda t: _key(t.speaks))
     by_encounter: dict[str, _Stay] = {}
@@ -334,7 +379,7 @@ def _stays(threads: list[_Thread], zone: tzinfo) -> list[_Stay]:
             unplaced.append(thread)
             continue
         if encounter not in by_encounter:
-            by_encounter[encounter] = _Stay([])
+            by_encounter[encounter] = _Stay([], hospital)
             stays.append(by_encounter[encounter])
         _place(by_encounter[encounter], thread, zone)
     by_time: list[_Thread] = []
@@ -342,18 +387,20 @@ def _stays(threads: list[_Thread], zone: tzinfo) -> list[_Stay]:
         if thread.admission is None:
             by_time.append(thread)
             continue
-        found = next((s for s in stays if _same_admission(s, thread.admission, zone)), None)
+        found = next((s for s in stays if _same_admission(s, thread, zone)), None)
         if found is None:
-            found = _Stay([])
+            found = _Stay([], hospital)
             stays.append(found)
         _place(found, thread, zone)
+    for stay in stays:
+        _cancel(stay)
     for thread in by_time:
         found = _stay_at(stays, thread)
         if found is None:
-            found = _Stay([])
+            found = _Stay([], hospital)
             stays.append(found)
         _place(found, thread, zone)
-    return sorted(stays, key=lambda s: (s.begins, _key(s.threads[0].speaks)))
+    return stays
 
 
 def _place(stay: _Stay, thread: _Thread, zone: tzinfo) -> None:
@@ -363,26 +410,44 @@ def _place(stay: _Stay, thread: _Thread, zone: tzinfo) -> None:
         return
     at = instant(admission, sent_at=thread.speaks.notice.sent_at, zone=zone)
     is_the_notice = thread.speaks.notice.kind is NoticeKind.ADMITTED
-    if stay.start is None or is_the_notice or at < stay.start:
+    repeats = thread.notification and not is_the_notice  # what its notice says, or said once
+    if stay.start is None or is_the_notice or (at < stay.start and not (repeats and _told_itself(stay))):
         stay.start = at
 
 
-def _same_admission(stay: _Stay, admission: Moment, zone: tzinfo) -> bool:
+def _told_itself(stay: _Stay) -> bool:
+    return any(t.stands and t.stands.notice.kind is NoticeKind.ADMITTED for t in stay.threads)
+
+
+def _same_admission(stay: _Stay, thread: _Thread, zone: tzinfo) -> bool:
+    return any(_same(one, other, zone) for one in thread.admissions for other in stay.admissions)
+
+
+def _same(one: Moment, other: Moment, zone: tzinfo) -> bool:
+    if isinstance(one, datetime) and isinstance(other, datetime):
+        return one == other
+    return local_date(one, zone) == local_date(other, zone)
+
+
+def _cancel(stay: _Stay) -> None:
+    """An admission cancelled by a HospitalNotification cancels the stay, with all that it was told of."""
+    admissions = [t for t in stay.threads if t.notification and t.speaks.notice.kind is NoticeKind.ADMITTED]
+    if not admissions or any(t.stands for t in admissions):
+        return
     for thread in stay.threads:
-        other = thread.admission
-        if other is None:
-            continue
-        if isinstance(other, datetime) and isinstance(admission, datetime):
-            if other == admission:
-                return True
-        elif local_date(other, zone) == local_date(admission, zone):
-            return True
-    return False
+        if thread.notification and thread.stands is not None:
+            thread.members = [_marked(e, void=True) for e in thread.members]
+            thread.stands = None
+    stay.end = None
 
 
 def _stay_at(stays: list[_Stay], thread: _Thread) -> _Stay | None:
-    """The stay open at the thread's time; after a discharge, the last one, unless something begins anew."""
-    before = [s for s in stays if s.begins <= thread.at and (s.alive or thread.stands is None)]
+    """The stay open at the thread's time; after a discharge, the last one, unless something begins anew.
+
+    What was told of a stay before HospitalNotifications cancelled it stays with it, where there is no other.
+    """
+    begun = [s for s in stays if s.begins <= thread.at]
+    before = [s for s in begun if s.alive or thread.stands is None] or [s for s in begun if s.notified]
     open_then = [s for s in before if s.end is None or thread.at <= s.end]
     latest = max(open_then or before, key=lambda s: s.begins, default=None)
     if latest is not None and (open_then or thread.speaks.notice.kind not in _BEGINS):
@@ -393,17 +458,27 @@ def _stay_at(stays: list[_Stay], thread: _Thread) -> _Stay | None:
 def _chains(stays: list[_Stay]) -> list[list[_Stay]]:
     """A stay that begins while the one before is open continues its case: a transfer is no discharge."""
     chains: list[list[_Stay]] = []
-    for stay in stays:
-        open_chain = next((c for c in reversed(chains) if stay.alive and _open_at(c[-1], stay)), None)
+    for stay in sorted(stays, key=_first):
+        open_chain = next((c for c in reversed(chains) if stay.alive and _continues(stay, c[-1])), None)
         if open_chain is None:
             chains.append([stay])
         else:
             open_chain.append(stay)
-    return chains
+    return sorted(chains, key=lambda chain: (chain[0].hospital or "", *_first(chain[0])))
 
 
-def _open_at(before: _Stay, stay: _Stay) -> bool:
-    return before.alive and (before.end is None or stay.begins < before.end)
+def _first(stay: _Stay) -> tuple[datetime, tuple[datetime, datetime, str, str]]:
+    return stay.begins, _key(stay.threads[0].speaks)
+
+
+def _continues(stay: _Stay, before: _Stay) -> bool:
+    """Of two hospitals, only where the first tells by HospitalNotifications, and the other has admitted.
+
+    Of no other standard do we know that its hospital tells no discharge when it hands a patient over.
+    """
+    if not before.alive or (before.end is not None and stay.begins >= before.end):
+        return False
+    return stay.hospital == before.hospital or (before.notified and _told_itself(stay))
 
 
 def _case(hospital: str | None, chain: list[_Stay], zone: tzinfo) -> Case:
@@ -419,9 +494,10 @@ def _told(
     state = CaseState.ADMITTED
     ready_at: datetime | None = None
     ended: datetime | None = None
+    closed: datetime | None = None
     planned: date | None = None
     counting = [e for e in entries if e.counts]
-    for e in counting:
+    for e in _where_the_patient_is(counting):
         notice = e.notice
         match notice.kind:
             case NoticeKind.DECEASED:
@@ -437,9 +513,15 @@ def _told(
                 state = CaseState.ON_LEAVE
             case NoticeKind.LEAVE_ENDED if ended is None:
                 state = CaseState.READY if ready_at else CaseState.ADMITTED
+            case NoticeKind.ADMITTED if state is CaseState.ON_LEAVE and notice.notification:
+                state = CaseState.READY if ready_at else CaseState.ADMITTED
+            case NoticeKind.CLOSED:
+                closed = e.at
             case _:
                 pass
         planned = notice.planned_discharge or planned
+    if closed is not None and ended is None:
+        state, ended = CaseState.CLOSED, closed
     return Case(
         hospital=hospital,
         municipality=_municipality(hospital, counting or list(entries)),
@@ -453,9 +535,32 @@ def _told(
     )
 
 
+def _where_the_patient_is(counting: list[Entry]) -> Iterator[Entry]:
+    """All but what a hospital tells while another one has the patient, to whom it has handed over.
+
+    A death is told by whoever knows of it.
+    """
+    where: str | None = None
+    for e in counting:
+        notice = e.notice
+        if notice.kind is NoticeKind.ADMITTED or where is None:
+            where = notice.hospital or where
+        if notice.kind is NoticeKind.DECEASED or notice.hospital in (None, where):
+            yield e
+            where = None if notice.kind in STAY_ENDS else where
+
+
 def as_told(case: Case, entries: tuple[Entry, ...]) -> Case:
-    """The case that some of its entries tell: what somebody knows who was told only of these."""
-    told = _told(case.hospital, entries, case.admitted_at, case.zone)
+    """The case that some of its entries tell: what somebody knows who was told only of these.
+
+    Who was told of one hospital's part of it alone knows neither the other hospital nor its admission.
+    """
+    hospital, admitted_at = case.hospital, case.admitted_at
+    if case.transfers:
+        own = [e for e in entries if e.counts and e.notice.kind is NoticeKind.ADMITTED]
+        hospital = next((e.notice.hospital for e in reversed(own) if e.notice.hospital), hospital)
+        admitted_at = min((e.at for e in own), default=admitted_at)
+    told = _told(hospital, entries, admitted_at, case.zone)
     return replace(told, again=case.again, died_at=case.died_at)
 
 
@@ -499,9 +604,14 @@ def _covers(later: Notice, earlier: Notice) -> bool:
 
 
 def _alive(entries: Iterable[Entry]) -> bool:
-    """Whether anything still stands; a placement says nothing of the stay, unless it is all that is known."""
+    """Whether anything still stands; a placement says nothing of the stay, unless it is all that is known.
+
+    Nor does what others have said of a stay that HospitalNotifications have told, and cancelled.
+    """
     told = list(entries)
-    of_the_stay = [e for e in told if e.notice.kind is not NoticeKind.PLACED]
+    of_the_stay = [e for e in told if e.notice.kind not in (NoticeKind.PLACED, NoticeKind.CLOSED)]
+    if any(e.notice.notification for e in of_the_stay):
+        of_the_stay = [e for e in of_the_stay if e.notice.notification or e.notice.kind in _OF_A_STAY]
     return any(e.counts for e in of_the_stay or told)
 
 

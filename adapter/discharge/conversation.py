@@ -69,9 +69,14 @@ class _Search:
         return key(current)
 
     def _named(self, notice: Notice) -> Notice | None:
-        """What its reference names; one of another type is the conversation's, and not what it corrects."""
+        """What its reference names; one of another type is the conversation's, and not what it corrects.
+
+        A HospitalNotification names exactly what it corrects: a death is told by any of its activities.
+        """
         named = self.by_key.get((notice.sender, notice.refers_to)) if notice.refers_to else None
-        return named if named is not None and message_type(named) == message_type(notice) else None
+        if named is None or (notice.notification and named.notification):
+            return named
+        return named if message_type(named) == message_type(notice) else None
 
     def _guess(self, notice: Notice) -> Root:
         """What it must mean, where it names no message, or only another one of its conversation."""

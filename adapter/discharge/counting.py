@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
+from functools import lru_cache
 
 from adapter.discharge.calendar import Calendar
 
@@ -194,7 +195,12 @@ MAY_TAKE: Mapping[str, tuple[str, ...]] = {"same_day": ("duration",), "by_clock"
 def local(instant: datetime, zone: tzinfo | None = None) -> datetime:
     """`instant` on the local clock, with that moment's offset fixed."""
     there = instant.astimezone(zone) if zone is not None else instant
-    return there.replace(tzinfo=timezone(there.utcoffset() or timedelta()), fold=0)
+    return there.replace(tzinfo=_fixed(there.utcoffset() or timedelta()), fold=0)
+
+
+@lru_cache(maxsize=64)
+def _fixed(offset: timedelta) -> timezone:
+    return timezone(offset)
 
 
 def first_second(day: date, zone: tzinfo) -> datetime:

@@ -56,6 +56,7 @@ class NoticeKind(StrEnum):
     FOLLOWED_UP = "followed-up"
     BEYOND_CONTROL = "beyond-control"
     PLACED = "placed"
+    CLOSED = "closed"
 
     __hash__ = str.__hash__  # the enum's own is not C, and these are looked up for every message
 
@@ -189,6 +190,10 @@ class Notice:
     plan: Plan | None = None
     way: Way | None = None  # recorded by a person: told by telephone, or on paper; None: it came as a message
     recorded_by: str | None = None  # who has recorded it
+    notification: bool = False
+    """A MedCom HospitalNotification: a transfer is told by the next admission alone, and what it corrects or
+    cancels is the very message that it names."""
+    report_wanted: bool = False  # an admission that asks the municipality for its report of admission
     beside: bool = False  # it was recorded, and by the agreement does not count; decided anew at each fold
 
     def __post_init__(self) -> None:

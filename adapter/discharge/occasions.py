@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from adapter.discharge.case import Case, Entry
-from adapter.discharge.notices import NoticeKind
+from adapter.discharge.notices import NoticeKind, Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,14 @@ def thread(case: Case, entry: Entry) -> list[Entry]:
     notice = entry.notice
     corrected = case.corrected.get((notice.sender, notice.message_id), ())
     return [*(e for e in corrected if not e.notice.beside), entry]
+
+
+def asks(case: Case, entry: Entry, flag: str) -> bool:
+    """Whether a notice asks by that flag: as it was first told; a correction neither asks nor takes it back.
+
+    MedCom: a report of admission is wanted of a new STIN or STAA only, never of RE_STIN.
+    """
+    return any(getattr(e.notice, flag) and e.notice.standing is Standing.NEW for e in thread(case, entry))
 
 
 def told_at(case: Case, entry: Entry) -> datetime:

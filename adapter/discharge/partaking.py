@@ -20,8 +20,8 @@ class Concern(StrEnum):
     """What a stay is to a party now."""
 
     CURRENT = "current"  # the patient is in, and the party has to do with it
-    LEFT = "left"  # discharged
-    PAST = "past"  # addressed by mistake, or another municipality is responsible, or no need of this one
+    LEFT = "left"  # discharged, or closed by hand
+    PAST = "past"  # addressed by mistake, another's now, or no need of this municipality
     OVER = "over"  # the patient has died, or everything that was told has been cancelled
 
 
@@ -92,7 +92,7 @@ def steps_of(case: Case) -> frozenset[Stage]:
         done.add(Stage.ANSWERED)
     if case.has(K.CARE_PLAN):
         done.add(Stage.PLAN)
-    if case.state is CaseState.DISCHARGED:
+    if case.state in (CaseState.DISCHARGED, CaseState.CLOSED):
         done.add(Stage.DISCHARGED)
     return frozenset(done)
 
@@ -131,9 +131,19 @@ def _open_care(told: Case) -> bool | None:
 def _concern(case: Case, told: Case, party: str, roles: Mapping[str, str]) -> Concern:
     if told.state in (CaseState.CANCELLED, CaseState.DECEASED) or _dead(case):
         return Concern.OVER
+    if _has_handed_over(case, party):
+        return Concern.PAST
     if party != case.hospital and _past(case, told, party, roles):
         return Concern.PAST
-    return Concern.LEFT if told.state is CaseState.DISCHARGED else Concern.CURRENT
+    gone = told.state in (CaseState.DISCHARGED, CaseState.CLOSED)
+    return Concern.LEFT if gone else Concern.CURRENT
+
+
+def _has_handed_over(case: Case, party: str) -> bool:
+    """Whether it is a hospital of the case, and another one has the patient now."""
+    return party != case.hospital and any(
+        e.notice.hospital == party for e in (case.of(K.ADMITTED) if case.transfers else ())
+    )
 
 
 def _dead(case: Case) -> bool:

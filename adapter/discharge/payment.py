@@ -33,7 +33,7 @@ ENDS = (
     NoticeKind.LEFT_AGAINST_ADVICE,
     NoticeKind.DECEASED,
 )
-"""What ends a readiness and its days."""
+"""What ends a readiness and its days; no closing by hand, which either side can do."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -82,7 +82,7 @@ def _due(case: Case, plan_id: str, told: tuple[Entry, ...], task: PlanTask) -> T
         local(task.due, case.zone) if isinstance(task.due, datetime) else last_second(task.due, case.zone)
     )
     having = [e.notice.sent_at for e in told if _of(e, task) is not None]
-    endings = [*_endings(told, task, case), *_deaths(case)]
+    endings = [*_endings(told, task, case), *_deaths(case), *_closing(case)]
     return TaskDue(
         plan=plan_id,
         task=task,
@@ -115,6 +115,11 @@ def _endings(told: tuple[Entry, ...], task: PlanTask, case: Case) -> Iterator[tu
         at = _since_when(told, holds)
         if at is not None:
             yield at, says.of(at=at.astimezone(case.zone))
+
+
+def _closing(case: Case) -> Iterator[tuple[datetime, Sentence]]:
+    if case.closed_at is not None:
+        yield case.closed_at, Say.CLOSED_BY_HAND.of(at=case.closed_at.astimezone(case.zone))
 
 
 def _deaths(case: Case) -> Iterator[tuple[datetime, Sentence]]:

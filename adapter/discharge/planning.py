@@ -48,7 +48,7 @@ class PlanningState(StrEnum):
     WITHDRAWN = "withdrawn"  # the patient is not ready any more
     CONSENT_REFUSED = "consent-refused"
     CONSENT_WITHDRAWN = "consent-withdrawn"
-    CLOSED = "closed"  # the patient has died
+    CLOSED = "closed"  # the patient has died, or staff have closed the case
 
 
 class ConsentState(StrEnum):
@@ -354,7 +354,7 @@ _RESUMES = (K.SIP_REQUESTED, K.SIP_CALL, K.PLAN_NEED_REPORTED, K.CARE_PLAN)
 
 def _stopped(made: Planning, told: _Told) -> PlanningState | None:
     """What has stopped it, unless it has been taken up again."""
-    if told.case.has(K.DECEASED) or told.case.died_at is not None:
+    if told.case.has(K.DECEASED) or told.case.died_at is not None or told.case.closed_at is not None:
         return PlanningState.CLOSED
     if made.consent.state is ConsentState.REFUSED:
         return PlanningState.CONSENT_REFUSED

@@ -14,7 +14,7 @@ from adapter.discharge.counting import (
     last_second,
 )
 from adapter.discharge.notices import AnswerValue, NoticeKind, local_date
-from adapter.discharge.occasions import Occasion, readinesses, thread, told_at
+from adapter.discharge.occasions import Occasion, asks, readinesses, thread, told_at
 from adapter.discharge.pathways import FOLLOW_UP, WATCH
 from adapter.discharge.rules import PartyIs, Rule, Telling, Time
 from adapter.discharge.sentences import Say, Sentence, of_file, timed
@@ -23,6 +23,7 @@ _ENDINGS = {
     NoticeKind.READINESS_WITHDRAWN: Say.WITHDRAWN,
     NoticeKind.DISCHARGED: Say.DISCHARGED,
     NoticeKind.DECEASED: Say.DIED,
+    NoticeKind.CLOSED: Say.CLOSED_BY_HAND,
     NoticeKind.LEFT_AGAINST_ADVICE: Say.LEFT,
     NoticeKind.NO_MUNICIPAL_NEED: Say.NO_NEED,
     NoticeKind.SIP_DECLINED: Say.SIP_DECLINED,
@@ -104,6 +105,8 @@ class Reading:
         if trigger.notice is NoticeKind.READY_FOR_DISCHARGE:
             return [o for o in self.readinesses if o.fits(trigger.only_if, trigger.unless)]
         entries = self.case.of(trigger.notice)
+        if trigger.notice is NoticeKind.ADMITTED and trigger.only_if is not None:
+            return [Occasion((e,)) for e in entries if asks(self.case, e, trigger.only_if)]
         admission = trigger.notice is NoticeKind.ADMITTED and self.case.admitted_at is not None
         return [Occasion(entries)] if entries or admission else []
 
@@ -201,6 +204,8 @@ class Reading:
             return self._from_notice(occasion, party)
         if self.case.admitted_at is None:
             return None
+        if rule.trigger.only_if is not None:
+            return self._start(occasion.entries[0].at.astimezone(UTC))
         admitted = self.case.admitted_at.astimezone(UTC)
         later = self._later(occasion, party, admitted)
         if later is None or (later.basis != rule.basis and not beside):
@@ -418,6 +423,9 @@ class Reading:
             if kind is NoticeKind.READINESS_WITHDRAWN:
                 if occasion.withdrawn_at is not None:
                     found.append(self._ending(occasion.withdrawn_at, kind))
+            elif kind is NoticeKind.CLOSED:
+                if self.case.closed_at is not None:
+                    found.append(self._ending(self.case.closed_at.astimezone(UTC), kind))
             elif self.case.has(kind):
                 found.extend(self._ending(e.at.astimezone(UTC), kind) for e in self.case.ending(kind))
             elif kind is NoticeKind.DECEASED and self.case.died_at is not None:
@@ -430,7 +438,7 @@ class Reading:
         return Ending(at, kind, says.of(at=stamp) if says else Say.ENDED.of(notice=kind, at=stamp))
 
     def ended(self, occasion: Occasion, start: Start, due: datetime) -> Ending | None:
-        closed = self.endings(self.rule.closed_by, occasion)
+        closed = self.endings((*self.rule.closed_by, NoticeKind.CLOSED), occasion)
         voided = [end for end in self.endings(self.rule.voided_by, occasion) if end.at < due]
         voided += self._admitted_again(due)
         if not closed and not voided:

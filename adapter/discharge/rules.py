@@ -17,7 +17,7 @@ from adapter.discharge.notices import NoticeKind
 
 ACTORS = ("hospital", "municipality", "open-care", "fixed-care-contact", "gp")
 ROLES = ACTORS
-FLAGS = ("sip_needed", "psychiatric")
+FLAGS = ("sip_needed", "psychiatric", "report_wanted")
 SAYINGS = ("can-receive", "available", "unclassified")
 CONFIDENCES = ("Q", "S", "K", "local")
 LATE = ("allowed", "void")

@@ -42,6 +42,7 @@ _TIMES = ("at", "sent_at", *_STEPS)
 _PARTIES = ("sender", "by", "receiver")
 _OF_KIND = {
     "acute": NoticeKind.ADMITTED,
+    "report_wanted": NoticeKind.ADMITTED,
     "answer": NoticeKind.ANSWER,
     "receive_from": NoticeKind.ANSWER,
     "available": NoticeKind.OPEN_CARE_AVAILABILITY,
@@ -241,6 +242,7 @@ class _Event:
             estimate=bool(self._flag("estimate")),
             sip_needed=bool(self._flag("sip_needed")),
             psychiatric=bool(self._flag("psychiatric")),
+            report_wanted=bool(self._flag("report_wanted")),
             follow_up=self._day("follow_up"),
             acute=self._flag("acute"),
             fulfils=self._fulfils(terms),

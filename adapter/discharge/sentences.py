@@ -96,6 +96,7 @@ class Say(StrEnum):
     WITHDRAWN = "the ready notice was withdrawn {at}"
     DISCHARGED = "the patient was discharged {at}"
     DIED = "the patient died {at}"
+    CLOSED_BY_HAND = "the case was closed by hand {at}"
     LEFT = "the patient left against advice {at}"
     NO_NEED = "there is no need of municipal services {at}"
     SIP_DECLINED = "the patient declined a coordinated plan {at}"

@@ -23,7 +23,7 @@ HOSPITAL, MUNICIPALITY, PRIMARY_CARE = "hospital", "municipality", "open-care"
 _OF_A_SIP = frozenset(
     {K.FIXED_CONTACT_NAMED, K.OPEN_CARE_AVAILABILITY, K.SIP_REQUESTED, K.SIP_CALL, K.SIP_DECLINED}
 )
-_OVER = (CaseState.DISCHARGED, CaseState.DECEASED, CaseState.CANCELLED)
+_OVER = (CaseState.DISCHARGED, CaseState.DECEASED, CaseState.CLOSED, CaseState.CANCELLED)
 _SIGNED_FOR = frozenset(
     {
         K.ADMITTED, K.CARE_NEEDS, K.PLANNED_DISCHARGE, K.READY_FOR_DISCHARGE, K.READINESS_WITHDRAWN,
@@ -36,9 +36,12 @@ _SIGNED_FOR = frozenset(
 _TAKEN_BACK = (
     K.ADMITTED, K.DISCHARGED, K.LEFT_AGAINST_ADVICE, K.ANSWER, K.BEYOND_CONTROL, K.FIXED_CONTACT_NAMED,
     K.OPEN_CARE_AVAILABILITY, K.SIP_REQUESTED, K.SIP_CALL, K.SIP_DECLINED, K.CONSENT_GIVEN,
-    K.CONSENT_WITHDRAWN, K.READINESS_WITHDRAWN, K.PLANNED_DISCHARGE,
+    K.CONSENT_WITHDRAWN, K.READINESS_WITHDRAWN, K.PLANNED_DISCHARGE, K.CARE_NEEDS, K.NO_MUNICIPAL_NEED,
 )  # fmt: skip
 """What can be taken back as told in error; a ready notice has its own withdrawal, and talk stays said."""
+
+NEEDS = (K.NEED_IDENTIFIED, K.CARE_NEEDS, K.NO_MUNICIPAL_NEED)
+"""By which a hospital tells whether the municipality is needed."""
 
 _BY_MESSAGE = frozenset({K.ANSWER, K.READINESS_WITHDRAWN, K.REPLY, K.SEEN})
 """Of these, `about` is the id of the message that they answer, sign for or take back."""
@@ -117,8 +120,23 @@ def _hospital(case: Case, mine: Collection[str]) -> Iterator[Turn]:
             yield Turn(kind=K.READINESS_WITHDRAWN, about=ready.notice.message_id, entry=ready)
         planned = case.planned_discharge.isoformat() if case.planned_discharge is not None else ""
         yield Turn(kind=K.PLANNED_DISCHARGE, about=planned)
+        yield from _of_the_need(case, mine, ready)
         yield Turn(kind=K.DISCHARGED, about=last)
         yield Turn(kind=K.LEFT_AGAINST_ADVICE, about=last)
+
+
+def _of_the_need(case: Case, mine: Collection[str], ready: Entry | None) -> Iterator[Turn]:
+    """What help the patient will need, told anew as often as it changes; or that there is no need of any.
+
+    A ready notice says that there is: whoever finds otherwise withdraws it first.
+    """
+    told = [e for e in case.of(*NEEDS) if e.notice.sender in mine]
+    needs = [e for e in told if e.notice.kind is K.CARE_NEEDS]
+    last = told[-1] if told else None
+    about = last.notice.message_id if last is not None else ""
+    yield Turn(kind=K.CARE_NEEDS, about=about, entry=needs[-1] if needs else None)
+    if ready is None and (last is None or last.notice.kind is not K.NO_MUNICIPAL_NEED):
+        yield Turn(kind=K.NO_MUNICIPAL_NEED, about=about)
 
 
 def _municipality(case: Case, mine: Collection[str]) -> Iterator[Turn]:

@@ -1,7 +1,8 @@
 """What is made of a notice or of the case for those who read at /fhir: a Task, an EpisodeOfCare.
 
 A notice of readiness asks each municipality when it can receive the patient. That is a Task of code
-`receive-patient` (CodeSystem/tasks): requested, until the municipality has answered.
+`receive-patient` (CodeSystem/tasks): requested, until the municipality has answered. An admission may ask the
+municipality's own system for its report of admission: a Task of code `report-of-admission`.
 """
 
 from datetime import datetime
@@ -11,6 +12,8 @@ from adapter.fhir.bundles import CANONICAL, Resource, instant_text
 
 TASK_SYSTEM = f"{CANONICAL}/CodeSystem/tasks"
 RECEIVE_PATIENT = "receive-patient"
+REPORT_OF_ADMISSION = "report-of-admission"
+_SHOWN = {RECEIVE_PATIENT: "Receive patient", REPORT_OF_ADMISSION: "Report of admission"}
 CASE_SYSTEM = f"{CANONICAL}/case"
 """Identifier system of our own case numbers."""
 
@@ -25,22 +28,30 @@ _SAYS_SO = dict.fromkeys(_STATUS, "status") | {"Goal": "lifecycleStatus"}
 _EPISODE_STATUS = {
     CaseState.DISCHARGED: "finished",
     CaseState.DECEASED: "finished",
+    CaseState.CLOSED: "finished",
     CaseState.CANCELLED: "entered-in-error",
     CaseState.ON_LEAVE: "onhold",
 }
 
 
 def asked(
-    *, task_id: str, patient: str, encounter: str, requester: str, owner: str, authored: datetime
+    *,
+    task_id: str,
+    patient: str,
+    encounter: str,
+    requester: str,
+    owner: str,
+    authored: datetime,
+    code: str = RECEIVE_PATIENT,
 ) -> Resource:
-    """The question of a notice of readiness: `requester` and `owner` are ids of parties."""
+    """What a notice asks of a party: `requester` and `owner` are ids of parties."""
     return {
         "resourceType": "Task",
         "id": task_id,
         "status": "requested",
         "intent": "order",
         "code": {
-            "coding": [{"system": TASK_SYSTEM, "code": RECEIVE_PATIENT, "display": "Receive patient"}],
+            "coding": [{"system": TASK_SYSTEM, "code": code, "display": _SHOWN[code]}],
         },
         "focus": {"reference": f"Encounter/{encounter}"},
         "for": {"reference": f"Patient/{patient}"},
@@ -62,6 +73,11 @@ def called_off(task: Resource, at: datetime) -> Resource:
     return task | {"status": "cancelled", "lastModified": instant_text(at)}
 
 
+def finished(task: Resource, status: str, at: datetime) -> Resource:
+    """What was asked, done or not wanted any more."""
+    return task | {"status": status, "lastModified": instant_text(at)}
+
+
 def taken_back(part: Resource) -> Resource:
     """A part of a plan that should never have been told: entered in error, where its kind can say so."""
     said = _SAYS_SO.get(part["resourceType"])
@@ -72,6 +88,12 @@ def is_asked(task: Resource) -> bool:
     """Whether a Task is such a question."""
     codings = (task.get("code") or {}).get("coding") or ()
     return any(c.get("system") == TASK_SYSTEM and c.get("code") == RECEIVE_PATIENT for c in codings)
+
+
+def is_of_the_adapter(task: Resource) -> bool:
+    """Whether a Task is one that the adapter makes of a notice, and none of a plan."""
+    codings = (task.get("code") or {}).get("coding") or ()
+    return any(c.get("system") == TASK_SYSTEM for c in codings)
 
 
 def episode(case_id: int, patient: str, case: Case) -> Resource:

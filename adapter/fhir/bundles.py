@@ -58,6 +58,8 @@ EXTENSIONS: dict[str, tuple[str, str]] = {
     "standing": ("Code", "MessageHeader"),
     "refers-to": ("String", "MessageHeader"),
     "reserved": ("Boolean", "MessageHeader"),
+    "notification": ("Boolean", "MessageHeader"),
+    "report-wanted": ("Boolean", "MessageHeader"),
     "based-on": ("String", "MessageHeader"),
     "copy-receiver": ("Boolean", "MessageHeader.destination"),
     "ready-for-discharge": ("DateTime", "Encounter"),

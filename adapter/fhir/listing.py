@@ -6,17 +6,26 @@ It is kept beside the version that tells it, so that a list opens no message.
 from datetime import date
 from typing import Any
 
+from adapter.fhir.alphabet import sort_key
 from adapter.fhir.bundles import Resource
 
 _USED = ("official", "usual", None)
 
 
-def in_lists(content: Resource) -> dict[str, Any]:
-    """`label`, `sorted_as` and `born`; nothing for what lists say nothing of."""
+def in_lists(content: Resource, language: str) -> dict[str, Any]:
+    """`label`, `sorted_as`, `sort_key` and `born`; nothing for what lists say nothing of.
+
+    Names are sorted as those of that language are.
+    """
     match content["resourceType"]:
         case "Patient":
             name = _name(content)
-            return {"label": name, "sorted_as": name.casefold() if name else None, "born": _born(content)}
+            return {
+                "label": name,
+                "sorted_as": name.casefold() if name else None,
+                "sort_key": sort_key(name, language) if name else None,
+                "born": _born(content),
+            }
         case "Encounter":
             return {"label": _place(content)}
         case _:

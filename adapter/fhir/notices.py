@@ -63,6 +63,8 @@ from adapter.messaging.envelope import LONGEST_ID, Address
 
 K = NoticeKind
 
+_FLAGS = ("reserved", "notification", "report-wanted")
+"""Of MessageHeader; a notice has them by the same names."""
 _NOT_ASKED = ("revoked", "entered-in-error", "completed")
 _NAMESPACE = uuid.UUID("6d1d9a2c-6f43-5a56-9f0e-0d4c7e3f2b11")
 
@@ -169,8 +171,9 @@ def _header(
     if notice.standing is not Standing.NEW:
         with_extension(head, "standing", "Code", notice.standing.value)
     with_extension(head, "refers-to", "String", notice.refers_to)
-    if notice.reserved:
-        with_extension(head, "reserved", "Boolean", True)
+    for name in _FLAGS:
+        if getattr(notice, name.replace("-", "_")):
+            with_extension(head, name, "Boolean", True)
     return head
 
 
@@ -193,6 +196,8 @@ def standing_as(bundle: Bundle, standing: Standing) -> Bundle:
 def notice_in(bundle: Bundle, *, zone: tzinfo) -> Notice:
     """What the message says. Times without offset are the hospital's, in `zone`.
 
+    A HospitalNotification is told by the hospital itself: its serviceProvider is a ward, which may change.
+
     Raises Refused where the message has no MessageHeader, an event that we do not know, or no time.
     """
     head = header(bundle)
@@ -207,14 +212,15 @@ def notice_in(bundle: Bundle, *, zone: tzinfo) -> Notice:
     if not isinstance(sent_at, datetime):
         raise Refused("Bundle.timestamp must be an instant with its offset", code="required")
     standing = _standing(head)
+    sender = address_of(follow(bundle, head.get("sender"))).token
     return Notice(
         kind=kind,
         message_id=same_id(str(head.get("id", ""))),
         sent_at=sent_at,
         occurred=_occurred(bundle, head, kind, period, zone) or sent_at,
-        sender=address_of(follow(bundle, head.get("sender"))).token,
+        sender=sender,
         receivers=tuple(address.token for address in receivers_in(bundle)),
-        hospital=_hospital(bundle, encounter),
+        hospital=sender if extension(head, "notification") else _hospital(bundle, encounter),
         encounter=_first_value(encounter.get("identifier")),
         episode=_episode(encounter),
         admitted=moment(period.get("start"), zone),
@@ -229,6 +235,8 @@ def notice_in(bundle: Bundle, *, zone: tzinfo) -> Notice:
         standing=standing,
         refers_to=refers_to_in(head),
         reserved=bool(extension(head, "reserved")),
+        notification=bool(extension(head, "notification")),
+        report_wanted=bool(extension(head, "report-wanted")),
         text=plain_text(focus),
         acute=acute_in(encounter),
         moved=moved_in(encounter),

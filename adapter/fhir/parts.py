@@ -84,6 +84,7 @@ FOCUS: dict[NoticeKind, str] = {
     K.FOLLOWED_UP: "Task",
     K.BEYOND_CONTROL: "Communication",
     K.PLACED: "CarePlan",
+    K.CLOSED: "Communication",
 }
 """The resource that a notice of each kind is about; every message carries the Encounter besides."""
 

@@ -12,10 +12,10 @@ has published no label: the register's *fortrolig* is R, *strengt fortrolig* V. 
 protected: the other mistake costs more.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from adapter.fhir.bundles import Resource
+from adapter.fhir.bundles import Bundle, Resource
 from adapter.fhir.codes import words
 from adapter.fhir.references import names_of
 
@@ -65,6 +65,12 @@ def _protects(system: Any, code: Any) -> bool:
     return bool(system == _SWEDEN or (system == _ACT_CODE and code == "DEMO"))
 
 
+def protects(entries: Iterable[Resource]) -> bool:
+    """Whether the entries of a message say that the patient's identity is protected."""
+    told = (entry.get("resource") or {} for entry in entries)
+    return any(one.get("resourceType") == "Patient" and is_protected(one) for one in told)
+
+
 def protected(patient: Resource) -> Resource:
     """The Patient, marked where it was not: what was told before counts as told of a protected person."""
     if is_protected(patient):
@@ -72,6 +78,17 @@ def protected(patient: Resource) -> Resource:
     meta = patient.get("meta") or {}
     label = {"system": _CONFIDENTIALITY[0], "code": "R"}
     return patient | {"meta": meta | {"security": [*(meta.get("security") or ()), label]}}
+
+
+def as_protected(bundle: Bundle) -> Bundle:
+    """The message with each Patient so marked."""
+    entries = [
+        item | {"resource": protected(item["resource"])}
+        if item["resource"]["resourceType"] == "Patient"
+        else item
+        for item in bundle["entry"]
+    ]
+    return bundle | {"entry": entries}
 
 
 def without_protected(resource: Resource) -> Resource:

@@ -27,7 +27,7 @@ from adapter.discharge.notices import (
     Standing,
 )
 from adapter.fhir import wire
-from adapter.fhir.asking import RECEIVE_PATIENT, TASK_SYSTEM
+from adapter.fhir.asking import RECEIVE_PATIENT, REPORT_OF_ADMISSION, TASK_SYSTEM
 from adapter.fhir.bundles import (
     ANSWER_SYSTEM,
     CANONICAL,
@@ -71,6 +71,11 @@ EXTENSION_TEXT = {
     "ready-for-discharge": "From when the patient is ready for discharge. A day, or an instant.",
     "estimate": "The day of readiness is announced only; it never decides money.",
     "planned-discharge": "The expected day of discharge.",
+    "notification": (
+        "A MedCom HospitalNotification: its hospital tells no discharge at a transfer, and what it corrects"
+        " or cancels is the very message that it names."
+    ),
+    "report-wanted": "The admission asks the municipality for its report of admission.",
     "sip-needed": "A coordinated individual plan is needed before discharge.",
     "psychiatric": "The stay is in psychiatric inpatient care.",
     "open-care-available": "Whether primary care's part is available at discharge; absent is not clarified.",
@@ -257,6 +262,11 @@ def _tasks() -> Resource:
             "Receive patient",
             "A notice of readiness asks the municipality when it can receive the patient.",
         ),
+        (
+            REPORT_OF_ADMISSION,
+            "Report of admission",
+            "An admission asks the municipality's own system for its report of admission.",
+        ),
     )
 
 
@@ -368,6 +378,7 @@ FROM_MUNICIPALITY = frozenset(
         K.OBJECTION,
         K.FOLLOWED_UP,
         K.BEYOND_CONTROL,
+        K.CLOSED,
     )
 )
 _WINTER = timezone(timedelta(hours=1))

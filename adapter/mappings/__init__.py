@@ -40,21 +40,23 @@ class Reading:
     Either `bundle` (a notice, canonical) or `acknowledgement` (a receipt) is there. `problem` is a refusal
     or quarantine that was found after the envelope was legible, so that it can be answered; beside a bundle
     it is something to hold a message for that was read whole.
-    `in_words` is beside an answer that was heard in free text: the same as the words that it is.
+    `in_words` is beside an answer that was heard in free text: the same as the words that it is, which it
+    stays where its sender is of none of the kinds in `said_by`.
     `losses` are sentences: what has no place in FHIR; `faults` too: what an official schema has against it.
     """
 
     envelope: Envelope
     bundle: Bundle | None = field(default=None, repr=False)
     in_words: Bundle | None = field(default=None, repr=False)
+    said_by: tuple[str, ...] = MAY_ANSWER
     acknowledgement: Acknowledgement | None = None
     losses: tuple[str, ...] = ()
     problem: Exception | None = None
     faults: tuple[str, ...] = ()
 
     def heard_from(self, kind: str) -> "Reading":
-        """What was understood once it is known what kind of party wrote it: not all may answer."""
-        if self.in_words is None or kind in MAY_ANSWER:
+        """What was understood once it is known what kind of party wrote it: not all may say it."""
+        if self.in_words is None or kind in self.said_by:
             return self
         return replace(self, bundle=self.in_words, in_words=None)
 
@@ -70,8 +72,12 @@ class Addressing:
     refers_to: str | None = None  # the id under which the receiver knows the earlier message
     conversation: str | None = None
     production: bool = False
+    telephone: str | None = None  # where to call the sender, where the message itself does not say it
     previous: bytes | None = field(default=None, repr=False)
-    """The last message of this sender to this receiver about the stay, where the standard builds on it."""
+    """The last message of this sender to this receiver about the stay, where the standard builds on it.
+
+    Of what people write to each other, the message that is answered.
+    """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,6 +13,7 @@ from adapter.bulks import Bulks
 from adapter.config import FhirMailboxSettings, MessageServerSettings
 from adapter.inbox import Acceptance
 from adapter.messaging.register import PLANS, Endpoint, Partner, Register
+from adapter.owing import Owing
 from adapter.plans import Plans
 from adapter.pushes import Pulls
 from adapter.reconciliation import Comparison, Daily, Reconciliation
@@ -103,6 +104,8 @@ class Jobs:
         from adapter.scheduler.housekeeping import Housekeeping
         from adapter.scheduler.indexing import Indexing
         from adapter.scheduler.many import Many
+        from adapter.scheduler.naming import Naming
+        from adapter.scheduler.reckoning import Reckoning
         from adapter.scheduler.shelving import Shelving
         from adapter.scheduler.subscriptions import Heartbeats
 
@@ -141,6 +144,11 @@ class Jobs:
             "late": (timedelta(seconds=15), house.give_up_late),
             "shelve": (timedelta(seconds=2), shelving),
             "words": (timedelta(seconds=2), Indexing(store=store)),
+            "owed": (
+                timedelta(seconds=3),
+                Reckoning(store=store, owing=Owing(cases=built.cases), clock=built.clock),
+            ),
+            "names": (timedelta(seconds=2), Naming(shelves=replace(built.shelves, store=store))),
             "many": (
                 timedelta(seconds=1),
                 Many(

@@ -50,6 +50,7 @@ _ANSWER_WEIGHTS = (7, 2, 1)
 _ANSWER_HOURS = (1.0, 8.0)
 _APPREC_AFTER = 0.2  # seconds
 _TO_A_SHARED_SERVICE = 0.15  # of the patients go to a service that one municipality hosts for the others
+_AT_AN_OFFICE = 0.4  # of the patients have their GP at an office of the region that reads on its board
 _LONGEST_STAY = 14 * 24 * 3600.0  # seconds
 _PATIENCE = 60.0  # seconds after the last story must be over
 _SETTLED = 8.0
@@ -114,6 +115,8 @@ class SimulatedRegion:
                 "one, or, in Sweden, a hospital, a party of kind open-care and a municipality with a "
                 "partner each"
             )
+        self.offices = tuple(p for p in register.parties if p.kind == "gp" and p.endpoint is None)
+        self._lives = False
         self.hosted = tuple(p for p in register.parties if p.hosted_by in {m.id for m in self.municipalities})
         for party in (self.hospital, *self.municipalities):
             self._equip(party)
@@ -223,8 +226,12 @@ class SimulatedRegion:
                 return report
 
     def live(self, *, per_minute: float = 5.0, outage: Outage = Outage()) -> None:
-        """Let stories begin at a gentle pace until `stop`, while one municipality after another is down."""
+        """Let stories begin at a gentle pace until `stop`, while one municipality after another is down.
+
+        A GP's office that reads on its board is told, with the municipality, of its own patients.
+        """
         thread = self._running()
+        self._lives = True
         thread.call(self._spawn(self._keep_telling(60 / per_minute)))
         thread.call(self._spawn(self._keep_failing(outage)))
 
@@ -285,6 +292,7 @@ class SimulatedRegion:
                 party=municipality.id,
                 kinds=self._told(municipality),
                 pathway=self._pathway,
+                office=self._office(),
             ),
             subject=self._people.one(municipality.id),
             start=self._clock().astimezone(OSLO) + timedelta(seconds=after),
@@ -292,6 +300,12 @@ class SimulatedRegion:
         )
         self.stories.append(story)
         return story
+
+    def _office(self) -> Address | None:
+        """The patient's GP, who is freely chosen; none while a report is made, which counts what arrives."""
+        if not self._lives or not self.offices or self._living.random() >= _AT_AN_OFFICE:
+            return None
+        return address(self._living.choice(self.offices))
 
     def _told(self, party: Party) -> tuple[NoticeKind, ...] | None:
         """What a receiver can be told: its dialect may have no more, and acute beds get no early notices."""
@@ -308,7 +322,7 @@ class SimulatedRegion:
             step.notice,
             subject=story.subject,
             sender=cast.hospital,
-            receivers=(cast.municipality,),
+            receivers=cast.receivers(step.notice.kind),
             hospital=cast.hospital,
             transmission_id=_transmission(step.notice),
             responsible=DOCTOR,

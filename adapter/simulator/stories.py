@@ -20,6 +20,9 @@ K = NoticeKind
 LOGISTICS = (K.ADMITTED, K.READY_FOR_DISCHARGE, K.READINESS_WITHDRAWN, K.DISCHARGED, K.DECEASED)
 """What a receiver of Norwegian logistics messages can be told."""
 
+TOLD_TO_THE_GP = (K.ADMITTED, K.PLANNED_DISCHARGE, K.DISCHARGED, K.PLACED, K.DECEASED)
+"""Of what the hospital tells the municipality, what it tells the patient's GP in the same message."""
+
 HOME = ("urn:oid:2.16.578.1.12.4.1.1.8408", "1", "Bosted/arbeidssted")
 CARE_HOME = ("urn:oid:2.16.578.1.12.4.1.1.8408", "11", "Sykehjem/aldershjem")
 
@@ -55,6 +58,12 @@ class Cast:
     party: str  # the municipality's id in the register
     kinds: tuple[NoticeKind, ...] | None = None
     pathway: str | None = None  # on which a patient who goes home is placed
+    office: Address | None = None  # the patient's GP, where one of the region's is it
+
+    def receivers(self, kind: NoticeKind) -> tuple[Address, ...]:
+        """Who is told that; the municipality first, as the responsible one."""
+        told = self.office is not None and kind in TOLD_TO_THE_GP
+        return (self.municipality, self.office) if told and self.office else (self.municipality,)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -170,7 +179,7 @@ class _Author:
             sent_at=self._at,
             occurred=self._at,
             sender=self._cast.hospital.token,
-            receivers=(self._cast.municipality.token,),
+            receivers=tuple(address.token for address in self._cast.receivers(kind)),
             hospital=self._cast.hospital.token,
             encounter=self._encounter,
             admitted=self._admitted,

@@ -267,7 +267,7 @@ def add(tx: Connection, patient: str, known: Case, now: datetime) -> int:
 def change(tx: Connection, case_id: int, known: Case, now: datetime) -> None:
     """Bring a case row up to date."""
     values = row_of(known) | {
-        "updated_at": now, "merged_into": None, "readmission_of": None, "readmission": None,
+        "updated_at": now, "merged_into": None, "readmission_of": None, "readmission": None, "owed_by": None,
     }  # fmt: skip
     statements.change(tx, case, case_id, values)
 

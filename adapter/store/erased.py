@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Table, delete, func, or_, select, update
 
-from adapter.store import chain, searching
+from adapter.store import chain, owed, searching
 from adapter.store.statements import Row, found, say
 from adapter.store.tables import (
     alarm,
@@ -20,7 +20,9 @@ from adapter.store.tables import (
     fact,
     history,
     message,
+    patient_unlisted,
     payload,
+    protection,
     pushed,
     resource,
     resource_token,
@@ -107,12 +109,15 @@ def take(
     tx.execute(update(bulk).where(named).values(filter=ERASED))
     tx.execute(delete(deadline).where(deadline.c.case_id.in_(ids)))
     tx.execute(delete(case_party).where(case_party.c.case_id.in_(ids)))
+    owed.drop(tx, ids)
     tx.execute(delete(fact).where(fact.c.patient == patient, fact.c.case_id.in_(ids)))
     blank: dict[str, object] = dict.fromkeys(
         c.name for c in case.columns if c.name not in ("id", "state", "patient", "updated_at")
     )
     blank |= {"state": ERASED, "patient": ERASED, "merged_into": NOBODY}
     tx.execute(update(case).where(case.c.id.in_(ids)).values(**blank))
+    if tx.execute(select(case.c.id).where(case.c.patient == patient).limit(1)).first() is None:
+        tx.execute(delete(protection).where(protection.c.patient == patient))
     tx.execute(
         update(case).where(case.c.readmission_of.in_(ids)).values(readmission_of=None, readmission=None)
     )
@@ -192,6 +197,7 @@ def _shelves(tx: Connection, patient: str, ids: Sequence[int], messages: Sequenc
         touched |= set(tx.execute(of_them).scalars())
         tx.execute(delete(resource_token).where(resource_token.c.version.in_(some)))
         tx.execute(delete(shelf).where(shelf.c.version.in_(some)))
+        tx.execute(delete(patient_unlisted).where(patient_unlisted.c.version.in_(some)))
         tx.execute(delete(resource_version).where(resource_version.c.id.in_(some)))
     for number in sorted(touched):
         last = select(func.max(resource_version.c.id)).where(resource_version.c.resource == number)

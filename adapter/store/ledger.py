@@ -1,6 +1,6 @@
 """The ledger's rows: what was booked when a month was closed. Only an entry's state changes afterwards."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from decimal import Decimal
 
@@ -8,7 +8,7 @@ from sqlalchemy import Connection, insert, select, text, update
 
 from adapter.discharge.ledger import Entry, EntryKind, EntryState
 from adapter.store.statements import Row, found
-from adapter.store.tables import case, deadline, ledger_entry, ledger_month
+from adapter.store.tables import case, ledger_entry, ledger_month
 
 
 def alone(tx: Connection) -> None:
@@ -84,25 +84,14 @@ def booked(tx: Connection) -> dict[int, list[int]]:
     return made
 
 
-def concerned(tx: Connection, known: Iterable[int]) -> list[tuple[int, str]]:
-    """The cases for which something may be owed, and those `known` to be booked: (id, patient)."""
-    may_owe = select(deadline.c.case_id).where(
-        deadline.c.kind == "payment-start", deadline.c.state != "met"
-    )  # a void one may have days behind it: those refused in words before an answer that was never read
-    query = select(case.c.id, case.c.patient).where(case.c.merged_into.is_(None))
-    made = {row[0]: row[1] for row in tx.execute(query.where(case.c.id.in_(may_owe)))}
-    ids = sorted(known)
-    for some in (ids[start : start + 500] for start in range(0, len(ids), 500)):
-        made |= {row[0]: row[1] for row in tx.execute(query.where(case.c.id.in_(some)))}
-    return sorted(made.items())
-
-
-def left(tx: Connection, since: datetime, until: datetime) -> list[tuple[int, str]]:
-    """The cases whose patient left the hospital in [since, until): (id, patient)."""
-    query = select(case.c.id, case.c.patient).where(
+def left(tx: Connection, since: datetime, until: datetime, of: Collection[int]) -> list[int]:
+    """Of these cases those whose patient left the hospital in [since, until)."""
+    query = select(case.c.id).where(
         case.c.merged_into.is_(None), case.c.discharged_at >= since, case.c.discharged_at < until
     )
-    return [(row[0], row[1]) for row in tx.execute(query.order_by(case.c.id))]
+    ids = sorted(of)
+    pieces = (ids[start : start + 500] for start in range(0, len(ids), 500))
+    return [one for some in pieces for one in tx.execute(query.where(case.c.id.in_(some))).scalars()]
 
 
 def _entries(tx: Connection, condition: object) -> list[Entry]:

@@ -38,6 +38,16 @@ def open_with(tx: Connection, patient: str, party: str) -> bool:
     return bool(tx.execute(select(is_open)).scalar_one())
 
 
+def known_among(tx: Connection, case_ids: Collection[int], parties: Collection[str]) -> frozenset[int]:
+    """Those of these cases in which one of `parties` takes part."""
+    if not case_ids:
+        return frozenset()
+    known = select(case_party.c.case_id).where(
+        case_party.c.case_id.in_(sorted(case_ids)), case_party.c.party.in_(sorted(parties))
+    )
+    return frozenset(tx.execute(known).scalars())
+
+
 def of_case(tx: Connection, case_id: int) -> list[str]:
     """The parties of a case, by their id."""
     query = select(case_party.c.party).where(case_party.c.case_id == case_id).order_by(case_party.c.party)

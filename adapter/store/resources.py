@@ -58,9 +58,6 @@ _on_shelf = select(shelf).where(
     shelf.c.resource == bindparam("resource"),
 )
 _RARE = 500
-PROTECTED = "_protected"
-"""By what a Patient with protected identity is marked among its search values; nobody can ask for it."""
-
 _UNSHELVED = text("shelved = 0 AND outcome IN ('accepted', 'released')")
 
 
@@ -199,34 +196,6 @@ def _forget_tokens(tx: Connection, resource_id: int, version_id: int) -> None:
     """Nobody searches for a version that is on no shelf any more."""
     if statements.row(tx, _holding, resource=resource_id, version=version_id) is None:
         statements.run(tx, _tokens_gone, {"of_version": version_id})
-
-
-_protected = (
-    select(shelf.c.resource)
-    .join(resource_token, resource_token.c.version == shelf.c.version)
-    .where(
-        shelf.c.type == "Patient",
-        shelf.c.patient == bindparam("patient"),
-        resource_token.c.name == PROTECTED,
-    )
-    .limit(1)
-)
-
-
-def is_protected(tx: Connection, patient: str) -> bool:
-    """Whether that patient's identity is protected by what lies on anybody's shelf."""
-    return statements.row(tx, _protected, patient=patient) is not None
-
-
-def protected_among(tx: Connection, patients: Collection[str]) -> frozenset[str]:
-    """Those of these patients whose identity is protected by what lies on anybody's shelf."""
-    query = (
-        select(shelf.c.patient)
-        .join(resource_token, resource_token.c.version == shelf.c.version)
-        .where(shelf.c.type == "Patient", shelf.c.patient.in_(patients), resource_token.c.name == PROTECTED)
-        .distinct()
-    )
-    return frozenset(tx.execute(query).scalars())
 
 
 def plans_of(tx: Connection, patient: str) -> list[str]:

@@ -50,7 +50,11 @@ from adapter.store.tables import (
     ledger_month,
     mailbox_seen,
     message,
+    owed_day,
+    owed_share,
+    patient_unlisted,
     payload,
+    protection,
     pushed,
     remembered,
     resource,
@@ -80,12 +84,16 @@ RULES = {
     "resource_version": "log",
     "resource_token": "log",
     "shelf": "log",
+    "patient_unlisted": "log",
     "pushed": "log",
     "discharge_case": "ledger",
     "case_party": "ledger",
+    "owed_day": "ledger",
+    "owed_share": "ledger",
     "fact": "ledger",
     "deadline": "ledger",
     "history": "ledger",
+    "protection": "ledger",
     "ledger_entry": "ledger",
     "ledger_month": "ledger",
     "journal": "ledger",
@@ -244,6 +252,7 @@ def versions(before: datetime, numbers: Sequence[int]) -> tuple[Step, ...]:
     lying = exists().where(shelf.c.resource == version.c.resource, shelf.c.version == version.c.id)
     alone = select(version.c.resource).where(going, ~others, ~found, ~lying)
     return (
+        some(patient_unlisted, patient_unlisted.c.version.in_(gone)),
         some(resource_token, resource_token.c.version.in_(gone)),
         some(shelf, shelf.c.resource.in_(whose), shelf.c.version.in_(gone)),
         some(resource, resource.c.id.in_(alone), ~_newest(resource)),
@@ -353,6 +362,8 @@ def beside(patient: str) -> tuple[Step, ...]:
     of_them = select(resource_version.c.id).where(resource_version.c.resource.in_(own))
     return (
         some(history, history.c.case_id.in_(ids), ~_newest(history)),
+        some(protection, protection.c.patient == patient),
+        some(patient_unlisted, patient_unlisted.c.version.in_(of_them)),
         some(resource_token, resource_token.c.version.in_(of_them)),
         some(shelf, shelf.c.resource.in_(own)),
         some(resource_version, resource_version.c.resource.in_(own), ~_newest(resource_version)),
@@ -370,6 +381,8 @@ def weight(tx: Connection, patient: str) -> int:
             (case, case.c.patient == patient),
             (deadline, deadline.c.case_id.in_(ids)),
             (case_party, case_party.c.case_id.in_(ids)),
+            (owed_day, owed_day.c.case_id.in_(ids)),
+            (owed_share, owed_share.c.case_id.in_(ids)),
             (ledger_entry, ledger_entry.c.case_id.in_(ids)),
         )
     )
@@ -385,6 +398,8 @@ def facts(tx: Connection, some_patients: Sequence[str]) -> int:
             (ledger_entry, ledger_entry.c.case_id.in_(ids)),
             (deadline, deadline.c.case_id.in_(ids)),
             (case_party, case_party.c.case_id.in_(ids)),
+            (owed_day, owed_day.c.case_id.in_(ids)),
+            (owed_share, owed_share.c.case_id.in_(ids)),
             (fact, fact.c.patient.in_(some_patients)),
             (case, case.c.id.in_(ids)),
         )

@@ -6,13 +6,15 @@ a message body. Instants are ISO 8601 in UTC.
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Connection
 
 from adapter.discharge.answering import with_answers
-from adapter.discharge.case import Fact, fold
-from adapter.discharge.notices import Notice, NoticeKind, Plan
+from adapter.discharge.case import Entry, Fact, fold
+from adapter.discharge.changes import changes
+from adapter.discharge.notices import Meeting, Notice, NoticeKind, Plan
 from adapter.messaging.resting import Condition, Health
 from adapter.store import cases as case_rows
 from adapter.store import deliveries as delivery_rows
@@ -122,11 +124,28 @@ def _notices(tx: Connection, row: Row, facts: Sequence[Fact]) -> list[Document]:
             "contact": fact.contact,
             "meeting": when(fact.meeting.starts) if fact.meeting else None,
             "plan": _plan(fact.plan) if fact.plan else None,
+            "changes": _changes(stands, fact),
             "evidence": evidence.get((fact.sender, fact.message_id), []),
         }
         for fact in facts
         if isinstance(fact, Notice)
     ]
+
+
+def _changes(stands: Mapping[tuple[str, str], Entry], notice: Notice) -> list[Document]:
+    """What a correction has changed: each field of a notice with its old and new value."""
+    found = changes(tuple(stands.values()), stands[notice.sender, notice.message_id])
+    return [{"what": one.name, "old": _value(one.old), "new": _value(one.new)} for one in found]
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, (datetime, date)):
+        return when(value)
+    if isinstance(value, Meeting):
+        return when(value.starts)
+    if isinstance(value, StrEnum):
+        return value.value
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _plan(plan: Plan) -> Document:

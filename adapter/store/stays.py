@@ -4,7 +4,7 @@ Everything is selected and sorted by columns and walks an index of the party; on
 any further. Who has a protected identity is left out, of counts too, for those who are shown none of them.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Literal, cast
@@ -12,7 +12,6 @@ from typing import Any, Literal, cast
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Select,
     and_,
     exists,
     func,
@@ -25,8 +24,8 @@ from sqlalchemy import (
 )
 
 from adapter.discharge.case import Fact
-from adapter.store.cases import fact_of, only_shown
-from adapter.store.resources import PROTECTED
+from adapter.store import protections
+from adapter.store.cases import fact_of, only_shown, still_wanted
 from adapter.store.statements import Row, found
 from adapter.store.tables import (
     case,
@@ -35,8 +34,6 @@ from adapter.store.tables import (
     delivery,
     fact,
     message,
-    resource,
-    resource_token,
     resource_version,
     shelf,
 )
@@ -153,7 +150,7 @@ def _conditions(scope: Scope, asked: Asked) -> list[ColumnElement[bool]]:
 def _concerning(scope: Scope, asked: Asked) -> ColumnElement[bool]:
     """Where few cases are named, SQLite shall begin with them and not walk all that have ever left."""
     concern: Any = case_party.c.concern
-    if asked.due is not None and asked.due.after is not None and scope.concerned is not None:
+    if asked.due is not None and asked.due.after is not None:
         concern = func.coalesce(concern, "")
     return cast("ColumnElement[bool]", concern.in_(asked.concerns))
 
@@ -174,7 +171,7 @@ def _theirs(scope: Scope) -> list[ColumnElement[bool]]:
         elif scope.parties is not None and len(scope.parties) > 1:
             terms.append(not_(_better(scope.parties)))
     if not scope.protected:
-        terms.append(case.c.patient.not_in(_protected()))
+        terms.append(case.c.patient.not_in(protections.everybody()))
     return terms
 
 
@@ -189,15 +186,6 @@ def _better(parties: tuple[str, ...]) -> ColumnElement[bool]:
             other.c.concern < case_party.c.concern,  # current, left, over, past
             and_(other.c.concern == case_party.c.concern, other.c.party < case_party.c.party),
         ),
-    )
-
-
-def _protected() -> Select[Any]:
-    return (
-        select(resource.c.patient)
-        .join(resource_version, resource_version.c.resource == resource.c.id)
-        .join(resource_token, resource_token.c.version == resource_version.c.id)
-        .where(resource_token.c.value == "true", resource_token.c.name == PROTECTED)
     )
 
 
@@ -232,8 +220,11 @@ def _due(scope: Scope, due: Due) -> ColumnElement[bool]:
     """The reader's own; looked for first among all that stand in those days, for these are few."""
     early = _so_early(due)
     own = exists().where(*_of_the_reader(scope), *early)
-    if due.after is None or scope.concerned is None:
+    if due.after is None:
         return own
+    if scope.concerned is None:
+        of_anybody = select(deadline.c.case_id).where(still_wanted, _acting(scope), *early)
+        return and_(case_party.c.case_id.in_(of_anybody), own)
     standing = [
         select(deadline.c.case_id).where(_stands(), about, _acting(scope), *early)
         for about in (deadline.c.party.in_(scope.concerned), deadline.c.party.is_(None))
@@ -308,7 +299,7 @@ def _key(scope: Scope, sort: str) -> Any:
         case "name":
             lying = shelf.join(resource_version, resource_version.c.id == shelf.c.version)
             return (
-                select(resource_version.c.sorted_as)
+                select(resource_version.c.sort_key)
                 .select_from(lying)
                 .where(*_on_their_shelves(scope))
                 .order_by(shelf.c.version.desc())
@@ -398,11 +389,3 @@ def faces(tx: Connection, stays: Mapping[int, str], parties: Sequence[str] | Non
         for case_id, patient in stays.items()
         for name, born in (who.get(patient, (None, None)),)
     }
-
-
-def protected_of(tx: Connection, patients: Iterable[str]) -> frozenset[str]:
-    """Which of them have a protected identity."""
-    wanted = sorted(set(patients))
-    if not wanted:
-        return frozenset()
-    return frozenset(tx.execute(_protected().where(resource.c.patient.in_(wanted))).scalars())

@@ -208,7 +208,36 @@ case = Table(
     Column("readmission", Text),  # readmission, or possible where the messages do not tell enough
     Column("updated_at", Instant, nullable=False),
     Column("merged_into", _Id),  # an id is given once; after a merge it is an alias
+    Column("owed_by", Text),  # the terms by which its days in `owed_day` were counted; NULL: count them anew
+    Column("owed_at", Instant),  # when that was
+    Column("owed_again", Instant),  # from when the clock alone makes it another count; NULL: never
     Index("case_patient", "patient"),
+    Index(
+        "case_changed",
+        "updated_at",
+        "id",
+        sqlite_where=text("merged_into IS NULL"),
+        postgresql_where=text("merged_into IS NULL"),
+    ),
+    Index(
+        "case_merged",
+        "merged_into",
+        sqlite_where=text("merged_into IS NOT NULL"),
+        postgresql_where=text("merged_into IS NOT NULL"),
+    ),
+    Index(
+        "case_owed",
+        "owed_by",
+        "owed_at",
+        sqlite_where=text("merged_into IS NULL"),
+        postgresql_where=text("merged_into IS NULL"),
+    ),
+    Index(
+        "case_owed_again",
+        "owed_again",
+        sqlite_where=text("merged_into IS NULL AND owed_again IS NOT NULL"),
+        postgresql_where=text("merged_into IS NULL AND owed_again IS NOT NULL"),
+    ),
     Index(
         "case_readmission_of",
         "readmission_of",
@@ -699,6 +728,39 @@ ledger_entry = Table(
     Column("days_over", Text),  # of a mean: a decimal
     Index("ledger_entry_month", "month"),
     Index("ledger_entry_case", "case_id"),
+    Index(
+        "ledger_entry_reverses",
+        "reverses",
+        sqlite_where=text("reverses IS NOT NULL"),
+        postgresql_where=text("reverses IS NOT NULL"),
+    ),
+)
+
+owed_day = Table(
+    "owed_day",
+    metadata,
+    Column("case_id", _Id, primary_key=True, autoincrement=False),
+    Column("day", Date, primary_key=True),
+    Column("payee", Text, primary_key=True),
+    Column("debtor", Text, nullable=False),
+    Column("amount", Text),  # a decimal; NULL while no price is known
+    Column("currency", Text, nullable=False),
+    Column("state", Text, nullable=False),  # open, disputed
+    Column("why", Text, nullable=False),
+    Index("owed_day_day", "day"),
+)
+
+owed_share = Table(
+    "owed_share",
+    metadata,
+    Column("case_id", _Id, primary_key=True, autoincrement=False),
+    Column("agreement", Text, primary_key=True),
+    Column("debtor", Text, primary_key=True),
+    Column("month", Date, nullable=False),  # the first day of the month of the discharge
+    Column("days", Integer, nullable=False),  # ready days that count
+    Column("level", Text, nullable=False),  # a decimal: the days agreed on
+    Column("between", Text, nullable=False),  # JSON: the parties of the agreement
+    Index("owed_share_month", "month"),
 )
 
 resource = Table(
@@ -725,11 +787,18 @@ resource_version = Table(
     Column("place", Integer),  # of its entry in that message's Bundle; NULL where it is made of the case
     Column("made", Text),  # what it was made as: episode, asked:<party>, called-off:<party>
     Column("label", Text),  # for lists: a Patient's name, an Encounter's ward and bed
-    Column("sorted_as", Text),  # the name without regard to capitals
+    Column("sorted_as", Text),  # the name without regard to capitals, in which names are looked for
+    Column("sort_key", Text),  # by which the region's language sorts the name: fhir.alphabet
     Column("born", Date),
     Column("case_id", _Id),
     Index("resource_version_number", "resource", "number", unique=True),
     Index("resource_version_message", "message_row"),
+)
+
+patient_unlisted = Table(
+    "patient_unlisted",
+    metadata,
+    Column("version", _Id, primary_key=True, autoincrement=False),  # of a Patient that lists have no name of
 )
 
 shelf = Table(
@@ -822,6 +891,18 @@ session = Table(
     Column("expires_at", Instant, nullable=False),
     Index("session_person", "person"),
     Index("session_expires", "expires_at"),
+)
+
+protection = Table(
+    "protection",
+    metadata,
+    Column("patient", Text, primary_key=True),  # pseudonym of somebody whose identity is protected
+    Column("since", Instant, nullable=False),  # when a message told it
+    Column("told_by", Text, nullable=False),  # its sender
+    Column("message_row", _Id),
+    Column("lifted_at", Instant),  # NULL: it stands
+    Column("lifted_by", Text),
+    Column("why", Text),  # the reason that was given for lifting it
 )
 
 emergency = Table(

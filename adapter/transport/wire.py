@@ -369,7 +369,9 @@ def _retry_after(text: str | None, date: str | None) -> float | None:
 
 def _max_age(text: str | None) -> float | None:
     """Seconds for which an answer may be kept (RFC 9111 5.2.2), none of them where it may not be."""
-    said = {word.strip().lower() for word in (text or "").split(",")}
+    if not text:
+        return None
+    said = {word.strip().lower() for word in text.split(",")}
     if said & {"no-store", "no-cache"}:
         return 0.0
     ages = (word.removeprefix("max-age=").strip('"') for word in said if word.startswith("max-age="))

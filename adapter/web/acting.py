@@ -124,7 +124,7 @@ _UNSAID = {
 """Why nothing was told, by `Unsaid.code`."""
 
 
-def _voice(doing: Doing) -> tuple[Row, Any, Voice]:
+def voice_of(doing: Doing) -> tuple[Row, Any, Voice]:
     """The case and the voice that the form names; NotFound where the person has not that voice."""
     speaking = _speaking(doing)
     row, case = speaking.case(doing.tx, doing.row())
@@ -232,6 +232,15 @@ def _planned(doing: Doing) -> str:
     return _told(doing, K.PLANNED_DISCHARGE, planned_discharge=day)
 
 
+def _care_needs(doing: Doing) -> str:
+    text = words_in(doing, "text", needed="Write the care needs.")
+    return _told(doing, K.CARE_NEEDS, text=text, responsible=answers_for_it(doing))
+
+
+def _no_need(doing: Doing) -> str:
+    return _told(doing, K.NO_MUNICIPAL_NEED, text=words_in(doing, "text"), responsible=answers_for_it(doing))
+
+
 def _discharged(doing: Doing) -> str:
     at = past_in(doing, "at", _admitted_at(doing))
     kind = K.LEFT_AGAINST_ADVICE if doing.text("how") == "against-advice" else K.DISCHARGED
@@ -270,7 +279,7 @@ def _answer_value(doing: Doing) -> AnswerValue:
 
 def _classify(doing: Doing) -> str:
     """What a person has written in words, as an answer from when it was written."""
-    _, case, voice = _voice(doing)
+    _, case, voice = voice_of(doing)
     answer = _answer_value(doing)
     day = day_in(doing, "receive_from")
     waiting = {f"{e.notice.sender}/{e.notice.message_id}": e.notice for e in unread(case, voice.mine)}
@@ -298,7 +307,7 @@ def _request_sip(doing: Doing) -> str:
 
 def _follow_up(doing: Doing) -> str:
     """Ticked off here: no law has the hospital told of it, so it is a fact of the case and no message."""
-    row, case, _ = _voice(doing)
+    row, case, _ = voice_of(doing)
     at = past_in(doing, "at", case.discharged_at)
     try:
         key = form_number(doing.text("key"))
@@ -321,7 +330,7 @@ def _follow_up(doing: Doing) -> str:
 
 def _task(doing: Doing) -> str:
     """Take on, decline, propose another day for, or finish what a plan asks; as a change at /fhir."""
-    row, _, voice = _voice(doing)
+    row, _, voice = voice_of(doing)
     reader = Reader(shelves=doing.inbox.shelves, eyes=doing.sight.eyes, partner=None)
     task_id, _, version = doing.text("about").partition("/")
     of_case = reader.of_case(doing.tx, row["id"])
@@ -535,6 +544,8 @@ ACTIONS = tuple(
         ("ready", _ready, _WARD),
         ("withdraw", _withdraw, _WARD),
         ("planned", _planned, _WARD),
+        ("care-needs", _care_needs, _WARD),
+        ("no-need", _no_need, _WARD),
         ("discharged", _discharged, _WARD),
         ("answer", _answer, _MUNICIPALITY),
         ("beyond-control", _beyond_control, _MUNICIPALITY),

@@ -10,10 +10,12 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
+from adapter.closing import OPEN
 from adapter.discharge.case import Case, CaseState, Entry, Step
 from adapter.discharge.notices import AnswerValue, NoticeKind, Standing, Way, local_date
-from adapter.discharge.turns import Turn, answered, known, unread
-from adapter.fhir.asking import is_asked
+from adapter.discharge.reporting import ReportState, report_tasks
+from adapter.discharge.turns import MUNICIPALITY, Turn, answered, known, unread
+from adapter.fhir.asking import is_of_the_adapter
 from adapter.fhir.bundles import Resource
 from adapter.fhir.negotiating import proposes_other_day
 from adapter.messaging.envelope import masked
@@ -82,7 +84,9 @@ class Forms:
     def made(self) -> Iterator[Form]:
         """All of them, the most urgent first."""
         if self.voice.silent:
+            yield from self._reports()
             yield from self._by_hand()
+            yield from self._ending()
             return
         for turn in self.speaking.turns(self.case, self.voice):
             make = _MAKERS.get(turn.kind)
@@ -92,7 +96,9 @@ class Forms:
         yield from self._tasks()
         yield from self._follow_ups()
         yield from self._back()
+        yield from self._reports()
         yield from self._by_hand()
+        yield from self._ending()
 
     # --- making ---
 
@@ -179,6 +185,23 @@ class Forms:
             fields=(day,),
             lead=self._to(turn.kind),
         )
+
+    def care_needs(self, turn: Turn) -> Iterator[Form]:
+        before = self._quoted(turn.entry) if turn.entry is not None else ""
+        hint = self._of("It replaces what was told before: write all of it.") if before else ""
+        text = self._field("text", "What help the patient will need", "textarea", required=True, hint=hint)
+        lead = " ".join(part for part in (before, self._to(turn.kind, turn)) if part)
+        yield self._form(
+            "care-needs", "Tell of care needs", "Send the care needs", turn, fields=(text,), lead=lead
+        )
+
+    def no_need(self, turn: Turn) -> Iterator[Form]:
+        text = self._field("text", "Why", "textarea")
+        told = self._of("What the municipality was to do before discharge falls away.")
+        yield self._form(
+            "no-need", "The municipality is not needed", "Tell that there is no need", turn,
+            fields=(text,), lead=f"{told} {self._to(turn.kind)}",
+        )  # fmt: skip
 
     def discharged(self, turn: Turn) -> Iterator[Form]:
         at = self._field("at", "Left at", "datetime-local", value=self._now, required=True)
@@ -406,6 +429,39 @@ class Forms:
                 "take-back", "Take back what was told in error", "Take it back", about=about, lead=lead
             )
 
+    # --- the municipality: its report of admission, and a stay of which no message tells the end ---
+
+    def _reports(self) -> Iterator[Form]:
+        """Ticked off when the municipality's own system has sent it: a task, and no message of ours."""
+        for task in report_tasks(self.case, self.look.inbox.cases.roles):
+            if task.party not in self.voice.mine or task.state is not ReportState.REQUESTED:
+                continue
+            words = self.look.words
+            lead = self._of(
+                "{party} asked for it, {when}.", party=words.party(task.hospital),
+                when=words.when(task.asked_by.sent_at),
+            )  # fmt: skip
+            at = self._field("at", "When it was", "datetime-local", value=self._now, required=True)
+            yield self._form(
+                "report-sent", "The report of admission has been sent", "Tick it off", fields=(at,), lead=lead
+            )
+
+    def _ending(self) -> Iterator[Form]:
+        if self.voice.part != MUNICIPALITY:
+            return
+        why = self._field("why", "Why; it stands in the history", required=True)
+        if self.case.state in OPEN:
+            at = self._field("at", "When it was", "datetime-local", value=self._now, required=True)
+            yield self._form(
+                "close", "The stay is over, though no message has said so", "Close the case",
+                fields=(why, at), lead=self._of(
+                    "Its deadlines close. Nothing is sent, and no payment ends by it. "
+                    "A later admission is a new case."
+                ),
+            )  # fmt: skip
+        elif self.case.state is CaseState.CLOSED:
+            yield self._form("reopen", "The stay is not over after all", "Open the case again", fields=(why,))
+
     # --- told by telephone or on paper ---
 
     def _by_hand(self) -> Iterator[Form]:
@@ -477,7 +533,7 @@ class Forms:
             told.append(self._of("By telephone counts: {what}.", what=self.look.words.list(yes)))
         if no:
             told.append(self._of("By telephone does not count: {what}.", what=self.look.words.list(no)))
-        return " ".join((*told, f"({term.basis})"))
+        return " ".join((*told, f"({self.look.words.law(term.basis)})"))
 
     @property
     def _known(self) -> frozenset[NoticeKind]:
@@ -500,7 +556,7 @@ def tasks_of(look: Look, row: Row, voice: Voice) -> list[Resource]:
         task
         for task in reader.of_case(look.tx, row["id"])
         if task["resourceType"] == "Task"
-        and not is_asked(task)
+        and not is_of_the_adapter(task)
         and (task.get("owner") or {}).get("reference") in owners
         and task.get("status") in _TASKS_OPEN
     ]
@@ -510,6 +566,8 @@ _MAKERS: Mapping[NoticeKind, Callable[[Forms, Turn], Iterator[Form]]] = {
     K.READY_FOR_DISCHARGE: Forms.ready,
     K.READINESS_WITHDRAWN: Forms.withdraw,
     K.PLANNED_DISCHARGE: Forms.plan_date,
+    K.CARE_NEEDS: Forms.care_needs,
+    K.NO_MUNICIPAL_NEED: Forms.no_need,
     K.DISCHARGED: Forms.discharged,
     K.ANSWER: Forms.answer,
     K.BEYOND_CONTROL: Forms.beyond_control,

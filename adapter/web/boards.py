@@ -325,11 +325,7 @@ def _shown(look: Look, kind: _Kind) -> View:
     lists = (
         [_whole(look, board, next(g for g in groups if g.name == chosen.group), narrowed, counts, chosen)]
         if chosen.group is not None
-        else [
-            _beginning(look, board, g, narrowed, counts, chosen)
-            for g in groups
-            if g.name not in ("in", "past")
-        ]
+        else [_beginning(look, board, g, narrowed, counts, chosen) for g in _begun(groups)]
     )
     sort = chosen.sort or (lists[0]["group"].sort if chosen.group is not None else "")
     pages = max(-(-counts[chosen.group] // (WALL if chosen.wall else PAGE)), 1) if chosen.group else 1
@@ -368,6 +364,12 @@ def _shown(look: Look, kind: _Kind) -> View:
     patients = frozenset(stay.patient for one in lists for stay in one["stays"])
     template = "boards/wall.html" if chosen.wall else "boards/board.html"
     return View(template=template, title=look.words.of(kind.title), values=values, patients=patients)
+
+
+def _begun(groups: tuple[Group, ...]) -> list[Group]:
+    """Those that a board begins with: what there is to do, and who is in where the law asks for little."""
+    to_do = [one for one in groups if one.name not in ("in", "past")]
+    return to_do if len(to_do) > 1 else [one for one in groups if one.name != "past"]
 
 
 def _whole(

@@ -7,6 +7,7 @@ from typing import Any
 from adapter.discharge.case import CaseState
 from adapter.discharge.notices import AnswerValue
 from adapter.discharge.partaking import Stage
+from adapter.discharge.reporting import ReportState, report_tasks
 from adapter.messaging.people import Role
 from adapter.stays import Board, Due, Receipt, Said, Stay, Way
 from adapter.web.words import Words
@@ -96,7 +97,18 @@ class Telling:
             flags.append(self.words.code("stay-readmission", stay.readmission))
         if stay.told.state is CaseState.ON_LEAVE:
             flags.append(said("On leave"))
+        if stay.told.state is CaseState.CLOSED:
+            flags.append(said("Closed by hand"))
+        if self._waits_for_report(stay):
+            flags.append(said("Report of admission wanted"))
         return flags
+
+    def _waits_for_report(self, stay: Stay) -> bool:
+        """Whether an admission asks the stay's party for its report, and none has gone."""
+        return self.board.role is Role.MUNICIPALITY and any(
+            task.party == stay.party and task.state is ReportState.REQUESTED
+            for task in report_tasks(stay.told, self.board.cases.roles)
+        )
 
     def _dates(self, stay: Stay) -> list[dict[str, Any]]:
         """The dates of the stay, the expected one among them."""
@@ -107,8 +119,8 @@ class Telling:
         if told.ready_at is not None and told.ready_at > words.now:
             made.append(("Announced ready", _day(told, "ready_at", words), ""))
         if told.discharged_at is not None:
-            died = told.state is CaseState.DECEASED
-            made.append(("Died" if died else "Discharged", _day(told, "discharged_at", words), ""))
+            label = {CaseState.DECEASED: "Died", CaseState.CLOSED: "Closed"}.get(told.state, "Discharged")
+            made.append((label, _day(told, "discharged_at", words), ""))
         elif stay.coming is not None:
             passed = stay.coming < words.now.astimezone(words.zone).date()
             made.append(("Expected home", stay.coming, words.of("the day has passed") if passed else ""))

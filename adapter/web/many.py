@@ -60,6 +60,11 @@ def _prepare(doing: Doing) -> str:
     if len(ids) > MOST:
         text = say.of("There are more than {number}: narrow the filter.", number=doing.words.number(MOST))
         raise Mistake({"": text})
+    return _prepared(doing, what, ids, why, chosen.address, to)
+
+
+def _prepared(doing: Doing, what: str, ids: list[int], why: str, chosen: str, to: str | None = None) -> str:
+    """The page of the action, on which it is looked at before it is confirmed."""
     prepared = Bulks(inbox=doing.inbox).prepare(
         doing.tx,
         what,
@@ -68,7 +73,7 @@ def _prepare(doing: Doing) -> str:
         by=doing.by,
         person=doing.person.id,
         why=why,
-        chosen=chosen.address,
+        chosen=chosen,
         to=to,
     )
     return f"/bulk/{prepared}"
@@ -140,17 +145,7 @@ def _undo(doing: Doing) -> str:
     ids = [item["delivery"] for item in rows.items(doing.tx, wanted, limit=MOST, outcome="done")]
     if not ids:
         raise Mistake({"": doing.words.of("Nothing was done that could be undone.")})
-    prepared = Bulks(inbox=doing.inbox).prepare(
-        doing.tx,
-        what,
-        searching.rows(doing.tx, ids),
-        doing.now,
-        by=doing.by,
-        person=doing.person.id,
-        why=why,
-        chosen=row["filter"],
-    )
-    return f"/bulk/{prepared}"
+    return _prepared(doing, what, ids, why, row["filter"])
 
 
 def _note(doing: Doing, wanted: int, what: str) -> None:

@@ -250,7 +250,7 @@ def delivery(look: Look) -> View:
         "compared": compared(came, went) if came is not None and went is not None and not hidden else None,
         "losses": losses(look, told, received, row["dialect"]) if received is not None else (),
         "unaltered": unaltered,
-        "receipts": receipts_of(tx, row, told),
+        "receipts": receipts_of(tx, row, told, hidden),
         "notes": case_rows.notes_about(tx, f"delivery {row['id']}"),
         "acts": doable(look, row),
         "parties": receivers(look.register, told["sender"] if told is not None else None),

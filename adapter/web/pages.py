@@ -37,8 +37,10 @@ from adapter.web import (
     acting,
     boards,
     by_hand,
+    ending,
     figures,
     first_notice,
+    lifting,
     looking,
     many,
     operations,
@@ -86,7 +88,9 @@ SECURE = {"Strict-Transport-Security": "max-age=31536000"}
 
 _KEPT = {"Cache-Control": "public, max-age=31536000, immutable"}
 
-_PARTS = (boards, first_notice, views, many, operations, by_hand, figures, access, stay, acting)
+_PARTS = (
+    boards, first_notice, views, many, operations, by_hand, lifting, figures, access, stay, acting, ending,
+)  # fmt: skip
 """The parts of the site, each with its PAGES, ACTIONS and NAV."""
 
 PAGES: tuple[Page, ...] = tuple(page for part in _PARTS for page in part.PAGES)
@@ -335,7 +339,6 @@ class Pages:
                     person=person,
                     sight=sight,
                     words=words,
-                    say=words,
                     emergency_access=self.emergency_access,
                     typed=typed or {},
                     mistakes=mistakes or {},
@@ -410,7 +413,6 @@ class Pages:
         text = _templates.get_template(template).render(
             **values,
             title=title,
-            say=words,
             words=words,
             _=words.of,
             person=getattr(request.state, "person", None),

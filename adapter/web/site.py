@@ -101,8 +101,7 @@ class Look:
     now: datetime
     person: Person
     sight: Sight
-    words: Words
-    say: Wording
+    words: Wording
     emergency_access: timedelta = timedelta(hours=1)  # how long one lasts
     typed: Mapping[str, str] = field(default_factory=dict)  # a form shown once more, as it was filled in
     mistakes: Mapping[str, str] = field(default_factory=dict)  # and what is wrong with it

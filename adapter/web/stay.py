@@ -50,6 +50,7 @@ from adapter.web.plan_words import PlanWords
 from adapter.web.site import File, Link, Look, Page, View, number
 from adapter.web.stay_contents import SECTIONS, Contents, Line, Told, attachments, cut, is_plan, said, spoken
 from adapter.web.stay_seen import Due, Receipt, Seen, seen
+from adapter.web.stay_threads import by_thread
 from adapter.web.stay_timeline import MOST, answer, timeline
 from adapter.web.words import Words
 
@@ -62,7 +63,7 @@ MOST_STAYS = 300
 _WAIT = 2.0  # seconds until what has come in can be read
 _WRITTEN = (
     K.ENQUIRY, K.REPLY, K.NOTE, K.ANSWER, K.DEVIATION, K.MISROUTED, K.HEALTH_INFORMATION, K.OBJECTION,
-    K.BEYOND_CONTROL,
+    K.BEYOND_CONTROL, K.NO_MUNICIPAL_NEED,
 )  # fmt: skip
 """What people write to each other in their own words."""
 
@@ -85,7 +86,7 @@ _LONGEST_LETTER = 600
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Who:
-    """The patient as this reader may know them; `hidden`: not even the name."""
+    """The patient as this reader may know them; `hidden`: not even the name, as in lists."""
 
     name: str = ""
     birth_date: date | datetime | str | None = None
@@ -141,6 +142,7 @@ class Letter:
     text: str
     rest: str = ""
     answered: bool | None = None  # of an enquiry
+    answers: tuple[str, datetime] | None = None  # who wrote what it answers, and when
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -181,14 +183,15 @@ class Stay:
 
     @cached_property
     def letters(self) -> tuple[Letter, ...]:
-        """What people have written, the newest first; nothing where the name may not be seen."""
-        if self.who.hidden:
-            return ()
+        """What people have written, the thread with the newest letter first, and in it the newest first."""
         open_ = {e.notice.message_id for e in self.known.unanswered()}
+        written = by_thread(self.known.standing(*_WRITTEN))
+        by_id = {e.notice.message_id: e.notice for e in written}
         found = []
-        for e in reversed(self.known.standing(*_WRITTEN)):
+        for e in written:
             text = self.contents.clean(e.notice.text, _LONGEST_DOCUMENT // 10)
             if text:
+                before = by_id.get(e.notice.refers_to or "")
                 begun = cut(text, _LONGEST_LETTER) if len(text) > _LONGEST_LETTER * 1.3 else text
                 found.append(
                     Letter(
@@ -199,6 +202,7 @@ class Stay:
                         text=begun,
                         rest=text if begun != text else "",
                         answered=e.notice.message_id not in open_ if e.notice.kind is K.ENQUIRY else None,
+                        answers=(before.sender, before.sent_at) if before is not None else None,
                     )
                 )
         return tuple(found)
@@ -229,15 +233,14 @@ def stay_of(look: Look) -> tuple[Stay, int]:
     if known is None:
         raise NotFound(look.words.of(NO_STAY))
     protected = look.sight.protected(look.tx, row["patient"])
-    named = look.sight.may_name(protected)
     eyes = look.sight.eyes
     reader = Reader(shelves=look.inbox.shelves, eyes=eyes, partner=None)
     patient = reader.read(look.tx, "Patient", row["patient"])
-    shelf = tuple(reader.told_in_case(look.tx, row["id"])) if named else ()
+    shelf = tuple(reader.told_in_case(look.tx, row["id"]))
     today = look.now.astimezone(look.words.zone).date()
     contents = Contents(
         tellings=tuple(_tellings(look.tx, look.inbox.shelves, known, shelf)),
-        patient=patient if named else None,
+        patient=patient,
         parties=[organization(party) for party in look.register.parties],
         protected=protected,
         words=plan_words_of(look.words),
@@ -245,7 +248,7 @@ def stay_of(look: Look) -> tuple[Stay, int]:
         code=look.words.code,
         place=f"/stays/{row['id']}",
     )
-    who = who_it_is(patient, protected=protected, named=named, today=today)
+    who = who_it_is(patient, protected=protected, named=True, today=today)
     return (
         Stay(
             look=look,
@@ -354,7 +357,7 @@ def stay(look: Look) -> View:
         "answer_line": answer(found.answer.notice, look.words) if found.answer is not None else None,
         "receipts": found.known.receipts()[: None if whole == "receipts" else 12],
         "receipts_number": len(found.known.receipts()),
-        "sections": found.contents.sections(whole) if not found.who.hidden else (),
+        "sections": found.contents.sections(whole),
         "events": timeline(
             found.known,
             look.words,
@@ -381,12 +384,7 @@ def stay(look: Look) -> View:
 
 
 def _acts(look: Look, found: Stay) -> tuple[Any, ...]:
-    """What the person may do; the words of others in it are shown as everywhere on the page.
-
-    Nothing where they may not know whose stay it is.
-    """
-    if found.who.hidden:
-        return ()
+    """What the person may do; the words of others in it are shown as everywhere on the page."""
     clean = found.contents.clean
     made = []
     for one in acts(look, found.known.row):
@@ -599,7 +597,10 @@ def downtime(look: Look) -> View:
     rows = party_rows.current(look.tx, look.sight.parties, MOST_STAYS + 1)
     patients = _patients(look, [row["patient"] for row in rows])
     listed = []
+    unlisted = look.sight.unlisted(look.tx, (row["patient"] for row in rows))
     for row in rows[:MOST_STAYS]:
+        if row["patient"] in unlisted:
+            continue
         known = seen(look.tx, row, look.sight, look.inbox.cases, look.now)
         if known is not None and known.current:
             listed.append(_downtime_row(look, row, known, patients.get(row["patient"])))

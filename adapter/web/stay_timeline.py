@@ -9,17 +9,15 @@ from datetime import date, datetime
 from typing import Any
 
 from adapter.discharge.case import Entry, Evidence, Step
-from adapter.discharge.notices import Decliner, Notice, Standing
+from adapter.discharge.changes import Change, changes
+from adapter.discharge.notices import Decliner, Notice, NoticeKind, Standing
+from adapter.web.stay_contents import said
 from adapter.web.stay_seen import FURTHEST, Seen
 from adapter.web.words import Words
 
 MOST = 60
 """Entries that are shown at first."""
 
-_COMPARED = (
-    "occurred", "admitted", "ready", "planned_discharge", "answer", "receive_from", "meeting", "follow_up",
-    "open_care_available", "sip_needed", "estimate", "contact", "receivers",
-)  # fmt: skip
 _LEVELS = {Step.ACCEPTED: "good", Step.SEEN: "good", Step.REFUSED: "bad", Step.NOT_RECEIVED: "bad"}
 
 
@@ -56,27 +54,10 @@ def timeline(
 ) -> tuple[Event, ...]:
     """The newest first; `titles` of pathways and groups by their names."""
     entries = seen.entries[::-1]
-    known = {(e.notice.sender, e.notice.message_id): e for e in seen.entries}
-    replaced = {(e.notice.sender, e.replaced_by): e for e in seen.entries if e.replaced_by is not None}
-    return tuple(_event(seen, e, _before(e, known, replaced), words, titles or {}) for e in entries[:most])
+    return tuple(_event(seen, e, words, titles or {}) for e in entries[:most])
 
 
-_Known = Mapping[tuple[str, str], Entry]
-
-
-def _before(e: Entry, known: _Known, replaced: _Known) -> Notice | None:
-    """What a notice corrects, or the last of those whose place it has taken."""
-    notice = e.notice
-    if notice.standing is Standing.CANCELLATION:
-        return None
-    named = (
-        known.get((notice.sender, notice.refers_to or "")) if notice.standing is not Standing.NEW else None
-    )
-    found = named or replaced.get((notice.sender, notice.message_id))
-    return found.notice if found is not None and found.notice.kind is notice.kind else None
-
-
-def _event(seen: Seen, e: Entry, before: Notice | None, words: Words, titles: Mapping[str, str]) -> Event:
+def _event(seen: Seen, e: Entry, words: Words, titles: Mapping[str, str]) -> Event:
     notice = e.notice
     return Event(
         kind=notice.kind.value,
@@ -88,10 +69,17 @@ def _event(seen: Seen, e: Entry, before: Notice | None, words: Words, titles: Ma
         standing=notice.standing.value,
         cancelled=e.void,
         corrected=e.replaced_by is not None,
-        lines=tuple(line.replace("..", ".") for line in _lines(notice, words, titles)),  # `3. mars.`
-        changes=tuple(_changes(before, notice, words)) if before is not None else (),
+        lines=tuple(
+            line.replace("..", ".") for line in (*_taken_over(seen, e, words), *_lines(notice, words, titles))
+        ),  # `3. mars.`
+        changes=tuple(_changed(one, words) for one in changes(seen.entries, e)),
         evidence=tuple(_proof(one) for one in _furthest(seen.evidence(e))),
     )
+
+
+def _taken_over(seen: Seen, e: Entry, words: Words) -> Iterator[str]:
+    if e in seen.case.transfers:
+        yield words.of("The patient was taken over by {hospital}.", hospital=words.party(e.notice.hospital))
 
 
 def _furthest(evidence: Iterable[Evidence]) -> list[Evidence]:
@@ -113,6 +101,10 @@ def _lines(notice: Notice, words: Words, titles: Mapping[str, str]) -> Iterator[
         yield words.of("Told {way}, recorded by {name}.", way=way, name=by)
     if notice.beside:
         yield words.of("By the agreement it does not count.")
+    if notice.report_wanted and notice.standing is Standing.NEW and notice.kind is NoticeKind.ADMITTED:
+        yield words.of("It asks the municipality for its report of admission.")
+    if notice.kind is NoticeKind.CLOSED and notice.text:
+        yield words.of("By {name}: {reason}.", name=notice.recorded_by or "–", reason=said(notice.text, 300))
     if notice.ready is not None:
         about = "Ready from {when}, an estimate." if notice.estimate else "Ready from {when}."
         yield words.of(about, when=words.when(notice.ready))
@@ -150,11 +142,8 @@ def answer(notice: Notice, words: Words) -> str:
     return words.of("{answer}, from {day}", answer=told, day=words.day(notice.receive_from))
 
 
-def _changes(before: Notice, after: Notice, words: Words) -> Iterator[tuple[str, str, str]]:
-    for name in _COMPARED:
-        was, is_ = getattr(before, name), getattr(after, name)
-        if was != is_:
-            yield words.code("stay-field", name), _value(was, words), _value(is_, words)
+def _changed(one: Change, words: Words) -> tuple[str, str, str]:
+    return words.code("stay-field", one.name), _value(one.old, words), _value(one.new, words)
 
 
 def _value(value: Any, words: Words) -> str:
@@ -167,6 +156,8 @@ def _value(value: Any, words: Words) -> str:
             return words.when(value)
         case tuple():
             return words.list(words.party(party) for party in value)
+        case NoticeKind():
+            return words.code("notice", value)
         case str() if hasattr(value, "value"):
             return words.code("answer", value)
         case str():

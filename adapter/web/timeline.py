@@ -63,6 +63,7 @@ def _notice(notice: Document, say: Wording) -> Event:
     if notice["fulfils"] is not None:
         lines.append(say.of("It was: {what}.", what=say.code("follow-up", notice["fulfils"])))
     lines += _planning(notice, say)
+    lines += [_changed(one, say) for one in notice["changes"]]
     if notice["reserved"]:
         lines.append(say.of("Reserved: only the addressed receiver may have it."))
     lines.append(say.of("Sent {moment}.", moment=say.local(notice["sent_at"])))
@@ -104,6 +105,26 @@ def _planning(notice: Document, say: Wording) -> list[str]:
         status = say.code("plan-status", notice["plan"]["status"])
         lines.append(say.of("{kind}, {status}.", kind=kind, status=status))
     return lines
+
+
+def _changed(one: Document, say: Wording) -> str:
+    """What a correction has changed, in one line."""
+    old, new = (_shown(one["what"], one[name], say) for name in ("old", "new"))
+    return say.of(
+        "Changed: {what}, from {old} to {new}.", what=say.code("stay-field", one["what"]), old=old, new=new
+    )
+
+
+def _shown(what: str, value: Any, say: Wording) -> str:
+    if value is None or value == []:
+        return "–"
+    if isinstance(value, bool):
+        return say.of("yes") if value else say.of("no")
+    if what in ("kind", "answer"):
+        return say.code("notice" if what == "kind" else "answer", value)
+    if what == "receivers":
+        return _parties(value, say)
+    return say.party(value) if what in ("hospital", "contact") else say.local(value)
 
 
 def _evidence(notice: Document, say: Wording) -> tuple[Document, ...]:

@@ -15,19 +15,21 @@ from sqlalchemy import Connection
 
 from adapter.alarming import BY_HAND
 from adapter.cases import pseudonym
+from adapter.closing import OPEN
 from adapter.discharge.planning import document as told
 from adapter.errors import ConfigurationError, NotFound
 from adapter.fhir.bundles import NATIONAL_IDENTIFIERS, Subject
-from adapter.fhir.protecting import is_protected
+from adapter.fhir.protecting import protects
 from adapter.incoming import Incoming
 from adapter.ledger import Ledger, bounds, month_of
 from adapter.messaging.envelope import masked
 from adapter.messaging.people import Role
 from adapter.messaging.register import Register
+from adapter.reports import waiting
 from adapter.store import alarms as alarm_rows
 from adapter.store import cases as case_rows
 from adapter.store import deliveries as delivery_rows
-from adapter.store import endpoint_health, resources, shown
+from adapter.store import endpoint_health, protections, resources, shown
 from adapter.store import messages as message_rows
 from adapter.store import overview as counted
 from adapter.store.statements import Row
@@ -61,11 +63,11 @@ _PSEUDONYM = re.compile(r"P[A-Z2-7]{16}")
 def overview(look: Look) -> View:
     """`/`: each party, the latest cases and deliveries."""
     tx = look.tx
-    day = look.now.astimezone(look.say.zone).date()
+    day = look.now.astimezone(look.words.zone).date()
     shown_tiles = tiles(
         look.register,
         day,
-        look.say,
+        look.words,
         queues=counted.queues(tx),
         tries=counted.last_tries(tx),
         delivered=counted.last_delivered(tx),
@@ -79,7 +81,7 @@ def overview(look: Look) -> View:
     )
     values = {
         "tiles": shown_tiles,
-        "summary": summary(shown_tiles, unsettled, look.say),
+        "summary": summary(shown_tiles, unsettled, look.words),
         "states": counted.cases_by_state(tx),
         "cases": [shown.case_line(row) for row in case_rows.listed(tx, limit=8)],
         "deliveries": shown.deliveries(tx, delivery_rows.listed(tx, limit=8)),
@@ -130,7 +132,7 @@ def _parties_at(register: Register, endpoint: str) -> list[str]:
 
 def alarms(look: Look) -> View:
     """`/alarms`: what needs a person, open ones first."""
-    documents = [alarm_line(row, look.say) for row in alarm_rows.listed(look.tx, limit=LONGEST)]
+    documents = [alarm_line(row, look.words) for row in alarm_rows.listed(look.tx, limit=LONGEST)]
     return View(
         template="alarms.html",
         title=look.words.of("Alarms"),
@@ -182,8 +184,10 @@ def patient_of(tx: Connection, key: bytes, number: str) -> str:
     return next((name for name in names if case_rows.ids_of(tx, name)), names[0])
 
 
-def receipts_of(tx: Connection, row: Row, told: Row | None) -> list[dict[str, Any]]:
-    """The messages that told us what the receiver said of this delivery."""
+def receipts_of(
+    tx: Connection, row: Row, told: Row | None, hidden: Pretty | None = None
+) -> list[dict[str, Any]]:
+    """The messages that told us what the receiver said of it; `hidden`, where given, is shown for each."""
     case = case_rows.get(tx, row["case_id"]) if row["case_id"] is not None else None
     if case is None or told is None:
         return []
@@ -199,7 +203,9 @@ def receipts_of(tx: Connection, row: Row, told: Row | None) -> list[dict[str, An
     for e in evidence:
         receipt = message_rows.get(tx, int(e["source"].rsplit(" ", 1)[-1]))
         if receipt is not None:
-            said = found.setdefault(receipt["id"], {"steps": [], "body": _body(tx, receipt["payload"])})
+            said = found.setdefault(
+                receipt["id"], {"steps": [], "body": hidden or _body(tx, receipt["payload"])}
+            )
             said["steps"].append(e["step"])
             said |= {"id": receipt["id"], "at": shown.when(receipt["received_at"])}
     return list(found.values())
@@ -237,12 +243,20 @@ def case(look: Look) -> View:
     names = {placed["name"] for placed in on}
     values = {
         "case": known,
+        "protection": protections.of(look.tx, row["patient"]),
+        "may_lift": look.person.named,
         "placements": on,
         "choices": [p for p in law.placements if p.holds(today) and p.name not in names],
         "follow_ups": law.follow_up_kinds,
         "planning": told(look.inbox.cases.planning(look.tx, row["id"])),
-        "events": timeline(known, case_rows.notes(look.tx, row["id"]), look.say),
+        "events": timeline(known, case_rows.notes(look.tx, row["id"]), look.words),
         "plans": resources.plans_of(look.tx, row["patient"]),
+        "key": look.inbox.new_id(),
+        "closable": row["state"] in OPEN,
+        "reports": [
+            look.words.party(task.party)
+            for task in waiting(look.tx, look.inbox.shelves, row["patient"], row["id"])
+        ],
         "ahead": [d for d in known["deadlines"] if d["state"] in ("open", "missed") and not d["noted_at"]],
     }
     return View(
@@ -294,7 +308,7 @@ def why(look: Look) -> View:
 
 def payments(look: Look) -> View:
     """`/payments?month=2024-03`: what each municipality owes for a month, by day or by mean."""
-    month = look.query.get("month") or month_of(look.now.astimezone(look.say.zone).date())
+    month = look.query.get("month") or month_of(look.now.astimezone(look.words.zone).date())
     try:
         bounds(month)
     except ValueError:
@@ -322,10 +336,12 @@ def message(look: Look) -> View:
     if found is None or row is None:
         text = "There is no such message. The quarantine and the cases lead to those that there are."
         raise NotFound(look.words.of(text))
+    hidden = withheld(look) if is_withheld(look, row) else None
+    told = _body(look.tx, row["acknowledgement"])
     values = {
         "message": found,
-        "body": withheld(look) if is_withheld(look, row) else _body(look.tx, row["payload"]),
-        "acknowledgement": _body(look.tx, row["acknowledgement"]),
+        "body": hidden or _body(look.tx, row["payload"]),
+        "acknowledgement": told and (hidden or told),
         "deliveries": shown.deliveries(look.tx, delivery_rows.listed(look.tx, message_row=wanted)),
     }
     return View(
@@ -351,12 +367,11 @@ def is_withheld(look: Look, row: Row | None) -> bool:
     if row is None or content is None:
         return False
     case = case_rows.get(look.tx, row["case_id"]) if row["case_id"] is not None else None
-    if case is not None and resources.is_protected(look.tx, case["patient"]):
+    if case is not None and protections.is_protected(look.tx, case["patient"]):
         return True
     reading = look.inbox.read(Incoming(content=content, content_type=row["content_type"])).reading
     entries = reading.bundle.get("entry", ()) if reading is not None and reading.bundle is not None else ()
-    told = (entry.get("resource", {}) for entry in entries)
-    return any(one.get("resourceType") == "Patient" and is_protected(one) for one in told)
+    return protects(entries)
 
 
 def _whose(look: Look, row: Row) -> frozenset[str]:
@@ -404,7 +419,8 @@ def _close(doing: Doing) -> str:
     return "/alarms"
 
 
-def _case_id(doing: Doing) -> int:
+def case_id_in(doing: Doing) -> int:
+    """The case of the address; NotFound where there is none."""
     wanted = number(doing.path["id"])
     row = case_rows.get(doing.tx, wanted) if wanted is not None else None
     if row is None:
@@ -412,7 +428,7 @@ def _case_id(doing: Doing) -> int:
     return int(row["id"])
 
 
-def _told_at(doing: Doing) -> datetime | None:
+def told_at(doing: Doing) -> datetime | None:
     """What a form says when something was, by the hospital's clock; None where it is left empty."""
     text = doing.text("at")
     if not text:
@@ -426,7 +442,7 @@ def _told_at(doing: Doing) -> datetime | None:
 
 
 def _followed_up(doing: Doing) -> str:
-    case_id, at = _case_id(doing), _told_at(doing) or doing.now
+    case_id, at = case_id_in(doing), told_at(doing) or doing.now
     new_id, what = doing.inbox.new_id(), doing.text("name") or None
     with _mistaken(doing):
         doing.inbox.cases.followed_up(doing.tx, case_id, at, doing.now, new_id=new_id, by=doing.by, what=what)
@@ -434,7 +450,7 @@ def _followed_up(doing: Doing) -> str:
 
 
 def _place(doing: Doing) -> str:
-    case_id, at = _case_id(doing), _told_at(doing) or doing.now
+    case_id, at = case_id_in(doing), told_at(doing) or doing.now
     new_id = doing.inbox.new_id()
     with _mistaken(doing):
         doing.inbox.cases.place(
@@ -444,7 +460,7 @@ def _place(doing: Doing) -> str:
 
 
 def _take_off(doing: Doing) -> str:
-    case_id = _case_id(doing)
+    case_id = case_id_in(doing)
     with _mistaken(doing):
         doing.inbox.cases.take_off(
             doing.tx, case_id, doing.text("name"), doing.now, new_id=doing.inbox.new_id, by=doing.by

@@ -41,6 +41,7 @@ LEVELS: Mapping[str, Mapping[str, str]] = {
         "ready": "busy",
         "discharged": "good",
         "deceased": "plain",
+        "closed": "plain",
         "cancelled": "plain",
     },
     "planning": {

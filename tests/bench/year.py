@@ -32,6 +32,7 @@ from adapter.incoming import Incoming
 from adapter.messaging.acknowledgement import Issue, Status
 from adapter.messaging.delivery import Reply
 from adapter.messaging.register import Endpoint
+from adapter.owing import Owing
 from adapter.store import Store, chain, searching
 from adapter.store.migrations import migrate
 from adapter.store.tables import delivery, instant, metadata, microseconds
@@ -552,16 +553,22 @@ def filled(
     target.execute("COMMIT")
     source.close()
     target.close()
-    _find_words(f"sqlite:///{whole}")
+    caught_up(f"sqlite:///{whole}", now)
     return whole
 
 
-def _find_words(url: str) -> None:
-    """Have every delivery found by its words, as the running adapter does by and by."""
+def caught_up(url: str, now: datetime) -> None:
+    """What the running adapter does by and by: deliveries are found by their words, charged days counted."""
     store = Store(url)
+    migrate(store)
     while store.write(lambda tx: searching.index(tx, _AT_ONCE // 4)):
         pass
     store.close()
+    made = stage(url, lambda: now)
+    owing = Owing(cases=made.built.cases)
+    while made.write(lambda tx: owing.reckon(tx, now)):
+        pass
+    made.close()
 
 
 def _planned(known: Sequence[Mould], cases: int, now: datetime, chance: random.Random) -> list[Copy]:

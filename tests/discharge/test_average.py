@@ -95,7 +95,7 @@ def stay(ready: str, left: str | None, *more: Fact, how: K = K.DISCHARGED, **not
 
 def month(*cases: Case, by: Agreement | None = None, now: datetime = NOW) -> tuple[Mean, ...]:
     made = by or terms()
-    return means([share for one in cases for share in shares(one, made, now, ROLES)], made)
+    return means([share.added for one in cases for share in shares(one, made, now, ROLES)], made)
 
 
 def ready_days(one: Case, by: Agreement | None = None) -> list[int]:
@@ -475,6 +475,6 @@ def test_no_day_is_both_in_the_mean_and_charged_and_nothing_is_negative(found, l
         assert not {day for _, day in averaged} & {day for _, day in days}
         assert "vik" not in {debtor for debtor, _ in days}
         assert {debtor for debtor, _ in averaged} <= {"vik"}
-        for mean in means(shares(one, by, now, roles), by):
+        for mean in means([share.added for share in shares(one, by, now, roles)], by):
             assert mean.over >= 0
             assert mean.amount is None or mean.amount >= 0

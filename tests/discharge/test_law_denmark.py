@@ -11,6 +11,7 @@ import pytest
 from tests.discharge.described import Document, Row, check, rows, told
 
 ADMITTED = told("admitted", "2024-03-01 08:00")
+ASKING = told("admitted", "2024-03-01 08:00", report_wanted=True)
 TIERS = {
     "amounts": [
         {"year": year, "amount": amount, **more}
@@ -185,25 +186,55 @@ PAYMENT = [
     ]
 ]
 
-NOTICES = [
-    Row(
-        law=f"Nordjylland, PRI: the notice of færdigbehandling on the day, sent {sent}: {state}",
-        events=[ADMITTED, ready("2024-03-04 10:00", sent_at=sent)],
-        now="2024-03-10 09:00",
-        due={"ready-notice": "2024-03-04 23:59:59"},
-        state={"ready-notice": state},
-    )
-    for sent, state in [("2024-03-04 23:59:59", "met"), ("2024-03-05 00:00:00", "met-late")]
-] + [
-    Row(
-        law=f"Midtjylland: the report of admission within 24 hours, sent {sent}: {state}",
-        events=[ADMITTED, told("report-of-admission", sent)],
-        now="2024-03-10 09:00",
-        due={"report-of-admission": "2024-03-02 08:00:00"},
-        state={"report-of-admission": state},
-    )
-    for sent, state in [("2024-03-02 08:00:00", "met"), ("2024-03-02 08:00:01", "met-late")]
-]
+NOTICES = (
+    [
+        Row(
+            law=f"Nordjylland, PRI: the notice of færdigbehandling on the day, sent {sent}: {state}",
+            events=[ADMITTED, ready("2024-03-04 10:00", sent_at=sent)],
+            now="2024-03-10 09:00",
+            due={"ready-notice": "2024-03-04 23:59:59"},
+            state={"ready-notice": state},
+        )
+        for sent, state in [("2024-03-04 23:59:59", "met"), ("2024-03-05 00:00:00", "met-late")]
+    ]
+    + [
+        Row(
+            law=f"Midtjylland: the report of admission within 24 hours, sent {sent}: {state}",
+            events=[ASKING, told("report-of-admission", sent)],
+            now="2024-03-10 09:00",
+            due={"report-of-admission": "2024-03-02 08:00:00"},
+            state={"report-of-admission": state},
+        )
+        for sent, state in [("2024-03-02 08:00:00", "met"), ("2024-03-02 08:00:01", "met-late")]
+    ]
+    + [
+        Row(
+            law="MedCom: an admission that asks for no report of admission has no deadline for one",
+            events=[ADMITTED],
+            now="2024-03-01 09:00",
+            absent=("report-of-admission",),
+        ),
+        Row(
+            law="MedCom: a report that was sent before the admission is no answer to it",
+            events=[told("report-of-admission", "2024-03-01 07:59"), ASKING],
+            now="2024-03-01 09:00",
+            state={"report-of-admission": "open"},
+        ),
+        Row(
+            law="MedCom: death ends the wait for the report",
+            events=[ASKING, told("deceased", "2024-03-01 12:00")],
+            now="2024-03-02 09:00",
+            state={"report-of-admission": "void"},
+        ),
+        Row(
+            law="a case that staff have closed asks for nothing more",
+            events=[ASKING, told("closed", "2024-03-01 12:00")],
+            now="2024-03-02 09:00",
+            state={"report-of-admission": "void"},
+            why={"report-of-admission": "closed by hand"},
+        ),
+    ]
+)
 
 
 def home(admitted: str, discharged: str) -> list[Document]:

@@ -49,6 +49,7 @@ def texts_of_rules() -> Iterator[str]:
         yield from (rule.note for rule in country.rules if rule.note)
         yield from (r.note for r in country.readmissions if r.note)
         yield from (group.title for group in country.groups)
+        yield country.by_hand.basis
         if country.payment.note:
             yield country.payment.note
         if country.ended:

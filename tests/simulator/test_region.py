@@ -11,9 +11,11 @@ import pytest
 from adapter.config import load_region
 from adapter.discharge.notices import NoticeKind
 from adapter.errors import ConfigurationError
+from adapter.messaging.envelope import HER
+from adapter.messaging.register import Party, Side
 from adapter.simulator.faults import Faults
 from adapter.simulator.places import at_free_ports, in_folder, with_fresh_tokens
-from adapter.simulator.region import Outage, SimulatedRegion
+from adapter.simulator.region import Outage, SimulatedRegion, address
 from adapter.simulator.stories import LOGISTICS
 from adapter.simulator.threads import serving
 
@@ -171,6 +173,27 @@ def test_a_living_region_goes_on_while_one_municipality_is_down_and_catches_up(p
     turned_away = {a.message_id for a in arrivals if not a.taken}
     assert turned_away <= {a.message_id for a in arrivals if a.taken}
     assert report.by_party[down].delivered > len(turned_away)
+
+
+def test_in_a_living_region_some_patients_have_their_gp_at_an_office_that_reads_on_its_board(
+    place, clock, tmp_path
+):
+    register, tokens = place
+    office = Party(
+        id="legekontor", name="Lærdal legekontor", kind="gp", side=Side.OURS, identifiers=((HER, "8143580"),)
+    )
+    register = replace(register, parties=(*register.parties, office))
+    adapter = FakeAdapter(register, NOW.date())
+    with serving(adapter):
+        one = region((register, tokens), adapter.url, clock, tmp_path)
+        try:
+            one.live(per_minute=1800)
+            time.sleep(0.6)
+        finally:
+            one.stop()
+    told = [address(office).token in story.steps[0].notice.receivers for story in one.stories]
+    assert 0 < sum(told) < len(told)
+    assert b"8143580" in b"".join(content for seen in adapter.seen.values() for content in seen)
 
 
 def test_the_report_is_a_table_and_a_document(place, clock, tmp_path):

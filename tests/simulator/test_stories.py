@@ -4,6 +4,7 @@ from datetime import timedelta
 import pytest
 
 from adapter.discharge.notices import NoticeKind, Standing
+from adapter.messaging.envelope import HER, Address
 from adapter.simulator.people import People
 from adapter.simulator.stories import HOME, LOGISTICS, Cast, Plot, tell
 
@@ -48,6 +49,18 @@ def test_a_withdrawn_readiness_comes_again():
     first, withdrawn, second = (step.notice for step in told.steps[3:6])
     assert withdrawn.ready == first.ready
     assert second.ready > withdrawn.occurred
+
+
+def test_a_gp_is_told_where_the_patient_is_and_nothing_that_is_the_municipalitys_alone():
+    office = Address(identifiers=((HER, "8143580"),), name="Lærdal legekontor")
+    cast = Cast(hospital=HOSPITAL, municipality=LUSTER, party="luster", pathway="hip-fracture", office=office)
+    for plot in Plot:
+        steps = story(plot=plot, cast=cast).steps
+        both = {s.notice.kind for s in steps if s.notice.receivers == (LUSTER.token, office.token)}
+        alone = {s.notice.kind for s in steps if s.notice.receivers == (LUSTER.token,)}
+        assert both <= {K.ADMITTED, K.PLANNED_DISCHARGE, K.DISCHARGED, K.PLACED, K.DECEASED}
+        assert alone <= {K.CARE_NEEDS, K.READY_FOR_DISCHARGE, K.READINESS_WITHDRAWN, K.DISCHARGE_REPORT}
+        assert K.ADMITTED in both
 
 
 def test_a_correction_and_a_cancellation_say_what_they_are_for():

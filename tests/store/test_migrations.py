@@ -18,7 +18,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, inspect, text
 
 from adapter.errors import StoreError
-from adapter.store import Store, ledger, migrations
+from adapter.store import Store, ledger, migrations, protections
 from adapter.store.migrations import current, migrate, newest, upgrade
 from adapter.store.tables import metadata
 
@@ -147,6 +147,41 @@ def test_who_takes_part_in_an_older_case_is_read_from_its_facts(empty: str):
         ).all()
     told = [(1, "hospital"), (1, "sogndal"), (2, "aardal"), (2, "hospital"), (2, "luster")]
     assert [tuple(row) for row in found] == told
+    store.close()
+
+
+def test_who_is_known_to_be_protected_in_an_older_store_is_protected_still(empty: str):
+    store = Store(empty)
+    stepped(store, "0024")
+
+    def unit(tx: Connection) -> None:
+        for row, patient in ((1, "P1"), (2, "P2")):
+            tx.execute(
+                text(
+                    "INSERT INTO resource (id, type, fhir_id, patient, version) "
+                    "VALUES (:row, 'Patient', :patient, :patient, :row)"
+                ),
+                {"row": row, "patient": patient},
+            )
+            tx.execute(
+                text(
+                    'INSERT INTO resource_version (id, resource, number, at, "by", message_row, case_id) '
+                    "VALUES (:row, :row, 1, 5, 'hospital', 7, 1)"
+                ),
+                {"row": row},
+            )
+            tx.execute(
+                text("INSERT INTO resource_token (version, name, value) VALUES (:row, :name, 'true')"),
+                {"row": row, "name": "_protected" if patient == "P1" else "active"},
+            )
+
+    store.write(unit)
+    migrate(store)
+    with store.read() as connection:
+        assert protections.is_protected(connection, "P1")
+        assert protections.among(connection, {"P1", "P2"}) == {"P1"}
+        told = protections.of(connection, "P1")
+        assert told is not None and (told["told_by"], told["message_row"]) == ("hospital", 7)
     store.close()
 
 

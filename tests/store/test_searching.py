@@ -1,9 +1,14 @@
 """Deliveries are found by words, prefixes, dates and states, on both stores, also the newest ones."""
 
+import random
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
+from itertools import product
+from typing import Any
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, event, insert
 
 from adapter.discharge.notices import NoticeKind
 from adapter.messaging.delivery import Reply
@@ -109,6 +114,10 @@ def test_a_phrase_stands_together_and_in_one_text(read_in: Stage, phrase, found)
         (Wanted(dialect="fhir", endpoint="sogndal"), [2, 1]),
         (Wanted(states=("waiting",)), [3, 2, 1]),
         (Wanted(states=("sent", "refused")), []),
+        (Wanted(states=("leased",)), []),
+        (Wanted(states=("given-up",)), []),
+        (Wanted(states=("waiting", "leased"), party="aardal"), [3]),
+        (Wanted(awaiting=True), []),
         (Wanted(states=("waiting",), terms=of("refused").terms), [1]),
         (Wanted(case_ids=(1,)), [2, 1]),
         (Wanted(case_ids=(1,), terms=of("ready").terms), [2]),
@@ -124,6 +133,62 @@ def test_a_phrase_stands_together_and_in_one_text(read_in: Stage, phrase, found)
 )
 def test_filters_go_together_with_words(read_in: Stage, wanted, found):
     assert ids(read_in, wanted) == found
+
+
+@pytest.mark.parametrize("many", [3, 5000])
+def test_open_and_failed_ones_are_those_that_a_look_at_each_row_finds(
+    log: Stage, monkeypatch: pytest.MonkeyPatch, many: int
+):
+    """By whatever index they are found, however many there are."""
+    monkeypatch.setattr("adapter.store.searching.FEW", many)
+    (mould,) = log.rows(delivery, id=1)
+    dice = random.Random(many)
+    rows = [
+        {**mould, "id": number, "message_id": f"m-{number}", "party": dice.choice(("sogndal", "luster"))}
+        | dict(zip(("state", "expects_receipt"), (dice.choice(STATES), dice.randrange(2)), strict=True))
+        | {name: dice.choice((None, mould["created_at"])) for name in ("sent_at", "accepted_at")}
+        for number in range(4, 104)
+    ]
+    log.write(lambda tx: tx.execute(insert(delivery), rows))
+    everything = sorted(log.rows(delivery), key=lambda row: -row["id"])
+    for states, awaiting, party, said in product(ASKED, (False, True), (None, "luster"), ((), ("luster",))):
+        wanted = replace(of(*said), states=states, awaiting=awaiting, party=party)
+        right = [
+            row["id"]
+            for row in everything
+            if (not states or row["state"] in states)
+            and (not awaiting or awaits(row))
+            and (party is None or row["party"] == party)
+            and (not said or row["party"] == "luster")
+        ]
+        assert ids(log, wanted, limit=30) == right[:30], wanted
+        assert ids(log, wanted, limit=30, before=50) == [n for n in right if n < 50][:30], wanted
+
+
+STATES = ("waiting", "leased", "sent", "acknowledged", "refused", "cancelled")
+ASKED = ((), ("waiting",), ("leased",), ("sent",), ("refused",), ("given-up",), ("refused", "waiting"))
+
+
+def awaits(row: Mapping[str, Any]) -> bool:
+    on_its_way = row["state"] in ("waiting", "leased", "sent") and row["expects_receipt"] == 1
+    return on_its_way and row["sent_at"] is not None and row["accepted_at"] is None
+
+
+@pytest.mark.parametrize("states", [("leased",), ("given-up",), ("refused", "given-up"), None])
+def test_nothing_is_found_without_walking_through_the_log(log: Stage, states: tuple[str, ...] | None):
+    """Over SQLite, where the plan can be read; None is what is awaited."""
+    if not log.built.store.embedded:
+        pytest.skip("SQLite tells its plans")
+    wanted = Wanted(awaiting=True) if states is None else Wanted(states=states)
+    with log.built.store.read() as tx:
+        said: list[tuple[str, Any]] = []
+        event.listen(tx, "before_cursor_execute", lambda _c, _u, sql, values, *_: said.append((sql, values)))
+        searching.ids(tx, wanted, limit=50)
+        asked = tuple(said)
+        plans = [tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values).all() for sql, values in asked]
+    assert plans
+    steps = [step[3] for plan in plans for step in plan if "delivery" in step[3]]
+    assert all("INDEX" in step or "INTEGER PRIMARY KEY" in step for step in steps), steps
 
 
 def test_the_log_is_paged_from_a_number_downwards(read_in: Stage):

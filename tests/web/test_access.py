@@ -18,14 +18,14 @@ from adapter.discharge.notices import NoticeKind
 from adapter.fhir.auditing import audit_event
 from adapter.fhir.wire import parse, to_json
 from adapter.messaging.people import Person, Role
-from adapter.store import tables
+from adapter.store import protections, tables
 from adapter.web.access import SHORTEST_REASON
 from adapter.web.sign_in import way
 from tests.conftest import OSLO, StandingClock
 from tests.people import AUDITOR, LUSTER, OPERATOR, SHARED, SOGNDAL, WARD, people_file
 from tests.plan_fixtures import protect
 from tests.stage import SYNNOVE
-from tests.web.conftest import Site, site
+from tests.web.conftest import Site, receipting, site
 
 NUMBER = "21843012660"
 WHY = "Unconscious, brought by ambulance"
@@ -449,6 +449,108 @@ def test_who_keeps_the_messages_going_reads_nothing_of_a_protected_identity(plac
         assert found.status_code == 200
         assert "Fjellheim" not in found.text and NUMBER not in found.text
         assert "are for named staff only." in found.text
+
+
+def test_what_a_receiver_says_of_somebody_with_a_protected_identity_is_not_shown_either(place):
+    stage = place.stage
+    stage.post.answer = receipting
+    bundle = parse(stage.message(NoticeKind.ADMITTED, receivers=("sogndal",), encounter="LS-7"))
+    protect(bundle)
+    assert stage.receive(to_json(bundle), channel="http").outcome == "accepted"
+    stage.built.inbox.shelves.catch_up()
+    stage.deliver()
+    last = max(d["id"] for d in stage.rows(tables.delivery) if d["accepted_at"] is not None)
+    found = page(place.seen_by(OPERATOR).get(f"/deliveries/{last}", headers=ENGLISH))
+    (said,) = found.xpath("//*[@id='delivery-receipts']//pre")
+    assert "are for named staff only." in said.text_content()
+    assert "MessageHeader" not in said.text_content()
+    (receipt,) = found.xpath("//*[@id='delivery-receipts']//a/@href")
+    assert "MessageHeader" not in place.seen_by(OPERATOR).get(receipt, headers=ENGLISH).text
+
+
+# --- a protection stands until it is lifted ---------------------------------------------------------------
+
+
+def hidden_once(place, receiver: str = "sogndal") -> None:
+    """A message tells of a protected identity, and a later one, from elsewhere, says nothing of it."""
+    bundle = parse(place.stage.message(NoticeKind.ADMITTED, receivers=(receiver,), encounter="LS-7"))
+    protect(bundle)
+    assert place.stage.receive(to_json(bundle), channel="http").outcome == "accepted"
+    later = place.stage.message(NoticeKind.CARE_NEEDS, receivers=(receiver,), encounter="LS-7", text="Stol")
+    assert place.stage.receive(later, channel="http").outcome == "accepted"
+    place.stage.built.inbox.shelves.catch_up()
+
+
+def last_case(place) -> int:
+    return max(row["id"] for row in place.stage.rows(tables.case))
+
+
+def shown_to(place, who: Person) -> str:
+    return words(place.seen_by(who).get(f"/stays/{last_case(place)}", headers=ENGLISH))
+
+
+def lifted(place, who: Person, what: str = "lift-protection", why: str = "The register says so."):
+    found = place.seen_by(who)
+    path = f"/cases/{last_case(place)}"
+    data = {"token": found.token(path if who is not WARD else "/emergency"), "why": why}
+    return found.post(f"{path}/{what}", data=data, headers=ENGLISH)
+
+
+def test_a_message_that_says_nothing_of_a_protection_does_not_lift_it(place):
+    hidden_once(place)
+    assert "The identity is protected." in shown_to(place, SOGNDAL)
+    for row in place.stage.rows(tables.message):
+        assert "Fjellheim" not in place.seen_by(OPERATOR).get(f"/messages/{row['id']}").text
+
+
+def test_a_protection_holds_from_the_moment_that_it_is_told(place):
+    bundle = parse(place.stage.message(NoticeKind.CARE_NEEDS, receivers=("sogndal",)))
+    protect(bundle)
+    assert place.stage.receive(to_json(bundle), channel="http").outcome == "accepted"
+    with place.stage.built.store.read() as tx:  # before anything lies on a shelf
+        assert protections.is_protected(tx, pseudonym(place.stage.built.inbox.pseudonym_key, SYNNOVE))
+
+
+@pytest.mark.parametrize("who", [OPERATOR, AUDITOR])
+def test_a_person_lifts_a_protection_with_a_reason_that_stands_in_the_history(place, who):
+    hidden_once(place)
+    assert lifted(place, who, why=" ").status_code == 400
+    assert lifted(place, who, why=f"She is {NUMBER}").status_code == 400
+    assert "The identity is protected." in shown_to(place, SOGNDAL)
+    done = lifted(place, who)
+    assert done.status_code == 200
+    assert f"Lifted by {who.name}" in words(done) and "The register says so." in words(done)
+    assert "The identity is protected." not in shown_to(place, SOGNDAL)
+    (note,) = [n for n in place.stage.rows(tables.history) if "protection" in n["what"]]
+    assert (note["by"], note["what"]) == (
+        who.name,
+        "the protection of the identity was lifted: The register says so.",
+    )
+    assert lifted(place, who).status_code == 400  # once
+
+
+def test_what_was_lifted_in_error_is_put_back_and_a_new_message_puts_it_back_too(place, clock):
+    hidden_once(place)
+    assert lifted(place, OPERATOR).status_code == 200
+    assert lifted(place, AUDITOR, "protect-again", "Wrong patient.").status_code == 200
+    assert "The identity is protected." in shown_to(place, SOGNDAL)
+    assert lifted(place, AUDITOR, "protect-again", "Again.").status_code == 400
+    clock.forward(minutes=1)
+    assert lifted(place, OPERATOR).status_code == 200
+    clock.forward(minutes=1)
+    hidden_once(place)
+    assert "The identity is protected." in shown_to(place, SOGNDAL)
+
+
+def test_nobody_else_lifts_a_protection_and_no_account_of_several_people_does(place, tmp_path):
+    hidden_once(place)
+    assert lifted(place, WARD).status_code == 403
+    several = replace(OPERATOR, named=False)
+    people_file(tmp_path / "people.toml", [several, *(p for p in EVERYBODY if p is not OPERATOR)])
+    answer = lifted(place, several)
+    assert answer.status_code == 400
+    assert "Sign in with an account of your own" in words(answer)
+    assert "lift-protection" not in place.seen_by(several).get(f"/cases/{last_case(place)}").text
 
 
 def test_a_number_of_which_nothing_is_known_is_recorded_like_any_other(place):

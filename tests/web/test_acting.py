@@ -216,6 +216,65 @@ def test_a_ward_revises_the_planned_date_and_tells_that_the_patient_has_left(boa
     assert board.forms("ready") == board.forms("withdraw") == []
 
 
+def test_a_ward_tells_of_care_needs_as_often_as_they_change_and_only_the_last_stand(board, clock):
+    board.as_(WARD)
+    (needs,) = board.forms("care-needs")
+    assert "It goes to Sogndal kommune." in words(needs)
+    assert board.send(needs, text=" ").status_code == 400
+    assert board.send(needs, text="Walks with a frame.").status_code == 303
+    assert "The case has moved on" in words(page(board.send(needs, key=str(uuid.uuid4()), text="Anew.")))
+    clock.forward(minutes=5)
+    (needs,) = board.forms("care-needs")
+    assert "Walks with a frame." in words(needs)
+    assert "It replaces what was told before: write all of it." in words(needs)
+    assert board.send(needs, text="Walks alone.").status_code == 303
+    assert len(board.rows("care-needs")) == 2
+    shown = words(page(board.as_(SOGNDAL).get("/stays/1")))
+    assert "Walks alone." in shown and "Walks with a frame." not in shown
+
+
+def test_care_needs_are_told_to_the_municipality_and_not_to_everybody_who_knows_of_the_stay(board, clock):
+    board.tell(
+        K.PLANNED_DISCHARGE, receivers=("sogndal", "laerdal-legekontor"), planned_discharge=clock().date()
+    )
+    (needs,) = board.as_(WARD).forms("care-needs")
+    assert "legekontor" not in words(needs)
+    assert board.send(needs, text="Walks with a frame.").status_code == 303
+    assert {d["party"] for d in board.site.stage.rows(tables.delivery, kind="care-needs")} == {"sogndal"}
+    assert board.send(needs, text="Walks with a frame.").status_code == 303
+
+
+def test_a_ward_tells_that_the_municipality_is_not_needed_and_that_it_is_after_all(board, clock):
+    board.as_(WARD)
+    assert board.forms("no-need") == []  # who is ready for discharge waits for the municipality
+    (withdraw,) = board.forms("withdraw")
+    board.send(withdraw)
+    clock.forward(minutes=5)
+    (none,) = board.forms("no-need")
+    assert deadline(board, "early-notice") == "open"
+    assert board.send(none, text="Manages alone.").status_code == 303
+    assert board.send(none, text="Manages alone.").status_code == 303
+    assert len(board.rows("no-municipal-need")) == 1
+    assert deadline(board, "early-notice") == "void"
+    assert board.forms("no-need") == []
+    assert "Manages alone." in words(page(board.as_(SOGNDAL).get("/stays/1")))
+    clock.forward(minutes=5)
+    (needs,) = board.as_(WARD).forms("care-needs")
+    assert board.send(needs, text="Needs help after all.").status_code == 303
+    assert len(board.forms("no-need")) == 1
+
+
+def test_that_the_municipality_is_not_needed_is_taken_back_where_it_was_an_error(board, clock):
+    board.send(board.as_(WARD).forms("withdraw")[0])
+    clock.forward(minutes=5)
+    board.send(board.forms("no-need")[0])
+    clock.forward(minutes=5)
+    back = next(form for form in board.forms("take-back") if "need" in words(form))
+    assert board.send(back).status_code == 303
+    assert deadline(board, "early-notice") == "open"
+    assert len(board.forms("no-need")) == 1
+
+
 def test_what_was_told_in_error_is_taken_back(board, clock):
     board.as_(WARD)
     (left,) = board.forms("discharged")

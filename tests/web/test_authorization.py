@@ -15,6 +15,7 @@ from adapter.config import Region
 from adapter.discharge.notices import NoticeKind
 from adapter.messaging.people import Role
 from adapter.messaging.register import Party, Side
+from adapter.store import tables
 from adapter.web.pages import ACTIONS, PAGES
 from tests.conftest import OSLO, StandingClock
 from tests.people import AUDITOR, DOCTOR, LUSTER, OPERATOR, OTHER_WARD, SHARED, SOGNDAL, WARD
@@ -198,3 +199,50 @@ def test_a_strangers_pages_are_the_same_whether_the_patient_is_there_or_not(tmp_
         tell(found, NoticeKind.READY_FOR_DISCHARGE, "sogndal", "LS-1", ready=clock())
         assert before
         assert pages() == before
+
+
+# --- in whose name ----------------------------------------------------------------------------------------
+
+
+def test_of_two_municipalities_that_share_a_case_neither_tells_anything_in_the_others_name(tmp_path):
+    clock = StandingClock(datetime(2014, 3, 3, 10, 0, tzinfo=OSLO))
+    with site(tmp_path, clock, of=wider(), people=(LUSTER, SOGNDAL)) as found:
+        for kind, more in ((NoticeKind.ADMITTED, {}), (NoticeKind.READY_FOR_DISCHARGE, {"ready": clock()})):
+            content = found.stage.message(kind, receivers=("sogndal", "luster"), encounter="LS-1", **more)
+            assert found.stage.receive(content, channel="http").outcome == "accepted"
+        theirs = found.seen_by(LUSTER)
+        before = found.stage.counts()
+        forms = [form for form in _forms(theirs) if "/record" not in form.get("action")]
+        assert {_sent(theirs, form, party="sogndal") for form in forms} == {404}
+        assert {"answer", "ask", "seen"} <= {form.get("action").rpartition("/")[2] for form in forms}
+        (record,) = _forms(theirs, "record")  # nor what was said by telephone
+        told = {"answer": "not-known", "what": "answer/sogndal/laerdal-sjukehus"}
+        assert _sent(theirs, record, **told) == 404
+        assert _told(found.stage.counts()) == _told(before)
+        assert [_sent(theirs, form, day="2014-03-04") for form in _forms(theirs, "answer")[:1]] == [303]
+        (answer,) = found.stage.rows(tables.message, type="answer")
+        assert answer["sender"] == "luster"
+        ours = found.seen_by(SOGNDAL)
+        (waiting, *_) = _forms(ours, "answer")
+        assert _sent(ours, waiting, day="2014-03-05") == 303  # it has still to answer
+
+
+def _forms(found: Site, name: str = "") -> list:
+    """The forms by which something is told in a party's name."""
+    forms = html.fromstring(found.get("/stays/1/act").content).xpath("//form[.//input[@name='party']]")
+    return [form for form in forms if not name or form.get("action") == f"/stays/1/{name}"]
+
+
+def _sent(found: Site, form, **more: str) -> int:
+    """The status that answers a form, filled in as somebody would."""
+    said = {"text": "Vi har plass.", "day": "2014-03-05", "receive_from": "2014-03-05"}
+    inputs = form.xpath(".//input[@name] | .//textarea | .//select")
+    given = {i.get("name"): i.get("value") or said.get(i.get("name"), "") for i in inputs}
+    for choice in form.xpath(".//select"):
+        given[choice.get("name")] = choice.xpath("./option/@value")[0]
+    return found.post(form.get("action"), data=given | more, allow_redirects=False).status_code
+
+
+def _told(counts: dict[str, int]) -> dict[str, int]:
+    """What there is of messages and facts; looks are recorded anyhow."""
+    return {name: counts[name] for name in ("message", "fact", "delivery", "history")}

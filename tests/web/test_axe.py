@@ -4,31 +4,18 @@ axe-core is installed by `make`; what is asked of the pages is WCAG 2.2 AA, and 
 """
 
 import json
-import re
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import pytest
-from lxml import html
 from playwright.sync_api import Page as Tab
-from sqlalchemy import Connection
 
-from adapter.bulks import Bulks
-from adapter.messaging.people import Person, Role
-from adapter.scheduler.deadlines import Deadlines
-from adapter.store import deliveries
-from adapter.web.pages import PAGES
-from adapter.web.site import Page
 from adapter.web.words import LANGUAGES
-from tests.conftest import OSLO, StandingClock
 
 from .browsing import FOCUS, SMALL, Browsing
-from .conftest import Site, play, site
+from .conftest import Site
 from .looking import at_the_door
-from .test_stay import a_stroke
+from .visiting import Visit, a_lively_morning, visits
 
 pytestmark = pytest.mark.browser
 
@@ -38,79 +25,11 @@ RUN = """async ([kind, values]) => (await axe.run(document, {
   runOnly: { type: kind, values }, resultTypes: ["violations"],
 })).violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html.slice(0, 160)).join(" | ")}`)"""
 
-FILES = ("/stays/{id}/attachments/{kind}/{name}/{place}", "/figures/{name}.csv", "/figures/{name}.svg")
-"""What is saved, or a picture that a page shows too."""
-
-TWO = ("/stays/{id}", "/deliveries/{id}", "/messages/{id}")
-"""Pages that look rather different from one to the next."""
-
-
-@dataclass(frozen=True)
-class Visit:
-    """One page as one person has it."""
-
-    person: Person
-    address: str
-
-
-def somebody(roles: frozenset[Role], turn: int = 0) -> Person:
-    """A person in one of these roles, each in its turn, who sees every party's."""
-    having = [role for role in Role if role in roles]
-    role = having[2 * turn % len(having)]
-    return Person(id=role.value, name="Kari Nord", roles=frozenset({role}), parties=None)
-
-
-def page_at(path: str) -> Page | None:
-    """The page that has such an address."""
-    patterns = ((page, re.sub(r"\{\w+\}", "[^/]+", page.path)) for page in PAGES)
-    return next((page for page, pattern in patterns if re.fullmatch(pattern, path)), None)
-
-
-def visits(found: Site) -> list[Visit]:
-    """Every page, as it is come to by the links of the others; what none leads to is that of number 1."""
-    waiting = [Visit(somebody(page.roles), page.path) for page in PAGES if "{" not in page.path]
-    known = Counter(visit.address for visit in waiting)
-    chosen = []
-    while waiting:
-        visit = waiting.pop(0)
-        with at_the_door(visit.person):
-            answer = found.get(visit.address, headers={"Accept-Language": "en"})
-        if not answer.headers["Content-Type"].startswith("text/html"):
-            continue
-        chosen.append(visit)
-        tree = html.fromstring(answer.content)
-        for href in tree.xpath("//main//a/@href"):
-            path = href.partition("#")[0].partition("?")[0]
-            page = page_at(path)
-            most = 2 if page is not None and page.path in TWO else 1
-            if page is None or page.path in FILES or known[page.path] >= most or known[path]:
-                continue
-            known[page.path] += 1
-            known[path] += 1
-            waiting.append(Visit(somebody(page.roles, known[page.path] - 1), path))
-    unlinked = [page for page in PAGES if not known[page.path] and page.path not in FILES]
-    return chosen + [Visit(somebody(page.roles), page.path.replace("{id}", "1")) for page in unlinked]
-
 
 @pytest.fixture(scope="module")
 def lively(tmp_path_factory) -> Iterator[Site]:
-    """The morning of `living`, and a day later: alarms, missed deadlines, forms to record what was done."""
-    clock = StandingClock(datetime(2014, 3, 3, 10, 0, tzinfo=OSLO))
-    with site(tmp_path_factory.mktemp("lively"), clock) as found:
-        play(found.stage, clock)
-        a_stroke(found.stage, clock)
-        built = found.stage.built
-        Deadlines(
-            store=built.store, cases=built.cases, outbox=built.outbox, register=built.register, clock=clock
-        )()
-        built.store.write(lambda tx: _many(tx, Bulks(inbox=built.inbox), clock()))
+    with a_lively_morning(tmp_path_factory.mktemp("lively")) as found:
         yield found
-
-
-def _many(tx: Connection, bulks: Bulks, now: datetime) -> int:
-    """An action on many that waits to be confirmed."""
-    some = deliveries.listed(tx, limit=3)
-    return bulks.prepare(tx, "resend", some, now, by="Kari", person="kari", why="prøve", chosen="")
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +84,27 @@ def test_no_page_scrolls_sideways_on_a_telephone_or_at_twice_the_size(lively, ev
     tab = browsing.page(width=width)
     for address in walked(tab, lively, everything):
         assert tab.evaluate("document.documentElement.scrollWidth") <= width, address
+
+
+HEADER = "() => document.querySelector('header.top')?.getBoundingClientRect().height ?? 0"
+
+
+def test_on_a_telephone_the_page_itself_begins_soon(lively, everything, browsing):
+    """Of 740 dots no more than a fifth are the frame's, whoever looks and however many pages they have."""
+    tab = browsing.page(width=360, height=740, language="nb")
+    for address in walked(tab, lively, everything):
+        assert tab.evaluate(HEADER) <= 148, address
+
+
+def test_a_language_is_chosen_without_scripts_too(lively, browsing):
+    tab = browsing.page(width=360, language="nb", scripts=False)
+    tab.goto(f"{lively.url}/sign-in")
+    button = tab.get_by_role("button", name="Dansk")
+    assert not button.is_visible()
+    tab.locator(".who summary").click()
+    button.click()
+    assert tab.locator("html").get_attribute("lang") == "da"
+    assert tab.locator(".who summary .chosen").inner_text() == "Dansk"
 
 
 @pytest.mark.parametrize("width", [360, 1280])

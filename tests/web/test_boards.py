@@ -15,8 +15,9 @@ import pytest
 
 from adapter.discharge.notices import AnswerValue, NoticeKind, Standing
 from adapter.messaging.people import Person, Role
+from adapter.simulator.people import synthetic_numbers
 from tests.conftest import OSLO, StandingClock
-from tests.stage import SYNNOVE, TORBJORN, answering, failing
+from tests.stage import FNR, SYNNOVE, TORBJORN, answering, failing
 
 from .boards import AARDAL, LAERDAL, SOGNDAL, WARD, Boards, boards, everybody, text
 
@@ -27,6 +28,7 @@ K = NoticeKind
 
 BORN = date(1931, 5, 2)
 LUSTER = replace(AARDAL, id="lu", parties=("luster",))
+GP = Person(id="g", name="Per Lie", roles=frozenset({Role.PRIMARY_CARE}), parties=("laerdal-legekontor",))
 
 
 @pytest.fixture
@@ -280,6 +282,44 @@ def test_a_reservation_and_a_readmission_are_told(board: Boards, clock: Standing
     assert "eadmission" in row
 
 
+def test_a_readmission_is_told_to_nobody_who_does_not_know_the_stay_before(
+    board: Boards, clock: StandingClock
+):
+    admit(board, acute=True, receivers=("luster",))
+    tell(board, K.DISCHARGED, receivers=("luster",))
+    clock.forward(days=3)
+    admit(board, acute=True, encounter="LS-9", receivers=("sogndal",))
+    [row] = board.rows(SOGNDAL, "/municipality?group=in")
+    assert "Fjellheim" in row and "eadmission" not in row
+    [row] = board.rows(WARD, "/ward")
+    assert "eadmission" in row
+    tell(board, K.CARE_NEEDS, encounter="LS-9", receivers=("luster",))
+    assert "eadmission" in board.rows(LUSTER, "/municipality?group=in")[0]
+
+
+# --- a GP's office ----------------------------------------------------------------------------------------
+
+
+def test_where_the_law_asks_little_of_primary_care_its_board_begins_with_who_is_in(board: Boards):
+    admit(board, receivers=("sogndal", "laerdal-legekontor"))
+    admit(board, subject=TORBJORN, encounter="LS-2")
+    [row] = board.rows(GP, "/primary-care")
+    assert "Fjellheim" in row
+    assert groups(board, GP, "/primary-care") == {"follow-up": 0, "in": 1}
+
+
+def test_a_visit_that_the_gp_must_make_is_on_the_gps_board(board: Boards, clock: StandingClock):
+    both = ("sogndal", "laerdal-legekontor")
+    admit(board, receivers=both)
+    tell(board, K.DISCHARGED, receivers=both)
+    tell(board, K.PLACED, receivers=both, placement="hip-fracture")
+    assert groups(board, GP, "/primary-care")["follow-up"] == 0  # fourteen days are left
+    clock.forward(days=8)
+    [row] = board.rows(GP, "/primary-care")
+    assert "Fjellheim" in row and "6 days left follow-up" in row
+    assert "6 days left" not in board.open(SOGNDAL, "/municipality?group=follow-up").text
+
+
 # --- choosing ---------------------------------------------------------------------------------------------
 
 
@@ -306,6 +346,17 @@ def test_everything_chosen_stands_in_the_address(board: Boards):
     assert 'value="fjell"' in page
     assert "q=fjell&amp;page" not in page
     assert "Nobody here matches" in board.open(WARD, "/ward?q=nobody").text
+
+
+def test_names_are_sorted_as_people_of_the_regions_language_look_for_them(board: Boards):
+    named = ("Åsen", "Østby", "Zetterlund", "Dahl")
+    for name, number in zip(named, synthetic_numbers(BORN, "female"), strict=False):
+        somebody = replace(SYNNOVE, family=name, identifiers=((FNR, number),))
+        admit(board, subject=somebody, encounter=f"LS-{number}")
+    found = board.rows(WARD, "/ward?sort=name")
+    assert [row.partition(",")[0] for row in found] == ["Dahl", "Zetterlund", "Østby", "Åsen"]
+    found = board.rows(WARD, "/ward?sort=-name", "en")
+    assert found[0].startswith("Åsen")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
 
@@ -14,11 +14,13 @@ import requests
 from starlette.requests import Request
 
 from adapter.discharge.notices import NoticeKind
+from adapter.fhir.wire import parse, to_json
 from adapter.messaging.people import Person, Role
 from adapter.store import tables
 from adapter.web import live as live_module
 from adapter.web.entrance import Came
 from tests.conftest import OSLO, StandingClock
+from tests.plan_fixtures import protect
 from tests.stage import TORBJORN
 
 from .conftest import Site, site
@@ -51,6 +53,7 @@ def people() -> dict[str, Person]:
         somebody("sogndal", Role.MUNICIPALITY, "sogndal"),
         somebody("luster", Role.MUNICIPALITY, "luster"),
         somebody("everybody", Role.WARD),
+        replace(somebody("several", Role.MUNICIPALITY, "sogndal"), named=False),
     )
     return {one.id: one for one in known}
 
@@ -153,6 +156,21 @@ def test_of_a_shared_patient_a_notice_between_others_is_no_news(open_site):
         stage.receive(stage.message(NoticeKind.CARE_NEEDS, receivers=("luster",)))
         assert luster.told() == {"case": [1]}
         assert sogndal.news == []
+
+
+def test_an_account_of_several_people_hears_nothing_of_who_has_a_protected_identity(open_site):
+    stage = open_site.stage
+    hidden = parse(stage.message(NoticeKind.ADMITTED))
+    protect(hidden)
+    stage.receive(to_json(hidden), channel="http")
+    stage.built.inbox.shelves.catch_up()
+    with streams(open_site, "sogndal", "several") as opened:
+        settle(*opened)
+        sogndal, several = opened
+        stage.receive(stage.message(NoticeKind.CARE_NEEDS))
+        stage.receive(stage.message(NoticeKind.ADMITTED, subject=TORBJORN, encounter="LS-2"))
+        assert sogndal.told() == {"case": [1, 2]}
+        assert several.told() == {"case": [2]}
 
 
 def test_a_version_tells_time_and_nothing_of_how_much_has_happened(open_site):

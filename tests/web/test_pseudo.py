@@ -3,18 +3,23 @@
 What stays is data (names, ids, times, numbers) and what is marked as English, as the store keeps it.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from gettext import NullTranslations
 
 import pytest
-from lxml import html
+from lxml import etree, html
 
 from adapter.discharge import wording as law
-from adapter.web import words
+from adapter.messaging.people import Person, Role
+from adapter.store import tables
+from adapter.web import plan_words, words
 from adapter.web.pages import PAGES
 
 from .conftest import Site
+from .looking import at_the_door
+from .visiting import FILES, a_lively_morning, page_at, visits
 
 OPEN, SHUT = "⟦", "⟧"
 PATHS = [
@@ -27,7 +32,8 @@ PATHS = [
 ]  # fmt: skip
 ATTRIBUTES = ("aria-label", "title", "placeholder", "data-label", "alt", "label", "summary")
 DATA = {  # names and codes of the region and of standards
-    "adapter", "discharge", "FHIR", "HTTP", "SHA", "JSON", "XML", "PLO", "ms", "kB", "MB", "kr", "NOK",
+    "adapter", "discharge", "FHIR", "HTTP", "SHA", "JSON", "XML", "PLO", "ms", "kB", "MB", "kr", "NOK", "CSV",
+    "SVG",
 }  # fmt: skip
 
 
@@ -80,9 +86,16 @@ def names(site: Site) -> set[str]:
     return {word for text in told for word in re.findall(r"[^\W\d_]+", text)}
 
 
+_DAYS = "man|tir|tirs|ons|tor|tors|fre|lør|søn"
+_MONTHS = (
+    "jan|januar|feb|februar|mars|apr|april|mai|juni|juli|aug|august|sep|september|okt|oktober|nov|november|"
+    "des|desember"
+)
+
+
 def dated(text: str) -> str:
     """Without the days, which are the calendar's words: `man. 3. mars`."""
-    return re.sub(r"\b(man|tir|tirs|ons|tor|tors|fre|lør|søn|mars|feb|april|apr|mai)\b\.?", " ", text)
+    return re.sub(rf"\b({_DAYS}|{_MONTHS})\b\.?", " ", text)
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -98,8 +111,95 @@ def test_nothing_on_a_page_is_said_by_the_code_itself(pseudo: Site, path: str):
     assert left == set()
 
 
+# --- every page of every role -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def lively(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with a_lively_morning(tmp_path_factory.mktemp("lively")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def addresses(lively: Site) -> list[str]:
+    return sorted({visit.address for visit in visits(lively)})
+
+
+def written(site: Site) -> set[str]:
+    """The words of what people have written, in messages and on the pages."""
+    texts: list[str] = []
+    for row in site.stage.rows(tables.payload):
+        texts += values_of(bytes(row["content"]))
+    return {word for text in texts for word in re.findall(r"[^\W\d_]+", text)}
+
+
+def values_of(content: bytes) -> Iterator[str]:
+    """What a message says in words: the texts of JSON, and all of XML, which is in Norwegian."""
+    try:
+        yield from told(json.loads(content))
+    except ValueError:
+        try:
+            tree = etree.fromstring(content)
+        except etree.XMLSyntaxError:
+            return
+        yield from map(str, tree.xpath("//text() | //@*"))
+        for name in {etree.QName(one).localname for one in tree.iter(etree.Element)}:
+            heading = re.sub("([A-Z])", r" \1", name)  # a report has headings by the names of its elements
+            yield f"{heading} {heading.lower()}"
+
+
+def told(value: object) -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, part in value.items():
+            if name in _SAID or isinstance(part, dict | list):
+                yield from told(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from told(part)
+    elif isinstance(value, str):
+        yield re.sub(r"<[^>]+>", " ", value)
+
+
+_SAID = {"family", "given", "text", "div", "display", "title", "description", "line", "city", "name"}
+
+
+_PLACES = re.compile(r"/[\w/{}.-]+|\bP[A-Z2-7]{16}\b")
+"""Addresses of pages and pseudonyms, as the record of looks has them."""
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_nor_on_any_page_of_any_role(
+    lively: Site, addresses: list[str], role: Role, monkeypatch: pytest.MonkeyPatch
+):
+    for module in (words, law, plan_words):
+        monkeypatch.setattr(module, "catalog", lambda _: Pseudo())
+    known = names(lively) | DATA | written(lively)
+    person = Person(id="kari", name="Kari Nord", roles=frozenset({role}), parties=None)
+    known |= {"Kari", "Nord", "kari", *(one.value for one in Role)}  # those who have looked, by their id
+    left: dict[str, set[str]] = {}
+    for address in addresses:
+        page = page_at(address)
+        if page is None or role not in page.roles:
+            continue
+        with at_the_door(person):
+            found = lively.get(address, headers={"Accept-Language": "nb"})
+        if not found.headers["Content-Type"].startswith("text/html"):
+            continue
+        for text in unwrapped(texts(html.fromstring(found.content))):
+            plain = _PLACES.sub(" ", dated(text))
+            unknown = [w for w in re.findall(r"[^\W\d_]{2,}", plain) if w not in known]
+            if unknown:
+                left.setdefault(address, set()).add(" ".join(text.split()))
+    assert left == {}
+
+
 def test_every_page_of_operations_is_looked_at():
     """A page of a part of its own is looked at by that part's tests, with the same brackets."""
     looked = {re.sub(r"\d+", "{id}", path.split("?")[0]) for path in PATHS}
     operations = {page.path for page in PAGES if page.view.__module__ == "adapter.web.views"}
     assert operations <= looked
+
+
+def test_every_page_of_every_role_is_looked_at(addresses: list[str]):
+    looked = {page.path for address in addresses if (page := page_at(address)) is not None}
+    assert {page.path for page in PAGES} - looked <= {*FILES, "/looks.csv"}

@@ -434,18 +434,25 @@ def test_named_staff_see_the_name_of_a_protected_person_and_neither_address_nor_
         assert secret not in found.text
 
 
-def test_an_account_of_several_people_sees_neither_name_nor_text_of_a_protected_person(hidden):
-    found = looked(hidden, care(Role.MUNICIPALITY, "sogndal", named=False))
-    assert found.status_code == 200 and words(page(found).xpath("//h1")[0]) == "Protected identity"
+def test_to_an_account_of_several_people_a_protected_persons_stay_is_not_there(hidden):
+    several = care(Role.MUNICIPALITY, "sogndal", named=False)
+    found, nowhere = looked(hidden, several), looked(hidden, several, "/stays/99")
+    assert (found.status_code, main(found)) == (404, main(nowhere))
     for secret in ("Synnøve", "Fjellheim", "Løynvegen", "99887766", "Arne", "støtte"):
         assert secret not in found.text
 
 
 def test_no_list_says_who_a_protected_person_is(hidden):
-    for person in (municipality("sogndal"), care(Role.WARD, "laerdal-sjukehus", named=False)):
-        found = looked(hidden, person, "/downtime")
-        assert "Protected identity" in main(found)
-        assert "Synnøve" not in found.text and "Løynvegen" not in found.text
+    found = looked(hidden, municipality("sogndal"), "/downtime")
+    assert "Protected identity" in main(found)
+    assert "Synnøve" not in found.text and "Løynvegen" not in found.text
+
+
+def test_the_list_of_an_account_of_several_people_has_no_row_of_a_protected_person(hidden):
+    tell(hidden.stage, hidden.stage.message(K.ADMITTED, subject=TORBJORN, encounter="LS-2"))
+    found = looked(hidden, care(Role.WARD, "laerdal-sjukehus", named=False), "/downtime")
+    assert "Vik-Hansen" in main(found)
+    assert "Protected identity" not in main(found) and "/stays/1" not in found.text
 
 
 # --- a hostile message, and a long one --------------------------------------------------------------------

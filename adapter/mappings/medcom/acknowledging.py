@@ -12,7 +12,7 @@ from typing import Any
 
 from adapter.fhir.bundles import SOR, Bundle, Resource, address_of, follow, header, same_id
 from adapter.fhir.codes import ISSUE
-from adapter.mappings.medcom import words
+from adapter.mappings.medcom import profiles, words
 from adapter.mappings.medcom.header import (
     SOR_ADDRESS,
     entry,
@@ -154,15 +154,17 @@ def _outcome(verdict: Verdict, resource_id: str) -> Resource:
 
 
 def _issue(issue: Issue, default: str) -> Resource:
-    """The reason in FHIR's code, in MedCom's where it has one, and in words."""
+    """The reason in FHIR's code, in MedCom's or else HL7's where they have one, and in words."""
     table = words.table("errors")
     details: Resource = {}
-    code = issue.code if issue.code in table["error"] else table["of"].get(issue.code)
-    if code is not None:
-        details["coding"] = [{"system": words.code_system(words.ERROR_CODES), "code": code}]
+    code = table["of"].get(issue.code, issue.code)
+    system = profiles.issue_system(code)
+    if system is not None:
+        details["coding"] = [{"system": system, "code": code}]
     if issue.text:
         details["text"] = issue.text
-    made: Resource = {"severity": "error", "code": issue.code if issue.code in ISSUE else default}
+    kind = table["type"].get(issue.code, issue.code)
+    made: Resource = {"severity": "error", "code": kind if kind in ISSUE else default}
     return made | ({"details": details} if details else {})
 
 

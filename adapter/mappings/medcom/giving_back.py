@@ -79,6 +79,14 @@ def given_back(
     }
 
 
+def without_ours(resource: Resource) -> Resource:
+    """The resource without our own extensions."""
+    told = resource.get("extension") or ()
+    own = [one for one in told if not _is_ours(one)]
+    made = resource | {"extension": own}
+    return made if own else {key: value for key, value in made.items() if key != "extension"}
+
+
 def _header(head: Resource, event_code: str, addressing: Addressing, outside: Resource) -> Resource:
     """The MessageHeader without what is ours, in MedCom's words."""
     own = [one for one in head.get("extension") or () if not _is_ours(one)]
@@ -105,12 +113,15 @@ def _outside(
 
 
 def _party(entries: list[Resource], address: Address, message_id: str, role: str) -> Resource:
-    """The Organization at `address`: the one in the message that is it, else a new one."""
+    """The Organization at `address`: the one in the message that is it, else a new one.
+
+    Published examples give one number to two organisations, so the one that shares most of them is meant.
+    """
     asked = set(address.identifiers)
-    for item in entries:
-        resource: Resource = item["resource"]
-        if resource["resourceType"] == "Organization" and asked & set(address_of(resource).identifiers):
-            return resource
+    there = [item["resource"] for item in entries if item["resource"]["resourceType"] == "Organization"]
+    found: Resource = max(there, key=lambda one: len(asked & set(address_of(one).identifiers)), default={})
+    if asked & set(address_of(found or None).identifiers):
+        return found
     made = organization(address, f"{message_id}-{role}")
     entries.append(entry(made))
     return made

@@ -6,7 +6,6 @@ which it happened, and what it corrects. All that MedCom carries stays, so that 
 
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from typing import Any
 
 from adapter.discharge.notices import NoticeKind, Standing
 from adapter.errors import Refused
@@ -17,7 +16,6 @@ from adapter.fhir.bundles import (
     header,
     moment,
     of_type,
-    same_id,
     with_extension,
 )
 from adapter.mappings.medcom import words
@@ -77,6 +75,9 @@ def canonical(bundle: Bundle, zone: tzinfo) -> tuple[Bundle, tuple[str, ...]]:
         "extension": list(head.get("extension") or ()),
     }
     with_extension(made, "occurred", "DateTime", occurred(bundle, told))
+    with_extension(made, "notification", "Boolean", True)
+    if wants_report(head, told):
+        with_extension(made, "report-wanted", "Boolean", True)
     if told.activity.standing is not Standing.NEW:
         with_extension(made, "standing", "Code", told.activity.standing.value)
         with_extension(made, "refers-to", "String", told.refers_to)
@@ -105,6 +106,15 @@ def occurred(bundle: Bundle, told: Told) -> str | None:
     return period.get("end") or last
 
 
+def wants_report(head: Resource, told: Told) -> bool:
+    """Whether it asks the municipality for its report of admission: a new STIN or STAA alone does (D-13)."""
+    may = told.kind is NoticeKind.ADMITTED and told.activity.standing is Standing.NEW
+    flags = (
+        one for one in head.get("extension") or () if words.is_of(one.get("url"), words.REPORT_OF_ADMISSION)
+    )
+    return may and any(one.get("valueBoolean") is True for one in flags)
+
+
 def _told_at(bundle: Bundle) -> str | None:
     """When it was told: by its own Provenance, which examples date a second after Bundle.timestamp."""
     own = last_told(bundle)
@@ -124,23 +134,8 @@ def leave_period(encounter: Resource) -> Resource:
 
 
 def _oddities(bundle: Bundle, told: Told, zone: tzinfo) -> list[str]:
-    """What published examples have, and a receiver must live with (standards 7, T6)."""
-    found = []
-    own, message_id = last_told(bundle), (header(bundle) or {}).get("id")
-    if own is not None and own.message_id != same_id(str(message_id)):
-        found.append("no Provenance has this MessageHeader as its target; the newest one is taken for it")
-    if _not_of_here(bundle.get("timestamp"), zone):
-        found.append("Bundle.timestamp has an offset that no clock here had then; it is taken as it is")
+    """What published examples have beside what `profiles` tells of, and a receiver must live with (T6)."""
     at, sent = moment(occurred(bundle, told), zone), moment(bundle.get("timestamp"), zone)
     if isinstance(at, datetime) and isinstance(sent, datetime) and at > sent:
-        found.append("it tells as past what lies after Bundle.timestamp; it is taken as it is")
-    return found
-
-
-def _not_of_here(text: Any, zone: tzinfo) -> bool:
-    """Whether an instant has an offset that was not in force in `zone`; UTC is used everywhere."""
-    found = moment(text, zone)
-    if not isinstance(found, datetime):
-        return False
-    offset = found.utcoffset()
-    return bool(offset) and offset != found.astimezone(zone).utcoffset()
+        return ["it tells as past what lies after Bundle.timestamp; it is taken as it is"]
+    return []

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from re import ASCII, compile
 
 from adapter.discharge.notices import Moment, Notice, NoticeKind, Standing, instant
+from adapter.discharge.reporting import asks
 from adapter.errors import CannotWrite
 from adapter.fhir import wire
 from adapter.fhir.bundles import (
@@ -215,6 +216,8 @@ def _message(
         "source": {"endpoint": endpoint_of(addressing.sender)},
         "focus": [relative(encounter)],
     }
+    if asks(notice):
+        head["extension"] = _report_to(sending)
     own = provenance(
         head,
         activity.code,
@@ -234,6 +237,15 @@ def _message(
         "timestamp": instant_text(notice.sent_at),
         "entry": [entry(part) for part in (*parts, *strangers, *told, own)],
     }
+
+
+def _report_to(hospital: Resource) -> list[Resource]:
+    """That the municipality is asked for its report of admission, and who wants it (D-13)."""
+    address = words.extension_address
+    return [
+        {"url": address(words.REPORT_OF_ADMISSION), "valueBoolean": True},
+        {"url": address(words.REPORT_RECIPIENT), "valueReference": relative(hospital)},
+    ]
 
 
 def _patient(bundle: Bundle, notice: Notice, resource_id: str) -> Resource:

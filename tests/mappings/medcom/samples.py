@@ -12,7 +12,12 @@ from adapter.messaging.envelope import Envelope
 
 COPENHAGEN = ZoneInfo("Europe/Copenhagen")
 FIXTURES = Path(__file__).parents[3] / "fixtures" / "medcom"
-NOTIFICATIONS = sorted(p for p in FIXTURES.glob("*/*.*") if p.parent.name != "acknowledged")
+CONVERSATIONS = (
+    "forwarded-to-the-trainers", "medicine-asked-about", "ready-and-answered", "without-a-cpr-number",
+)  # fmt: skip
+"""Scenarios of CareCommunication; and one in which a notification and its receipt stand together."""
+_OTHERS = ("acknowledged", "home-for-the-weekend", *CONVERSATIONS)
+NOTIFICATIONS = sorted(p for p in FIXTURES.glob("*/*.*") if p.parent.name not in _OTHERS)
 ACKNOWLEDGEMENTS = sorted(FIXTURES.glob("acknowledged/*.*"))
 
 _SAMPLES = os.environ.get("DISCHARGE_ADAPTER_SAMPLES")

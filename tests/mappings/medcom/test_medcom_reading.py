@@ -216,9 +216,12 @@ def test_a_leap_day_and_the_spring_hour_are_absolute_times() -> None:
 def test_what_published_examples_have_is_taken_and_told() -> None:
     reading = read(fixture("odd-but-taken/admitted"))
     assert reading.problem is None
-    assert [loss.split(" ")[0:3] for loss in reading.losses] == [
-        ["no", "Provenance", "has"],
+    said = [loss.partition(": ")[2] for loss in reading.losses]
+    assert [loss.split(" ")[0:3] for loss in said] == [
+        ["Bundle.id", "is", "not"],
+        ["MessageHeader.id", "is", "not"],
         ["Bundle.timestamp", "has", "an"],
+        ["no", "Provenance", "has"],
     ]
 
 
@@ -277,14 +280,16 @@ def test_without_provenance_nothing_is_told() -> None:
     def none(made: Any) -> None:
         made["entry"] = [i for i in made["entry"] if i["resource"]["resourceType"] != "Provenance"]
 
-    assert "medcom-hospitalNotification-3" in _problem(changed("home-after-a-fall/admitted", none)).reason
+    assert "medcom-messaging-2" in _problem(changed("home-after-a-fall/admitted", none)).reason
 
 
 def test_an_activity_of_another_message_tells_nothing() -> None:
     def other(made: Any) -> None:
         only(made, "Provenance")["activity"]["coding"][0]["code"] = "new-message"
 
-    assert _problem(changed("home-after-a-fall/admitted", other)).code == "code-invalid"
+    problem = _problem(changed("home-after-a-fall/admitted", other))
+    assert problem.code == "MSG_VALUESET_VALUE_UNKNOWN"
+    assert "medcom-hospitalNotification-3" in problem.reason
 
 
 def test_an_event_that_is_not_read_here_is_refused_by_name() -> None:

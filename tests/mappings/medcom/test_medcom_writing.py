@@ -13,6 +13,7 @@ from adapter.fhir import wire
 from adapter.fhir.bundles import CPR, FNR, Clinician, Subject, Unit
 from adapter.fhir.notices import message_bundle, notice_in, subject_in
 from adapter.mappings import Addressing, Written, medcom
+from adapter.mappings.medcom.conversing import WRITTEN
 from adapter.messaging.envelope import Address
 from tests.mappings.medcom.samples import envelope, only, read, resources
 
@@ -91,7 +92,7 @@ def told(
 def write(bundle: dict[str, Any], number: int = 1, **other: Any) -> Written:
     to: dict[str, Any] = {
         "message_id": message(number),
-        "transmission_id": f"t{number}",
+        "transmission_id": message(900 + number),
         "sender": HOSPITAL,
         "receiver": HOME_CARE,
     }
@@ -426,7 +427,7 @@ def test_a_stay_without_admission_is_not_told() -> None:
         written(K.DISCHARGED, admitted=None)
 
 
-@pytest.mark.parametrize("kind", sorted(set(K) - medcom.told_together(K.ADMITTED)))
+@pytest.mark.parametrize("kind", sorted(set(K) - medcom.told_together(K.ADMITTED) - WRITTEN))
 def test_what_hospital_notification_has_no_word_for_is_not_bent_into_one(kind: NoticeKind) -> None:
     bundle = {"entry": [{"fullUrl": "urn:x", "resource": only(told(K.ADMITTED), "MessageHeader")}]}
     bundle = json.loads(json.dumps(bundle))

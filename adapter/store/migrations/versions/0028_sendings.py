@@ -6,7 +6,7 @@ from alembic import op
 from adapter.store.tables import Instant
 
 revision = "0028"
-down_revision = "0024"
+down_revision = "0027"
 
 
 def upgrade() -> None:

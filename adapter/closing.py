@@ -1,0 +1,161 @@
+"""Staff close a case by hand, or open it again; and say that a report of admission has been sent elsewhere.
+
+A stay of which no message tells the end stays open for good (MedCom, R8): the hospital's message was lost, or
+the patient never came. What a person says is a fact like any notice, with a reason that stands in the
+history. Nothing is sent by it, and nobody is charged less: it is no discharge. A later admission is a new
+case.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from adapter.cases import Cases
+from adapter.discharge.case import Case, CaseState
+from adapter.discharge.notices import YEARS, Notice, NoticeKind, Standing
+from adapter.discharge.reporting import ReportState, ReportTask, report_tasks
+from adapter.errors import NotFound
+from adapter.reports import keep_reports
+from adapter.shelves import Shelves
+from adapter.store import cases as rows
+from adapter.store.statements import Row
+
+OPEN = (CaseState.ADMITTED, CaseState.ON_LEAVE, CaseState.READY)
+"""What can be closed."""
+
+
+def close(
+    tx: Connection,
+    shelves: Shelves,
+    case_id: int,
+    at: datetime,
+    now: datetime,
+    *,
+    new_id: str,
+    by: str | None,
+    why: str,
+    party: str | None = None,
+) -> None:
+    """Say that the stay was over at `at`; its deadlines close.
+
+    `party` is in whose name it is said: the municipality where none is named. Raises NotFound where there is
+    no such case, it is over already, or the patient was in another case then.
+    """
+    row, case = _case(tx, shelves.cases, case_id)
+    if case.state not in OPEN:
+        raise NotFound(f"case {row['id']} is {case.state} and needs no closing")
+    _was(at, now)
+    told = _said(row, case, NoticeKind.CLOSED, at, now, new_id=new_id, by=by, party=party)
+    _learn(tx, shelves, row, replace(told, text=why), f"closed by hand: {why}", now, by)
+
+
+def reopen(
+    tx: Connection, shelves: Shelves, case_id: int, now: datetime, *, new_id: str, by: str | None, why: str
+) -> None:
+    """Take the closing back: the case is as its messages tell. NotFound where nobody has closed it."""
+    row, case = _case(tx, shelves.cases, case_id)
+    standing = case.of(NoticeKind.CLOSED)
+    if case.state is not CaseState.CLOSED or not standing:
+        raise NotFound(f"case {row['id']} is {case.state}, and nobody has closed it by hand")
+    closed = standing[-1].notice
+    told = replace(
+        closed,
+        message_id=new_id,
+        sent_at=max(now, closed.sent_at),
+        standing=Standing.CANCELLATION,
+        refers_to=closed.message_id,
+        recorded_by=by,
+        text=why,
+    )
+    _learn(tx, shelves, row, told, f"opened again by hand: {why}", now, by)
+
+
+def report_sent(
+    tx: Connection,
+    shelves: Shelves,
+    case_id: int,
+    at: datetime,
+    now: datetime,
+    *,
+    new_id: str,
+    by: str | None,
+    party: str | None = None,
+) -> ReportTask:
+    """Tick off the report of admission that the case waits for: another system has sent it, at `at`.
+
+    Returns the task that it has done. Raises NotFound where none is waited for (from that party).
+    """
+    row, case = _case(tx, shelves.cases, case_id)
+    _was(at, now)
+    waiting = [
+        task
+        for task in report_tasks(case, shelves.cases.roles)
+        if task.state is ReportState.REQUESTED and party in (None, task.party)
+    ]
+    if not waiting:
+        raise NotFound(f"case {row['id']} waits for no report of admission; nothing was recorded")
+    task = waiting[0]
+    if at < task.asked_by.sent_at:
+        raise NotFound(f"{at.isoformat()} is before the admission asked for it; write when it was sent")
+    told = replace(
+        _said(row, case, NoticeKind.REPORT_OF_ADMISSION, at, now, new_id=new_id, by=by, party=task.party),
+        sent_at=at,
+        hospital=task.asked_by.hospital,
+        receivers=(task.hospital,),
+    )
+    _learn(tx, shelves, row, told, "report of admission sent by another system, ticked off by hand", now, by)
+    return task
+
+
+def _case(tx: Connection, cases: Cases, case_id: int) -> tuple[Row, Case]:
+    row = rows.get(tx, case_id)
+    if row is None:
+        raise NotFound(f"there is no case {case_id}; `discharge-adapter cases` lists them")
+    rows.alone_with(tx, row["patient"])
+    return row, dict(cases.folded(tx, row["patient"]))[row["id"]]
+
+
+def _was(at: datetime, now: datetime) -> None:
+    if at > now:
+        raise NotFound(f"{at.isoformat()} lies ahead; record it when it has happened")
+    if at.year not in YEARS:
+        raise NotFound(f"{at.isoformat()} is not in {YEARS[0]} to {YEARS[-1]}; write when it was")
+
+
+def _said(
+    row: Row,
+    case: Case,
+    kind: NoticeKind,
+    at: datetime,
+    now: datetime,
+    *,
+    new_id: str,
+    by: str | None,
+    party: str | None,
+) -> Notice:
+    """What a person says in the name of a party; the other side of the case may know it."""
+    sides = [side for side in (row["municipality"], row["hospital"]) if side is not None]
+    sender = party or next(iter(sides), "staff")
+    return Notice(
+        kind=kind,
+        message_id=new_id,
+        occurred=at,
+        sent_at=now,
+        sender=sender,
+        receivers=tuple(side for side in sides if side != sender),
+        hospital=case.hospital,
+        recorded_by=by,
+    )
+
+
+def _learn(
+    tx: Connection, shelves: Shelves, row: Row, told: Notice, what: str, now: datetime, by: str | None
+) -> None:
+    home = shelves.cases.learn(tx, row["patient"], [(told, None)], now)
+    if home[told.sender, told.message_id] != row["id"]:
+        raise NotFound(
+            f"at {told.occurred.isoformat()} the patient was in another case; write when it was, with --at"
+        )
+    rows.note(tx, at=now, subject=f"case {row['id']}", what=what, case_id=row["id"], by=by)
+    keep_reports(tx, shelves, row["patient"], now)
