@@ -253,10 +253,15 @@ class Inbox:
         )
         known = Recheck(sender=reading.envelope.sender, receivers=receivers)
         try:
+            prepared = self._relevance.weighed(tx, prepared, now)
+        except NotDecided as why_not:
+            return replace(known, problem=str(why_not))
+        try:
             sender, before = self._sent_before(tx, prepared, reading, incoming, row, now)
             if before is not None:
                 return replace(known, same_as=before["id"])
-            if reading.acknowledgement is not None and prepared.problem is None:
+            answered_only = reading.acknowledgement is not None and prepared.problem is None
+            if answered_only or not prepared.kept:
                 return known
             _, _, copies = self._to_be_taken(tx, prepared, reading, sender, now)
         except MessageError as problem:
@@ -357,6 +362,7 @@ class Inbox:
             new_id=self.new_id,
             checks=self.checks,
             read=self.read,
+            relevance=self._relevance,
             as_known=self._as_known,
         )
         return reissuing.reissue(tx, delivery_id, now, to=to, by=by, why=why)

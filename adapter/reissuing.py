@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from adapter.copies import answered_by, as_registered, note_left_out, previous_to
 from adapter.discharge.notices import Notice, NoticeKind
-from adapter.errors import NotFound
+from adapter.errors import NotDecided, NotFound
 from adapter.fhir.allowing import shown
 from adapter.incoming import Incoming, Prepared, heard_from
 from adapter.mappings import Addressing, Reading
@@ -21,6 +21,7 @@ from adapter.messaging.addressing import addressed
 from adapter.messaging.register import Party, Register, Side
 from adapter.outbox import Outbox, because
 from adapter.parcels import RECEIPT, Parcel, enqueue
+from adapter.relevance import Relevance
 from adapter.store import deliveries, messages
 
 
@@ -34,6 +35,7 @@ class Reissuing:
     new_id: Callable[[], str]
     checks: Checks
     read: Callable[[Incoming], Prepared]
+    relevance: Relevance
     as_known: Callable[[Connection, Prepared, Reading], Reading]  # marked where the patient is protected
 
     def reissue(
@@ -67,6 +69,7 @@ class Reissuing:
         assert known.reading is not None and known.notice is not None
         reading = self.as_known(tx, known, known.reading)
         self._not_passed_on(delivery_id, known.notice, party, old["party"])
+        self._its_own(tx, delivery_id, party, known, sender, now)
         endpoint = self.outbox.endpoint_for(party, old["kind"])
         assert reading.bundle is not None
         dialect = endpoint.dialect if endpoint is not None else old["dialect"]
@@ -123,6 +126,20 @@ class Reissuing:
         self.outbox.telephoning.watch(tx, new, now)
         self.outbox.close(tx, delivery_id, because(f"reissued as delivery {new}", why), now, by=by)
         return new
+
+    def _its_own(
+        self, tx: Connection, delivery_id: int, party: Party, known: Prepared, sender: Party, now: datetime
+    ) -> None:
+        """By hand, too, a party of ours is told of nobody whom it may not know of."""
+        try:
+            may_know = self.relevance.may_know(tx, party, known, sender, now)
+        except NotDecided as why:
+            raise NotFound(f"delivery {delivery_id}: {why}") from None
+        if not may_know:
+            raise NotFound(
+                f"delivery {delivery_id}: the patient is none of {party.id}'s own, by its roster and cases; "
+                "where that is wrong, correct the roster first"
+            )
 
     def _not_passed_on(self, delivery_id: int, notice: Notice, party: Party, addressed_to: str) -> None:
         """What the patient has reserved against passing on goes to nobody but its addressed receiver."""

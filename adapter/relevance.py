@@ -97,6 +97,15 @@ class Relevance:
         kept = others or not without or _speaks_for_ours(sender, prepared.incoming)
         return replace(prepared, not_for=frozenset(without), kept=kept)
 
+    def may_know(
+        self, tx: Connection, party: Party, prepared: Prepared, sender: Party, now: datetime
+    ) -> bool:
+        """Whether that party may be told of it; who has no roster may be told of everything."""
+        asked = party.side is Side.OURS and party.roster is not None and not self.register.open
+        if not asked or not _tells_of_a_stay(prepared):
+            return True
+        return self._may_know(tx, party, prepared, sender, now)
+
     def _may_know(
         self, tx: Connection, party: Party, prepared: Prepared, sender: Party | None, now: datetime
     ) -> bool:

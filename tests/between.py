@@ -25,6 +25,7 @@ class Fault(StrEnum):
     RESET_AFTER = "reset after the body"
     TRUNCATED = "truncated answer"
     LOST = "lost acknowledgement"  # it was taken, and nobody is told
+    EMPTY = "empty answer"  # it was taken, which is said without the acknowledgement
 
 
 class Proxy:
@@ -84,6 +85,9 @@ class Proxy:
             answer = b"".join(iter(lambda: there.recv(65536), b""))
         if fault is Fault.LOST:
             _reset(line)
+            return False
+        if fault is Fault.EMPTY:
+            line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
             return False
         if fault is Fault.TRUNCATED:
             line.sendall(answer[: answer.index(b"\r\n\r\n") + 4 + 40])

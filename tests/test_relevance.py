@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from adapter.discharge.notices import NoticeKind, Standing
-from adapter.errors import NotDecided
+from adapter.errors import NotDecided, NotFound
 from adapter.fhir.bundles import CPR, Subject
 from adapter.messaging.register import ReceiptWhen, RosterPlace, Side
 from adapter.runtime.logs import log_acceptance
@@ -482,6 +482,28 @@ def test_receipts_of_medcom_s_need_no_case_to_know_them(store_url: str, clock, t
     assert play.receive(acknowledged(content, at=clock()), channel="directory").outcome == "accepted"
     assert proven(play) == []
     play.close()
+
+
+# --- written anew ------
+
+
+def test_nobody_writes_a_stranger_s_notice_anew_to_the_party(play: Stage, roster: Path, clock: StandingClock):
+    play.receive(play.message(ADMITTED, subject=BENT, receivers=("vik",)))
+    number = play.delivery(1)["id"]
+
+    def reissued() -> int:
+        inbox = play.built.inbox
+        return play.write(lambda tx: inbox.reissue(tx, number, clock(), to="sogndal", by="Marta"))
+
+    with pytest.raises(NotFound, match="none of sogndal's own"):
+        reissued()
+    missing(roster)
+    clock.forward(days=3)
+    with pytest.raises(NotFound, match="roster is missing or too old"):
+        reissued()
+    assert len(play.rows(tables.delivery)) == 1
+    say(play, roster, BENTS)
+    assert reissued() > number
 
 
 # --- counted ------

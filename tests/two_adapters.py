@@ -50,7 +50,7 @@ BEHIND = ("ceby", "deby")
 
 def cpr(number: int) -> str:
     """A test person's: 60 added to the day of birth."""
-    return f"{61 + number % 28:02}0{1 + number % 9}50{1000 + number}"
+    return f"{61 + number % 28:02}0{1 + number % 9}50{1000 + number:04}"
 
 
 @dataclass
@@ -139,7 +139,7 @@ def _endpoint(name: str, port: int, dialect: str) -> list[str]:
     return [
         "[[endpoint]]", f'name = "{name}"', 'transport = "fhir"', f'dialect = "{dialect}"',
         f'address = "http://127.0.0.1:{port}/fhir/$process-message"', f'token = "{TOKEN}"',
-        'timeout = 3\nreceipt_within = "PT2S"\nresends = 10\nconcurrency = 4', "",
+        'timeout = 3\nreceipt_within = "PT1S"\nresends = 10\nconcurrency = 4', "",
     ]  # fmt: skip
 
 
@@ -172,6 +172,11 @@ class Two:
     def settled(self) -> bool:
         """Whether nothing is on its way, and every receipt has come."""
         return not self.hospital.unfinished() and not self.municipality.unfinished()
+
+    def resent(self) -> int:
+        """How often the hospital has sent something again because no acknowledgement came in time."""
+        query = "SELECT count(*) FROM attempt WHERE trigger = 'missing-receipt' AND outcome = 'sent'"
+        return self.hospital.number(query)
 
     def tail(self) -> str:
         waiting = "SELECT id, kind, party, state, attempts, error FROM delivery WHERE state <> 'acknowledged'"

@@ -300,6 +300,7 @@ def _instant(text: str) -> datetime:
 def release(ids: Ids, by: By = None, as_json: Json = False) -> None:
     """Take quarantined messages, after our own data has been corrected."""
     with opened() as built:
+        built.rosters.look()  # an API is not asked in the middle of a unit of work
         release_one = partial(built.inbox.release, now=built.clock(), by=by)
         results = list(zip(ids, _each(built, ids, release_one), strict=True))
     told = [{"id": one, "outcome": d.outcome, "reason": d.reason, "case": d.case_id} for one, d in results]

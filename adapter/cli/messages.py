@@ -33,6 +33,7 @@ def receive(
         if name != "-":
             _open(name).close()
     with opened(create=True) as built:
+        built.rosters.look()  # an API is not asked in the middle of a unit of work
         results = [(name, _receive(built, name)) for name in files]
     if as_json:
         print_json([_received(name, done) for name, done in results])
