@@ -941,12 +941,13 @@ class Inbox:
         said, envelope = reading.acknowledgement, reading.envelope
         known = messages.known(tx, leased.party, envelope.message_id)
         row = known["id"] if known is not None else None
+        case_id = leased.case_id if said.original_id == leased.message_id else None
         if row is None:
-            values = _message_row(tx, prepared, None, now)
+            values = _message_row(tx, prepared, None, now) | {"case_id": case_id}
             values |= {"outcome": "accepted", "sender": leased.party, "reason": _not_valid(reading)}
             row = messages.add(tx, values)
         found = self.outbox.receipt(tx, said, leased.party, now, source=f"message {row}")
-        if found is not None and known is None:
+        if found is not None and known is None and found.delivery["case_id"] != case_id:
             messages.change(tx, row, case_id=found.delivery["case_id"])
         if found is not None and found.news and found.status in (Status.ACCEPTED, Status.REFUSED):
             self._answers.pass_back(

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from adapter.cases import Cases, pseudonym
 from adapter.copies import Copy, copy_for, first_id
+from adapter.discharge.case import BESIDE_THE_STAY
 from adapter.discharge.notices import Notice, NoticeKind, Plan, Standing
 from adapter.discharge.planning import kind_for_consent, may_share_plan, needs_consent
 from adapter.discharge.wording import said
@@ -142,6 +143,7 @@ class Judge:
         if nobody is not None:
             raise Refused(nobody.text, code=nobody.code)
         self._no_early_notice_to_acute_beds(notice, ways)
+        self._may_close(tx, prepared, sender, ways, now)
         self._consented(tx, prepared, sender, ways, now)
         patient = pseudonym(self.pseudonym_key, prepared.subject) if prepared.subject is not None else None
         return [
@@ -195,6 +197,23 @@ class Judge:
             raise Quarantined(
                 f"{sender.id} tells {notice.kind} of a stay that is not its own; ask it whose patient this "
                 "is, or correct the identifiers in the region file, then release",
+                code="not-its-stay",
+            )
+
+    def _may_close(
+        self, tx: Connection, prepared: Prepared, sender: Party, ways: Sequence[Route], now: datetime
+    ) -> None:
+        """A stay of which no message tells the end is closed by its hospital or its municipality."""
+        notice, subject = prepared.notice, prepared.subject
+        if notice is None or subject is None or notice.kind is not NoticeKind.CLOSED:
+            return
+        told = self.as_parties(tx, notice, sender, ways, now)
+        case = self.cases.case_with(tx, pseudonym(self.pseudonym_key, subject), told)
+        known = any(e.notice.kind not in BESIDE_THE_STAY for e in case.entries)
+        if not known or not {case.hospital, case.municipality} & set(self.register.spoken_for(sender)):
+            raise Quarantined(
+                f"{sender.id} closes a stay in which it is neither the hospital nor the municipality; ask it "
+                "whose patient this is, or close the case by hand",
                 code="not-its-stay",
             )
 

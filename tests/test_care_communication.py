@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,12 @@ from adapter.mappings.medcom.findings import values
 from adapter.mappings.medcom.profiles import broken
 from adapter.messaging.acknowledgement import Status
 from adapter.store import tables
+from adapter.transport.directory import Directory, DirectoryMailbox
 from tests.conftest import StandingClock
 from tests.stage import Stage, answering, stage
+from tests.transport.conftest import Notebook
+
+pytestmark = pytest.mark.postgres_in_soak
 
 K, A = NoticeKind, AnswerValue
 OURS = Path(__file__).parents[1] / "fixtures" / "medcom"
@@ -301,3 +306,26 @@ def test_a_note_of_ours_begins_a_thread_that_the_answer_belongs_to(ward: Stage) 
     made = json.loads(ward.post.sent[-1][1].content)
     assert made["entry"][0]["resource"]["eventCoding"]["code"] == "care-communication-message"
     assert broken(made) == ()
+
+
+# --- over a shared folder -----------------------------------------------------------------------------------
+
+
+def test_envelopes_come_and_go_as_files_of_a_shared_folder(
+    store_url: str, clock: StandingClock, tmp_path: Path
+) -> None:
+    for name in ("in", "out"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "in" / "ready.xml").write_bytes(enveloping.close(READY.read_bytes()))
+    clock.at = datetime(2026, 3, 5, 14, 0, tzinfo=UTC)
+    made = stage(store_url, clock, of=fjordby(tmp_path, dialect="medcom-vans"))
+    (mail,) = DirectoryMailbox("hospital", tmp_path).poll(Notebook())
+    assert made.receive(mail.content, content_type=mail.content_type).outcome == "accepted"
+    assert answer(made).outcome == "accepted"
+    made.deliver()
+    (_, sent) = made.post.sent[-1]
+    Directory().send(sent, replace(made.built.register.endpoints[0], address=str(tmp_path)))
+    (written,) = (tmp_path / "out").iterdir()
+    assert written.suffix == ".xml"
+    assert medcom.envelope(written.read_bytes(), content_type=None, zone=UTC).conversation == READY_ID
+    made.close()

@@ -171,6 +171,25 @@ def test_nobody_but_the_hospital_tells_what_happens_in_its_stay(play: Stage, kin
     assert [dict(c) for c in play.rows(tables.case)] == before
 
 
+@pytest.mark.parametrize("hospital", ["laerdal-sjukehus", None])
+def test_nobody_but_its_hospital_and_municipality_close_a_stay(play: Stage, hospital):
+    play.receive(play.message(ADMITTED, receivers=("sogndal",)))
+
+    def close(sender: str, to: str):
+        told = play.message(NoticeKind.CLOSED, sender=sender, receivers=(to,), hospital=hospital)
+        done = play.receive(told)
+        return done.outcome, done.code, [c["state"] for c in play.rows(tables.case)]
+
+    assert close("luster", "sogndal") == ("quarantined", "not-its-stay", ["admitted"])
+    assert close("sogndal", "laerdal-sjukehus") == ("accepted", None, ["closed"])
+
+
+def test_nobody_closes_a_stay_that_nobody_has_told_of(play: Stage):
+    told = play.message(NoticeKind.CLOSED, sender="luster", receivers=("laerdal-sjukehus",))
+    assert play.receive(told).code == "not-its-stay"
+    assert play.rows(tables.case) == []
+
+
 def test_a_sender_is_written_with_its_own_identifiers_only(play: Stage):
     """Luster's number first and the hospital's second would be accepted as Luster and passed on as both."""
     content = json.loads(play.message(READY, sender="luster", receivers=("sogndal",)))

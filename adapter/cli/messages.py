@@ -114,7 +114,7 @@ def convert(
     file: Annotated[
         str, typer.Argument(help="A message in any dialect that the adapter reads; - is standard input.")
     ],
-    to: Annotated[str, typer.Option(help="fhir, plo-1.5, plo-1.6 or medcom")],
+    to: Annotated[str, typer.Option(help="fhir, plo-1.5, plo-1.6, medcom or medcom-vans")],
     as_json: Json = False,
 ) -> None:
     """Print a message in another dialect; what has no place there is listed on standard error."""

@@ -53,6 +53,7 @@ class Leased:
     lease_until: datetime
     fence: int  # the number of this lease: only who holds the last one given may record what came of it
     trigger: Trigger = Trigger.SCHEDULE
+    case_id: int | None = None
     kind: str = ""  # what it carries: a notice kind, receipt, relayed, alarm or subscription
     next_attempt_at: datetime | None = None  # what the schedule had planned, kept when a person resends
     payload: bytes = field(default=b"", repr=False)  # the hash of the content

@@ -170,7 +170,7 @@ _content = select(
     delivery.c.id, delivery.c.lane, delivery.c.endpoint, delivery.c.party, delivery.c.dialect,
     delivery.c.message_id, delivery.c.content_type, delivery.c.attempts, delivery.c.created_at,
     delivery.c.trigger, delivery.c.kind, delivery.c.fence, delivery.c.payload, delivery.c.sending,
-    payload.c.content,
+    delivery.c.case_id, payload.c.content,
 ).join(payload, payload.c.hash == delivery.c.payload).where(
     delivery.c.id.in_(bindparam("ids", expanding=True))
 ).order_by(delivery.c.id)  # fmt: skip

@@ -228,10 +228,12 @@ def shelved(tx: Connection, row: int, names: str | None = None) -> None:
 # --- looking ----------------------------------------------------------------------------------------------
 
 
-def _theirs(eyes: Eyes) -> list[ColumnElement[bool]]:
+def _theirs(eyes: Eyes, *, named: bool = False) -> list[ColumnElement[bool]]:
+    """What they may see; where patient or ids are `named`, SQLite shall begin there, not with a party."""
     if eyes.parties is None:
         return []
-    terms: list[ColumnElement[bool]] = [shelf.c.party.in_(eyes.parties)]
+    party = func.coalesce(shelf.c.party, "") if named else shelf.c.party
+    terms: list[ColumnElement[bool]] = [party.in_(eyes.parties)]
     if eyes.roles:
         terms.append(shelf.c.role.in_(("", *eyes.roles)))
     return terms
@@ -266,7 +268,7 @@ def seen(tx: Connection, eyes: Eyes, kind: str, fhir_id: str) -> Row | None:
 def of_case(tx: Connection, eyes: Eyes, patient: str, case_ids: Collection[int]) -> list[Row]:
     """What they may see of a case: the newest version of each resource that a message of the case brought."""
     wanted = (shelf.c.patient == patient, resource_version.c.case_id.in_(case_ids))
-    query = _lying().where(*wanted, *_theirs(eyes)).order_by(shelf.c.version)
+    query = _lying().where(*wanted, *_theirs(eyes, named=True)).order_by(shelf.c.version)
     return list({row["resource"]: row for row in found(tx, query)}.values())
 
 
@@ -337,7 +339,8 @@ def _after(wanted: Wanted) -> list[ColumnElement[bool]]:
 
 
 def _matching(tx: Connection, eyes: Eyes, wanted: Wanted) -> list[ColumnElement[bool]]:
-    terms = [shelf.c.type == wanted.kind, *_theirs(eyes), _the_newest(eyes)]
+    theirs = _theirs(eyes, named=wanted.ids is not None)
+    terms = [shelf.c.type == wanted.kind, *theirs, _the_newest(eyes)]
     if wanted.ids is not None:
         terms.append(resource.c.fhir_id.in_(wanted.ids))
     if wanted.patients is not None:

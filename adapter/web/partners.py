@@ -115,7 +115,7 @@ class ProcessMessage:
             return answer
         media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if not _A_MESSAGE.fullmatch(media):
-            reason = f"send it as Content-Type {JSON} or {XML}, or application/xml for KITH"
+            reason = f"send it as Content-Type {JSON} or {XML}, or application/xml for KITH and VANSEnvelopes"
             return _outcome(415, "not-supported", reason, request)
         return None
 

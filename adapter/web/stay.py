@@ -50,7 +50,7 @@ from adapter.web.plan_words import PlanWords
 from adapter.web.site import File, Link, Look, Page, View, number
 from adapter.web.stay_contents import SECTIONS, Contents, Line, Told, attachments, cut, is_plan, said, spoken
 from adapter.web.stay_seen import Due, Receipt, Seen, seen
-from adapter.web.stay_threads import by_thread
+from adapter.web.stay_threads import by_thread, place_of, quoted
 from adapter.web.stay_timeline import MOST, answer, timeline
 from adapter.web.words import Words
 
@@ -143,6 +143,7 @@ class Letter:
     rest: str = ""
     answered: bool | None = None  # of an enquiry
     answers: tuple[str, datetime] | None = None  # who wrote what it answers, and when
+    quoted: bool = False  # it came with the answer to it alone
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -205,7 +206,28 @@ class Stay:
                         answers=(before.sender, before.sent_at) if before is not None else None,
                     )
                 )
-        return tuple(found)
+        return tuple(self._with_quoted(found))
+
+    def _with_quoted(self, letters: list[Letter]) -> list[Letter]:
+        """Each with what came only with the answer to it, below the letter with which it came."""
+        talks = [t.content for t in self.contents.tellings if t.content["resourceType"] == "Communication"]
+        made = list(letters)
+        for one in quoted(talks, [letter.rest or letter.text for letter in letters]):
+            text = self.contents.clean(one.text, _LONGEST_DOCUMENT // 10)
+            begun = cut(text, _LONGEST_LETTER) if len(text) > _LONGEST_LETTER * 1.3 else text
+            rest = text if begun != text else ""
+            letter = Letter(
+                kind=K.NOTE.value,
+                sender=one.sender,
+                receivers=(),
+                at=one.at,
+                text=begun,
+                rest=rest,
+                quoted=True,
+            )
+            place = place_of(one, [known.rest or known.text for known in made])
+            made.insert(len(made) if place is None else place, letter)
+        return made
 
     @cached_property
     def ward(self) -> str:

@@ -6,7 +6,6 @@ a text that occurs nowhere. A page that does not exist yet is named and passed o
 share, the server's own processor time tells what a page would take alone.
 """
 
-import os
 import random
 import shutil
 import tempfile
@@ -16,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
-from time import perf_counter
+from time import clock_gettime, perf_counter
 from typing import NamedTuple
 
 from sqlalchemy import create_engine, make_url, text
@@ -89,7 +88,8 @@ class Looked(NamedTuple):
 
     p50: float
     p95: float
-    busy: float  # milliseconds of processor time of the server, on average
+    busy_p50: float  # milliseconds of processor time of the server
+    busy_p95: float
     size: int
 
 
@@ -233,29 +233,34 @@ def _measured(site: Site, chosen: list[Mapping[str, str]]) -> Iterator[tuple[str
             *(["too slow"] if looked.p95 > most else []),
             *(["too large"] if looked.size > MOST_BYTES else []),
         ]
-        told = f"{looked.p50:.0f} / {looked.p95:.0f} ms ({looked.busy:.0f} busy), {looked.size / 1000:.0f} kB"
+        told = (
+            f"{looked.p50:.0f} / {looked.p95:.0f} ms ({looked.busy_p50:.0f} / {looked.busy_p95:.0f} busy), "
+            f"{looked.size / 1000:.0f} kB"
+        )
         yield address, " ".join([told, *(["<-"] if failed else []), ", ".join(failed)]).strip()
 
 
 def _looked(site: Site, paths: list[str]) -> Looked:
-    spent, largest, before = [], 0, _busy(site)
+    spent, busy, largest = [], [], 0
     for path in paths:
-        began = perf_counter()
+        began, used = perf_counter(), _busy(site)
         _, page = site.look(path)
         spent.append((perf_counter() - began) * 1000)
+        busy.append((_busy(site) - used) * 1000)
         largest = max(largest, len(page))
         if spent[-1] > 10 * MOST_MS or (len(spent) == 8 and spent[-1] > 3 * MOST_MS):
             break  # hopeless, and the others want to be measured too
-    busy = (_busy(site) - before) / len(spent)
-    spent.sort()
-    late = spent[min(len(spent) - 1, int(len(spent) * 0.95))]
-    return Looked(p50=spent[len(spent) // 2], p95=late, busy=busy, size=largest)
+    (p50, p95), (busy_p50, busy_p95) = _half_and_most(spent), _half_and_most(busy)
+    return Looked(p50=p50, p95=p95, busy_p50=busy_p50, busy_p95=busy_p95, size=largest)
+
+
+def _half_and_most(taken: list[float]) -> tuple[float, float]:
+    """The median, and what 95 of 100 do not exceed."""
+    ordered = sorted(taken)
+    return ordered[len(ordered) // 2], ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))]
 
 
 def _busy(site: Site) -> float:
-    """Milliseconds of processor time that the server has used so far; 0 where the machine does not tell."""
-    told = Path(f"/proc/{site.adapter.pid}/stat") if site.adapter is not None else None
-    if told is None or not told.exists():
-        return 0.0
-    user, system = told.read_text().rpartition(")")[2].split()[11:13]
-    return (int(user) + int(system)) * 1000 / os.sysconf("SC_CLK_TCK")
+    """Seconds of processor time that the server has used so far, by the clock of its process."""
+    assert site.adapter is not None
+    return clock_gettime(~site.adapter.pid << 3 | 2)  # as clock_getcpuclockid(3) names that clock

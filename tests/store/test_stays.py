@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from adapter.discharge.notices import NoticeKind
 from adapter.messaging.people import Person, Role
 from adapter.scheduler.deadlines import Deadlines
 from adapter.sight import Sight
 from adapter.stays import Board
-from adapter.store import stays
+from adapter.store import resources, stays, tables
 from adapter.store.stays import Asked, Due
 from adapter.web.boards import STILL
 from tests.conftest import StandingClock
@@ -78,3 +80,22 @@ def test_what_is_overdue_is_the_same_where_nobody_is_registered(
         assert found["late"]
     if forward > 30:
         assert not found["late"]
+
+
+def test_what_lies_of_one_patient_is_found_without_walking_along_a_partys_shelf(play: Stage):
+    """Over SQLite, where the plan can be read: a hospital's shelf holds all its patients."""
+    if not play.built.store.embedded:
+        pytest.skip("SQLite tells its plans")
+    play.built.shelves.catch_up()
+    (case, _) = play.rows(tables.case)
+    eyes = resources.Eyes(parties=("laerdal-sjukehus",))
+    by_id = resources.Wanted(kind="Patient", ids=(case["patient"],), by_id=True)
+    with play.built.store.read() as tx:
+        said: list[tuple[str, Any]] = []
+        event.listen(tx, "before_cursor_execute", lambda _c, _u, sql, values, *_: said.append((sql, values)))
+        assert resources.of_case(tx, eyes, case["patient"], {case["id"]})
+        assert resources.search(tx, eyes, by_id)
+        asked = tuple(said)
+        plans = [tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values).all() for sql, values in asked]
+    steps = [step[3] for plan in plans for step in plan]
+    assert not any("shelf_time" in step for step in steps), steps

@@ -58,7 +58,8 @@ def history(found, subject: str = "delivery 1") -> list[tuple[str, str]]:
 
 def offered(found, number: int = 1) -> list[str]:
     return [
-        a.rsplit("/", 1)[-1] for a in page(found.get(f"/deliveries/{number}")).xpath("//details/form/@action")
+        action.rsplit("/", 1)[-1]
+        for action in page(found.get(f"/deliveries/{number}")).xpath("//main//details/form/@action")
     ]
 
 

@@ -246,6 +246,14 @@ def test_the_page_has_each_figure_in_words_as_a_picture_as_a_table_and_as_files(
     assert tree.xpath("//nav[@class='periods']//a[@aria-current='true']/@href") == ["/figures?period=week"]
 
 
+def test_days_of_ones_own_are_shown_and_stand_in_the_form(small):
+    answer = small.get("/figures?from=2014-02-27&until=2014-02-28")
+    assert answer.status_code == 200
+    tree = html.fromstring(answer.content)
+    assert tree.xpath("//form[@action='/figures']//input/@value") == ["2014-02-27", "2014-02-28"]
+    assert not tree.xpath("//nav[@class='periods']//a[@aria-current]")
+
+
 def test_numbers_in_words_say_what_was_counted(small):
     page = html.fromstring(small.get("/figures").content)
     text = " ".join(" ".join(page.xpath("//section/p/text()")).split())

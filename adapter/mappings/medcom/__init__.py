@@ -197,6 +197,11 @@ def write(bundle: Bundle, *, dialect: str, addressing: Addressing) -> Written:
             f"MedCom has no message for {kind}; tell the receiver by telephone or on paper, and record that"
         )
     written = writer(bundle, replace(addressing, previous=enveloping.opened(addressing.previous)))
+    wrong = profiles.refusal(profiles.broken(wire.parse_again(written.content)))
+    if wrong is not None:
+        raise CannotWrite(
+            f"it would break MedCom's own rules: {wrong.reason}; correct that, or tell it by telephone"
+        )
     return enveloping.written(written) if dialect == vans.NAME else written
 
 

@@ -48,6 +48,7 @@ _IDS = uuid.UUID("5d2f8b1c-7e40-5a3f-9b6d-1c0e4f7a2d58")
 _MADE = ("task", "encounter")
 """Roles of the resources that the canonical Bundle has beside MedCom's."""
 
+_ASSIGNER = "valueIdentifier.assigner.reference"
 _DISCHARGE = "discharge"
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -59,6 +60,12 @@ class Segment:
     id: str | None  # urn:uuid:…, as it is written
     at: datetime | None
     payload: Resource = field(repr=False)
+
+    @property
+    def assigner(self) -> str | None:
+        """The id of the organisation that wrote it, as the reference to it ends."""
+        found = (v for e in extensions(self.payload, IDENTIFIER) for v in texts(e, _ASSIGNER))
+        return next((ref.rsplit("/", 1)[-1] for ref in found), None)
 
     @property
     def text(self) -> str:
@@ -119,8 +126,13 @@ def communication_in(bundle: Bundle) -> Resource:
 
 
 def segments(bundle: Bundle) -> Iterator[Segment]:
-    """Every segment in the order of its own time; those of the same time as they stand."""
-    found = [_segment(one) for one in values(communication_in(bundle), "payload") if isinstance(one, dict)]
+    """Every segment of the message."""
+    return segments_of(communication_in(bundle))
+
+
+def segments_of(talk: Resource) -> Iterator[Segment]:
+    """Every segment of a Communication, by its own time; those of the same time as they stand."""
+    found = [_segment(one) for one in values(talk, "payload") if isinstance(one, dict)]
     yield from sorted(found, key=lambda segment: segment.at or _NEVER)
 
 

@@ -86,9 +86,6 @@ def write(bundle: Bundle, addressing: Addressing) -> Written:
             return Written(content=wire.to_json(made), content_type=wire.JSON, type=words.CARE_COMMUNICATION)
     losses: list[str] = []
     made = _anew(bundle, addressing, losses)
-    wrong = profiles.refusal(profiles.broken(made))
-    if wrong is not None:
-        raise CannotWrite(f"it would be no CareCommunication: {wrong.reason}; tell the receiver by telephone")
     content = wire.to_json(made)
     return Written(
         content=content,

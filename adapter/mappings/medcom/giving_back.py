@@ -23,6 +23,7 @@ from adapter.mappings import Addressing
 from adapter.mappings.medcom import words
 from adapter.mappings.medcom.header import (
     destination,
+    destination_use,
     endpoint_of,
     entry,
     event,
@@ -102,7 +103,7 @@ def _outside(
         (one for one in head.get("destination") or () if follow(bundle, one.get("receiver")) is receiver),
         None,
     )
-    if to is None:
+    if to is None or destination_use(to) != words.PRIMARY:  # our own FHIR messages do not say it
         to = destination(addressing.receiver, receiver)
     elif any(map(_is_ours, to.get("extension") or ())):
         to = to | {"extension": [one for one in to["extension"] if not _is_ours(one)]}

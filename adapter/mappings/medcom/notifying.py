@@ -121,8 +121,10 @@ def _before(previous: bytes | None, notice: Notice) -> Stay | None:
     about = words.activity(last.activity) if last is not None else None
     if last is None or about is None:
         return None
-    over = about.kind in _ENDED or is_dead(bundle)
-    ended = over if about.standing is not Standing.CANCELLATION else about.kind is K.ADMITTED
+    dead = is_dead(bundle)
+    ended = about.kind in _ENDED or dead
+    if about.standing is Standing.CANCELLATION:
+        ended = about.kind is K.ADMITTED and not dead  # a cancelled death leaves the stay as it was
     if ended and notice.kind is K.ADMITTED and notice.standing is Standing.NEW:
         return None
     head = header(bundle) or {}

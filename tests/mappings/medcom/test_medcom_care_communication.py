@@ -16,7 +16,7 @@ from adapter.errors import CannotWrite, Refused
 from adapter.fhir import wire
 from adapter.fhir.bundles import CPR, SOR, Subject, Unit
 from adapter.fhir.notices import message_bundle, notice_in
-from adapter.mappings import Addressing, Reading, medcom
+from adapter.mappings import Addressing, Reading, medcom, own_fhir
 from adapter.mappings.medcom import enveloping, sentences
 from adapter.mappings.medcom.findings import values
 from adapter.mappings.medcom.profiles import broken
@@ -84,6 +84,18 @@ def test_a_new_message_is_a_note_and_a_reply_answers_the_one_before_it() -> None
 def test_a_message_says_what_it_brought_and_not_the_whole_thread() -> None:
     assert told(ANSWERED).text == "Listen er vedhæftet. Hilsen Maja Lind, sygeplejerske."
     assert told(THANKED).text == "Tak. Vi bestiller dosispakning fra mandag."
+
+
+def test_what_a_message_brought_its_own_provenance_says_and_not_the_time() -> None:
+    """The segment that is answered has the later time: two clocks, or two who wrote at once."""
+
+    def later(found: Resource) -> None:
+        first = one(found, "Communication")["payload"][0]["extension"][0]
+        first["valueDateTime"] = "2026-03-03T10:00:00+01:00"
+
+    found = read(changed(ANSWERED, later))
+    assert found.bundle is not None
+    assert notice_in(found.bundle, zone=COPENHAGEN).text == told(ANSWERED).text
 
 
 def test_every_message_of_a_thread_names_the_first_one() -> None:
@@ -444,6 +456,36 @@ def test_a_reader_who_knows_the_answered_message_by_another_id_is_told_that_one(
     again = read(medcom.write(found.bundle, dialect="medcom", addressing=addressing).content)
     assert again.envelope.message_id == ID
     assert again.envelope.refers_to == "2a1f3f0e-0000-4000-8000-000000000009"
+
+
+@pytest.mark.parametrize("path", TALKS, ids=lambda path: path.stem)
+def test_our_own_messages_carry_a_conversation_there_and_back(path: Path) -> None:
+    found = read(path.read_bytes())
+    outside = found.envelope
+    addressing = Addressing(
+        message_id=ID, transmission_id=TRANSMISSION, sender=outside.sender, receiver=outside.receivers[0],
+        refers_to=outside.refers_to,
+    )  # fmt: skip
+    assert found.bundle is not None
+    carried = own_fhir.write(found.bundle, dialect="fhir", addressing=addressing)
+    ours = own_fhir.read(carried.content, content_type=None, zone=COPENHAGEN)
+    assert ours.problem is None
+    assert ours.bundle is not None
+    said, meant = (notice_in(each, zone=COPENHAGEN) for each in (ours.bundle, found.bundle))
+    assert (said.kind, said.text, said.answer, said.ready) == (
+        meant.kind, meant.text, meant.answer, meant.ready,
+    )  # fmt: skip
+    again = medcom.write(ours.bundle, dialect="medcom", addressing=addressing)
+    talks = [one(wire.parse(c), "Communication") for c in (again.content, path.read_bytes())]
+    assert meaning(talks[0]) == meaning(talks[1])
+
+
+def test_what_would_break_medcoms_rules_is_not_written() -> None:
+    notice = ours(kind=K.NOTE, text="Hej")
+    bundle = bundle_of(notice)
+    one(bundle, "Patient")["identifier"][0]["value"] = "9911400000"
+    with pytest.raises(CannotWrite, match="it would break MedCom's own rules: cpr: "):
+        written(notice, bundle=bundle)
 
 
 if SAMPLES:

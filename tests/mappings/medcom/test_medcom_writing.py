@@ -258,6 +258,21 @@ def test_a_new_admission_after_the_discharge_begins_a_new_history() -> None:
     assert back(again).episode != back(made[0]).episode
 
 
+def test_a_new_admission_after_a_cancelled_one_begins_a_new_history() -> None:
+    [first] = story(K.ADMITTED)
+    gone = written(K.ADMITTED, 2, previous=first, refers_to=message(1), standing=S.CANCELLATION)
+    again = written(K.ADMITTED, 3, previous=gone, occurred=datetime(2026, 4, 1, 8, 0, tzinfo=ZONE))
+    assert activities(again) == ["admit-inpatient"]
+
+
+@pytest.mark.parametrize("wrong", [K.DISCHARGED, K.DECEASED])
+def test_the_stay_goes_on_where_its_end_was_cancelled(wrong: NoticeKind) -> None:
+    made = story(K.ADMITTED, wrong)
+    undone = written(wrong, 3, previous=made[-1], refers_to=message(2), standing=S.CANCELLATION)
+    later = datetime(2026, 3, 14, 8, 0, tzinfo=ZONE)
+    assert len(activities(written(K.ADMITTED, 4, previous=undone, occurred=later))) == 4
+
+
 def test_a_stay_goes_on_after_an_acute_admission_became_another() -> None:
     bundle = told(K.ADMITTED)
     only(bundle, "Encounter")["class"]["code"] = "EMER"
