@@ -49,8 +49,8 @@ BEHIND = ("ceby", "deby")
 
 
 def cpr(number: int) -> str:
-    """A test person's: 60 added to the day of birth."""
-    return f"{61 + number % 28:02}0{1 + number % 9}50{1000 + number:04}"
+    """Of somebody born in 1860, as the seventh digit says: nobody's today."""
+    return f"{1 + number % 28:02}0{1 + number % 9}60{5000 + number:04}"
 
 
 @dataclass

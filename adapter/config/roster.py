@@ -1,7 +1,7 @@
 """A municipality's roster: the identity numbers of whom it may be told, a line each, from a file or an API.
 
     # citizens with a relevant case, 2026-03-02
-    010190-1234
+    010160-5995
 
 What is kept of it in memory are keyed hashes. No number stands in an error: a line is named by its number.
 """

@@ -21,7 +21,7 @@ ADDRESS = "/fhir/$process-message"
 def door(tmp_path):
     """Sogndal's roster names nobody who is in hospital."""
     clock = StandingClock()
-    write(tmp_path / "roster", clock, "010858-9995")
+    write(tmp_path / "roster", clock, "010860-5995")
     place = RosterPlace(address=str(tmp_path / "roster"), within=timedelta(days=1))
     known = altered(region(**{"laerdal-sjukehus": "theirs"}), "sogndal", roster=place)
     with site(tmp_path, clock, of=known) as found:
