@@ -43,7 +43,9 @@ SYSTEM: dict[str, str] = _TABLE["system"]
 _REQUIRED = "MSG_RESOURCE_REQUIRED"
 _DENMARK = ZoneInfo("Europe/Copenhagen")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
-_CPR = re.compile(r"(0[1-9]|[12]\d|3[01])(0[1-9]|1[0-2])\d{6}", re.ASCII)
+_CPR = re.compile(r"(0[1-9]|[12]\d|3[01]|6[1-9]|[78]\d|9[01])(0[1-9]|1[0-2])\d{6}", re.ASCII)
+"""A day and a month first; of test persons the day is 60 more, and what tries a system out must be taken."""
+
 _MOST_SAID = 5  # invariants that a refusal names one by one
 
 _HOSPITAL, _TALK, _RECEIPT = EVENTS

@@ -370,3 +370,9 @@ if SAMPLES:
     def test_every_official_example_passes_without_an_error(path: Path) -> None:
         found = wire.parse(path.read_bytes())
         assert found_in(found, ERROR) == []
+
+
+def test_the_number_of_a_test_person_is_one() -> None:
+    found = bundle(LEAVE)
+    put("Patient", "identifier.0.value", "6511400000")(found)
+    assert "cpr" not in {each.name for each in broken(found)}
