@@ -200,10 +200,9 @@ def test_few_wait_while_many_are_counted(play: Stage, clock: StandingClock, monk
     assert count(play) == 1
 
 
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 def test_what_is_stale_is_found_by_indexes(play: Stage):
     """However many cases there are: over SQLite, where the plan can be read."""
-    if not play.built.store.embedded:
-        pytest.skip("SQLite tells its plans")
     count(play)
     with play.built.store.read() as tx:
         said: list[tuple[str, object]] = []

@@ -82,10 +82,9 @@ def test_what_is_overdue_is_the_same_where_nobody_is_registered(
         assert not found["late"]
 
 
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 def test_what_lies_of_one_patient_is_found_without_walking_along_a_partys_shelf(play: Stage):
     """Over SQLite, where the plan can be read: a hospital's shelf holds all its patients."""
-    if not play.built.store.embedded:
-        pytest.skip("SQLite tells its plans")
     play.built.shelves.catch_up()
     (case, _) = play.rows(tables.case)
     eyes = resources.Eyes(parties=("laerdal-sjukehus",))
