@@ -1,7 +1,7 @@
 """Denmark on paper: a region whose parties speak MedCom, and notifications in the likeness of its own.
 
 Two hospitals and three municipalities; `ours` and `theirs` are what the region file says of them. All numbers
-are invented; the patient's has 60 added to the day of birth, as test persons have.
+are invented; the patient's ends in four zeros, which nobody's does, and begins with a day, as `cpr` demands.
 """
 
 import json
@@ -25,7 +25,7 @@ from tests.stage import Stage, stage
 GLN = "https://www.gs1.org/gln"
 CODES = "http://medcomfhir.dk/ig/terminology/CodeSystem"
 SHAPES = "http://medcomfhir.dk/ig"
-KARLA = Subject(identifiers=((CPR, "6104521236"),), family="Prøve", given="Karla", gender="female")
+KARLA = Subject(identifiers=((CPR, "0104520000"),), family="Prøve", given="Karla", gender="female")
 PARTIES = {
     "nordby": ("Nordby Hospital", "hospital", "ours", "5790000000011", "1110000016001"),
     "sydby": ("Sydby Hospital", "hospital", "theirs", "5790000000028", "1110000016002"),
@@ -99,7 +99,7 @@ def notification(
         {
             "resourceType": "Patient",
             "id": patient,
-            "identifier": [{"system": CPR, "value": "6104521236"}],
+            "identifier": [{"system": CPR, "value": "0104520000"}],
             "name": [{"use": "official", "family": "Prøve", "given": ["Karla"]}],
         },
         {

@@ -25,7 +25,7 @@ from tests.stage import SYNNOVE, Stage, altered, region, stage, without
 ADMITTED, DISCHARGED, READY = NoticeKind.ADMITTED, NoticeKind.DISCHARGED, NoticeKind.READY_FOR_DISCHARGE
 ANNE = Subject(identifiers=((CPR, "0108589995"),), family="Testborger", given="Anne", gender="female")
 BENT = Subject(identifiers=((CPR, "3112379996"),), family="Prøvesen", given="Bent", gender="male")
-ANNES, BENTS, KARLAS = "010858-9995", "311237-9996", "610452-1236"
+ANNES, BENTS, KARLAS = "010858-9995", "311237-9996", "010452-0000"
 HOSPITAL = "laerdal-sjukehus"
 
 
