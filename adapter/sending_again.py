@@ -6,7 +6,7 @@ content of a delivery is that of its present sending, and each attempt keeps the
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,6 +23,9 @@ from adapter.store.statements import Row
 
 RECEIPT_WITHIN = timedelta(minutes=30)
 """For a delivery whose endpoint the region file no longer has."""
+
+AHEAD = timedelta(minutes=10)
+"""How far ahead of us a receiver's clock may be, so that its own order of its receipts holds."""
 
 _ON_ITS_WAY = (DeliveryState.WAITING.value, DeliveryState.LEASED.value)
 _FINAL = (Status.ACCEPTED, Status.REFUSED)
@@ -97,6 +100,11 @@ class SendingAgain:
         told = messages.get(tx, row["message_row"]) if row["message_row"] is not None else None
         ends = (self.register.party((told or {}).get("sender") or ""), self.register.party(row["party"]))
         return all(party is not None and party.side is Side.THEIRS for party in ends)
+
+
+def timely(said: Acknowledgement, now: datetime) -> Acknowledgement:
+    """The receipt with a time that can be; else none that its giver's clock writes later would ever count."""
+    return said if said.at - now <= AHEAD else replace(said, at=now)
 
 
 def is_old(row: Row, said: Acknowledgement, *, repeated: bool) -> bool:

@@ -388,6 +388,27 @@ def test_an_older_one_that_comes_later_replaces_nothing(
     assert (play.delivery()["state"], alarms(play)) == before
 
 
+def test_one_out_of_the_future_does_not_silence_those_that_come_after_it(play: Stage, clock: StandingClock):
+    """The clock that wrote `ok` was a month ahead; set right, it says that nothing was taken."""
+    tell(play)
+    play.deliver()
+    say(play, OK, clock() + timedelta(days=30))
+    assert play.delivery()["state"] == "acknowledged"
+    clock.forward(minutes=5)
+    say(play, NO, clock())
+    assert (play.delivery()["state"], alarms(play)) == ("refused", ["refused"])
+
+
+def test_a_clock_that_is_a_little_ahead_keeps_its_own_order(play: Stage, clock: StandingClock):
+    tell(play)
+    play.deliver()
+    start = clock()
+    say(play, NO, start + timedelta(minutes=8))
+    clock.forward(minutes=1)
+    say(play, OK, start + timedelta(minutes=7))
+    assert play.delivery()["state"] == "refused"
+
+
 def test_of_two_at_the_same_moment_the_first_stands_and_a_person_asks(play: Stage, clock: StandingClock):
     tell(play)
     play.deliver()
