@@ -119,8 +119,16 @@ def is_old(row: Row, said: Acknowledgement, *, repeated: bool) -> bool:
 
 
 def replaces(row: Row, said: Acknowledgement, before: Status) -> bool:
-    """Whether a receipt, newer by its own time, takes the place of the one that says otherwise (D-06)."""
-    if not practice(row["dialect"]).newest_counts or said.status not in _FINAL or said.status is before:
+    """Whether a receipt, newer by its own time, takes the place of the one that says otherwise (D-06).
+
+    The network's may be about one more sending of what has been taken: the receiver's own word holds.
+    """
+    if (
+        said.of_the_network
+        or not practice(row["dialect"]).newest_counts
+        or said.status not in _FINAL
+        or said.status is before
+    ):
         return False
     return row["receipt_at"] is not None and said.at > row["receipt_at"]
 

@@ -225,7 +225,9 @@ def receipt(root: etree._Element, zone: tzinfo) -> tuple[Envelope, Acknowledgeme
         content_type=CONTENT_TYPE,
         refers_to=told.lower(),
     )
-    said = Acknowledgement(original_id=told.lower(), status=status, at=at, giver=giver, issues=issues)
+    said = Acknowledgement(
+        original_id=told.lower(), status=status, at=at, giver=giver, issues=issues, of_the_network=True
+    )
     return outside, said
 
 
