@@ -27,6 +27,9 @@ from adapter.store.statements import Row
 
 REUSED = "id-reused"
 
+MOST_WEIGHED = 20
+"""Of what was kept under one id, as many are read to see whether it has come before, the newest first."""
+
 _ON_ITS_WAY = (DeliveryState.WAITING.value, DeliveryState.LEASED.value)
 _ANSWERED = (DeliveryState.ACKNOWLEDGED.value, DeliveryState.REFUSED.value)
 
@@ -64,7 +67,7 @@ class Duplicates:
     def kept(self, tx: Connection, prepared: Prepared) -> int | None:
         """The message that was kept before because it says this, and not what the first one said."""
         assert prepared.reading is not None
-        for row in messages.held_under(tx, prepared.reading.envelope.message_id, REUSED):
+        for row in messages.held_under(tx, prepared.reading.envelope.message_id, REUSED, most=MOST_WEIGHED):
             content = messages.content(tx, row["payload"])
             if content is not None and self._says(content, row["content_type"]) == meaning(prepared):
                 return int(row["id"])
@@ -128,9 +131,10 @@ class Duplicates:
         ]
         waiting = {row["message_id"] for row in sent if row["state"] in _ON_ITS_WAY}
         for row in reversed(sent):
-            content = messages.content(tx, row["payload"]) if row["sending"] == 1 else None
-            if content is not None:
-                found[row["payload"]] = Given(
+            first = _first_sending(tx, row)
+            content = messages.content(tx, first) or messages.content(tx, row["payload"])
+            if first is not None and content is not None:
+                found[first] = Given(
                     content=content,
                     content_type=row["content_type"],
                     message_id=row["message_id"],
@@ -153,3 +157,14 @@ class Duplicates:
             if row["sent_at"] is not None and row["state"] not in (*_ON_ITS_WAY, *_ANSWERED):
                 self.outbox.send_again(tx, row, now, content=prepared.incoming.content)
         return bool(ways)
+
+
+def _first_sending(tx: Connection, row: Row) -> bytes | None:
+    """The hash of a receipt as it was given first; None of one that was given again.
+
+    What a person has sent once more is on its next sending by now, in bytes of that (D-03).
+    """
+    if row["sending"] == 1:
+        return bytes(row["payload"])
+    tries = deliveries.attempts(tx, [row["id"]])
+    return next((one["content_hash"] for one in tries if one["sending"] == 1), None)

@@ -29,7 +29,7 @@ from adapter.messaging.resting import Health
 from adapter.messaging.retry import Decision, GiveUp, RetryAt, Schedule, Sent, decide, delay
 from adapter.parcels import ALARM, MAIL, NOTICES, NOWHERE, SUBSCRIPTION
 from adapter.resting import Resting
-from adapter.sending_again import SendingAgain, contradicts, is_old, replaces
+from adapter.sending_again import SendingAgain, contradicts, is_old, replaces, timely
 from adapter.store import cases as case_rows
 from adapter.store import deliveries, messages, restored
 from adapter.store.statements import Row
@@ -472,7 +472,7 @@ class Outbox:
         row = deliveries.sent_as(tx, said.original_id, party)
         if row is None or row["state"] == DeliveryState.CANCELLED.value:
             return None
-        row = deliveries.alone(tx, row)
+        row, said = deliveries.alone(tx, row), timely(said, now)
         state, delivery_id = row["state"], row["id"]
         told = messages.get(tx, row["message_row"]) if row["message_row"] is not None else None
         settled = {

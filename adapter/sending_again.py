@@ -6,7 +6,7 @@ content of a delivery is that of its present sending, and each attempt keeps the
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,6 +23,9 @@ from adapter.store.statements import Row
 
 RECEIPT_WITHIN = timedelta(minutes=30)
 """For a delivery whose endpoint the region file no longer has."""
+
+AHEAD = timedelta(minutes=10)
+"""How far ahead of us a receiver's clock may be, so that its own order of its receipts holds."""
 
 _ON_ITS_WAY = (DeliveryState.WAITING.value, DeliveryState.LEASED.value)
 _FINAL = (Status.ACCEPTED, Status.REFUSED)
@@ -99,6 +102,11 @@ class SendingAgain:
         return all(party is not None and party.side is Side.THEIRS for party in ends)
 
 
+def timely(said: Acknowledgement, now: datetime) -> Acknowledgement:
+    """The receipt with a time that can be; else none that its giver's clock writes later would ever count."""
+    return said if said.at - now <= AHEAD else replace(said, at=now)
+
+
 def is_old(row: Row, said: Acknowledgement, *, repeated: bool) -> bool:
     """Whether a receipt is about an earlier sending than the one that waits or was answered since (D-06).
 
@@ -111,8 +119,16 @@ def is_old(row: Row, said: Acknowledgement, *, repeated: bool) -> bool:
 
 
 def replaces(row: Row, said: Acknowledgement, before: Status) -> bool:
-    """Whether a receipt, newer by its own time, takes the place of the one that says otherwise (D-06)."""
-    if not practice(row["dialect"]).newest_counts or said.status not in _FINAL or said.status is before:
+    """Whether a receipt, newer by its own time, takes the place of the one that says otherwise (D-06).
+
+    The network's may be about one more sending of what has been taken: the receiver's own word holds.
+    """
+    if (
+        said.of_the_network
+        or not practice(row["dialect"]).newest_counts
+        or said.status not in _FINAL
+        or said.status is before
+    ):
         return False
     return row["receipt_at"] is not None and said.at > row["receipt_at"]
 

@@ -1,14 +1,16 @@
 """A message that has come before (D-04, D-05, T4): the same acknowledgement content in a new Bundle."""
 
 import uuid
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from adapter.duplicates import MOST_WEIGHED
 from adapter.fhir import wire
 from adapter.inbox import Acceptance
+from adapter.mappings import medcom
 from adapter.messaging.acknowledgement import Status
 from adapter.store import tables
 from tests.conftest import StandingClock
@@ -206,6 +208,27 @@ def test_until_the_system_behind_us_has_spoken_a_duplicate_has_no_answer(play: S
     assert len([m for name, m in play.post.sent if name == "ceby"]) == 1
 
 
+@pytest.mark.parametrize("way", [post, mail])
+def test_what_a_person_has_sent_once_more_is_still_given_again_to_a_duplicate(
+    play: Stage, clock: StandingClock, way: Callable[[Stage, bytes], Acceptance]
+):
+    """The receipt of the system behind us is a message of its own, and on its second sending by now."""
+    message = stin(play, receiver="ceby")
+    way(play, message)
+    play.deliver()
+    (forwarded,) = [m.content for name, m in play.post.sent if name == "ceby"]
+    play.receive(acknowledged(forwarded, Status.ACCEPTED, at=clock()))
+    (first,) = mailed(play)
+    (receipt,) = play.rows(tables.delivery, kind="receipt")
+    play.write(lambda tx: play.outbox.resend(tx, receipt["id"], clock(), by="Kari"))
+    assert len(mailed(play)) == 2
+    clock.forward(minutes=31)
+    direct = way(play, stin(play, receiver="ceby", bundle=str(uuid.uuid4()))).acknowledgement
+    again = direct or mailed(play)[2]
+    assert code(again) == "ok" and of_its_own(again) == of_its_own(first)
+    assert ids(again)[0] not in [ids(one)[0] for one in mailed(play)[:2]]
+
+
 def test_between_two_of_theirs_the_receiver_s_word_is_given_again_unaltered(
     play: Stage, clock: StandingClock
 ):
@@ -242,6 +265,26 @@ def test_another_message_under_a_known_id_is_a_duplicate_to_its_sender_and_kept_
     assert play.write(lambda tx: play.built.inbox.release(tx, kept["id"], clock(), by="Kari")).outcome == (
         "quarantined"
     )
+
+
+def test_a_sender_that_never_changes_its_id_costs_no_more_with_each_message(
+    play: Stage, clock: StandingClock, monkeypatch: pytest.MonkeyPatch
+):
+    post(play, stin(play))
+    for minutes in range(MOST_WEIGHED + 5):
+        admitted = MORNING - timedelta(minutes=1 + minutes)
+        post(play, stin(play, bundle=str(uuid.uuid4()), admitted=admitted))
+    assert len(play.rows(tables.message, outcome="quarantined")) == MOST_WEIGHED + 5  # nothing is lost
+    read: list[bytes] = []
+    understood = medcom.read
+
+    def counted(content: bytes, **more: object) -> object:
+        read.append(content)
+        return understood(content, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(medcom, "read", counted)
+    post(play, stin(play, bundle=str(uuid.uuid4()), admitted=MORNING - timedelta(days=1)))
+    assert len(read) == 2 + MOST_WEIGHED  # itself, the first one, and the newest that were kept
 
 
 def test_our_own_fhir_gets_the_first_answer_to_the_byte_as_ever(play: Stage, clock: StandingClock):

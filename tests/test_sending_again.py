@@ -388,6 +388,62 @@ def test_an_older_one_that_comes_later_replaces_nothing(
     assert (play.delivery()["state"], alarms(play)) == before
 
 
+def test_one_out_of_the_future_does_not_silence_those_that_come_after_it(play: Stage, clock: StandingClock):
+    """The clock that wrote `ok` was a month ahead; set right, it says that nothing was taken."""
+    tell(play)
+    play.deliver()
+    say(play, OK, clock() + timedelta(days=30))
+    assert play.delivery()["state"] == "acknowledged"
+    clock.forward(minutes=5)
+    say(play, NO, clock())
+    assert (play.delivery()["state"], alarms(play)) == ("refused", ["refused"])
+
+
+def test_a_clock_that_is_a_little_ahead_keeps_its_own_order(play: Stage, clock: StandingClock):
+    tell(play)
+    play.deliver()
+    start = clock()
+    say(play, NO, start + timedelta(minutes=8))
+    clock.forward(minutes=1)
+    say(play, OK, start + timedelta(minutes=7))
+    assert play.delivery()["state"] == "refused"
+
+
+def of_the_network(message: bytes, at: datetime, kind: str = "NegativeVans") -> bytes:
+    """A receipt of VANS from Aaby Kommune's side, for what Nordby Hospital has sent."""
+    return f"""<VANSEnvelope xmlns="urn:oio:medcom:vans-envelope:1.0.4">
+    <SenderID EndPointType="EAN">5790000000035</SenderID><ReceiverID EndPointType="EAN">5790000000011</ReceiverID>
+    <EnvelopeIdentifier>{kind}</EnvelopeIdentifier><SentDateTime>{at.isoformat()}</SentDateTime><Receipt><{kind}>
+    <OriginalMessage><Identifier>{ids(message)[1]}</Identifier></OriginalMessage></{kind}></Receipt>
+    </VANSEnvelope>""".encode()
+
+
+def test_a_resend_that_the_network_loses_does_not_take_back_what_the_receiver_has_said(
+    play: Stage, clock: StandingClock
+):
+    tell(play)
+    play.deliver()
+    look(play, clock)
+    say(play, OK, clock())
+    clock.forward(minutes=5)
+    play.receive(of_the_network(sent(play)[0], clock()))
+    row = play.delivery()
+    assert (row["state"], row["accepted_at"] is not None) == ("acknowledged", True)
+    assert "contradicting-receipt" in alarms(play)  # a person asks which holds
+
+
+def test_what_the_network_has_lost_counts_as_taken_once_the_receiver_says_so(
+    play: Stage, clock: StandingClock
+):
+    tell(play)
+    play.deliver()
+    play.receive(of_the_network(sent(play)[0], clock()))
+    assert play.delivery()["state"] == "refused"
+    clock.forward(minutes=5)
+    say(play, OK, clock())
+    assert play.delivery()["state"] == "acknowledged"
+
+
 def test_of_two_at_the_same_moment_the_first_stands_and_a_person_asks(play: Stage, clock: StandingClock):
     tell(play)
     play.deliver()

@@ -55,3 +55,4 @@ class Acknowledgement:
     at: datetime  # as the receipt states it
     giver: Address
     issues: tuple[Issue, ...] = ()
+    of_the_network: bool = False  # who carries it says whether it arrived, and not whether it was taken

@@ -140,15 +140,15 @@ def held_unread(tx: Connection, content: bytes) -> int | None:
     return tx.execute(query).scalars().first()
 
 
-def held_under(tx: Connection, message_id: str, code: str) -> list[Row]:
-    """What is in quarantine under that id of whoever, for that reason, the oldest first."""
+def held_under(tx: Connection, message_id: str, code: str, *, most: int) -> list[Row]:
+    """What is in quarantine under that id of whoever, for that reason: `most` of it, the newest first."""
     query = select(message.c.id, message.c.payload, message.c.content_type).where(
         text("outcome IN ('quarantined', 'refused')"),  # as the partial index has it
         message.c.outcome == "quarantined",
         message.c.code == code,
         message.c.message_id == message_id,
     )
-    return found(tx, query.order_by(message.c.id))
+    return found(tx, query.order_by(message.c.id.desc()).limit(most))
 
 
 def came_again(tx: Connection, row: int) -> None:

@@ -25,7 +25,8 @@ def repeat(content: bytes, *, at: datetime, number: int) -> bytes:
     `content` is what we have written, or read before.
     """
     bundle = wire.parse_again(content)
-    fresh, then = _next_id(bundle, number), at.isoformat()
+    then = at.isoformat()
+    fresh = _next_id(bundle, number, then)
     own = _own_provenances(bundle)
     if wire.media_type(content) == wire.XML:
         return _repeated_xml(content, fresh, then, own)
@@ -38,8 +39,9 @@ def repeat(content: bytes, *, at: datetime, number: int) -> bytes:
     return wire.to_json(made)
 
 
-def _next_id(bundle: Bundle, number: int) -> str:
-    return str(uuid.uuid5(_NAMESPACE, f"{bundle.get('id')}/{number}"))
+def _next_id(bundle: Bundle, number: int, then: str) -> str:
+    """Another for each sending: a person's and one that answers a duplicate may both be the second."""
+    return str(uuid.uuid5(_NAMESPACE, f"{bundle.get('id')}/{number}/{then}"))
 
 
 def _own_provenances(bundle: Bundle) -> frozenset[str]:

@@ -217,7 +217,7 @@ def receipt(root: etree._Element, zone: tzinfo) -> tuple[Envelope, Acknowledgeme
     issues = () if error is None else (_issue(error),)
     outside = Envelope(
         dialect=NAME,
-        message_id=_text(root, "EnvelopeIdentifier") or "",
+        message_id=_own_id(root),
         type=RECEIPT,
         sent_at=at,
         sender=giver,
@@ -225,7 +225,9 @@ def receipt(root: etree._Element, zone: tzinfo) -> tuple[Envelope, Acknowledgeme
         content_type=CONTENT_TYPE,
         refers_to=told.lower(),
     )
-    said = Acknowledgement(original_id=told.lower(), status=status, at=at, giver=giver, issues=issues)
+    said = Acknowledgement(
+        original_id=told.lower(), status=status, at=at, giver=giver, issues=issues, of_the_network=True
+    )
     return outside, said
 
 
@@ -234,6 +236,14 @@ _RECEIPTS = {
     "NegativeMessage": Status.REFUSED,
     "NegativeVans": Status.REFUSED,
 }
+
+
+def _own_id(root: etree._Element) -> str:
+    """The EnvelopeIdentifier; of a receipt without one, or with one too long to look up, what it says."""
+    found = _text(root, "EnvelopeIdentifier")
+    if found is not None and len(found) <= LONGEST_ID:
+        return found
+    return str(uuid.uuid5(_OURS, etree.tostring(root, method="c14n").decode()))
 
 
 def _issue(error: etree._Element) -> Issue:

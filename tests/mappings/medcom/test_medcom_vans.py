@@ -18,6 +18,7 @@ from adapter.errors import CannotWrite, Refused
 from adapter.mappings import Head, Reading, known, medcom
 from adapter.mappings.medcom import enveloping, vans
 from adapter.messaging.acknowledgement import Issue, Status, Verdict
+from adapter.messaging.envelope import LONGEST_ID
 
 COPENHAGEN = ZoneInfo("Europe/Copenhagen")
 SAMPLES = os.environ.get("DISCHARGE_ADAPTER_SAMPLES")
@@ -316,6 +317,20 @@ def test_a_negative_receipt_of_the_network_says_why_the_message_will_not_come(ki
     assert said is not None
     assert said.status is Status.REFUSED
     assert said.issues == (Issue(code="1", text="Ukendt lokationsnummer"),)
+
+
+@pytest.mark.parametrize("told", ["", "9" * 5000])
+def test_a_receipt_of_the_network_without_an_id_that_can_be_looked_up_has_one_of_what_it_says(
+    told: str,
+) -> None:
+    """Else the second is taken for the first once more, or the store cannot hold it."""
+    negative = network_receipt("NegativeVans")
+    own = f"<EnvelopeIdentifier>{told}</EnvelopeIdentifier>" if told else ""
+    content = re.sub(rb"<EnvelopeIdentifier>[^<]*</EnvelopeIdentifier>", own.encode(), negative)
+    other = content.replace(b"5D0C7F10", b"5D0C7F11")
+    ids = [read(one).envelope.message_id for one in (content, content, other)]
+    assert ids[0] == ids[1] != ids[2]
+    assert 0 < len(ids[0]) <= LONGEST_ID and 0 < len(ids[2]) <= LONGEST_ID
 
 
 if SAMPLES:
