@@ -105,6 +105,7 @@ class Jobs:
         from adapter.scheduler.indexing import Indexing
         from adapter.scheduler.many import Many
         from adapter.scheduler.naming import Naming
+        from adapter.scheduler.older import Older
         from adapter.scheduler.reckoning import Reckoning
         from adapter.scheduler.shelving import Shelving
         from adapter.scheduler.subscriptions import Heartbeats
@@ -160,6 +161,7 @@ class Jobs:
             "heartbeats": (timedelta(seconds=1), heartbeats),
             "prune": (timedelta(hours=1), house.prune),
             "journal": (timedelta(hours=1), DailyHead(store, built.clock)),
+            "older": (timedelta(minutes=10), Older(store=store)),
             "reconcile": (
                 timedelta(minutes=1),
                 Daily(

@@ -184,11 +184,14 @@ class Adapter:
 
     def start(self) -> str | None:
         """Start what the role asks for; returns the address to open, None for a worker."""
+        from adapter.scheduler.older import Older
+
         check_exposure(self.built.settings, self.built.register)
         check_tls(self.built.settings)
         refuse(unreadable_files(self.built.settings, self.built.register))
         compile_schemas(self.built.schemas)
         self.built.rosters.start(self.built.store, self.built.outbox.alarms)
+        Older(store=self.built.store)()  # what an older process took before is known from the start
         if self.deliverer is not None and self.clockwork is not None:
             restoring(self.built, self.jobs)()
             self.built.store.write(lambda tx: self.built.outbox.find_endpoints(tx, self.built.clock()))

@@ -362,9 +362,9 @@ def beside(patient: str) -> tuple[Step, ...]:
     of_them = select(resource_version.c.id).where(resource_version.c.resource.in_(own))
     return (
         some(history, history.c.case_id.in_(ids), ~_newest(history)),
-        some(protection, protection.c.patient == patient),
         some(patient_unlisted, patient_unlisted.c.version.in_(of_them)),
         some(resource_token, resource_token.c.version.in_(of_them)),
+        some(protection, protection.c.patient == patient),
         some(shelf, shelf.c.resource.in_(own)),
         some(resource_version, resource_version.c.resource.in_(own), ~_newest(resource_version)),
         some(resource, resource.c.patient == patient, ~_newest(resource)),

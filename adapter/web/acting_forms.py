@@ -447,7 +447,7 @@ class Forms:
             )
 
     def _ending(self) -> Iterator[Form]:
-        if self.voice.part != MUNICIPALITY:
+        if not answers_for_the_stay(self.case, self.voice):
             return
         why = self._field("why", "Why; it stands in the history", required=True)
         if self.case.state in OPEN:
@@ -546,6 +546,11 @@ def callable_to(register: Register, day: date, but: Iterable[str] = ()) -> tuple
     return tuple(
         p.id for p in register.parties if p.kind in kinds and p.valid_on(day) and p.id not in set(but)
     )
+
+
+def answers_for_the_stay(case: Case, voice: Voice) -> bool:
+    """Whether it is the stay's municipality, which alone closes it: others only took part."""
+    return voice.part == MUNICIPALITY and case.municipality in (None, voice.party, *voice.mine)
 
 
 def tasks_of(look: Look, row: Row, voice: Voice) -> list[Resource]:

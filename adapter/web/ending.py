@@ -7,16 +7,20 @@ that stands in the history; a form that is sent twice does it once.
 from collections.abc import Callable
 
 from adapter.closing import close, reopen, report_sent
+from adapter.discharge.case import Case
 from adapter.discharge.notices import Notice
+from adapter.discharge.turns import MUNICIPALITY
 from adapter.errors import NotFound
 from adapter.messaging.people import Role
-from adapter.speaking import Unsaid, form_number
+from adapter.speaking import Speaking, Unsaid, Voice, form_number
 from adapter.store import cases as case_rows
 from adapter.store.statements import Row
-from adapter.web.acting import acting, mistake, past_in, voice_of
+from adapter.web.acting import acting, mistake, past_in
+from adapter.web.acting_forms import answers_for_the_stay
 from adapter.web.by_hand import reason
 from adapter.web.operations import OPERATORS
 from adapter.web.site import Action, Doing, Link, Mistake, Page
+from adapter.web.stay import NO_STAY
 from adapter.web.views import case, case_id_in, told_at
 
 _Act = Callable[[Doing, Row, str, str | None], None]
@@ -52,11 +56,26 @@ def _of_the_operator(act: _Act) -> Callable[[Doing], str]:
 
 def _of_the_party(act: _Act) -> Callable[[Doing], str]:
     def done(doing: Doing) -> str:
-        row, _, voice = voice_of(doing)
+        row, case, voice = _voice(doing)
+        if act is not _report_sent and not answers_for_the_stay(case, voice):
+            raise NotFound(doing.words.of(NO_STAY))
         _once(doing, row, act, voice.party)
         return f"/stays/{row['id']}"
 
     return done
+
+
+def _voice(doing: Doing) -> tuple[Row, Case, Voice]:
+    """The case and the municipality that the form names: also one whose own system sends its messages.
+
+    NotFound where the person does not act for it, or it is no municipality of the case.
+    """
+    speaking = Speaking(inbox=doing.inbox, sight=doing.sight)
+    row, known = speaking.case(doing.tx, doing.row())
+    found = [v for v in speaking.voices(known, doing.now) if v.party == doing.text("party")]
+    if not found or found[0].part != MUNICIPALITY:
+        raise NotFound(doing.words.of(NO_STAY))
+    return row, known, found[0]
 
 
 def _once(doing: Doing, row: Row, act: _Act, party: str | None) -> None:

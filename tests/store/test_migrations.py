@@ -182,6 +182,8 @@ def test_who_is_known_to_be_protected_in_an_older_store_is_protected_still(empty
         assert protections.among(connection, {"P1", "P2"}) == {"P1"}
         told = protections.of(connection, "P1")
         assert told is not None and (told["told_by"], told["message_row"]) == ("hospital", 7)
+        marks = connection.execute(text("SELECT version FROM resource_token WHERE name = '_protected'"))
+        assert list(marks.scalars()) == [1]  # by which a process of the older version, at work still, knows
     store.close()
 
 

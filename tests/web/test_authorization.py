@@ -225,6 +225,12 @@ def test_of_two_municipalities_that_share_a_case_neither_tells_anything_in_the_o
         ours = found.seen_by(SOGNDAL)
         (waiting, *_) = _forms(ours, "answer")
         assert _sent(ours, waiting, day="2014-03-05") == 303  # it has still to answer
+        (close,) = _forms(ours, "close")  # nor does one close the stay of the other
+        assert _forms(theirs, "close") == []
+        close.xpath(".//input[@name='token']")[0].set("value", theirs.token("/stays/1/act"))
+        close.xpath(".//input[@name='party']")[0].set("value", "luster")
+        assert _sent(theirs, close, why="Ho kjem ikkje til oss.") == 404
+        assert found.stage.rows(tables.case)[0]["state"] == "ready"
 
 
 def _forms(found: Site, name: str = "") -> list:

@@ -1,6 +1,7 @@
 """Closing a case by hand, reopening it, and ticking off a report of admission, as the browser sends it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -117,3 +118,27 @@ def test_a_correction_shows_what_it_changed_on_the_page_of_the_stay(board, clock
     assert "12:20" in shown
     board.as_(OPERATOR)
     assert "Changed:" in words(page(board.get("/cases/1")))
+
+
+def test_a_municipality_whose_own_system_sends_its_messages_closes_and_ticks_off_too(board, clock):
+    """Nothing is sent by it: a board is where its people say so."""
+    egelund = replace(IDA, parties=("egelund",))
+    there = Stay(clock(), municipality="egelund", cpr="0101999999")
+    done = board.site.stage.receive(there.admit(report=True), channel="http")
+    assert done.outcome == "accepted", done.reason
+    clock.forward(minutes=5)
+    board.as_(egelund)
+    (report,) = board.forms("report-sent", case=2)
+    assert board.send(report).status_code == 303
+    (form,) = board.forms("close", case=2)
+    assert board.send(form, why="hun kom aldrig").status_code == 303
+    assert board.site.stage.rows(tables.case)[1]["state"] == "closed"
+
+
+def test_who_works_in_two_places_closes_a_stay_only_as_its_municipality(board):
+    both = frozenset({Role.MUNICIPALITY, Role.WARD})
+    board.as_(replace(IDA, roles=both, parties=("strandby", "strandby-sygehus")))
+    (form,) = board.forms("close")
+    assert form.xpath(".//input[@name='party']/@value") == ["strandby"]
+    assert board.send(form, why="x", party="strandby-sygehus").status_code == 404
+    assert state(board) == "admitted"

@@ -12,7 +12,10 @@ _ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
 def upgrade() -> None:
-    """Create the table, with those who are known to be protected; they stand among search values no more."""
+    """Create the table, with those who are known to be protected.
+
+    That stays among search values too: a process of the older version, which goes on, finds it there.
+    """
     op.create_table(
         "protection",
         sa.Column("patient", sa.Text, primary_key=True),
@@ -24,7 +27,6 @@ def upgrade() -> None:
         sa.Column("why", sa.Text),
     )
     op.execute(_KNOWN)
-    op.execute("DELETE FROM resource_token WHERE name = '_protected'")
 
 
 _KNOWN = """
