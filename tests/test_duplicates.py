@@ -9,6 +9,7 @@ import pytest
 
 from adapter.duplicates import MOST_WEIGHED
 from adapter.fhir import wire
+from adapter.fhir.validation import MAX_DESTINATIONS
 from adapter.inbox import Acceptance
 from adapter.mappings import medcom
 from adapter.messaging.acknowledgement import Status
@@ -295,3 +296,16 @@ def test_our_own_fhir_gets_the_first_answer_to_the_byte_as_ever(play: Stage, clo
     clock.forward(minutes=31)
     assert first is not None and wire.media_type(first) == wire.JSON
     assert post(play, message).acknowledgement == first
+
+
+# --- what addresses one receiver again and again ------
+
+
+def test_a_message_with_more_receivers_than_any_may_have_is_not_answered_in_the_name_of_each(play: Stage):
+    """Else a megabyte of the same destination would be thousands of acknowledgements."""
+    bundle = parsed(stin(play))
+    head = bundle["entry"][0]["resource"]
+    head["destination"] *= MAX_DESTINATIONS + 1
+    done = mail(play, wire.to_json(bundle))
+    assert (done.outcome, done.acknowledgement) == ("refused", None)
+    assert play.rows(tables.delivery) == []

@@ -412,7 +412,8 @@ def test_a_clock_that_is_a_little_ahead_keeps_its_own_order(play: Stage, clock: 
 def of_the_network(message: bytes, at: datetime, kind: str = "NegativeVans") -> bytes:
     """A receipt of VANS from Aaby Kommune's side, for what Nordby Hospital has sent."""
     return f"""<VANSEnvelope xmlns="urn:oio:medcom:vans-envelope:1.0.4">
-    <SenderID EndPointType="EAN">5790000000035</SenderID><ReceiverID EndPointType="EAN">5790000000011</ReceiverID>
+    <SenderID EndPointType="EAN">5790000000035</SenderID>
+    <ReceiverID EndPointType="EAN">5790000000011</ReceiverID>
     <EnvelopeIdentifier>{kind}</EnvelopeIdentifier><SentDateTime>{at.isoformat()}</SentDateTime><Receipt><{kind}>
     <OriginalMessage><Identifier>{ids(message)[1]}</Identifier></OriginalMessage></{kind}></Receipt>
     </VANSEnvelope>""".encode()

@@ -122,7 +122,7 @@ def legible(bundle: Any, *, any_id: bool = False) -> bool:
 
     The MessageHeader and the parties that it leads to have their shape, the id is a UUID, or any where
     `any_id` is set, the sending instant is there, and the sender has an identifier. Then the refusal can be
-    answered.
+    answered, once in the name of each receiver: so they are no more than a message may have.
     """
     try:
         entries = _skeleton(bundle, None)
@@ -131,12 +131,18 @@ def legible(bundle: Any, *, any_id: bool = False) -> bool:
         (_has_id if any_id else _message_id_is_uuid)(head)
         _timestamp_has_offset(bundle)
         _transmission_id(bundle)
+        _not_too_many_receivers(head)
         for party in _parties(bundle, head):
             shape.check(party, "Organization")
         _sender_named(bundle, head)
     except Refused:
         return False
     return True
+
+
+def _not_too_many_receivers(head: Resource) -> None:
+    if len(_list(head.get("destination"))) > MAX_DESTINATIONS:
+        raise Refused(f"MessageHeader.destination: at most {MAX_DESTINATIONS} are wanted", code="too-costly")
 
 
 def warm() -> None:
