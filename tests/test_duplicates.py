@@ -21,6 +21,8 @@ from tests.stage import Stage
 HEADER, BUNDLE = "6f5b6a3e-0000-4000-8000-00000000000a", "6f5b6a3e-0000-4000-8000-00000000000b"
 WRONG = "no-such-activity"  # which a receiver must refuse (D-11)
 
+pytestmark = pytest.mark.postgres_in_soak
+
 
 @pytest.fixture
 def play(store_url: str, clock: StandingClock, tmp_path: Path) -> Iterator[Stage]:

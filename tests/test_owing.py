@@ -200,6 +200,50 @@ def test_few_wait_while_many_are_counted(play: Stage, clock: StandingClock, monk
     assert count(play) == 1
 
 
+def test_a_case_of_which_no_fact_is_left_keeps_no_other_waiting(play: Stage, monkeypatch: pytest.MonkeyPatch):
+    """As a store that was put together by hand may have one: it stands first, and nothing folds to it."""
+    monkeypatch.setattr("adapter.owing.AT_ONCE", 1)
+    (row,) = play.rows(tables.case)
+    deadline = play.rows(tables.deadline, kind="payment-start")[0]
+
+    def bare(tx: Connection) -> None:
+        tx.execute(tables.case.insert().values(**dict(row) | {"id": 99, "patient": "A", "owed_by": None}))
+        tx.execute(tables.deadline.insert().values(**dict(deadline) | {"id": 999, "case_id": 99}))
+
+    play.write(bare)
+    assert count(play) == 2
+    assert kept(play) == [3, 4]
+    assert count(play) == 0
+
+
+@pytest.mark.parametrize("store_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True)
+def test_what_another_process_is_told_while_cases_are_looked_at_is_not_lost(
+    play: Stage, monkeypatch: pytest.MonkeyPatch
+):
+    """Between the look that finds nothing owed and the note that nothing is, a deadline comes.
+
+    SQLite has one writer at a time.
+    """
+    (deadline,) = play.rows(tables.deadline, kind="payment-start")
+    play.write(
+        lambda tx: tx.execute(tables.deadline.delete().where(tables.deadline.c.kind == "payment-start"))
+    )
+    looked = owed.may_owe
+
+    def look(tx: Connection, *asked: object, **more: bool) -> set[int]:
+        found = looked(tx, *asked, **more)  # type: ignore[arg-type]
+        monkeypatch.setattr(owed, "may_owe", looked)
+        with play.built.store.engine.execution_options(writes=True).begin() as other:
+            other.execute(tables.case.update().values(owed_by=None, updated_at=play.clock()))
+            other.execute(tables.deadline.insert().values(**deadline))
+        return found
+
+    monkeypatch.setattr(owed, "may_owe", look)
+    count(play)
+    assert count(play) + len(kept(play)) >= 2
+    assert kept(play) == [3, 4]
+
+
 @pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 def test_what_is_stale_is_found_by_indexes(play: Stage):
     """However many cases there are: over SQLite, where the plan can be read."""

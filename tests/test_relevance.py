@@ -28,6 +28,8 @@ BENT = Subject(identifiers=((CPR, "3112605996"),), family="Prøvesen", given="Be
 ANNES, BENTS, KARLAS = "010860-5995", "311260-5996", KARLA.identifiers[0][1]
 HOSPITAL = "laerdal-sjukehus"
 
+pytestmark = pytest.mark.postgres_in_soak
+
 
 @pytest.fixture
 def roster(tmp_path: Path) -> Path:

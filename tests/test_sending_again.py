@@ -32,6 +32,8 @@ from tests.stage import Stage, failing, taken
 
 OK, LATER, NO = Status.ACCEPTED, Status.NOT_NOW, Status.REFUSED
 
+pytestmark = pytest.mark.postgres_in_soak
+
 
 @pytest.fixture
 def play(store_url: str, clock: StandingClock, tmp_path: Path) -> Iterator[Stage]:

@@ -75,6 +75,15 @@ def stale(tx: Connection, by: str, now: datetime, limit: int | None = None) -> d
     return found
 
 
+def held(tx: Connection, case_ids: Collection[int]) -> set[int]:
+    """Those of these cases that nobody else changes now, nor may until the commit; nobody is waited for."""
+    made: set[int] = set()
+    for some in _pieces(case_ids):
+        query = select(case.c.id).where(case.c.id.in_(some)).with_for_update(skip_locked=True)
+        made |= set(tx.execute(query).scalars())
+    return made
+
+
 def may_owe(tx: Connection, case_ids: Collection[int], *, left: bool) -> set[int]:
     """Those of these cases for which something may be owed; with `left` all whose patient has left, too.
 
