@@ -174,11 +174,10 @@ def awaits(row: Mapping[str, Any]) -> bool:
     return on_its_way and row["sent_at"] is not None and row["accepted_at"] is None
 
 
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("states", [("leased",), ("given-up",), ("refused", "given-up"), None])
 def test_nothing_is_found_without_walking_through_the_log(log: Stage, states: tuple[str, ...] | None):
     """Over SQLite, where the plan can be read; None is what is awaited."""
-    if not log.built.store.embedded:
-        pytest.skip("SQLite tells its plans")
     wanted = Wanted(awaiting=True) if states is None else Wanted(states=states)
     with log.built.store.read() as tx:
         said: list[tuple[str, Any]] = []
