@@ -131,6 +131,6 @@ def test_a_month_says_what_the_fold_says_whatever_is_kept(store: Store, laws: st
 @pytest.mark.soak
 @pytest.mark.parametrize("laws", PAIRS)
 @given(play=plays(), seed=st.integers(0, 10**6))
-@settings(max_examples=300, deadline=None, suppress_health_check=SHARED)
+@settings(max_examples=100, deadline=None, suppress_health_check=SHARED)
 def test_a_month_says_it_through_many_plays(store: Store, laws: str, play: Play, seed: int):
     the_same(store, PAIRS[laws], play, seed)
