@@ -247,11 +247,11 @@ def _made(model: Any, data: Resource, where: str) -> Any:
     try:
         return model.model_validate(data)
     except BAD_INPUT as error:
-        path, said = _explained(error)
+        path, said = explained(error)
         raise Refused(f"{'.'.join((where, *path))} {said}", code="structure") from None
 
 
-def _explained(error: Exception) -> tuple[list[str], str]:
+def explained(error: Exception) -> tuple[list[str], str]:
     """The path to the first fault, in elements of R4 only, and a sentence's end about it."""
     errors = getattr(error, "errors", None)
     if errors is None:

@@ -19,7 +19,7 @@ from lxml import etree
 from adapter.errors import Refused
 from adapter.fhir.bundles import Bundle, Resource
 from adapter.fhir.codes import ISSUE
-from adapter.fhir.shape import BAD_INPUT, MAX_DEPTH, elements
+from adapter.fhir.shape import BAD_INPUT, MAX_DEPTH, elements, explained
 
 JSON = "application/fhir+json"
 XML = "application/fhir+xml"
@@ -50,6 +50,7 @@ _AROUND_XML = (
     b"</resource></entry></Bundle>",
 )
 _PLACE = compile(r"\b[A-Z][A-Za-z]+(?:\.[a-z][A-Za-z]*|\[\d+\])+")
+_OUTSIDE = (("MessageHeader", "Organization", "Provenance"), ("MessageHeader", "Organization"))
 _POSITION = compile(r"line \d+,? column \d+")
 
 
@@ -70,6 +71,25 @@ def parse_again(content: bytes, content_type: str | None = None) -> Bundle:
         return parse(content, content_type)
     found: Bundle = orjson.loads(body)
     return found
+
+
+def outside_of(content: bytes, content_type: str | None = None) -> Bundle | None:
+    """Of XML that cannot be read whole what stands on the outside: MessageHeader, parties and history.
+
+    So that its refusal can be answered, as that of JSON is. None where that cannot be read either.
+    """
+    if media_type(content) != XML:
+        return None
+    for kept in _OUTSIDE:
+        try:
+            root = _tree(content, content_type or "")
+            for item in root.findall(f"{_FHIR}entry"):
+                if not any(item.find(f"{_FHIR}resource/{_FHIR}{kind}") is not None for kind in kept):
+                    root.remove(item)
+            return _from_xml(etree.tostring(root), "")
+        except Refused:
+            continue
+    return None
 
 
 def parse_resource(content: bytes, content_type: str | None = None) -> Resource:
@@ -260,11 +280,20 @@ def _from_xml(content: bytes, content_type: str) -> Bundle:
             _bounded(number)
         found = _bundle(orjson.loads(_LETTER.sub(_letter, model.model_dump_json())))
         _restore(found, model)
-    except BAD_INPUT:
-        raise Refused("the XML is not a Bundle of FHIR R4 resources and elements", code="structure") from None
+    except BAD_INPUT as error:
+        raise Refused(_unread(error), code="structure") from None
     if _values_read(found) != written:
         raise Refused("an element of the XML repeats, or stands where FHIR R4 has none", code="structure")
     return found
+
+
+def _unread(error: Exception) -> str:
+    """What is wrong with XML that no model can be made of, by the names of R4's elements."""
+    kind = getattr(error, "title", None)
+    if kind is None:
+        return "the XML is not a Bundle of FHIR R4 resources and elements"
+    path, said = explained(error)
+    return f"{'.'.join((str(kind), *path))} {said}"
 
 
 def _letter(found: re.Match[str]) -> str:

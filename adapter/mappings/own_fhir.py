@@ -53,8 +53,14 @@ def recognises(head: Head) -> bool:
 
 def read(content: bytes, *, content_type: str | None, zone: tzinfo) -> Reading:
     """The message, validated once. Refused where not even the outside is legible."""
-    bundle = wire.parse(content, content_type)
     media = wire.media_type(content)
+    try:
+        bundle = wire.parse(content, content_type)
+    except Refused as problem:
+        outside = wire.outside_of(content, content_type)
+        if outside is None or not validation.legible(outside):
+            raise
+        return Reading(envelope=_envelope(outside, media), problem=problem)
     if bundle.get("type") == "collection":
         validation.validate_collection(bundle)
         envelope, message = polled.message_of(bundle, zone=zone, content_type=media)

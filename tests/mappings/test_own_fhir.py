@@ -421,6 +421,22 @@ def only_refused_or_read(content):
         own_fhir.write(reading.bundle, dialect="fhir", addressing=addressing())
 
 
+def test_xml_that_cannot_be_read_whole_is_refused_by_what_is_wrong_and_answered():
+    content = wire.write(message(), wire.XML)
+    start, end = content.index(b"<class>"), content.index(b"</class>") + len(b"</class>")
+    reading = read(content[:start] + content[end:])
+    assert (reading.bundle, str(reading.problem)) == (None, "Encounter.class is required")
+    assert reading.envelope == read(content).envelope
+    answer = own_fhir.acknowledge(reading.envelope, verdict(Status.REFUSED))
+    assert b"fatal-error" in (answer or b"")
+
+
+def test_xml_whose_sender_cannot_be_read_is_not_answered():
+    content = wire.write(message(), wire.XML).replace(b"<Organization>", b"<Organization><no/>")
+    with pytest.raises(Refused):
+        read(content)
+
+
 @settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(
     kind=st.sampled_from(sorted(PATHS)),

@@ -85,7 +85,14 @@ def read(content: bytes, *, content_type: str | None, zone: tzinfo) -> Reading:
 
 
 def _read_message(content: bytes, *, content_type: str | None, zone: tzinfo) -> Reading:
-    bundle, media = wire.parse(content, content_type), wire.media_type(content)
+    media = wire.media_type(content)
+    try:
+        bundle = wire.parse(content, content_type)
+    except Refused as problem:
+        outside = wire.outside_of(content, content_type)
+        if outside is None or not validation.legible(outside, any_id=True):
+            raise
+        return Reading(envelope=_envelope(outside, media), problem=problem)
     try:
         return _read(bare(bundle), media, zone)
     except Refused as problem:
