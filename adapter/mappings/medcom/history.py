@@ -69,14 +69,16 @@ def corrected(history: Sequence[Step], own: Step) -> str | None:
     """The id of the message that a correction or cancellation is about.
 
     It is the newest earlier one of the same activity, so that a corrected admission that is sent after a
-    leave has begun is tied to the admission; without such a one it is what the Provenance names.
+    leave has begun is tied to the admission; without such a one it is what the Provenance names. What is
+    dated after it is not earlier.
     """
     about = words.activity(own.activity)
     if about is None or about.standing is Standing.NEW:
         return None
     for step in reversed(earlier(history, own)):
+        later = own.occurred is not None and step.occurred is not None and step.occurred > own.occurred
         other = words.activity(step.activity)
-        if other is not None and other.base == about.base and step.message_id is not None:
+        if not later and other is not None and other.base == about.base and step.message_id is not None:
             return step.message_id
     return own.after
 

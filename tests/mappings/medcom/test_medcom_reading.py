@@ -155,6 +155,24 @@ def test_a_corrected_admission_after_a_leave_is_tied_to_the_admission() -> None:
     assert own["entity"][0]["what"]["reference"] == by_activity["start-leave-inpatient"]
 
 
+def test_what_is_dated_after_a_correction_is_not_what_it_corrects() -> None:
+    """As where a new stay's admission stands in the history of an older one that is corrected."""
+    made = bundle("corrected-after-the-leave-began/admission-corrected")
+    expected = notice(orjson.dumps(made)).refers_to
+    [admission] = [
+        one
+        for one in made["entry"]
+        if (one["resource"].get("activity") or {"coding": [{}]})["coding"][0].get("code") == "admit-inpatient"
+    ]
+    stray = orjson.loads(orjson.dumps(admission))
+    stray["fullUrl"] += "-stray"
+    stray["resource"]["id"] += "-stray"
+    stray["resource"]["target"] = [{"reference": "MessageHeader/4f2b6f0e-0000-4c9b-9d5e-000000000001"}]
+    stray["resource"]["occurredDateTime"] = stray["resource"]["recorded"] = "2026-12-24T10:00:00+01:00"
+    made["entry"].append(stray)
+    assert notice(orjson.dumps(made)).refers_to == expected
+
+
 def test_without_history_a_correction_names_what_its_provenance_names() -> None:
     def without_history(made: Any) -> None:
         made["entry"] = [
