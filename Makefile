@@ -31,7 +31,7 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-soak: $(READY)  ## The full counts of kills, seeds and mutations; DURATIONS as for test
+soak: $(READY) $(AXE)  ## The full counts of kills, seeds and mutations; DURATIONS as for test
 	$(BIN)/python -m pytest -m soak --timeout 2400 $(TOGETHER) $(SLOWEST)
 
 bench: $(READY)  ## Figures, printed with the machine; ONLY=fhir and the like for a part, KEEP=folder for a filled store

@@ -21,10 +21,11 @@ from sqlalchemy import Connection, select
 from adapter.cases import Cases
 from adapter.discharge.agreement import Accord, Agreement, agreement
 from adapter.discharge.average import Share, means, shares
-from adapter.discharge.case import Fact, fold
+from adapter.discharge.case import Fact
 from adapter.discharge.ledger import Entry, EntryKind
 from adapter.discharge.notices import Notice, NoticeKind, Standing
 from adapter.discharge.payment import liabilities
+from adapter.discharge.readmission import courses
 from adapter.ledger import Ledger, bounds, month_of
 from adapter.store import Store
 from adapter.store import ledger as rows
@@ -227,7 +228,7 @@ def at_once(law: Agreement, patients: Patients) -> dict[tuple[str, str], Decimal
     owed: list[tuple[str, str, Decimal | None]] = []
     averaged: list[Share] = []
     for facts in patients.values():
-        for case in fold(facts, law.zone):
+        for case in courses(facts, law, ROLES):  # nobody owes for who has died, in whichever case it was told
             averaged += shares(case, law, END, ROLES)
             for liability in liabilities(case, law, END, ROLES):
                 for day in liability.days:
