@@ -60,24 +60,9 @@ _STANDINGS = frozenset(Standing)
 
 def validate(bundle: Any) -> None:
     """Refused unless `bundle` is a message of ours that can be acted on: a notice, or a receipt."""
-    entries = _skeleton(bundle, "message")
-    head = _header_first(entries)
-    _event_known(head)
-    found = _shapes(bundle, entries)
-    _message_id_is_uuid(head)
-    _timestamp_has_offset(bundle)
-    _full_urls_unique(entries)
-    _references_resolve(entries, found)
-    _contents(entries, found)
-    _ids_fit(entries)
-    _sender_named(bundle, head)
-    if "response" in head:
-        _response_complete(head)
-        return
-    _destinations_named(bundle, head)
-    _one_patient_identified(bundle)
-    _focus_there(bundle, head)
-    _times_agree(bundle, head)
+    head = _validated(bundle, event_known=_event_known, id_right=_message_id_is_uuid)
+    if "response" not in head:
+        _times_agree(bundle, head)
 
 
 def validate_of_another_standard(bundle: Any, *, event_known: Callable[[Resource], None]) -> None:
@@ -86,11 +71,18 @@ def validate_of_another_standard(bundle: Any, *, event_known: Callable[[Resource
     `event_known` raises Refused for a MessageHeader whose event is not read. Whether the event's times agree
     is for its dialect to say.
     """
+    _validated(bundle, event_known=event_known, id_right=_has_id)
+
+
+def _validated(
+    bundle: Any, *, event_known: Callable[[Resource], None], id_right: Callable[[Resource], None]
+) -> Resource:
+    """The MessageHeader of a message in which all is right that every standard asks for."""
     entries = _skeleton(bundle, "message")
     head = _header_first(entries)
     event_known(head)
     found = _shapes(bundle, entries)
-    _has_id(head)
+    id_right(head)
     _timestamp_has_offset(bundle)
     _full_urls_unique(entries)
     _references_resolve(entries, found)
@@ -99,10 +91,11 @@ def validate_of_another_standard(bundle: Any, *, event_known: Callable[[Resource
     _sender_named(bundle, head)
     if "response" in head:
         _response_complete(head)
-        return
+        return head
     _destinations_named(bundle, head)
     _one_patient_identified(bundle)
     _focus_there(bundle, head)
+    return head
 
 
 def validate_collection(bundle: Any) -> None:
