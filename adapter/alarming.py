@@ -14,6 +14,7 @@ from adapter.errors import NotFound
 from adapter.messaging.register import Endpoint
 from adapter.messaging.retry import Decision, GiveUp, RetryAt
 from adapter.parcels import ALARM, WEBHOOK, Parcel, enqueue
+from adapter.phrases import Phrase
 from adapter.store import alarms as rows
 from adapter.store import cases as case_rows
 from adapter.store import deliveries
@@ -65,7 +66,7 @@ class Alarms:
         *,
         kind: str,
         subject: str,
-        text: str,
+        text: Phrase,
         now: datetime,
         case_id: int | None = None,
         post: bool = True,

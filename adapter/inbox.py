@@ -49,6 +49,7 @@ from adapter.messaging.routing import NOT_RELEVANT, Route, only_relevant, refuse
 from adapter.originals import Originals
 from adapter.outbox import Outbox, Receipted, because
 from adapter.parcels import Parcel, enqueue
+from adapter.phrases import Phrase
 from adapter.reissuing import Reissuing
 from adapter.relay import pass_on, relays
 from adapter.relevance import Relevance, Rosters, nobody
@@ -68,7 +69,7 @@ class Acceptance:
     """What became of a message, and what its sender is told."""
 
     outcome: str  # accepted, duplicate, refused, quarantined, not-relevant
-    reason: str | None = None
+    reason: Phrase | None = None
     code: str | None = None
     case_id: int | None = None
     acknowledgement: bytes | None = field(default=None, repr=False)
@@ -87,7 +88,7 @@ class Acceptance:
 class Recheck:
     """What releasing a held message would do now; without a problem it would be taken."""
 
-    problem: str | None = None
+    problem: Phrase | None = None
     sender: Address | None = None
     receivers: tuple[
         tuple[Address, str | None], ...

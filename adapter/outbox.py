@@ -28,6 +28,7 @@ from adapter.messaging.register import Endpoint, Party, Register, Side
 from adapter.messaging.resting import Health
 from adapter.messaging.retry import Decision, GiveUp, RetryAt, Schedule, Sent, decide, delay
 from adapter.parcels import ALARM, MAIL, NOTICES, NOWHERE, SUBSCRIPTION
+from adapter.phrases import Phrase, phrase
 from adapter.resting import Resting
 from adapter.sending_again import SendingAgain, contradicts, is_old, replaces, timely
 from adapter.store import cases as case_rows
@@ -403,7 +404,7 @@ class Outbox:
         told = messages.get(tx, row["message_row"]) if row["message_row"] is not None else None
         self._learn(tx, row, told, {Step.DELIVERED: now}, source, now)
 
-    def not_carried(self, tx: Connection, delivery_id: int, why: str, now: datetime) -> None:
+    def not_carried(self, tx: Connection, delivery_id: int, why: Phrase, now: datetime) -> None:
         """The transport took it and could not get it through: not received, and given up with an alarm.
 
         A receipt that comes later all the same is taken (N-02).
@@ -430,7 +431,7 @@ class Outbox:
         return len(late)
 
     def _undeliverable(
-        self, tx: Connection, delivery_id: int, reason: str, now: datetime, *, alarm: bool = True
+        self, tx: Connection, delivery_id: int, reason: Phrase, now: datetime, *, alarm: bool = True
     ) -> None:
         """It leaves its lane with an alarm; only what refers to it parks behind it.
 
@@ -776,7 +777,9 @@ class Outbox:
         """Whether an endpoint is one of the region's, or of a subscription that may be told."""
         return self.endpoint(name) is not None or self.subscriptions.endpoint(tx, name) is not None
 
-    def once_more(self, tx: Connection, delivery_id: int, now: datetime, *, by: str | None, why: str) -> None:
+    def once_more(
+        self, tx: Connection, delivery_id: int, now: datetime, *, by: str | None, why: Phrase
+    ) -> None:
         """Put a delivery back on the schedule, because a person has decided what stood in its way."""
         row = _alone(tx, delivery_id)
         self.not_cancelled(row)
@@ -819,7 +822,7 @@ class Outbox:
         self.close(tx, delivery_id, because("given up by hand", why), now, by=by)
         deliveries.park_behind(tx, row["message_id"], row["party"], delivery_id)
 
-    def close(self, tx: Connection, delivery_id: int, why: str, now: datetime, *, by: str | None) -> None:
+    def close(self, tx: Connection, delivery_id: int, why: Phrase, now: datetime, *, by: str | None) -> None:
         """Take a delivery off the schedule for good, with the reason, and end its alarms."""
         row = _alone(tx, delivery_id)
         if row["state"] != DeliveryState.ACKNOWLEDGED.value:
@@ -836,9 +839,9 @@ class Outbox:
         case_rows.note(tx, at=now, subject=subject, what=why, case_id=row["case_id"], by=by)
 
 
-def because(what: str, why: str | None) -> str:
+def because(what: Phrase, why: str | None) -> Phrase:
     """What was done, with the reason that a person gave; without what may be a person's number."""
-    return f"{what}: {masked(why)}" if why else what
+    return phrase("{what}: {why}", what=what, why=masked(why)) if why else what
 
 
 def plan_at(plan: str, endpoint: str) -> str:
@@ -856,7 +859,7 @@ def _alone(tx: Connection, delivery_id: int) -> Row:
     return deliveries.alone(tx, _found(deliveries.get(tx, delivery_id), delivery_id))
 
 
-def _given_up(tx: Connection, delivery_id: int, why: str) -> None:
+def _given_up(tx: Connection, delivery_id: int, why: Phrase) -> None:
     """It is not tried any more, and nobody waits for it."""
     state = DeliveryState.GIVEN_UP.value
     deliveries.change(tx, delivery_id, state=state, next_attempt_at=None, error=why, **_SETTLED)

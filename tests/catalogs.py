@@ -51,8 +51,35 @@ PLACES: dict[str, str] = {
 A module that begins with the name of a part, as `stay_seen.py`, needs no line; the rest is of operations.
 """
 
+WRITERS: dict[str, str] = {
+    "fhir/": "lingua",
+    "mappings/kith/": "logistics",
+    **dict.fromkeys(
+        (
+            "mappings/", "mappings/kith/dialogue", "mappings/kith/epikrise", "mappings/kith/record",
+            "mappings/kith/reports", "mappings/kith/xhtml",
+        ),
+        "documents",
+    ),
+    "messaging/": "post",
+    "transport/": "post",
+    **dict.fromkeys(
+        (
+            "inbox", "incoming", "judging", "answers", "duplicates", "relevance", "twins", "copies",
+            "originals", "relay", "readers", "reissuing", "plans", "shelves", "lanes", "speaking",
+            "classifying", "telephoning", "reserve_routine", "closing", "cases", "reports", "awaiting",
+            "stays",
+        ),
+        "taking",
+    ),
+}  # fmt: skip
+"""By how a module's name under `adapter` begins, beside `web`: the part with the phrases that it makes.
+
+The longest beginning counts; what none fits is `keeping`'s.
+"""
+
 _ELSEWHERE = ("plan_", "templates/plan", "pdf.py")  # a plan's pages have catalogs of their own
-_SAYING = {"of", "marked", "_"}
+_SAYING = {"of", "marked", "_", "phrase"}
 _TOLD = {"TO_DO", "CONFIDENCE", "_CUT"}  # names of sentences, or of mappings to them
 _KEYED = {"_as_text", "_cut"}  # functions that are given sentences, to be said later
 Key = str | tuple[str, str]
@@ -99,7 +126,54 @@ def sentences() -> dict[str, dict[Key, set[str]]]:
             found.setdefault(part, {}).setdefault(key, set()).add(file.name)
     for key in _in_module(_ADAPTER / "discharge" / "law.py"):
         found.setdefault("operations", {}).setdefault(key, set()).add("law.py")
+    for file in writers():
+        for key in _phrases_in(file):
+            found.setdefault(written_by(file), {}).setdefault(key, set()).add(file.name)
     return found
+
+
+def writers() -> list[Path]:
+    """The modules beside the pages, which make phrases for them."""
+    apart = {_ADAPTER / "web", _ADAPTER / "simulator"}
+    return [file for file in sorted(_ADAPTER.rglob("*.py")) if apart.isdisjoint(file.parents)]
+
+
+def written_by(file: Path) -> str:
+    """The part with the phrases of a module beside the pages."""
+    name = file.relative_to(_ADAPTER).as_posix()
+    found = [place for place in WRITERS if name.startswith(place)]
+    return WRITERS[max(found, key=len)] if found else "keeping"
+
+
+def _phrases_in(file: Path) -> Iterator[Key]:
+    for call, texts in _phrase_calls(file):
+        if call == "plural":
+            yield from zip(*texts[:2], strict=False)
+        else:
+            yield from texts[0]
+
+
+def hidden() -> list[str]:
+    """Where a phrase is made of a sentence that no reading of the code can find, for any catalog."""
+    files = [*writers(), *sorted((_ADAPTER / "web").rglob("*.py"))]
+    return [
+        f"{file.relative_to(_ADAPTER)}: {call}"
+        for file in files
+        if file.name != "phrases.py"
+        for call, texts in _phrase_calls(file)
+        if not all(texts[: 2 if call == "plural" else 1])
+    ]
+
+
+def _phrase_calls(file: Path) -> Iterator[tuple[str, list[list[str]]]]:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    texts = dict(_constants(tree))
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Name(id="phrase" | "plural" as name), args=arguments):
+                yield name, [list(_constant_texts(one, texts)) for one in arguments]
+            case _:
+                pass
 
 
 def _in_template(file: Path) -> Iterator[Key]:
@@ -183,7 +257,7 @@ def _keys(name: str, arguments: list[list[str]]) -> Iterator[Key]:
         yield from (text for texts in arguments for text in texts)
     elif name in _KEYED:
         yield from (text for texts in arguments for text in texts if text.endswith("."))
-    elif name == "count" and len(arguments) >= 2:
+    elif name in ("count", "plural") and len(arguments) >= 2:
         yield from zip(arguments[0], arguments[1], strict=False)
 
 

@@ -15,7 +15,8 @@ from typing import Any
 
 from adapter.discharge.average import Mean, last_day
 from adapter.discharge.payment import Liability
-from adapter.discharge.wording import said
+from adapter.discharge.wording import phrase_of
+from adapter.phrases import Phrase, phrase
 
 
 class EntryKind(StrEnum):
@@ -51,7 +52,7 @@ class Entry:
     payee: str
     amount: Decimal | None
     currency: str
-    why: str  # in English; the case's page says it in both languages
+    why: Phrase
     kind: EntryKind = EntryKind.CHARGE
     state: EntryState = EntryState.OPEN
     id: int | None = None  # once it is booked
@@ -91,7 +92,7 @@ def entries(case_id: int, found: Iterable[Liability]) -> list[Entry]:
                     payee=part.payee,
                     amount=part.amount,
                     currency=day.currency,
-                    why=said(day.contested or day.why),
+                    why=phrase_of(day.contested or day.why),
                     state=EntryState.DISPUTED if day.contested else EntryState.OPEN,
                 )
                 if entry.debtor:
@@ -109,7 +110,7 @@ def monthly(found: Iterable[Mean]) -> list[Entry]:
             payee=mean.payee,
             amount=mean.amount,
             currency=mean.currency,
-            why="; ".join(said(sentence) for sentence in (mean.why, *mean.remarks)),
+            why=phrase("{reasons}", reasons=[phrase_of(one) for one in (mean.why, *mean.remarks)]),
             agreement=mean.agreement,
             days_over=mean.over,
         )
@@ -124,16 +125,22 @@ def corrections(booked: Iterable[Entry], computed: Iterable[Entry]) -> list[Entr
     """
     standing, doubled, settled = _standing(booked)
     wanted = {entry.key: entry for entry in computed}
-    made = [_reversal(entry, "charged twice: two cases have turned out to be one") for entry in doubled]
+    made = [
+        _reversal(entry, phrase("charged twice: two cases have turned out to be one")) for entry in doubled
+    ]
     for key, entry in standing.items():
         if entry.state is EntryState.WAIVED:
-            made.append(_reversal(entry, f"waived: {entry.why}"))
+            made.append(_reversal(entry, phrase("waived: {why}", why=entry.why)))
         elif key not in wanted:
-            made.append(
-                _reversal(entry, f"the notices no longer give this {'month' if entry.agreement else 'day'}")
+            gone = (
+                phrase("the notices no longer give this month")
+                if entry.agreement
+                else phrase("the notices no longer give this day")
             )
+            made.append(_reversal(entry, gone))
         elif _differs(entry, wanted[key]):
-            made += [_reversal(entry, f"corrected: {wanted[key].why}"), wanted[key]]
+            corrected = phrase("corrected: {why}", why=wanted[key].why)
+            made += [_reversal(entry, corrected), wanted[key]]
     made += [entry for key, entry in wanted.items() if key not in standing and key not in settled]
     return sorted(made, key=lambda e: (*place(e), e.kind is EntryKind.CHARGE))
 
@@ -169,7 +176,7 @@ def _differs(booked: Entry, computed: Entry) -> bool:
     return booked.debtor != computed.debtor or over or known
 
 
-def _reversal(entry: Entry, why: str) -> Entry:
+def _reversal(entry: Entry, why: Phrase) -> Entry:
     return Entry(
         case_id=entry.case_id,
         day=entry.day,

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, tzinfo
 from enum import StrEnum
 
+from adapter.phrases import Code
+
 
 class NoticeKind(StrEnum):
     """What has happened. The value is the word of the command line, the FHIR event code and the store."""
@@ -68,6 +70,11 @@ _SPELT = {"sip": "SIP", "gp": "GP", "fhir": "FHIR", "plo": "PLO", "http": "HTTP"
 def spoken(word: str) -> str:
     """A word of the field as people say it: `sip-call` is `SIP call`."""
     return " ".join(_SPELT.get(part, part) for part in _APART.split(word))
+
+
+def word(family: str, code: str) -> Code:
+    """A code of the field in a sentence, as `word("notice", kind)`."""
+    return Code(family, code, spoken(code))
 
 
 class Standing(StrEnum):

@@ -14,6 +14,7 @@ from typing import Any
 
 from adapter.discharge.notices import NoticeKind
 from adapter.discharge.sentences import Days, Say, Sentence
+from adapter.phrases import Code, Dated, Lasting, Phrase, Value, plural
 
 ENGLISH = "en"
 
@@ -24,6 +25,29 @@ def said(sentence: Sentence, language: str = ENGLISH) -> str:
     if not sentence.values:
         return text  # a name or a text that is given: a brace in it is no place
     return text.format(**{name: _value(value, language) for name, value in sentence.values.items()})
+
+
+def phrase_of(sentence: Sentence) -> Phrase:
+    """The sentence as it is stored: whoever shows it says it in their reader's language."""
+    return Phrase(sentence.key, {name: _place(value) for name, value in sentence.values.items()})
+
+
+def _place(value: Any) -> Value:
+    match value:
+        case Sentence():
+            return phrase_of(value)
+        case NoticeKind():
+            return Code("notice", value.value, _value(value, ENGLISH))
+        case date():  # an instant is one too
+            return Dated(value, _value(value, ENGLISH))
+        case timedelta():
+            return Lasting(value, _value(value, ENGLISH))
+        case Days():
+            return plural("{number} day", "{number} days", value.number)
+        case Decimal() | int():
+            return value
+        case _:
+            return _value(value, ENGLISH)
 
 
 def translated(key: str, language: str) -> str:

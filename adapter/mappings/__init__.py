@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from adapter.discharge.answering import MAY_ANSWER
 from adapter.messaging.acknowledgement import Acknowledgement, Verdict
 from adapter.messaging.envelope import Address, Envelope
+from adapter.phrases import Phrase
 
 Bundle = dict[str, Any]
 """A FHIR R4 message Bundle as parsed JSON: MessageHeader first, references by fullUrl."""
@@ -50,9 +51,9 @@ class Reading:
     in_words: Bundle | None = field(default=None, repr=False)
     said_by: tuple[str, ...] = MAY_ANSWER
     acknowledgement: Acknowledgement | None = None
-    losses: tuple[str, ...] = ()
+    losses: tuple[Phrase, ...] = ()
     problem: Exception | None = None
-    faults: tuple[str, ...] = ()
+    faults: tuple[Phrase, ...] = ()
 
     def heard_from(self, kind: str) -> "Reading":
         """What was understood once it is known what kind of party wrote it: not all may say it."""
@@ -87,7 +88,7 @@ class Written:
     content: bytes
     content_type: str
     type: str
-    losses: tuple[str, ...] = ()
+    losses: tuple[Phrase, ...] = ()
 
 
 class Dialect(Protocol):

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from adapter.messaging.register import Endpoint
+from adapter.phrases import Phrase
 
 SPARE = timedelta(seconds=5)
 """What a lease must have left beyond the time-out when a message is sent: nothing may outlast its lease."""
@@ -79,7 +80,7 @@ class Reply:
     content_type: str | None = None
     retry_after: float | None = None  # seconds
     max_age: float | None = None  # seconds for which the peer lets its answer be kept; None: it does not say
-    error: str | None = None  # connection and protocol faults, in words, without any body
+    error: Phrase | None = None  # connection and protocol faults, in words, without any body
     ms: float = 0.0
     etag: str | None = None
     location: str | None = None

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from adapter.messaging.delivery import Reply
 from adapter.messaging.retry import TRANSIENT_4XX, Schedule, asked
+from adapter.phrases import Phrase
 
 PROBES = (
     timedelta(seconds=15),
@@ -53,7 +54,7 @@ class Health:
     probe_at: datetime | None = None  # when one message tries again; or until when it asked us to wait
     rests: int = 0  # probes in vain
     window: int | None = None  # sends at a time while it recovers; None: as many as the region file allows
-    error: str | None = None
+    error: Phrase | None = None
 
     def condition(self, now: datetime) -> Condition:
         """In a word."""

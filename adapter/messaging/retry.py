@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from adapter.messaging.delivery import Reply
 from adapter.messaging.nearing import hurried
+from adapter.phrases import Phrase
 
 TRANSIENT_4XX = frozenset({408, 425, 429})
 """Request timeout, too early, too many requests: the only client errors worth another try."""
@@ -48,14 +49,14 @@ class RetryAt:
     """Not now; the row is due again at `at`."""
 
     at: datetime
-    reason: str
+    reason: Phrase
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GiveUp:
     """No further try by itself; a person is told."""
 
-    reason: str
+    reason: Phrase
     permanent: bool = field(default=True)  # False: it was transient, but went on for too long
 
 

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, func, insert, literal_column, or_, select, update
 
+from adapter.phrases import Phrase
 from adapter.store import statements
 from adapter.store.statements import Row, found
 from adapter.store.tables import alarm
@@ -51,7 +52,7 @@ def start(
     *,
     kind: str,
     subject: str,
-    text: str,
+    text: Phrase,
     now: datetime,
     case_id: int | None = None,
     quiet: bool = False,

@@ -40,6 +40,7 @@ from adapter.discharge.notices import (
     Way,
 )
 from adapter.errors import Elsewhere
+from adapter.phrases import Phrase
 from adapter.store import statements
 from adapter.store.statements import Row, added, found, may_wait
 from adapter.store.tables import case, deadline, fact, history, message
@@ -411,7 +412,7 @@ def all_deadlines(tx: Connection, *, overdue: bool, now: datetime, limit: int | 
 
 
 def note(
-    tx: Connection, *, at: datetime, subject: str, what: str, case_id: int | None, by: str | None = None
+    tx: Connection, *, at: datetime, subject: str, what: Phrase, case_id: int | None, by: str | None = None
 ) -> None:
     """A row of history."""
     tx.execute(insert(history).values(at=at, case_id=case_id, subject=subject, what=what, by=by))

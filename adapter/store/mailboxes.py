@@ -4,6 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, insert, select, update
 
+from adapter.phrases import Phrase
 from adapter.store.statements import Row, add_unless_there, found
 from adapter.store.tables import mailbox, mailbox_seen
 
@@ -31,7 +32,7 @@ def read_to(tx: Connection, name: str, at: datetime, cursor: str) -> None:
     _set(tx, name, {"polled_at": at, "cursor": cursor})
 
 
-def polled(tx: Connection, name: str, at: datetime, error: str | None) -> None:
+def polled(tx: Connection, name: str, at: datetime, error: Phrase | None) -> None:
     """Note when the mailbox was last looked into, and what went wrong if anything did."""
     _set(tx, name, {"polled_at": at, "error": error})
 

@@ -29,6 +29,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
+from adapter.phrases import packed, unpacked
+
 metadata = MetaData()
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -87,6 +89,19 @@ class Compressed(TypeDecorator[bytes]):
         return None if value is None else zlib.decompress(value)
 
 
+class Said(TypeDecorator[str]):
+    """A phrase as its key and values, so that a page can say it in any language; other text as it is."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else packed(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else unpacked(value)
+
+
 # SQLite numbers only a plain INTEGER primary key by itself, and has one width of integer.
 _Wide = BigInteger().with_variant(Integer, "sqlite")
 _Id = _Wide
@@ -130,7 +145,7 @@ message = Table(
     Column("sha256", LargeBinary(32)),  # of the whole message, where only its head is kept
     Column("outcome", Text, nullable=False),  # accepted, refused, quarantined, released, not-relevant
     Column("code", Text),
-    Column("reason", Text),
+    Column("reason", Said),
     Column("case_id", _Id),
     Column("acknowledgement", LargeBinary(32)),  # payload hash of what we answered
     Column("acknowledgement_type", Text),
@@ -326,7 +341,7 @@ history = Table(
     Column("at", Instant, nullable=False),
     Column("case_id", _Id),
     Column("subject", Text, nullable=False),  # deadline early-notice, delivery 17, message 4
-    Column("what", Text, nullable=False),
+    Column("what", Said, nullable=False),
     Column("by", Text),
     Index("history_case", "case_id"),
     Index("history_subject", "subject"),
@@ -365,7 +380,7 @@ delivery = Table(
     Column("receipt_at", Instant),  # the own time of the receipt that counts
     Column("receipt_due_at", Instant),  # until when it is only awaited; NULL when it is missing
     Column("look_at", Instant),  # when the clock must look again for the receipt; NULL when it never need
-    Column("error", Text),
+    Column("error", Said),
     Column("original", _Id),  # the delivery that this one was reissued for
     Column("superseded_by", _Id),  # the delivery that goes, or that was cancelled, in its place
     Index(
@@ -513,7 +528,7 @@ bulk_item = Table(
     Column("delivery", _Id, primary_key=True),
     Column("stands", Text, nullable=False),  # how the delivery stood when it was shown
     Column("outcome", Text),  # done, cannot, changed; NULL: not yet, or never where it was cancelled
-    Column("told", Text),  # why it could not be done; or the number of the new delivery
+    Column("told", Said),  # why it could not be done; or the number of the new delivery
     Column("at", Instant),
     Index(
         "bulk_item_left",
@@ -534,7 +549,7 @@ attempt = Table(
     Column("status", Integer),
     Column("outcome", Text, nullable=False),  # sent, retry, gave-up
     Column("ms", Float, nullable=False),
-    Column("error", Text),
+    Column("error", Said),
     Column("sending", Integer, nullable=False, server_default="1"),  # which of the delivery's it was of
     Column("content_hash", LargeBinary(32)),  # NULL: what left is the delivery's payload to the byte
     Index("attempt_delivery", "delivery_id"),
@@ -558,7 +573,7 @@ endpoint_health = Table(
     Column("probe_at", Instant),  # when one message tries again; NULL when it is not resting
     Column("rests", Integer, nullable=False, server_default="0"),  # probes in vain
     Column("window", Integer),  # sends at a time while it recovers; NULL: as many as the region file allows
-    Column("error", Text),
+    Column("error", Said),
 )
 
 duty = Table(
@@ -589,7 +604,7 @@ alarm = Table(
     _id(),
     Column("kind", Text, nullable=False),
     Column("subject", Text, nullable=False),
-    Column("text", Text, nullable=False),
+    Column("text", Said, nullable=False),
     Column("since", Instant, nullable=False),
     Column("until", Instant),
     Column("seen_by", Text),
@@ -639,7 +654,7 @@ subscription = Table(
     Column("status", Text, nullable=False),  # requested, active, error, off
     Column("topic", Text, nullable=False),
     Column("body", Text, nullable=False),  # the resource as asked for, with the headers that it shows
-    Column("error", Text),
+    Column("error", Said),
     Column("events", _Wide, nullable=False, server_default="0"),  # the number of the latest; never set back
     Column("failures", Integer, nullable=False, server_default="0"),  # tries in a row that failed
     Column("handshake", _Id),  # the delivery with which it becomes active
@@ -678,7 +693,7 @@ mailbox = Table(
     Column("name", Text, primary_key=True),
     Column("cursor", Text),
     Column("polled_at", Instant),
-    Column("error", Text),
+    Column("error", Said),
 )
 
 mailbox_seen = Table(
@@ -723,7 +738,7 @@ ledger_entry = Table(
     Column("kind", Text, nullable=False),  # charge, reversal
     Column("state", Text, nullable=False),  # open, disputed, upheld, waived
     Column("reverses", _Id),
-    Column("why", Text, nullable=False),
+    Column("why", Said, nullable=False),
     Column("agreement", Text),  # of a mean: by whose agreement
     Column("days_over", Text),  # of a mean: a decimal
     Index("ledger_entry_month", "month"),
@@ -746,7 +761,7 @@ owed_day = Table(
     Column("amount", Text),  # a decimal; NULL while no price is known
     Column("currency", Text, nullable=False),
     Column("state", Text, nullable=False),  # open, disputed
-    Column("why", Text, nullable=False),
+    Column("why", Said, nullable=False),
     Index("owed_day_day", "day"),
 )
 

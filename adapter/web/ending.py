@@ -89,7 +89,7 @@ def _once(doing: Doing, row: Row, act: _Act, party: str | None) -> None:
     try:
         act(doing, row, key, party)
     except NotFound as error:
-        raise Mistake({"": doing.words.kept(f"{error}.")}) from error
+        raise Mistake({"": doing.words.told(f"{error}.")}) from error
 
 
 _ACTS = (("close", _close), ("reopen", _reopen), ("report-sent", _report_sent))

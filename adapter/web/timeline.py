@@ -191,7 +191,7 @@ def _delivery(delivery: Document, say: Wording) -> Event:
     if delivery["accepted_at"] is not None:
         lines.append(say.of("Accepted {moment}.", moment=say.local(delivery["accepted_at"], seconds=True)))
     if delivery["error"]:
-        lines.append(say.kept(f"{say.sentence(delivery['error'])}."))
+        lines.append(say.told(f"{say.sentence(delivery['error'])}."))
     notice, party = say.notice(delivery), say.party(delivery["party"])
     return Event(
         at=_at(delivery["created_at"]),
@@ -214,7 +214,7 @@ def _note(note: Row, say: Wording) -> Event:
         title=say.marked(
             "{subject}: {what}",
             subject=say.sentence(say.subject(note["subject"])),
-            what=say.kept(note["what"]),
+            what=say.told(note["what"]),
         ),
         lines=(by,),
         href=place(note["subject"]),

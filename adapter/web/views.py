@@ -474,7 +474,7 @@ def _mistaken(doing: Doing) -> Iterator[None]:
     try:
         yield
     except NotFound as error:
-        raise Mistake({"": doing.words.kept(f"{error}.")}) from error
+        raise Mistake({"": doing.words.told(f"{error}.")}) from error
 
 
 @contextmanager

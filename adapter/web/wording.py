@@ -172,7 +172,7 @@ class Wording(Words):
         """Why a deadline is void, late or counted from elsewhere; in English where nobody has said it."""
         text = deadline.get("said") or self.law(deadline["reason"])
         told = f"{self.sentence(text)}." if sentence else text
-        return self.kept(told) if text == deadline["reason"] else escape(told)
+        return self.told(told) if text == deadline["reason"] else escape(told)
 
     def confidence(self, label: str) -> str:
         """How well a rule is known."""

@@ -5,7 +5,7 @@ Catalogs are gettext files, one folder for each part of the pages (`locales/<par
 beside it).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
@@ -25,6 +25,7 @@ from adapter.alarming import STAFF
 from adapter.discharge.notices import spoken
 from adapter.discharge.wording import translated
 from adapter.messaging.register import Register
+from adapter.phrases import VERBATIM, Code, Dated, English, Lasting, Phrase, Value, joiner
 
 LANGUAGES = {
     "nb": "Norsk bokmål",
@@ -40,6 +41,8 @@ _COUNTRIES = {"norway": "nb", "sweden": "sv", "denmark": "da", "england": "en"}
 _BABEL = {"en": "en_GB"}
 _CROWNS = {"nb": ("NOK", "kr"), "nn": ("NOK", "kr"), "sv": ("SEK", "kr"), "da": ("DKK", "kr.")}
 _HOLIDAYS = {"norway": "NO", "sweden": "SE", "denmark": "DK"}
+
+_THEIRS = Markup('<span lang="">{}</span>')
 
 Told = datetime | date | str | None
 """An instant or a day, also as ISO 8601 (`store.shown`)."""
@@ -69,7 +72,10 @@ def _preferred(accepted: str) -> list[str]:
     return [tag for _, _, tag in sorted(ranked)]
 
 
-PARTS = ("frame", "field", "operations", "desk", "access", "boards", "acting", "figures", "live", "stay")
+PARTS = (
+    "frame", "field", "operations", "desk", "access", "boards", "acting", "figures", "live", "stay",
+    "keeping", "taking", "post", "lingua", "logistics", "documents",
+)  # fmt: skip
 """The folders of catalogs under `locales/`; no key stands in two of them with different meanings."""
 
 
@@ -119,11 +125,21 @@ class Words:
         """A sentence with links or other markup in its places; what is no markup is escaped."""
         return Markup(catalog(self.language).gettext(sentence)).format(**values)  # noqa: S704  # catalogs are ours
 
-    def kept(self, text: str | None) -> Markup:
-        """What the store keeps in English, as the adapter or a person wrote it (WCAG 3.1.2)."""
-        if self.language == "en":
-            return escape(text or "–")
-        return Markup('<span lang="en">{}</span>').format(text) if text else Markup("–")
+    def told(self, text: str | None, *, begin: bool = False) -> Markup:
+        """A phrase in the reader's language; with `begin` as the beginning of a sentence.
+
+        What was stored before sentences were kept as phrases is English, and is marked as such (WCAG 3.1.2).
+        """
+        if not text:
+            return Markup("–")
+        match text:
+            case Phrase():
+                said = self._phrase(text)
+            case _ if self.language == "en":
+                said = escape(text)
+            case _:
+                said = Markup('<span lang="en" class="kept">{}</span>').format(text)
+        return said[:1].upper() + said[1:] if begin else said
 
     def count(self, one: str, many: str, number: int, **values: Any) -> str:
         """A sentence about a number: `count("{number} case", "{number} cases", 3)`."""
@@ -299,6 +315,49 @@ class Words:
         return self.register.name(party_id)
 
     # --- inside ---
+
+    def _phrase(self, said: Phrase) -> Markup:
+        if said.key == VERBATIM:  # in whatever language somebody else has written
+            words = said.values["words"]
+            return self._place(words) if isinstance(words, English) else _THEIRS.format(words)
+        key, many = said.key, said.many
+        number = said.values.get("number")
+        if many is not None and isinstance(number, int):
+            text = catalog(self.language).ngettext(key, many, number)
+        else:
+            text = catalog(self.language).gettext(key)
+        text = translated(key, self.language) if text == key else text
+        if not said.values:
+            return escape(text)
+        places = {name: self._place(value) for name, value in said.values.items()}
+        return Markup(text).format(**places)  # noqa: S704  # catalogs are ours
+
+    def _place(self, value: Value) -> Markup:
+        """What stands in a place of a phrase."""
+        match value:
+            case Phrase():
+                return self._phrase(value)
+            case Code():
+                return escape(self._word(value))
+            case Dated():
+                return escape(self.local(value.at))
+            case Lasting():
+                return escape(self.span(value.span))
+            case English() if self.language != "en":
+                return Markup('<span lang="en">{}</span>').format(value)
+            case str():
+                return escape(value)
+            case Sequence():
+                parts = [self._place(one) for one in value]
+                return escape(joiner(value)).join(parts)
+            case _:
+                return escape(self.number(value))
+
+    def _word(self, value: Code) -> str:
+        """A code by the words of its family; as it was said in English where nobody has words for it."""
+        key = f"{value.family}-{value.code}"
+        said = catalog(self.language).gettext(key)
+        return str(value) if said == key else said
 
     @property
     def _locale(self) -> str:
