@@ -22,6 +22,7 @@ from adapter.store.statements import Row
 from adapter.web import looking
 from adapter.web.site import Action, Doing, File, Link, Look, Mistake, Page, View, number
 from adapter.web.views import patient_of
+from adapter.web.words import as_said
 
 PAGE = 50
 """Looks on one page."""
@@ -63,7 +64,7 @@ def looks_csv(look: Look) -> View:
     """`/looks.csv`: the same to take away, at most ten thousand lines."""
     kept, notes = _kept(look)
     if notes:
-        raise NotFound(notes[0])
+        raise NotFound(as_said(notes[0]))
     of = look.words.of
     out = StringIO()
     made = csv.writer(out, lineterminator="\r\n")
@@ -216,7 +217,7 @@ def _open(doing: Doing) -> str:
 def _end(doing: Doing) -> str:
     row = emergencies.get(doing.tx, doing.row())
     if row is None or row["person"] != doing.person.id:
-        raise NotFound(doing.words.of("There is no such emergency access."))
+        raise NotFound(as_said(doing.words.of("There is no such emergency access.")))
     emergencies.end(doing.tx, row["id"], doing.now)
     return "/emergency"
 
@@ -244,7 +245,7 @@ def _verdict(row: Row) -> tuple[str, str] | None:
 def _review(doing: Doing) -> str:
     row = emergencies.get(doing.tx, doing.row())
     if row is None:
-        raise NotFound(doing.words.of("There is no such emergency access."))
+        raise NotFound(as_said(doing.words.of("There is no such emergency access.")))
     code, text = doing.text("verdict"), " ".join(doing.text("words").split())[:_LONGEST_REASON]
     if row["person"] == doing.person.id:
         raise Mistake({"": doing.words.of("Somebody else must review your own emergency access.")})

@@ -17,6 +17,7 @@ from adapter.fhir.negotiating import NEGOTIATION_SYSTEM, OTHER_DAY
 from adapter.incoming import BOARD
 from adapter.messaging.envelope import masked
 from adapter.messaging.people import CARE, Role
+from adapter.phrases import phrase
 from adapter.plans import Conflict, Plans
 from adapter.readers import Reader
 from adapter.reserve_routine import ReserveRoutine, Spoken
@@ -26,6 +27,7 @@ from adapter.store import messages
 from adapter.store.statements import Row
 from adapter.web.acting_forms import Form, Forms, callable_to
 from adapter.web.site import Action, Doing, Look, Mistake, Page, View, number
+from adapter.web.words import as_said
 
 K = NoticeKind
 
@@ -107,7 +109,7 @@ def _unless_unsaid(doing: Doing, tell: Callable[[], Told]) -> str:
 
 def mistake(doing: Doing, error: Unsaid) -> Mistake:
     """Why nothing was told, for whoever wanted to tell it."""
-    return Mistake({"": doing.words.of(_UNSAID[error.code], reason=error.reason)})
+    return Mistake({"": doing.words.marked(_UNSAID[error.code], reason=doing.words.told(error.reason))})
 
 
 _UNSAID = {
@@ -322,10 +324,19 @@ def _follow_up(doing: Doing) -> str:
             what=doing.text("what") or None,
         )  # fmt: skip
     except NotFound as error:
-        raise Mistake(
-            {"what": doing.words.of("It could not be recorded: {reason}.", reason=error)}
-        ) from error
+        reason = doing.words.told(error.said)
+        text = doing.words.marked("It could not be recorded: {reason}.", reason=reason)
+        raise Mistake({"what": text}) from error
     return f"/stays/{row['id']}"
+
+
+_TASK_NOTED = {
+    "accepted": "a task of the plan: accepted",
+    "rejected": "a task of the plan: declined",
+    "on-hold": "a task of the plan: another day proposed",
+    "completed": "a task of the plan: done",
+}
+"""What was said of a task, for the history."""
 
 
 def _task(doing: Doing) -> str:
@@ -337,7 +348,9 @@ def _task(doing: Doing) -> str:
     before = next((r for r in of_case if (r["resourceType"], r["id"]) == ("Task", task_id)), None)
     owner = (before or {}).get("owner") or {}
     if before is None or owner.get("reference") not in {f"Organization/{p}" for p in voice.mine}:
-        raise NotFound("there is no such case")
+        raise NotFound(
+            as_said(doing.words.of("There is no such stay. Your list shows those that there are."))
+        )
     status = doing.text("say")
     if before["status"] == status and before["meta"]["versionId"] != version:
         return f"/stays/{row['id']}"  # it was pressed twice
@@ -357,7 +370,7 @@ def _task(doing: Doing) -> str:
         raise mistake(doing, Unsaid("stale")) from error
     except MessageError as error:
         raise mistake(doing, Unsaid("refused", error.reason)) from error
-    what = f"a task of the plan: {status}"
+    what = phrase(_TASK_NOTED[status])
     subject = f"case {row['id']}"
     case_rows.note(doing.tx, at=doing.now, subject=subject, what=what, case_id=row["id"], by=doing.by)
     return f"/stays/{row['id']}"

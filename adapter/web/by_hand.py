@@ -13,6 +13,7 @@ from adapter.errors import MessageError, NotFound
 from adapter.messaging.envelope import masked
 from adapter.messaging.routing import NOT_RELEVANT
 from adapter.outbox import because
+from adapter.phrases import Phrase, phrase
 from adapter.store import cases as case_rows
 from adapter.store import deliveries as delivery_rows
 from adapter.store import endpoint_health, shown
@@ -20,6 +21,7 @@ from adapter.store import messages as message_rows
 from adapter.store.statements import Row
 from adapter.web.operations import OPERATORS, WATCHERS, delivery, receivers
 from adapter.web.site import Action, Doing, Link, Look, Mistake, Page, View, number
+from adapter.web.words import as_said
 
 LONGEST_REASON = 300
 """Characters of a reason."""
@@ -41,12 +43,12 @@ def reason(doing: Doing) -> str:
 
 
 @contextmanager
-def refused() -> Iterator[None]:
+def refused(doing: Doing) -> Iterator[None]:
     """What cannot be done is the form's mistake, told where it was filled in."""
     try:
         yield
     except (NotFound, MessageError) as error:
-        raise Mistake({"": f"{error}."}) from error
+        raise Mistake({"": doing.words.told(error.said, begin=True, stop=True)}) from error
 
 
 def _delivery(doing: Doing) -> Row:
@@ -55,7 +57,7 @@ def _delivery(doing: Doing) -> Row:
     row = delivery_rows.get(doing.tx, wanted) if wanted is not None else None
     if row is None:
         raise NotFound(
-            doing.words.of("There is no such delivery. The delivery log shows those that there are.")
+            as_said(doing.words.of("There is no such delivery. The delivery log shows those that there are."))
         )
     row = delivery_rows.alone(doing.tx, row)
     if doing.text("stands") != stands(row):
@@ -100,7 +102,7 @@ def _reissue(doing: Doing, row: Row, why: str) -> str:
 def _with_a_reason(act: Callable[[Doing, Row, str], str]) -> Callable[[Doing], str]:
     def done(doing: Doing) -> str:
         row, why = _delivery(doing), reason(doing)
-        with refused():
+        with refused(doing):
             return act(doing, row, why)
 
     return done
@@ -114,13 +116,13 @@ def releasing(look: Look) -> View:
     wanted = look.row("message")
     row = message_rows.get(look.tx, wanted)
     if row is None:
-        raise NotFound(look.words.of("There is no such message."))
+        raise NotFound(as_said(look.words.of("There is no such message.")))
     check: Any = None
-    hindered: str | None = None
+    hindered: Phrase | None = None
     try:
         check = look.inbox.recheck(look.tx, wanted, look.now)
     except NotFound as error:
-        hindered = f"{error}."
+        hindered = error.said
     values = {
         "message": shown.held(row),
         "check": check,
@@ -135,11 +137,12 @@ def releasing(look: Look) -> View:
 
 def _release(doing: Doing) -> str:
     wanted, why = doing.row(), reason(doing)
-    with refused():
+    with refused(doing):
         done = doing.inbox.release(doing.tx, wanted, doing.now, by=doing.by, why=why)
     if done.outcome not in ("accepted", "duplicate", NOT_RELEVANT):
         text = "It is still held: {reason}"
-        raise Mistake({"": doing.words.of(text, reason=done.reason or done.outcome)})
+        held = doing.words.told(done.reason) if done.reason else doing.words.code("outcome", done.outcome)
+        raise Mistake({"": doing.words.marked(text, reason=held)})
     return f"/messages/{wanted}"
 
 
@@ -152,7 +155,9 @@ def endpoint(look: Look) -> View:
     known = look.inbox.outbox.endpoint(name)
     if known is None:
         raise NotFound(
-            look.words.of("There is no such endpoint. The list of endpoints shows those that there are.")
+            as_said(
+                look.words.of("There is no such endpoint. The list of endpoints shows those that there are.")
+            )
         )
     ailing = endpoint_health.ailing(look.tx).get(name)
     paused = delivery_rows.pauses(look.tx).get(name)
@@ -174,7 +179,7 @@ def _pause(doing: Doing) -> str:
     if name in delivery_rows.pauses(doing.tx):
         raise Mistake({"": doing.words.of("It is paused already; nothing was done.")})
     delivery_rows.pause(doing.tx, name, doing.now, doing.by)
-    return _noted(doing, name, because("paused", why))
+    return _noted(doing, name, because(phrase("paused"), why))
 
 
 def _resume(doing: Doing) -> str:
@@ -183,19 +188,21 @@ def _resume(doing: Doing) -> str:
     rested = doing.inbox.outbox.resting.end(doing.tx, name, doing.now)
     if not paused and not rested:
         raise Mistake({"": doing.words.of("It is not paused; nothing was done.")})
-    return _noted(doing, name, because("resumed", why))
+    return _noted(doing, name, because(phrase("resumed"), why))
 
 
 def _endpoint(doing: Doing) -> str:
     name = doing.path["name"]
     if doing.inbox.outbox.endpoint(name) is None:
         raise NotFound(
-            doing.words.of("There is no such endpoint. The list of endpoints shows those that there are.")
+            as_said(
+                doing.words.of("There is no such endpoint. The list of endpoints shows those that there are.")
+            )
         )
     return name
 
 
-def _noted(doing: Doing, name: str, what: str) -> str:
+def _noted(doing: Doing, name: str, what: Phrase) -> str:
     subject = f"endpoint {name}"
     case_rows.note(doing.tx, at=doing.now, subject=subject, what=what, case_id=None, by=doing.by)
     return f"/endpoints/{name}"

@@ -22,6 +22,7 @@ from adapter.web.operations import OPERATORS
 from adapter.web.site import Action, Doing, Link, Mistake, Page
 from adapter.web.stay import NO_STAY
 from adapter.web.views import case, case_id_in, told_at
+from adapter.web.words import as_said
 
 _Act = Callable[[Doing, Row, str, str | None], None]
 """What is done: with the row of the case, the id of the fact, and in whose name."""
@@ -58,7 +59,7 @@ def _of_the_party(act: _Act) -> Callable[[Doing], str]:
     def done(doing: Doing) -> str:
         row, case, voice = _voice(doing)
         if act is not _report_sent and not answers_for_the_stay(case, voice):
-            raise NotFound(doing.words.of(NO_STAY))
+            raise NotFound(as_said(doing.words.of(NO_STAY)))
         _once(doing, row, act, voice.party)
         return f"/stays/{row['id']}"
 
@@ -74,7 +75,7 @@ def _voice(doing: Doing) -> tuple[Row, Case, Voice]:
     row, known = speaking.case(doing.tx, doing.row())
     found = [v for v in speaking.voices(known, doing.now) if v.party == doing.text("party")]
     if not found or found[0].part != MUNICIPALITY:
-        raise NotFound(doing.words.of(NO_STAY))
+        raise NotFound(as_said(doing.words.of(NO_STAY)))
     return row, known, found[0]
 
 
@@ -89,7 +90,7 @@ def _once(doing: Doing, row: Row, act: _Act, party: str | None) -> None:
     try:
         act(doing, row, key, party)
     except NotFound as error:
-        raise Mistake({"": doing.words.told(f"{error}.")}) from error
+        raise Mistake({"": doing.words.told(error.said, begin=True, stop=True)}) from error
 
 
 _ACTS = (("close", _close), ("reopen", _reopen), ("report-sent", _report_sent))

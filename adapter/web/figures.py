@@ -23,7 +23,7 @@ from adapter.store import figures as counted
 from adapter.web import pictures
 from adapter.web.pictures import Bar, Column, Course, Panel, Part, Picture
 from adapter.web.site import Action, File, Link, Look, Page, View
-from adapter.web.words import Words
+from adapter.web.words import Words, as_said
 
 LONGEST = timedelta(days=63)
 """The longest period that is counted at once."""
@@ -574,7 +574,7 @@ def table(look: Look) -> View:
     figure, period = _asked(look)
     separator = look.query.get("separator") or ","
     if separator not in (",", ";"):
-        raise NotFound(look.words.of("In the address the separator is , or ;."))
+        raise NotFound(as_said(look.words.of("In the address the separator is , or ;.")))
     written = StringIO()
     writer = csv.writer(written, delimiter=separator, lineterminator="\r\n")
     writer.writerow(figure.head)
@@ -585,10 +585,10 @@ def table(look: Look) -> View:
 def _asked(look: Look) -> tuple[Figure, Period]:
     make = FIGURES.get(look.path["name"])
     if make is None:
-        raise NotFound(look.words.of("There is no such figure."))
+        raise NotFound(as_said(look.words.of("There is no such figure.")))
     period, notes = period_of(look.query, look.now, look.words)
     if notes:
-        raise NotFound(notes[0])
+        raise NotFound(as_said(notes[0]))
     return make(look, period), period
 
 

@@ -5,6 +5,7 @@ Messages tell of a protection and lift none: that a sender says nothing of it ma
 
 from adapter.errors import NotFound
 from adapter.outbox import because
+from adapter.phrases import Phrase, phrase
 from adapter.store import cases as case_rows
 from adapter.store import protections
 from adapter.store.statements import Row
@@ -12,26 +13,27 @@ from adapter.web.by_hand import reason
 from adapter.web.operations import WATCHERS
 from adapter.web.site import Action, Doing, Link, Mistake, Page
 from adapter.web.views import case
+from adapter.web.words import as_said
 
 
 def _lift(doing: Doing) -> str:
     row, why = _case(doing), reason(doing)
     if not protections.lift(doing.tx, row["patient"], by=doing.by, why=why, now=doing.now):
         raise Mistake({"": doing.words.of("The identity is not protected; nothing was done.")})
-    return _noted(doing, row, because("the protection of the identity was lifted", why))
+    return _noted(doing, row, because(phrase("the protection of the identity was lifted"), why))
 
 
 def _protect(doing: Doing) -> str:
     row, why = _case(doing), reason(doing)
     if not protections.restore(doing.tx, row["patient"]):
         raise Mistake({"": doing.words.of("The protection has not been lifted; nothing was done.")})
-    return _noted(doing, row, because("the identity is protected again", why))
+    return _noted(doing, row, because(phrase("the identity is protected again"), why))
 
 
 def _case(doing: Doing) -> Row:
     row = case_rows.get(doing.tx, doing.row())
     if row is None:
-        raise NotFound(doing.words.of("There is nothing with that number."))
+        raise NotFound(as_said(doing.words.of("There is nothing with that number.")))
     if not doing.person.named:
         text = "Sign in with an account of your own: who does this stands in the history."
         raise Mistake({"": doing.words.of(text)})
@@ -39,7 +41,7 @@ def _case(doing: Doing) -> Row:
     return row
 
 
-def _noted(doing: Doing, row: Row, what: str) -> str:
+def _noted(doing: Doing, row: Row, what: Phrase) -> str:
     subject = f"case {row['id']}"
     case_rows.note(doing.tx, at=doing.now, subject=subject, what=what, case_id=row["id"], by=doing.by)
     return f"/cases/{row['id']}"

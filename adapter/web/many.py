@@ -8,12 +8,14 @@ from typing import Any
 from adapter.bulks import KINDS, MOST, Bulks
 from adapter.errors import NotFound
 from adapter.outbox import because
+from adapter.phrases import Phrase, phrase
 from adapter.store import bulks as rows
 from adapter.store import cases as case_rows
 from adapter.store import searching
 from adapter.web.by_hand import reason, refused
 from adapter.web.operations import FILTERS, OPERATORS, WATCHERS, choices, filter_of, receivers
 from adapter.web.site import Action, Doing, Link, Look, Mistake, Page, View, number
+from adapter.web.words import as_said
 
 FIRST = 20
 """Rows of a preview, and of a result."""
@@ -84,7 +86,7 @@ def one(look: Look) -> View:
     wanted = number(look.path["id"])
     row = rows.get(look.tx, wanted) if wanted is not None else None
     if wanted is None or row is None:
-        raise NotFound(look.words.of("There is no such action."))
+        raise NotFound(as_said(look.words.of("There is no such action.")))
     after = number(look.query.get("after") or None) or 0
     outcome = look.query.get("outcome") or None
     some = rows.items(look.tx, wanted, limit=FIRST + 1, after=after, outcome=outcome)
@@ -116,23 +118,31 @@ def every(look: Look) -> View:
     return View(template="operations/bulks.html", title=look.words.of("Actions on many"), values=values)
 
 
+_CONFIRMED = {
+    "resend": "resend of {number}",
+    "give-up": "give-up of {number}",
+    "take-up": "take-up of {number}",
+    "reissue": "reissue of {number}",
+}
+"""What was begun with how many, for the history."""
+
+
 def _confirm(doing: Doing) -> str:
     wanted = doing.row()
-    with refused():
+    with refused(doing):
         Bulks(inbox=doing.inbox).confirm(doing.tx, wanted, doing.now)
     row = rows.get(doing.tx, wanted)
     assert row is not None
-    _note(
-        doing, wanted, because(f"{row['what']} of {sum(rows.counts(doing.tx, wanted).values())}", row["why"])
-    )
+    number = sum(rows.counts(doing.tx, wanted).values())
+    _note(doing, wanted, because(phrase(_CONFIRMED[row["what"]], number=number), row["why"]))
     return f"/bulk/{wanted}"
 
 
 def _cancel(doing: Doing) -> str:
     wanted = doing.row()
-    with refused():
+    with refused(doing):
         Bulks(inbox=doing.inbox).cancel(doing.tx, wanted, doing.now, by=doing.by)
-    _note(doing, wanted, "cancelled")
+    _note(doing, wanted, phrase("cancelled"))
     return f"/bulk/{wanted}"
 
 
@@ -148,7 +158,7 @@ def _undo(doing: Doing) -> str:
     return _prepared(doing, what, ids, why, row["filter"])
 
 
-def _note(doing: Doing, wanted: int, what: str) -> None:
+def _note(doing: Doing, wanted: int, what: Phrase) -> None:
     subject = f"bulk action {wanted}"
     case_rows.note(doing.tx, at=doing.now, subject=subject, what=what, case_id=None, by=doing.by)
 

@@ -31,6 +31,7 @@ from adapter.web.comparing import compared
 from adapter.web.pretty import pretty
 from adapter.web.site import Action, Doing, Link, Look, Page, View, number
 from adapter.web.views import NO_PSEUDONYM, is_withheld, pseudonym_in, receipts_of, withheld
+from adapter.web.words import as_said
 
 PAGE = 50
 """Rows of one page of the log."""
@@ -234,7 +235,9 @@ def delivery(look: Look) -> View:
     tx, say = look.tx, look.words
     row = delivery_rows.get(tx, look.row("delivery"))
     if row is None:
-        raise NotFound(say.of("There is no such delivery. The delivery log shows those that there are."))
+        raise NotFound(
+            as_said(say.of("There is no such delivery. The delivery log shows those that there are."))
+        )
     told = message_rows.get(tx, row["message_row"]) if row["message_row"] is not None else None
     as_sent = message_rows.content(tx, row["payload"])
     unaltered = told is not None and told["payload"] == row["payload"]

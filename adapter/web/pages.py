@@ -28,6 +28,7 @@ from adapter.errors import NotFound, StoreError
 from adapter.inbox import Inbox
 from adapter.messaging.people import CARE, Person, Role
 from adapter.messaging.register import Register
+from adapter.phrases import Phrase
 from adapter.sight import Sight, openable
 from adapter.store import Store, emergencies, resources
 from adapter.store import alarms as alarm_rows
@@ -51,9 +52,20 @@ from adapter.web.entrance import Came, Entrance
 from adapter.web.live import SCRIPT, Live
 from adapter.web.sign_in import SIGN_IN, START, SignIn, way
 from adapter.web.signing_in import from_another_site
-from adapter.web.site import EVERYBODY, Action, Doing, File, Link, Look, Mistake, Page, View, read_form
+from adapter.web.site import (
+    EVERYBODY,
+    Action,
+    Doing,
+    File,
+    Link,
+    Look,
+    Mistake,
+    Page,
+    View,
+    read_form,
+)
 from adapter.web.wording import Wording
-from adapter.web.words import LANGUAGES, language_of
+from adapter.web.words import LANGUAGES, as_said, language_of
 
 log = structlog.get_logger("pages")
 
@@ -160,7 +172,7 @@ class Pages:
 
     async def _elsewhere(self, request: Request) -> Response:
         def missing() -> Response:
-            raise NotFound(self.words(request).of("There is no page at this address."))
+            raise NotFound(as_said(self.words(request).of("There is no page at this address.")))
 
         return await self._signed_in(request, missing)
 
@@ -298,7 +310,7 @@ class Pages:
         try:
             response = make()
         except NotFound as error:
-            response = self.problem(request, 404, "Not found", str(error))
+            response = self.problem(request, 404, "Not found", error.said)
         except StoreError:
             response = self.problem(request, 503, "The store does not answer", "Try again soon.")
         except Exception as error:  # noqa: BLE001  # its text may hold a patient's data, and must not reach a log
@@ -362,10 +374,10 @@ class Pages:
     def problem(
         self, request: Request, status: int, title: str, text: str, *, signed_in: bool = True
     ) -> Response:
-        """Why there is no answer: keys of the catalogs, or sentences that have been said already."""
+        """Why there is no answer: keys of the catalogs, or phrases."""
         words = self.words(request)
-        said = {"status": status, "text": words.of(text), "signed_in": signed_in}
-        values = {**said, "mistakes": {}, "since": None}
+        shown = words.told(text, begin=True) if isinstance(text, Phrase) else words.of(text)
+        values = {"status": status, "text": shown, "signed_in": signed_in, "mistakes": {}, "since": None}
         person: Person | None = getattr(request.state, "person", None)
         frame = self._frame_of_a_problem(person, words) if signed_in and person is not None else None
         response = self._rendered(request, "problem.html", words.of(title), words, frame, values)

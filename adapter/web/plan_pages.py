@@ -36,7 +36,7 @@ from adapter.web.pages import HEADERS, SECURE, STYLE
 from adapter.web.plan_layout import changes_sections, sheet
 from adapter.web.plan_words import PlanWords
 from adapter.web.sign_in import SIGN_IN, way
-from adapter.web.words import LANGUAGES, language_of
+from adapter.web.words import LANGUAGES, as_said, language_of
 
 log = structlog.get_logger("plans")
 
@@ -168,7 +168,7 @@ class PlanPages:
     ) -> Response:
         """The page, when the look at the patient is written down."""
         if not person.holds(*CARE, Role.OPERATIONS):
-            raise NotFound(_NO_PLAN)
+            raise NotFound(as_said(_NO_PLAN))
         with self.store.read() as tx:
             rows = emergencies.open_of(tx, person.id, asked.now)
             opened = openable(tx, person, {row["patient"]: row["why"] for row in rows})
@@ -186,7 +186,7 @@ class PlanPages:
         try:
             response = make()
         except NotFound as error:
-            response = self._problem(asked, 404, "Not found", say(str(error)))
+            response = self._problem(asked, 404, "Not found", say(error.said))
         except StoreError:
             response = self._problem(asked, 503, "The store does not answer", say("Try again soon."))
         except Exception as error:  # noqa: BLE001  # its text may hold a patient's data, and must not reach a log
@@ -253,7 +253,7 @@ class PlanPages:
         """The version; an earlier one is as protected as the newest, whatever it said then."""
         newest = self.load(asked.id, None, asked.who) if len(asked.id) <= _LONGEST_ID else None
         if newest is None:
-            raise NotFound(_NO_PLAN)
+            raise NotFound(as_said(_NO_PLAN))
         if newest.patient is not None:
             asked.seen.add(newest.patient)
         plan = plan_in(newest.resources, newest.plan)
@@ -261,7 +261,7 @@ class PlanPages:
             return newest, plan
         loaded = self.load(asked.id, version, asked.who)
         if loaded is None:
-            raise NotFound(_NO_VERSION)
+            raise NotFound(as_said(_NO_VERSION))
         return loaded, plan_in(loaded.resources, loaded.plan, protected=plan.person.protected)
 
     def _named_only(self, asked: "_Asked") -> Response:
@@ -307,7 +307,7 @@ class _Asked:
         if text is None:
             return None
         if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0):
-            raise NotFound(_NO_VERSION)
+            raise NotFound(as_said(_NO_VERSION))
         return int(text)
 
     def languages(self) -> list[tuple[str, str, str]]:

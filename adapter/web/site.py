@@ -19,7 +19,7 @@ from adapter.messaging.people import Person, Role
 from adapter.messaging.register import Register
 from adapter.sight import Sight
 from adapter.web.wording import Wording
-from adapter.web.words import Words
+from adapter.web.words import Words, as_said
 
 EVERYBODY = frozenset(Role)
 """All who have signed in."""
@@ -110,7 +110,7 @@ class Look:
         """The row number in the path; NotFound where it cannot be one."""
         found = number(self.path["id"])
         if found is None:
-            raise NotFound(self.words.of(_NUMBERED[what]))
+            raise NotFound(as_said(self.words.of(_NUMBERED[what])))
         return found
 
 
@@ -138,7 +138,7 @@ class Doing:
         """The row number in the path; NotFound where it cannot be one."""
         found = number(self.path["id"])
         if found is None:
-            raise NotFound(self.words.of("There is nothing with that number."))
+            raise NotFound(as_said(self.words.of("There is nothing with that number.")))
         return found
 
     @property

@@ -52,7 +52,7 @@ from adapter.web.stay_contents import SECTIONS, Contents, Line, Told, attachment
 from adapter.web.stay_seen import Due, Receipt, Seen, seen
 from adapter.web.stay_threads import by_thread, place_of, quoted
 from adapter.web.stay_timeline import MOST, answer, timeline
-from adapter.web.words import Words
+from adapter.web.words import Words, as_said
 
 K = NoticeKind
 
@@ -249,11 +249,11 @@ def stay_of(look: Look) -> tuple[Stay, int]:
     look.inbox.shelves.catch_up(_WAIT)
     row = case_rows.get(look.tx, wanted) if wanted is not None else None
     if row is None or wanted is None or not look.sight.sees_case(look.tx, row):
-        raise NotFound(look.words.of(NO_STAY))
+        raise NotFound(as_said(look.words.of(NO_STAY)))
     look = replace(look, sight=look.sight.over(row["patient"]))
     known = seen(look.tx, row, look.sight, look.inbox.cases, look.now)
     if known is None:
-        raise NotFound(look.words.of(NO_STAY))
+        raise NotFound(as_said(look.words.of(NO_STAY)))
     protected = look.sight.protected(look.tx, row["patient"])
     eyes = look.sight.eyes
     reader = Reader(shelves=look.inbox.shelves, eyes=eyes, partner=None)
@@ -525,7 +525,9 @@ def document(look: Look) -> View:
         None,
     )
     if one is None:
-        raise NotFound(look.words.of("There is no such document. The stay shows those that there are."))
+        raise NotFound(
+            as_said(look.words.of("There is no such document. The stay shows those that there are."))
+        )
     it, contents = one.content, found.contents
     title = contents.clean(it.get("title")) or said(contents.graph.concept(it.get("type")))
     values = {
@@ -572,7 +574,9 @@ def attachment(look: Look) -> View:
     listed = next((attachments(t.content) for t in found.contents.tellings if own_key(t.content) == key), [])
     content = _bytes(listed[place]) if place is not None and place < len(listed) else None
     if content is None or place is None:
-        raise NotFound(look.words.of("There is no such document. The stay shows those that there are."))
+        raise NotFound(
+            as_said(look.words.of("There is no such document. The stay shows those that there are."))
+        )
     kind = text_of(listed[place].get("contentType")).partition(";")[0].strip().lower()
     title = found.contents.clean(listed[place].get("title"), 80) or look.words.of("Attachment")
     ending = _ENDINGS.get(kind, "")

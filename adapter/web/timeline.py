@@ -191,7 +191,7 @@ def _delivery(delivery: Document, say: Wording) -> Event:
     if delivery["accepted_at"] is not None:
         lines.append(say.of("Accepted {moment}.", moment=say.local(delivery["accepted_at"], seconds=True)))
     if delivery["error"]:
-        lines.append(say.told(f"{say.sentence(delivery['error'])}."))
+        lines.append(say.told(delivery["error"], begin=True, stop=True))
     notice, party = say.notice(delivery), say.party(delivery["party"])
     return Event(
         at=_at(delivery["created_at"]),

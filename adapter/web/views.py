@@ -25,6 +25,7 @@ from adapter.ledger import Ledger, bounds, month_of
 from adapter.messaging.envelope import masked
 from adapter.messaging.people import Role
 from adapter.messaging.register import Register
+from adapter.phrases import technical
 from adapter.reports import waiting
 from adapter.store import alarms as alarm_rows
 from adapter.store import cases as case_rows
@@ -38,6 +39,7 @@ from adapter.web.pretty import Pretty, pretty
 from adapter.web.site import Action, Doing, Link, Look, Mistake, Page, View, number
 from adapter.web.timeline import timeline
 from adapter.web.wording import TO_DO, Wording, place
+from adapter.web.words import as_said
 
 PAGE = 50
 """Rows of one page of a list."""
@@ -233,7 +235,7 @@ def case(look: Look) -> View:
     wanted = look.row("case")
     row = case_rows.get(look.tx, wanted)
     if row is None:
-        raise NotFound(look.words.of(_NO_CASE))
+        raise NotFound(as_said(look.words.of(_NO_CASE)))
     elsewhere = f"/cases/{row['id']}" if row["id"] != wanted else None
     known = shown.case(look.tx, row, look.inbox.cases.roles)
     _in_readers_language(look, row["id"], known["deadlines"])
@@ -291,7 +293,7 @@ def _placement(look: Look, placed: dict[str, Any]) -> dict[str, Any]:
     try:
         found = law.placement(placed["name"], at.astimezone(law.zone).date())
     except ConfigurationError as error:
-        return placed | {"title": placed["name"], "kind": None, "unknown": str(error)}
+        return placed | {"title": placed["name"], "kind": None, "unknown": technical(str(error))}
     return placed | {"title": found.title, "kind": found.kind.value, "unknown": None}
 
 
@@ -299,7 +301,7 @@ def why(look: Look) -> View:
     """`/cases/{id}/why`: each deadline and charged day in words, in the languages of reader and country."""
     row = case_rows.get(look.tx, look.row("case"))
     if row is None:
-        raise NotFound(look.words.of(_NO_CASE))
+        raise NotFound(as_said(look.words.of(_NO_CASE)))
     told = look.inbox.cases.explained(look.tx, row["id"], look.now, look.words.language)
     agreement = look.words.heading("country", told["agreement"])
     values = {"case": row, "told": told, "agreement": agreement}
@@ -312,7 +314,7 @@ def payments(look: Look) -> View:
     try:
         bounds(month)
     except ValueError:
-        raise NotFound(look.words.of("A month is written as 2024-03.")) from None
+        raise NotFound(as_said(look.words.of("A month is written as 2024-03."))) from None
     statement = Ledger(cases=look.inbox.cases).statement(look.tx, month, look.now)
     values = {
         "statement": statement,
@@ -335,7 +337,7 @@ def message(look: Look) -> View:
     row = message_rows.get(look.tx, wanted)
     if found is None or row is None:
         text = "There is no such message. The quarantine and the cases lead to those that there are."
-        raise NotFound(look.words.of(text))
+        raise NotFound(as_said(look.words.of(text)))
     hidden = withheld(look) if is_withheld(look, row) else None
     told = _body(look.tx, row["acknowledgement"])
     values = {
@@ -424,7 +426,7 @@ def case_id_in(doing: Doing) -> int:
     wanted = number(doing.path["id"])
     row = case_rows.get(doing.tx, wanted) if wanted is not None else None
     if row is None:
-        raise NotFound(doing.words.of(_NO_CASE))
+        raise NotFound(as_said(doing.words.of(_NO_CASE)))
     return int(row["id"])
 
 
@@ -474,7 +476,7 @@ def _mistaken(doing: Doing) -> Iterator[None]:
     try:
         yield
     except NotFound as error:
-        raise Mistake({"": doing.words.told(f"{error}.")}) from error
+        raise Mistake({"": doing.words.told(error.said, begin=True, stop=True)}) from error
 
 
 @contextmanager
@@ -483,7 +485,7 @@ def _no_alarm(doing: Doing) -> Iterator[None]:
         yield
     except NotFound as error:
         text = "There is no open alarm with this number that a person can see to."
-        raise NotFound(doing.words.of(text)) from error
+        raise NotFound(as_said(doing.words.of(text))) from error
 
 
 WATCHERS = frozenset({Role.OPERATIONS, Role.AUDITOR})

@@ -171,8 +171,9 @@ class Wording(Words):
     def reason(self, deadline: Document, *, sentence: bool = False) -> Markup:
         """Why a deadline is void, late or counted from elsewhere; in English where nobody has said it."""
         text = deadline.get("said") or self.law(deadline["reason"])
-        told = f"{self.sentence(text)}." if sentence else text
-        return self.told(told) if text == deadline["reason"] else escape(told)
+        if text == deadline["reason"]:
+            return self.told(text, begin=sentence, stop=sentence)
+        return escape(f"{self.sentence(text)}." if sentence else text)
 
     def confidence(self, label: str) -> str:
         """How well a rule is known."""

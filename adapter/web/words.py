@@ -125,8 +125,8 @@ class Words:
         """A sentence with links or other markup in its places; what is no markup is escaped."""
         return Markup(catalog(self.language).gettext(sentence)).format(**values)  # noqa: S704  # catalogs are ours
 
-    def told(self, text: str | None, *, begin: bool = False) -> Markup:
-        """A phrase in the reader's language; with `begin` as the beginning of a sentence.
+    def told(self, text: str | None, *, begin: bool = False, stop: bool = False) -> Markup:
+        """A phrase in the reader's language: begun with a capital, or ended with a full stop.
 
         What was stored before sentences were kept as phrases is English, and is marked as such (WCAG 3.1.2).
         """
@@ -139,6 +139,8 @@ class Words:
                 said = escape(text)
             case _:
                 said = Markup('<span lang="en" class="kept">{}</span>').format(text)
+        if stop and not said.endswith((".", "!", "?")):
+            said += "."
         return said[:1].upper() + said[1:] if begin else said
 
     def count(self, one: str, many: str, number: int, **values: Any) -> str:
@@ -370,6 +372,11 @@ class Words:
     def _away(self, told: Told) -> timedelta | None:
         moment = read(told)
         return moment - self.now if isinstance(moment, datetime) else None
+
+
+def as_said(text: str) -> Phrase:
+    """A sentence that has been said in the reader's language already: it is a key of its own."""
+    return Phrase(text, {})
 
 
 @lru_cache

@@ -222,6 +222,7 @@ def test_of_two_municipalities_that_share_a_case_neither_tells_anything_in_the_o
         assert [_sent(theirs, form, day="2014-03-04") for form in _forms(theirs, "answer")[:1]] == [303]
         (answer,) = found.stage.rows(tables.message, type="answer")
         assert answer["sender"] == "luster"
+        clock.forward(minutes=1)  # whoever spoke last is who the patient comes to
         ours = found.seen_by(SOGNDAL)
         (waiting, *_) = _forms(ours, "answer")
         assert _sent(ours, waiting, day="2014-03-05") == 303  # it has still to answer

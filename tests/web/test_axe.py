@@ -4,10 +4,12 @@ axe-core is installed by `make`; what is asked of the pages is WCAG 2.2 AA, and 
 """
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from lxml import html
 from playwright.sync_api import Page as Tab
 
 from adapter.web.words import LANGUAGES
@@ -15,7 +17,7 @@ from adapter.web.words import LANGUAGES
 from .browsing import FOCUS, SMALL, Browsing
 from .conftest import Site
 from .looking import at_the_door
-from .visiting import Visit, a_lively_morning, visits
+from .visiting import STATES, Visit, a_lively_morning, an_odd_day, somebody, visits
 
 pytestmark = pytest.mark.browser
 
@@ -29,6 +31,12 @@ RUN = """async ([kind, values]) => (await axe.run(document, {
 @pytest.fixture(scope="module")
 def lively(tmp_path_factory) -> Iterator[Site]:
     with a_lively_morning(tmp_path_factory.mktemp("lively")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory) -> Iterator[Site]:
+    with an_odd_day(tmp_path_factory.mktemp("odd")) as found:
         yield found
 
 
@@ -50,24 +58,93 @@ IN_SOAK = ("nn", "sv", "da", "en")
 """Languages whose pages are looked at in the long run: they have the templates of bokmål."""
 
 
-@pytest.mark.parametrize(
+in_each_language = pytest.mark.parametrize(
     "language",
     [pytest.param(one, marks=pytest.mark.soak if one in IN_SOAK else ()) for one in LANGUAGES],
 )
-def test_axe_finds_no_barrier_on_any_page(
-    lively: Site, everything: list[Visit], browsing: Browsing, language: str
-) -> None:
+
+
+def looked_at(browsing: Browsing, language: str) -> Tab:
     browsing.expect("403")  # of what a page still asks for, when somebody else is at the door already
     tab = browsing.page(language=language)
     tab.context.add_init_script(path=AXE)
+    return tab
+
+
+def barriers(tab: Tab, where: str) -> dict[str, list[str]]:
+    """What axe finds on the page that is open, in the light and in the dark."""
+    found = {where: tab.evaluate(RUN, ["tag", ALL])}
+    tab.emulate_media(color_scheme="dark")
+    found[f"{where} in the dark"] = tab.evaluate(RUN, ["rule", ["color-contrast"]])
+    tab.emulate_media(color_scheme="light")
+    return {where: what for where, what in found.items() if what}
+
+
+@in_each_language
+def test_axe_finds_no_barrier_on_any_page(
+    lively: Site, everything: list[Visit], browsing: Browsing, language: str
+) -> None:
+    tab = looked_at(browsing, language)
     found: dict[str, list[str]] = {}
     for address in walked(tab, lively, everything):
-        found[address] = tab.evaluate(RUN, ["tag", ALL])
-        tab.emulate_media(color_scheme="dark")
-        found[f"{address} in the dark"] = tab.evaluate(RUN, ["rule", ["color-contrast"]])
-        tab.emulate_media(color_scheme="light")
-    barriers = {where: what for where, what in found.items() if what}
-    assert barriers == {}, json.dumps(barriers, indent=1, ensure_ascii=False)
+        found |= barriers(tab, address)
+    assert found == {}, json.dumps(found, indent=1, ensure_ascii=False)
+
+
+@in_each_language
+def test_nor_in_what_a_morning_has_none_of(odd: Site, browsing: Browsing, language: str) -> None:
+    tab = looked_at(browsing, language)
+    found: dict[str, list[str]] = {}
+    for name, (role, address) in STATES.items():
+        for _ in walked(tab, odd, [Visit(somebody(frozenset({role})), address)]):
+            found |= barriers(tab, name)
+    assert found == {}, json.dumps(found, indent=1, ensure_ascii=False)
+
+
+EMPTY = """(action) => {
+  const form = document.querySelector(`main form[action="${action}"]`);
+  form.querySelectorAll("[required]").forEach((field) => {
+    if (field.matches("[type=radio], [type=checkbox]")) field.checked = false;
+    else field.value = "";
+  });
+  form.submit();
+}"""
+
+
+def forms_to_fill_in(found: Site, visited: list[Visit]) -> Iterator[tuple[str, str, Visit]]:
+    """Each kind of form in which something is asked for, where it stands, and who has it before them."""
+    for visit in visited:
+        with at_the_door(visit.person):
+            tree = html.fromstring(found.get(visit.address).content)
+        for action in tree.xpath("//main//form[@method='post'][.//@required]/@action"):
+            yield re.sub(r"\d+", "{id}", action), action, visit
+
+
+@in_each_language
+def test_nor_where_a_form_was_not_taken(
+    lively: Site, everything: list[Visit], odd: Site, browsing: Browsing, language: str
+) -> None:
+    """Each kind of form, sent as somebody sends it who has filled in nothing that is asked for."""
+    for status in ("400", "401", "404"):  # the last two of the stream of news, when nobody is at the door
+        browsing.expect(status)
+    tab = looked_at(browsing, language)
+    of_the_odd = [Visit(somebody(frozenset({role})), address) for role, address in STATES.values()]
+    found: dict[str, list[str]] = {}
+    seen: set[str] = set()
+    for place, visited in ((lively, everything), (odd, of_the_odd)):
+        for kind, action, visit in forms_to_fill_in(place, visited):
+            if kind in seen:
+                continue
+            seen.add(kind)
+            with at_the_door(visit.person):
+                tab.goto(place.url + visit.address)
+                with tab.expect_navigation() as answered:
+                    tab.evaluate(EMPTY, action)
+                assert answered.value.status == 400, (kind, answered.value.status)
+                assert tab.locator("[role=alert], .mistake").count() or kind == "/deliveries/search", kind
+                found |= barriers(tab, kind)
+    assert {"/stays/{id}/close", "/stays/{id}/reopen", "/cases/{id}/lift-protection"} <= seen
+    assert found == {}, json.dumps(found, indent=1, ensure_ascii=False)
 
 
 def test_axe_finds_no_barrier_where_there_is_no_page(lively: Site, browsing: Browsing) -> None:

@@ -159,8 +159,8 @@ def test_several_are_joined_as_in_a_sentence():
 
 
 def test_what_the_store_keeps_in_english_is_marked_as_english_and_escaped():
-    assert say("nb").kept("HTTP <503>") == '<span lang="en">HTTP &lt;503&gt;</span>'
-    assert say("en").kept("HTTP <503>") == "HTTP &lt;503&gt;"
+    assert say("nb").told("HTTP <503>") == '<span lang="en" class="kept">HTTP &lt;503&gt;</span>'
+    assert say("en").told("HTTP <503>") == "HTTP &lt;503&gt;"
 
 
 def test_markup_in_a_sentence_is_kept_and_everything_else_escaped():

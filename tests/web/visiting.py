@@ -7,21 +7,33 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from uuid import UUID
 
 from lxml import html
 from sqlalchemy import Connection
 
 from adapter.bulks import Bulks
+from adapter.closing import close
+from adapter.config import load_region
+from adapter.discharge.notices import NoticeKind
+from adapter.fhir.bundles import Subject
+from adapter.fhir.wire import parse, to_json
 from adapter.messaging.people import Person, Role
 from adapter.scheduler.deadlines import Deadlines
-from adapter.store import deliveries
+from adapter.store import deliveries, protections, tables
 from adapter.web.pages import PAGES
 from adapter.web.site import Page
 from tests.conftest import OSLO, StandingClock
+from tests.medcom import KARLA
+from tests.medcom_stays import COPENHAGEN, Stay
+from tests.plan_fixtures import protect
+from tests.stage import TORBJORN
 
 from .conftest import Site, play, site
 from .looking import at_the_door
 from .test_stay import a_stroke
+
+STRANDBY = Path(__file__).parents[2] / "fixtures" / "regions" / "strandby.toml"
 
 FILES = ("/stays/{id}/attachments/{kind}/{name}/{place}", "/figures/{name}.csv", "/figures/{name}.svg")
 """What is saved, or a picture that a page shows too."""
@@ -90,6 +102,61 @@ def a_lively_morning(folder: Path) -> Iterator[Site]:
         )()
         built.store.write(lambda tx: _many(tx, Bulks(inbox=built.inbox), clock()))
         yield found
+
+
+@contextmanager
+def an_odd_day(folder: Path) -> Iterator[Site]:
+    """What a morning has none of: a report that is wanted, a stay closed by hand, protections, one lifted."""
+    clock = StandingClock(datetime(2024, 3, 6, 12, 1, tzinfo=COPENHAGEN))
+    with site(folder, clock, of=load_region(STRANDBY)) as found:
+        wanted, closed = Stay(clock()), Stay(clock(), episode=str(UUID(int=7)), cpr="1011400000")
+        contents = [wanted.admit(report=True), closed.admit()]
+        contents += [_hidden(found, subject) for subject in (KARLA, TORBJORN)]
+        for content in contents:
+            done = found.stage.receive(content, channel="http")
+            assert done.outcome == "accepted", done.reason
+        built = found.stage.built
+        built.inbox.shelves.catch_up()
+        ids = [row["id"] for row in found.stage.rows(tables.case)]
+        patients = [row["patient"] for row in found.stage.rows(tables.case)]
+        now = clock.forward(hours=2)
+        built.store.write(
+            lambda tx: close(
+                tx, built.inbox.shelves, ids[1], now, now, new_id=str(UUID(int=8)), by="Ida", why="kom aldrig"
+            )
+        )
+        built.store.write(
+            lambda tx: protections.lift(tx, patients[2], by="Kari", why="registeret siger det", now=now)
+        )
+        clock.forward(minutes=5)
+        yield found
+
+
+STATES = {
+    "a report that is wanted": (Role.MUNICIPALITY, "/stays/1"),
+    "its form": (Role.MUNICIPALITY, "/stays/1/act"),
+    "its place on the list": (Role.MUNICIPALITY, "/municipality?group=in"),
+    "its case": (Role.OPERATIONS, "/cases/1"),
+    "a stay closed by hand": (Role.MUNICIPALITY, "/stays/2"),
+    "the form that opens it again": (Role.MUNICIPALITY, "/stays/2/act"),
+    "its case with the form": (Role.OPERATIONS, "/cases/2"),
+    "a protection that was lifted": (Role.OPERATIONS, "/cases/3"),
+    "the stay of which it was lifted": (Role.MUNICIPALITY, "/stays/3"),
+    "a protection": (Role.OPERATIONS, "/cases/4"),
+    "the stay of somebody protected": (Role.MUNICIPALITY, "/stays/4"),
+}
+"""Of `an_odd_day`: who looks, and where."""
+
+
+def _hidden(found: Site, subject: Subject) -> bytes:
+    bundle = parse(
+        found.stage.message(
+            NoticeKind.ADMITTED, sender="strandby-sygehus", receivers=("strandby",), subject=subject,
+            hospital="strandby-sygehus", encounter=f"DK-{subject.family}",
+        )
+    )  # fmt: skip
+    protect(bundle)
+    return to_json(bundle)
 
 
 def _many(tx: Connection, bulks: Bulks, now: datetime) -> int:
