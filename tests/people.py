@@ -23,6 +23,14 @@ SOGNDAL = somebody("ola", "Ola Eide", Role.MUNICIPALITY, parties=("sogndal",))
 DOCTOR = somebody("per", "Per Lie", Role.PRIMARY_CARE, parties=("luster-legekontor",))
 OPERATOR = somebody("marta", "Marta Vik", Role.OPERATIONS, parties=None)
 AUDITOR = somebody("nils", "Nils Holm", Role.AUDITOR, parties=None)
+NIGHTS = somebody("natt", "Nattevakta", Role.MUNICIPALITY, parties=("luster",), named=False)
+COUNTER = somebody("skranke", "Skranken", Role.PRIMARY_CARE, parties=("luster-legekontor",), named=False)
+BOTH = somebody(
+    "tove", "Tove Ness", Role.WARD, Role.MUNICIPALITY, parties=("foerde-sentralsjukehus", "luster")
+)
+CHIEF = somebody(
+    "turid", "Turid Li", Role.PRIMARY_CARE, Role.OPERATIONS, Role.AUDITOR, parties=("luster-legekontor",)
+)
 SHARED = somebody("vakt", "Vaktrom", Role.WARD, parties=("laerdal-sjukehus",), named=False)
 
 

@@ -265,6 +265,9 @@ class PlanPages:
         return loaded, plan_in(loaded.resources, loaded.plan, protected=plan.person.protected)
 
     def _named_only(self, asked: "_Asked") -> Response:
+        """An account of several people is not told that there is such a plan, as of the stay itself."""
+        if asked.who.faceless:
+            raise NotFound(as_said(_NO_PLAN))
         return self._problem(asked, 403, "Only for named staff", asked.words.of(_NAMED_ONLY))
 
     def _problem(self, asked: "_Asked", status: int, title: str, text: str) -> Response:

@@ -18,12 +18,27 @@ from adapter.messaging.register import Party, Side
 from adapter.store import tables
 from adapter.web.pages import ACTIONS, PAGES
 from tests.conftest import OSLO, StandingClock
-from tests.people import AUDITOR, DOCTOR, LUSTER, OPERATOR, OTHER_WARD, SHARED, SOGNDAL, WARD
+from tests.people import (
+    AUDITOR,
+    BOTH,
+    CHIEF,
+    COUNTER,
+    DOCTOR,
+    LUSTER,
+    NIGHTS,
+    OPERATOR,
+    OTHER_WARD,
+    SHARED,
+    SOGNDAL,
+    WARD,
+)
 from tests.stage import SYNNOVE, TORBJORN, region
 from tests.web.conftest import Site, site
 
-EVERYBODY = (WARD, OTHER_WARD, LUSTER, SOGNDAL, DOCTOR, OPERATOR, AUDITOR, SHARED)
-STRANGERS = (OTHER_WARD, LUSTER, DOCTOR)
+EVERYBODY = (
+    WARD, OTHER_WARD, LUSTER, SOGNDAL, DOCTOR, OPERATOR, AUDITOR, SHARED, NIGHTS, COUNTER, BOTH, CHIEF,
+)  # fmt: skip
+STRANGERS = (OTHER_WARD, LUSTER, DOCTOR, NIGHTS, COUNTER, BOTH)
 """Those whose parties take no part in Synnøve's stay."""
 
 SECRETS = ("Fjellheim", "Synnøve", "21843012660")

@@ -1,6 +1,7 @@
 """No string in code: in a language that puts every sentence in brackets, nothing else is left to read.
 
-What stays is data (names, ids, times, numbers) and what is marked as English, as the store keeps it.
+What stays is data (names, ids, times, numbers), what somebody else has said, and what a library says, marked
+as English. Nothing that the adapter itself says is kept in English.
 """
 
 import json
@@ -19,7 +20,7 @@ from adapter.web.pages import PAGES
 
 from .conftest import Site
 from .looking import at_the_door
-from .visiting import FILES, a_lively_morning, page_at, visits
+from .visiting import FILES, STATES, a_lively_morning, an_odd_day, page_at, visits
 
 OPEN, SHUT = "⟦", "⟧"
 PATHS = [
@@ -70,11 +71,16 @@ def texts(tree: html.HtmlElement) -> Iterator[str]:
     """What is seen or read aloud, where it is not marked as English or as code."""
     yield from map(str, tree.xpath(
         "//text()[not(ancestor::script or ancestor::code or ancestor::pre or ancestor::time)]"
-        "[not(ancestor::*[@lang][1][@lang='en'])][not(ancestor::*[contains(@class, 'code')])]"
+        "[not(ancestor::*[@lang][1][@lang='en' or @lang=''])][not(ancestor::*[contains(@class, 'code')])]"
         "[not(ancestor::*[contains(@class, 'patient')])]"
     ))  # fmt: skip
     for name in ATTRIBUTES:
         yield from map(str, tree.xpath(f"//@{name}"))
+
+
+def kept(tree: html.HtmlElement) -> set[str]:
+    """What is kept in English: so it was before sentences were stored with their keys."""
+    return {one.text_content() for one in tree.xpath("//*[contains(concat(' ', @class, ' '), ' kept ')]")}
 
 
 def names(site: Site) -> set[str]:
@@ -104,7 +110,7 @@ def test_nothing_on_a_page_is_said_by_the_code_itself(pseudo: Site, path: str):
     tree = html.fromstring(found.content)
     assert tree.xpath("//html/@lang") == ["nb"]
     known = names(pseudo) | DATA
-    left = set()
+    left = kept(tree)
     for text in unwrapped(texts(tree)):
         if any(word not in known for word in re.findall(r"[^\W\d_]{2,}", dated(text))):
             left.add(" ".join(text.split()))
@@ -117,6 +123,12 @@ def test_nothing_on_a_page_is_said_by_the_code_itself(pseudo: Site, path: str):
 @pytest.fixture(scope="module")
 def lively(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with a_lively_morning(tmp_path_factory.mktemp("lively")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with an_odd_day(tmp_path_factory.mktemp("odd")) as found:
         yield found
 
 
@@ -171,26 +183,38 @@ _PLACES = re.compile(r"/[\w/{}.-]+|\bP[A-Z2-7]{16}\b")
 def test_nor_on_any_page_of_any_role(
     lively: Site, addresses: list[str], role: Role, monkeypatch: pytest.MonkeyPatch
 ):
+    mine = [one for one in addresses if (page := page_at(one)) is not None and role in page.roles]
+    assert left_on(lively, [(role, one) for one in mine], monkeypatch) == {}
+
+
+def test_nor_in_what_a_morning_has_none_of(odd: Site, monkeypatch: pytest.MonkeyPatch):
+    assert left_on(odd, list(STATES.values()), monkeypatch) == {}
+
+
+def left_on(
+    site: Site, looks: list[tuple[Role, str]], monkeypatch: pytest.MonkeyPatch
+) -> dict[str, set[str]]:
+    """By address, what is read there and is neither in brackets nor data."""
     for module in (words, law, plan_words):
         monkeypatch.setattr(module, "catalog", lambda _: Pseudo())
-    known = names(lively) | DATA | written(lively)
-    person = Person(id="kari", name="Kari Nord", roles=frozenset({role}), parties=None)
+    known = names(site) | DATA | written(site)
     known |= {"Kari", "Nord", "kari", *(one.value for one in Role)}  # those who have looked, by their id
     left: dict[str, set[str]] = {}
-    for address in addresses:
-        page = page_at(address)
-        if page is None or role not in page.roles:
-            continue
+    for role, address in looks:
+        person = Person(id="kari", name="Kari Nord", roles=frozenset({role}), parties=None)
         with at_the_door(person):
-            found = lively.get(address, headers={"Accept-Language": "nb"})
+            found = site.get(address, headers={"Accept-Language": "nb"})
         if not found.headers["Content-Type"].startswith("text/html"):
             continue
-        for text in unwrapped(texts(html.fromstring(found.content))):
+        tree = html.fromstring(found.content)
+        if kept(tree):
+            left[address] = kept(tree)
+        for text in unwrapped(texts(tree)):
             plain = _PLACES.sub(" ", dated(text))
             unknown = [w for w in re.findall(r"[^\W\d_]{2,}", plain) if w not in known]
             if unknown:
                 left.setdefault(address, set()).add(" ".join(text.split()))
-    assert left == {}
+    return left
 
 
 def test_every_page_of_operations_is_looked_at():
