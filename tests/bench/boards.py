@@ -67,6 +67,7 @@ ADDRESSES = (
     "/municipality?q=hauge",
     "/municipality?q={nowhere}",
     "/primary-care",
+    "/primary-care?q=hauge",
     "/stays/{case}",
     "/downtime",
     "/looks",

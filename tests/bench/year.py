@@ -48,6 +48,9 @@ MOULDS = 120
 WEEKS = 52
 
 HOSPITAL = "laerdal-sjukehus"
+OFFICE = "laerdal-legekontor"
+"""The GP's office of six patients in ten, which is told of the stay itself as the municipality is."""
+
 MUNICIPALITIES = {
     "sogndal": 30, "luster": 21, "aardal": 18, "laerdal": 12, "vik": 8, "leikanger": 7, "aurland": 4,
 }  # fmt: skip
@@ -57,6 +60,7 @@ FILE_DROPS = ("aardal", "leikanger")
 """Those that read PLO, for which not every notice has a message."""
 
 K = NoticeKind
+TOLD_TO_THE_OFFICE = (K.ADMITTED, K.READY_FOR_DISCHARGE, K.DISCHARGED)
 
 _GIVEN = "Åse Synnøve Torbjørn Ragnhild Olav Magnhild Sjur Ingebjørg Kåre Gudrun Leif Borghild Arne Solveig"
 _FAMILY = (
@@ -171,6 +175,7 @@ class Stay:
     number: int
     municipality: str
     subject: Subject
+    registered: bool = False  # with the GP's office
     ids: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -181,7 +186,8 @@ class Stay:
         """A message at that instant: of the hospital, or back from the municipality."""
         message_id = str(uuid.UUID(int=self.play.chance.getrandbits(128), version=4))
         self.ids.setdefault(kind.value, message_id)
-        told: dict[str, Any] = {"receivers": (self.municipality,), "encounter": self.encounter}
+        office = (OFFICE,) if self.registered and kind in TOLD_TO_THE_OFFICE else ()
+        told: dict[str, Any] = {"receivers": (self.municipality, *office), "encounter": self.encounter}
         if back:
             told = {"receivers": (HOSPITAL,), "sender": self.municipality, "encounter": self.encounter}
 
@@ -262,7 +268,8 @@ def play(url: str, now: datetime, *, moulds: int = MOULDS, current: int = CURREN
     told = Play(made=made, clock=clock, chance=chance, now=now)
     names, shares = zip(*MUNICIPALITIES.items(), strict=True)
     for number in range(moulds + current):
-        stay = Stay(told, number, chance.choices(names, shares)[0], _subject(number, chance))
+        of_office = number % 10 < 6
+        stay = Stay(told, number, chance.choices(names, shares)[0], _subject(number, chance), of_office)
         days = min(9.0, 0.8 + chance.lognormvariate(0.7, 0.6))
         if number < moulds:
             leaves = now - timedelta(days=1.5 + chance.random() * 7)
