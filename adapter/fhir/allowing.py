@@ -20,6 +20,7 @@ from adapter.fhir.codes import words
 from adapter.fhir.parts import FOCUS
 from adapter.fhir.protecting import PROTECTION_EXTENSIONS, is_protected, without_protected_in
 from adapter.fhir.references import led_to, names_of, without_references
+from adapter.phrases import phrase
 
 Tree = Mapping[str, Any]
 """Elements by name; None where the element goes whole, else the parts of it that may stay."""
@@ -209,7 +210,8 @@ def _cut(resource: Resource, rule: Rule, said: list[str], *, words_stay: bool) -
 
 def _place(kind: str, name: str, stays: Any) -> str:
     """`Encounter.text`; `part of Encounter.hospitalization` where some of it stays."""
-    return f"{kind}.{name}" if stays is None else f"part of {kind}.{name}"
+    element = f"{kind}.{name}"
+    return element if stays is None else phrase("part of {element}", element=element)
 
 
 def _part(value: Any, tree: Tree | None) -> Any:

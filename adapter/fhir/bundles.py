@@ -15,6 +15,7 @@ from urllib.parse import quote
 from adapter.discharge import notices
 from adapter.errors import Refused
 from adapter.messaging.envelope import HER, LONGEST_ID, PERSON_SYSTEMS, Address
+from adapter.phrases import phrase
 
 Resource = dict[str, Any]
 Bundle = dict[str, Any]
@@ -153,9 +154,16 @@ def moment(text: Any, zone: tzinfo) -> notices.Moment | None:
     try:
         found = date.fromisoformat(text) if len(text) == 10 else datetime.fromisoformat(text)
     except ValueError:
-        raise Refused("a date or time in the message cannot be read", code="value") from None
+        raise Refused(phrase("a date or time in the message cannot be read"), code="value") from None
     if found.year not in YEARS:
-        raise Refused(f"a date or time in the message is not in {YEARS[0]} to {YEARS[-1]}", code="value")
+        raise Refused(
+            phrase(
+                "a date or time in the message is not in {first} to {last}",
+                first=str(YEARS[0]),
+                last=str(YEARS[-1]),
+            ),
+            code="value",
+        )
     if not isinstance(found, datetime) or found.tzinfo:
         return found
     return found.replace(tzinfo=zone)
@@ -166,7 +174,10 @@ def coded(concepts: Any, system: str) -> str | None:
     codings = (c for concept in concepts or () if concept for c in concept.get("coding") or ())
     found = next((c["code"] for c in codings if c.get("system") == system and c.get("code")), None)
     if found is not None and len(found) > LONGEST_ID:
-        raise Refused(f"a code of {system} is longer than {LONGEST_ID} characters", code="value")
+        raise Refused(
+            phrase("a code of {system} is longer than {number} characters", system=system, number=LONGEST_ID),
+            code="value",
+        )
     return found
 
 

@@ -28,6 +28,7 @@ from adapter.fhir.references import led_to
 from adapter.fhir.sections import CARRIED, COURSE, LOINC, OF_A_PLAN, Profile, Section, sections, sections_of
 from adapter.fhir.telling import told
 from adapter.messaging.envelope import Address
+from adapter.phrases import phrase
 
 INFORMATION_RECIPIENT = "http://hl7.eu/fhir/StructureDefinition/information-recipient"
 """HL7 Europe's extension of Composition: for whom the report is written."""
@@ -333,7 +334,9 @@ def message_of_document(
     """
     first: Resource = next(iter(document.get("entry") or ()), {})
     if document.get("type") != "document" or first.get("resource", {}).get("resourceType") != "Composition":
-        raise Refused("the Bundle is no document with a Composition as its first entry", code="invariant")
+        raise Refused(
+            phrase("the Bundle is no document with a Composition as its first entry"), code="invariant"
+        )
     notice = Notice(
         kind=NoticeKind.DISCHARGE_REPORT,
         message_id=message_id,

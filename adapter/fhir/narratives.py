@@ -12,6 +12,7 @@ from lxml import etree
 
 from adapter.errors import Refused
 from adapter.fhir.codes import words
+from adapter.phrases import phrase
 
 XHTML = "{http://www.w3.org/1999/xhtml}"
 ALLOWED = words(
@@ -30,14 +31,14 @@ def check(div: str) -> None:
     if _PLAIN.fullmatch(div):
         return  # what we write ourselves
     if "<!" in div or "<?" in div:
-        raise Refused("a narrative has a declaration, comment or instruction", code="structure")
+        raise Refused(phrase("a narrative has a declaration, comment or instruction"), code="structure")
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
     try:
         root = etree.fromstring(div, parser)
     except (etree.XMLSyntaxError, ValueError):
-        raise Refused("a narrative is not well-formed XHTML", code="structure") from None
+        raise Refused(phrase("a narrative is not well-formed XHTML"), code="structure") from None
     if root.tag != f"{XHTML}div":
-        raise Refused("a narrative is not a div of XHTML", code="structure")
+        raise Refused(phrase("a narrative is not a div of XHTML"), code="structure")
     for element in root.iter():
         _check_element(element)
 
@@ -46,14 +47,14 @@ def _check_element(element: etree._Element) -> None:
     tag = element.tag
     if not isinstance(tag, str) or not tag.startswith(XHTML) or tag[len(XHTML) :] not in ALLOWED:
         raise Refused(
-            "a narrative has an element that FHIR does not allow there, as script", code="structure"
+            phrase("a narrative has an element that FHIR does not allow there, as script"), code="structure"
         )
     for name, value in element.attrib.items():
         low = str(name).lower()
         if low.startswith(("on", "{")) and low != "{http://www.w3.org/xml/1998/namespace}lang":
-            raise Refused("a narrative has an event handler or a foreign attribute", code="structure")
+            raise Refused(phrase("a narrative has an event handler or a foreign attribute"), code="structure")
         link = tag == f"{XHTML}a" and low == "href" and _LINK.match(str(value))
         if low in _LEADS_OUT and not link and not str(value).startswith("#"):
-            raise Refused("a narrative refers to something outside the message", code="structure")
+            raise Refused(phrase("a narrative refers to something outside the message"), code="structure")
         if low == "style" and _STYLE_LOADS.search(str(value)):
-            raise Refused("a narrative has a style that loads or runs something", code="structure")
+            raise Refused(phrase("a narrative has a style that loads or runs something"), code="structure")

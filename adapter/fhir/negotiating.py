@@ -14,6 +14,7 @@ from adapter.errors import Refused
 from adapter.fhir.bundles import CANONICAL, Resource
 from adapter.fhir.codes import words
 from adapter.fhir.serving import values
+from adapter.phrases import Phrase, phrase, technical
 
 NEGOTIATION_SYSTEM = f"{CANONICAL}/CodeSystem/negotiations"
 OTHER_DAY = "other-day"
@@ -65,24 +66,34 @@ def check_task(
     for name in sorted(_FIXED):
         if before.get(name) != after.get(name):
             raise Refused(
-                f"Task.{name} cannot be changed; call this Task off and ask anew", code="business-rule"
+                phrase(
+                    "{element} cannot be changed; call this Task off and ask anew", element=f"Task.{name}"
+                ),
+                code="business-rule",
             )
     held = tuple(roles)
     was, now = before["status"], after["status"]
     allowed = [role for role in held if was == now or now in _STEPS[role].get(was, ())]
     if was in _OVER and before != after:
-        raise Refused(f"Task.status is {was}: what is over is not changed", code="business-rule")
+        raise Refused(
+            phrase("Task.status is {status}: what is over is not changed", status=was), code="business-rule"
+        )
     if not allowed:
-        may = sorted({step for role in held for step in _STEPS[role].get(was, ())})
-        said = ", ".join(may) or "nothing"
-        raise Refused(f"Task.status: from {was} this caller may go to: {said}", code="business-rule")
+        raise Refused(_may_go_to(held, was), code="business-rule")
     if allowed == [OWNER]:
         _only_what_the_owner_may(before, after)
     elif allowed == [REQUESTER] and now != "requested" and was not in ("draft", "requested"):
         _nothing_in_the_owners_name(before, after)
     if now == "rejected" and was != now and reason_needed and "statusReason" not in after:
-        raise Refused("Task.statusReason is required where a Task is declined", code="required")
+        raise Refused(phrase("Task.statusReason is required where a Task is declined"), code="required")
     _proposal(before, after, allowed)
+
+
+def _may_go_to(held: Iterable[str], was: str) -> Phrase:
+    steps = sorted({step for role in held for step in _STEPS[role].get(was, ())})
+    if not steps:
+        return phrase("Task.status: from {status} this caller may go to: nothing", status=was)
+    return phrase("Task.status: from {status} this caller may go to: {steps}", status=was, steps=steps)
 
 
 def _as_meant(value: Any) -> Any:
@@ -103,7 +114,10 @@ def _only_what_the_owner_may(before: Resource, after: Resource) -> None:
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) != after.get(name) and name not in _BY_THE_OWNER:
             raise Refused(
-                f"Task.{name} is the requester's to change; propose it in a note", code="business-rule"
+                phrase(
+                    "{element} is the requester's to change; propose it in a note", element=f"Task.{name}"
+                ),
+                code="business-rule",
             )
 
 
@@ -117,7 +131,10 @@ def _nothing_in_the_owners_name(before: Resource, after: Resource) -> None:
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) != after.get(name) and name not in kept:
             raise Refused(
-                f"Task.{name}: its owner has answered to it as it was; ask anew, with the status requested",
+                phrase(
+                    "{element}: its owner has answered to it as it was; ask anew, with the status requested",
+                    element=f"Task.{name}",
+                ),
                 code="business-rule",
             )
 
@@ -125,12 +142,16 @@ def _nothing_in_the_owners_name(before: Resource, after: Resource) -> None:
 def _proposal(before: Resource, after: Resource, roles: list[str]) -> None:
     """A proposal names its day; only a proposal that stands can be taken by the requester."""
     if proposes_other_day(after) and "start" not in (after.get("executionPeriod") or {}):
-        raise Refused("Task.executionPeriod.start is required where another day is proposed", code="required")
+        raise Refused(
+            phrase("Task.executionPeriod.start is required where another day is proposed"), code="required"
+        )
     taken = after["status"] == "accepted" and before["status"] == "on-hold" and roles == [REQUESTER]
     same = before.get("executionPeriod") == after.get("executionPeriod")
     if taken and not (proposes_other_day(before) and same):
-        reason = "Task.status: the requester accepts only what the owner has proposed, as it stands"
-        raise Refused(reason, code="business-rule")
+        raise Refused(
+            phrase("Task.status: the requester accepts only what the owner has proposed, as it stands"),
+            code="business-rule",
+        )
 
 
 def proposes_other_day(task: Resource) -> bool:
@@ -144,10 +165,10 @@ def check_plan(before: Resource, after: Resource) -> None:
     """Refused where a CarePlan would become somebody else's."""
     for name in ("subject", "intent"):
         if before.get(name) != after.get(name):
-            raise Refused(f"CarePlan.{name} cannot be changed", code="business-rule")
+            raise Refused(technical(f"CarePlan.{name} cannot be changed"), code="business-rule")
     if any("detail" in activity for activity in after.get("activity") or ()):
         reason = "CarePlan.activity.detail: refer to a ServiceRequest or Task with activity.reference instead"
-        raise Refused(reason, code="business-rule")
+        raise Refused(technical(reason), code="business-rule")
 
 
 def joins(before: Resource, after: Resource) -> bool:

@@ -60,6 +60,7 @@ from adapter.fhir.parts import (
 )
 from adapter.fhir.planning import graph_of, planning_in
 from adapter.messaging.envelope import LONGEST_ID, Address
+from adapter.phrases import phrase
 
 K = NoticeKind
 
@@ -202,7 +203,7 @@ def notice_in(bundle: Bundle, *, zone: tzinfo) -> Notice:
     """
     head = header(bundle)
     if head is None:
-        raise Refused("the Bundle has no MessageHeader as its first entry", code="required")
+        raise Refused(phrase("the Bundle has no MessageHeader as its first entry"), code="required")
     kind = event_kind(head)
     encounter = of_type(bundle, "Encounter") or {}
     focus = next((r for r in (follow(bundle, f) for f in head.get("focus") or ()) if r is not None), {})
@@ -210,7 +211,7 @@ def notice_in(bundle: Bundle, *, zone: tzinfo) -> Notice:
     task = focus if focus.get("resourceType") == "Task" else {}
     sent_at = moment(bundle.get("timestamp"), zone)
     if not isinstance(sent_at, datetime):
-        raise Refused("Bundle.timestamp must be an instant with its offset", code="required")
+        raise Refused(phrase("Bundle.timestamp must be an instant with its offset"), code="required")
     standing = _standing(head)
     sender = address_of(follow(bundle, head.get("sender"))).token
     return Notice(
@@ -251,7 +252,9 @@ def _placement(plan: Resource, standing: Standing) -> str | None:
     """The pathway or group that a CarePlan's category names; Refused where it must and does not."""
     found = coded(plan.get("category"), PLACEMENT_SYSTEM)
     if found is None and standing is not Standing.CANCELLATION:
-        raise Refused(f"CarePlan.category names nothing of {PLACEMENT_SYSTEM}", code="required")
+        raise Refused(
+            phrase("CarePlan.category names nothing of {system}", system=PLACEMENT_SYSTEM), code="required"
+        )
     return found
 
 
@@ -285,14 +288,20 @@ def event_kind(head: Resource) -> NoticeKind:
     coding = head.get("eventCoding")
     if not isinstance(coding, dict) or coding.get("system") != EVENT_SYSTEM:
         raise Refused(
-            f"MessageHeader.eventCoding is of another system; the events that we read are in {EVENT_SYSTEM}",
+            phrase(
+                "MessageHeader.eventCoding is of another system; the events that we read are in {system}",
+                system=EVENT_SYSTEM,
+            ),
             code="not-supported",
         )
     try:
         return NoticeKind(str(coding.get("code")))
     except ValueError:
         raise Refused(
-            f"MessageHeader.eventCoding.code is unknown; the events that we read are in {EVENT_SYSTEM}",
+            phrase(
+                "MessageHeader.eventCoding.code is unknown; the events that we read are in {system}",
+                system=EVENT_SYSTEM,
+            ),
             code="not-supported",
         ) from None
 
@@ -366,7 +375,7 @@ def _standing(head: Resource) -> Standing:
         return Standing(extension(head, "standing") or "new")
     except ValueError:
         raise Refused(
-            "the extension `standing` of MessageHeader has an unknown code", code="code-invalid"
+            phrase("the extension `standing` of MessageHeader has an unknown code"), code="code-invalid"
         ) from None
 
 
@@ -401,7 +410,7 @@ def _birth_date(patient: Resource) -> date | None:
     try:
         return date.fromisoformat(text)  # of any century
     except ValueError:
-        raise Refused("a date or time in the message cannot be read", code="value") from None
+        raise Refused(phrase("a date or time in the message cannot be read"), code="value") from None
 
 
 def _first_value(items: Any) -> str | None:

@@ -41,6 +41,7 @@ from adapter.fhir.bundles import (
     same_id,
 )
 from adapter.messaging.envelope import LONGEST_ID, Address
+from adapter.phrases import phrase
 
 K = NoticeKind
 
@@ -55,6 +56,7 @@ _NUMBER = compile(r"(?:\d[-+ .]?){10,}", ASCII)
 _WORD = compile(r"[^\W\d_]{2,}")
 _NO_MEETING = ("cancelled", "noshow", "entered-in-error")
 _NO_CONSENT = ("rejected", "inactive", "entered-in-error")
+_UNKNOWN = "{element} has an unknown code of {system}"
 
 
 # --- what a message says ----------------------------------------------------------------------------------
@@ -85,7 +87,9 @@ def refused_in(consent: Resource, kind: NoticeKind, standing: Standing) -> bool:
     """Whether the consent was refused at once; Refused where its status denies what the event says."""
     status = consent.get("status")
     if kind is K.CONSENT_GIVEN and status in _NO_CONSENT and standing is not Standing.CANCELLATION:
-        raise Refused("Consent.status denies what the event says, that consent is given", code="invariant")
+        raise Refused(
+            phrase("Consent.status denies what the event says, that consent is given"), code="invariant"
+        )
     return kind is K.CONSENT_WITHDRAWN and status == "rejected"
 
 
@@ -98,7 +102,7 @@ def decliner_in(communication: Resource) -> Decliner | None:
         return Decliner(code)
     except ValueError:
         raise Refused(
-            f"Communication.reasonCode has an unknown code of {DECLINER_SYSTEM}", code="code-invalid"
+            phrase(_UNKNOWN, element="Communication.reasonCode", system=DECLINER_SYSTEM), code="code-invalid"
         ) from None
 
 
@@ -124,7 +128,7 @@ def meeting_in(
     """
     if kind is K.SIP_CALL and standing is not Standing.CANCELLATION and focus.get("status") in _NO_MEETING:
         raise Refused(
-            "Appointment.status says that the meeting is off; take the call back with a cancellation",
+            phrase("Appointment.status says that the meeting is off; take the call back with a cancellation"),
             code="invariant",
         )
     told = [focus] if kind is K.SIP_CALL else [r for r in resources(bundle) if _is_meeting(r)]
@@ -167,7 +171,7 @@ def _kind(plan: Resource) -> PlanKind | None:
         return PlanKind(code)
     except ValueError:
         raise Refused(
-            f"CarePlan.category has an unknown code of {PLAN_KIND_SYSTEM}", code="code-invalid"
+            phrase(_UNKNOWN, element="CarePlan.category", system=PLAN_KIND_SYSTEM), code="code-invalid"
         ) from None
 
 
@@ -183,7 +187,10 @@ def _identity(resource: Resource) -> str:
 def _fitting(identity: str) -> str:
     if len(identity) > LONGEST_ID:
         raise Refused(
-            f"an identifier of a CarePlan or Task is longer than {LONGEST_ID} characters", code="value"
+            phrase(
+                "an identifier of a CarePlan or Task is longer than {number} characters", number=LONGEST_ID
+            ),
+            code="value",
         )
     return identity
 
@@ -251,7 +258,8 @@ def _by_identifier(ref: Resource | None) -> str | None:
 def _token(address: Address) -> str:
     if not address.fits:
         raise Refused(
-            f"an identifier of an Organization is longer than {LONGEST_ID} characters", code="value"
+            phrase("an identifier of an Organization is longer than {number} characters", number=LONGEST_ID),
+            code="value",
         )
     return address.token
 

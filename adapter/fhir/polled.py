@@ -30,6 +30,7 @@ from adapter.fhir.notices import subject_in
 from adapter.fhir.serving import values
 from adapter.fhir.wire import to_json
 from adapter.messaging.envelope import LONGEST_ID, Address, Envelope
+from adapter.phrases import Phrase, phrase
 
 TYPES = ("Task", "CarePlan")
 _KINDS = {"Task": NoticeKind.ANSWER, "CarePlan": NoticeKind.CARE_PLAN}
@@ -65,13 +66,20 @@ def message_of(bundle: Bundle, *, zone: tzinfo, content_type: str) -> tuple[Enve
     focus: Resource = bundle["entry"][0]["resource"]
     kind = focus["resourceType"]
     if kind not in TYPES:
-        raise Refused("the first resource of a collection must be a Task or a CarePlan", code="not-supported")
+        raise Refused(
+            phrase("the first resource of a collection must be a Task or a CarePlan"), code="not-supported"
+        )
     if kind == "Task" and focus.get("status") in NO_ANSWER:
-        raise Refused("Task.status is not that of an answer", code="business-rule")
+        raise Refused(phrase("Task.status is not that of an answer"), code="business-rule")
     sent_at, message_id = _version(bundle, focus, zone)
     sender = _party(bundle, focus.get(_SENDER[kind]), "sender")
     if sender is None:
-        raise Refused(f"{kind}.{_SENDER[kind]} leads to no Organization with an identifier", code="required")
+        raise Refused(
+            phrase(
+                "{element} leads to no Organization with an identifier", element=f"{kind}.{_SENDER[kind]}"
+            ),
+            code="required",
+        )
     if kind == "CarePlan":
         receivers = _taking_part(bundle, focus, sender)
     else:
@@ -92,7 +100,10 @@ def message_of(bundle: Bundle, *, zone: tzinfo, content_type: str) -> tuple[Enve
     if kind == "CarePlan":
         message = _leading_out(message, bundle)
     if not subject_in(message).identified:
-        raise Refused(f"{kind}.{_PATIENT[kind]} does not lead to an identified Patient", code="required")
+        raise Refused(
+            phrase("{element} does not lead to an identified Patient", element=f"{kind}.{_PATIENT[kind]}"),
+            code="required",
+        )
     envelope = Envelope(
         dialect="fhir",
         message_id=message_id,
@@ -109,7 +120,7 @@ def _version(bundle: Bundle, focus: Resource, zone: tzinfo) -> tuple[datetime, s
     meta = focus.get("meta") or {}
     sent_at = moment(meta.get("lastUpdated"), zone)
     if not isinstance(sent_at, datetime) or "id" not in focus:
-        raise Refused("a polled resource needs an id and meta.lastUpdated", code="required")
+        raise Refused(phrase("a polled resource needs an id and meta.lastUpdated"), code="required")
     version = meta.get("versionId") or meta["lastUpdated"]
     graph = graph_version(bundle)
     number = f"{version}.{graph}" if graph is not None else version
@@ -201,8 +212,16 @@ def _party(bundle: Bundle, ref: Resource | None, role: str) -> Resource | None:
     if found is None or not address_of(found).identifiers:
         return None
     if not address_of(found).fits:
-        raise Refused(f"an identifier of the {role} is longer than {LONGEST_ID} characters", code="value")
+        raise Refused(_too_long(role), code="value")
     return found | {"id": f"polled-{role}"}
+
+
+def _too_long(role: str) -> Phrase:
+    if role == "sender":
+        return phrase("an identifier of the sender is longer than {number} characters", number=LONGEST_ID)
+    return phrase(
+        "an identifier of the {receiver} is longer than {number} characters", receiver=role, number=LONGEST_ID
+    )
 
 
 def _entry(party: Resource) -> Resource:

@@ -18,6 +18,7 @@ from typing import Any
 from adapter.fhir.bundles import Bundle, Resource
 from adapter.fhir.codes import words
 from adapter.fhir.references import names_of
+from adapter.phrases import Phrase, phrase
 
 _CONFIDENTIALITY = (
     "http://terminology.hl7.org/CodeSystem/v3-Confidentiality",
@@ -46,7 +47,6 @@ _KEPT: dict[str, frozenset[str]] = {
 """Next of kin and places stay as empty shells, so that references still lead there."""
 
 _HIDDEN = frozenset(_KEPT)
-_WHY = "(protected identity)"
 
 
 def is_protected(patient: Resource) -> bool:
@@ -124,7 +124,7 @@ def without_protected_in(entries: list[Resource], said: list[str]) -> list[Resou
         spared = resource["resourceType"] == "Organization" and places.isdisjoint(names_of(item))
         cut = resource if spared else without_protected(resource)
         cut = _without_names(_without_participants(cut, hidden), hidden)
-        said += [f"{place} {_WHY}" for place in _left_out(resource, cut)]
+        said += _left_out(resource, cut)
         kept.append(item if cut is resource else item | {"resource": cut})
     return kept
 
@@ -203,10 +203,10 @@ def _without_names(value: Any, hidden: set[str]) -> Any:
     return value
 
 
-def _left_out(before: Resource, after: Resource) -> Iterator[str]:
-    kind = before["resourceType"]
+def _left_out(before: Resource, after: Resource) -> Iterator[Phrase]:
     for name, part in before.items():
+        element = f"{before['resourceType']}.{name}"
         if name not in after:
-            yield f"{kind}.{name}"
+            yield phrase("{element} (protected identity)", element=element)
         elif after[name] is not part and after[name] != part:
-            yield f"part of {kind}.{name}"
+            yield phrase("part of {element} (protected identity)", element=element)

@@ -26,6 +26,7 @@ from adapter.fhir.bundles import (
 from adapter.fhir.codes import ISSUE
 from adapter.fhir.wire import place_in
 from adapter.messaging.acknowledgement import Acknowledgement, Issue, Status
+from adapter.phrases import phrase
 
 DETAIL_SYSTEM = f"{CANONICAL}/CodeSystem/receipt-details"
 TAKEN_OVER = "taken-over"
@@ -112,7 +113,7 @@ def receipt_in(bundle: Bundle) -> Acknowledgement:
         status = Status.TAKEN_OVER
     at = datetime.fromisoformat(bundle["timestamp"])
     if at.tzinfo is None:
-        raise Refused("Bundle.timestamp must be an instant with its offset", code="required")
+        raise Refused(phrase("Bundle.timestamp must be an instant with its offset"), code="required")
     return Acknowledgement(
         original_id=same_id(response["identifier"]),
         status=status,

@@ -18,6 +18,7 @@ import orjson
 from adapter.errors import Refused
 from adapter.fhir.bundles import YEARS
 from adapter.fhir.serving import Param, includes, params
+from adapter.phrases import technical
 
 MOST = 200
 """Entries of a page."""
@@ -91,7 +92,7 @@ def read_query(kind: str, pairs: Sequence[tuple[str, str]], *, zone: tzinfo, len
             made = _with(made, name, text, zone)
         except _Unknown:
             if not lenient:
-                raise Refused(_unknown(kind, name), code="not-supported") from None
+                raise Refused(technical(_unknown(kind, name)), code="not-supported") from None
             made = replace(made, ignored=(*made.ignored, name))
     return made
 
@@ -116,7 +117,7 @@ def _params(kind: str) -> dict[str, Param]:
 
 def _with(query: Query, name: str, text: str, zone: tzinfo) -> Query:
     if len(text) > _LONGEST * _MOST_VALUES:
-        raise Refused(f"the value of {name[:40]} is too long", code="value")
+        raise Refused(technical(f"the value of {name[:40]} is too long"), code="value")
     if name == "_lastUpdated" and query.kind == "Organization":
         raise _Unknown
     if name in _OF_ALL:
@@ -149,15 +150,15 @@ def _general(query: Query, name: str, text: str, zone: tzinfo) -> Query:
             return replace(query, after=_read_cursor(text))
         case "_total":
             if text not in ("none", "estimate", "accurate"):
-                raise Refused("_total is none, estimate or accurate", code="value")
+                raise Refused(technical("_total is none, estimate or accurate"), code="value")
             return replace(query, total=text != "none")
         case "_totalMethod":  # what a widespread server, and so its clients, say for _total
             if text not in ("none", "estimate", "count"):
-                raise Refused("_totalMethod is none, estimate or count", code="value")
+                raise Refused(technical("_totalMethod is none, estimate or count"), code="value")
             return replace(query, total=text != "none")
         case "_summary":
             if text not in ("count", "false"):
-                raise Refused("_summary: only count and false are supported", code="not-supported")
+                raise Refused(technical("_summary: only count and false are supported"), code="not-supported")
             return replace(query, only_count=text == "count", total=query.total or text == "count")
         case _:
             return query  # _format and _pretty say how to answer, not what to find
@@ -175,7 +176,7 @@ def _patient(query: Query, modifier: str, chained: str, text: str) -> Query:
     for part in _split(text, "patient"):
         kind, slash, one = part.rpartition("/")
         if slash and not kind.endswith("Patient"):
-            raise Refused("patient leads to another resource than a Patient", code="value")
+            raise Refused(technical("patient leads to another resource than a Patient"), code="value")
         ids.append(one)
     known = tuple(ids) if query.patients is None else tuple(set(ids) & set(query.patients))
     return replace(query, patients=known)
@@ -185,11 +186,13 @@ def _split(text: str, name: str) -> list[str]:
     """The values of a parameter, which commas set apart unless a backslash stands before them."""
     parts = [re.sub(r"\\([,|$\\])", r"\1", p) for p in re.split(r"(?<!\\),", text)]
     if not all(parts):
-        raise Refused(f"{name[:40]} has an empty value", code="value")
+        raise Refused(technical(f"{name[:40]} has an empty value"), code="value")
     if len(parts) > _MOST_VALUES:
-        raise Refused(f"{name[:40]} has more than {_MOST_VALUES} values", code="too-costly")
+        raise Refused(technical(f"{name[:40]} has more than {_MOST_VALUES} values"), code="too-costly")
     if any("\x00" in part or len(part) > _LONGEST for part in parts):
-        raise Refused(f"a value of {name[:40]} is too long, or has a control character", code="value")
+        raise Refused(
+            technical(f"a value of {name[:40]} is too long, or has a control character"), code="value"
+        )
     return parts
 
 
@@ -199,7 +202,9 @@ def _value(param: Param, text: str, name: str) -> tuple[str | None, str]:
     if param.kind == "token":
         system, value = _token(text)
         if not value:
-            raise Refused(f"{name[:40]}: a system without a code is not searched for", code="not-supported")
+            raise Refused(
+                technical(f"{name[:40]}: a system without a code is not searched for"), code="not-supported"
+            )
         return system, value
     return None, text
 
@@ -226,7 +231,7 @@ def _within(query: Query, text: str, zone: tzinfo) -> Query:
         case "le":
             until = _earlier(until, end)
         case _:
-            raise Refused("_lastUpdated takes eq, ge, gt, le, lt, sa and eb", code="not-supported")
+            raise Refused(technical("_lastUpdated takes eq, ge, gt, le, lt, sa and eb"), code="not-supported")
     return replace(query, since=since, until=until)
 
 
@@ -249,7 +254,8 @@ def _span(text: str, zone: tzinfo) -> tuple[datetime, datetime]:
             raise ValueError(text)
     except (ValueError, OverflowError):
         raise Refused(
-            "_lastUpdated is no date or instant, as 2026-11-25 or with time and offset", code="value"
+            technical("_lastUpdated is no date or instant, as 2026-11-25 or with time and offset"),
+            code="value",
         ) from None
     fraction = re.search(r"\.(\d+)", text)
     step = timedelta(microseconds=1) if fraction and len(fraction[1]) > 3 else timedelta(milliseconds=1)
@@ -271,7 +277,7 @@ def _days(text: str, zone: tzinfo) -> tuple[datetime, datetime]:
 
 def _counted(query: Query, text: str) -> Query:
     if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise Refused("_count is no whole number", code="value")
+        raise Refused(technical("_count is no whole number"), code="value")
     if int(text) == 0:
         return replace(query, only_count=True, total=True)
     return replace(query, count=min(int(text), MOST))
@@ -280,7 +286,7 @@ def _counted(query: Query, text: str) -> Query:
 def _sorted(query: Query, text: str) -> Query:
     name = text.removeprefix("-")
     if name not in ("_lastUpdated", "_id"):
-        raise Refused("_sort takes _lastUpdated, -_lastUpdated, _id or -_id", code="not-supported")
+        raise Refused(technical("_sort takes _lastUpdated, -_lastUpdated, _id or -_id"), code="not-supported")
     return replace(query, by_id=name == "_id", ascending=name == text)
 
 
@@ -291,7 +297,7 @@ def _included(kind: str, text: str) -> str:
         return "*"
     if source != kind or (name not in includes(kind) and name != "*"):
         known = ", ".join(f"{kind}:{one}" for one in includes(kind))
-        raise Refused(f"_include: {kind} has {known or 'none'}", code="not-supported")
+        raise Refused(technical(f"_include: {kind} has {known or 'none'}"), code="not-supported")
     return name
 
 
@@ -313,5 +319,5 @@ def _read_cursor(text: str) -> tuple[Any, ...]:
         or (len(found) == 2 and all(type(one) is int and abs(one) < 2**62 for one in found))
     )
     if not ok:
-        raise Refused("_cursor is not one of ours; begin again without it", code="value")
+        raise Refused(technical("_cursor is not one of ours; begin again without it"), code="value")
     return tuple(found)

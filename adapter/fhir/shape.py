@@ -17,9 +17,12 @@ import orjson
 from adapter.errors import Refused
 from adapter.fhir.bundles import Resource
 from adapter.fhir.codes import words
+from adapter.phrases import Phrase, phrase
 
 MAX_DEPTH = 50
 """Nesting of objects and arrays; R4 messages stay under 20."""
+
+TOO_DEEP = phrase("the Bundle nests deeper than {number} levels", number=MAX_DEPTH)
 
 _ID = compile(r"[A-Za-z0-9\-.]{1,64}", ASCII)
 _ELEMENT = compile(r"[A-Za-z_]{1,60}", ASCII)
@@ -66,13 +69,33 @@ class Found:
         self.extensions: list[Resource] = []
 
 
+_FAULTS = {
+    "unknown": "{element} has an element, or is of a type, that FHIR R4 does not have",
+    "string": "{element} is a JSON string where FHIR R4 has none",
+    "boolean": "{element} is a JSON boolean where FHIR R4 has none",
+    "number": "{element} is a JSON number where FHIR R4 has none, or not a whole one",
+    "null": "{element} is null; leave the element out instead",
+    "object": "{element} is an empty object",
+    "array": "{element} is an empty array",
+    "untyped": "{element} is a resource that does not say of which type",
+    "R4B": "{element} is of R4B, not of FHIR R4",
+    "id": "{element} is not 1 to 64 of A-Z, a-z, 0-9, '-' and '.'",
+}
+"""What may be wrong on the way down."""
+
+
 class _Fault(Exception):
     """A fault on the way down; the path is put together on the way up."""
 
-    def __init__(self, said: str, *path: str) -> None:
-        super().__init__(said)
-        self.said = said
+    def __init__(self, fault: str, *path: str) -> None:
+        super().__init__(fault)
+        self.fault = fault
         self.path = list(path)
+
+    def refusal(self, where: str) -> Refused:
+        """The refusal of the element that lies on the path from `where`."""
+        element = ".".join((where, *self.path))
+        return Refused(phrase(_FAULTS[self.fault], element=element), code="structure")
 
 
 def depth_fits(value: Any) -> bool:
@@ -137,7 +160,7 @@ def _outline(resource: Resource, references: list[str]) -> bytes | None:
     """The resource without what is its own, which has its form; None where it has not."""
     try:
         return orjson.dumps(_less_own(resource, references))
-    except (_Fault, TypeError, ValueError, RecursionError):  # the model has better words for what is wrong
+    except (TypeError, ValueError, RecursionError):  # the model has better words for what is wrong
         return None
 
 
@@ -153,7 +176,7 @@ def _less_own(value: Any, references: list[str]) -> Any:
             made[key] = _less_own(item, references)
             continue
         if form.fullmatch(item) is None:
-            raise _Fault("has another form")
+            raise ValueError("another form")
         if key == "reference":
             references.append(item)
         elif key == "timestamp":
@@ -187,7 +210,7 @@ def _checked(resource: Resource, where: str) -> Found:
     try:
         _compare(resource, made, found)
     except _Fault as fault:
-        raise Refused(f"{'.'.join((where, *fault.path))} {fault.said}", code="structure") from None
+        raise fault.refusal(where) from None
     return found
 
 
@@ -204,7 +227,7 @@ def _checked_part(part: Resource, module: str, name: str, where: str) -> Found:
     try:
         _compare(part, made, found)
     except _Fault as fault:
-        raise Refused(f"{'.'.join((where, *fault.path))} {fault.said}", code="structure") from None
+        raise fault.refusal(where) from None
     return found
 
 
@@ -212,7 +235,8 @@ def resource_class(name: Any, where: str) -> Any:
     """The class of that resource type, imported when first met; Refused where R4 has none of that name."""
     found = _resource_class(name)
     if found is None:
-        raise Refused(f"{where}.resourceType is not a resource of FHIR R4", code="structure")
+        element = f"{where}.resourceType"
+        raise Refused(phrase("{element} is not a resource of FHIR R4", element=element), code="structure")
     return found
 
 
@@ -247,26 +271,27 @@ def _made(model: Any, data: Resource, where: str) -> Any:
     try:
         return model.model_validate(data)
     except BAD_INPUT as error:
-        path, said = explained(error)
-        raise Refused(f"{'.'.join((where, *path))} {said}", code="structure") from None
+        raise Refused(explained(error, where), code="structure") from None
 
 
-def explained(error: Exception) -> tuple[list[str], str]:
-    """The path to the first fault, in elements of R4 only, and a sentence's end about it."""
+def explained(error: Exception, where: str) -> Phrase:
+    """What the first fault is, and in which element of R4 on the path from `where`."""
     errors = getattr(error, "errors", None)
     if errors is None:
-        return [], "holds something that is no resource or element of FHIR R4"
+        return phrase("{element} holds something that is no resource or element of FHIR R4", element=where)
     first = errors(include_url=False, include_context=False, include_input=False)[0]
     loc = list(first["loc"])
     if first["type"] == "extra_forbidden":
-        return _path(loc[:-1]), "has an element that FHIR R4 does not have there"
+        there = _path(where, loc[:-1])
+        return phrase("{element} has an element that FHIR R4 does not have there", element=there)
     if first["type"].endswith("missing"):
-        return _path(loc), "is required"
-    return _path(loc), "does not have the form that FHIR R4 gives it"
+        return phrase("{element} is required", element=_path(where, loc))
+    return phrase("{element} does not have the form that FHIR R4 gives it", element=_path(where, loc))
 
 
-def _path(loc: Iterable[Any]) -> list[str]:
-    return [f"[{part}]" if isinstance(part, int) else part for part in loc if _is_step(part)]
+def _path(where: str, loc: Iterable[Any]) -> str:
+    steps = (f"[{part}]" if isinstance(part, int) else part for part in loc if _is_step(part))
+    return ".".join((where, *steps))
 
 
 def _is_step(part: Any) -> bool:
@@ -293,7 +318,7 @@ def _compare(data: Resource, made: Any, found: Found) -> None:
         if name is None:
             if key == "resourceType" and _resource_class(value) is model:
                 continue
-            raise _Fault("has an element, or is of a type, that FHIR R4 does not have")
+            raise _Fault("unknown")
         try:
             _compare_value(value, fields[name], found)
         except _Fault as fault:
@@ -306,22 +331,22 @@ def _compare_value(value: Any, made: Any, found: Found) -> None:
     kind = type(value)
     if kind is str:
         if hasattr(made, "model_fields_set") or type(made) in _NUMBERS:
-            raise _Fault("is a JSON string where FHIR R4 has none")
+            raise _Fault("string")
     elif kind is dict:
         if not value:
-            raise _Fault("is an empty object")
+            raise _Fault("object")
         _compare(value, made, found)
     elif kind is list:
         if not value:
-            raise _Fault("is an empty array")
+            raise _Fault("array")
         _compare_items(value, made, found)
     elif kind is bool:
         if made is not value:
-            raise _Fault("is a JSON boolean where FHIR R4 has none")
+            raise _Fault("boolean")
     elif value is None:
-        raise _Fault("is null; leave the element out instead")
+        raise _Fault("null")
     elif type(made) not in _NUMBERS or type(made) is bool or (kind is not int and type(made) is int):
-        raise _Fault("is a JSON number where FHIR R4 has none, or not a whole one")
+        raise _Fault("number")
 
 
 def _compare_items(items: list[Any], made: list[Any], found: Found) -> None:
@@ -346,11 +371,11 @@ def _gather(data: Resource, model: Any, found: Found) -> None:
         if "div" in data:
             found.narratives.append(data["div"])
     elif kind == "Resource":
-        raise _Fault("is a resource that does not say of which type")
+        raise _Fault("untyped")
     elif "valueMeta" in data:
-        raise _Fault("is of R4B, not of FHIR R4", "valueMeta")
+        raise _Fault("R4B", "valueMeta")
     elif "resourceType" in data and "id" in data and not _ID.fullmatch(data["id"]):
-        raise _Fault("is not 1 to 64 of A-Z, a-z, 0-9, '-' and '.'", "id")
+        raise _Fault("id", "id")
 
 
 def contained_ids(resource: Resource) -> Iterator[str]:

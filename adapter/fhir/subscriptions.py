@@ -18,6 +18,7 @@ from adapter.errors import Refused
 from adapter.fhir import shape, wire
 from adapter.fhir.bundles import CANONICAL, Bundle, Resource
 from adapter.messaging.subscribing import HEADERS, MASK, Content, Said, State, Wish
+from adapter.phrases import technical
 
 BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition"
 TOPIC_BASE = f"{CANONICAL}/SubscriptionTopic/"
@@ -63,9 +64,11 @@ def resource_in(content: bytes, content_type: str, expected: str) -> Resource:
     entries = bundle.get("entry")
     only = entries[0].get("resource") if isinstance(entries, list) and len(entries) == 1 else None
     if not isinstance(only, dict) or only.get("resourceType") != expected:
-        raise Refused(f"{expected}: the content is not one resource of that type", code="structure")
+        raise Refused(
+            technical(f"{expected}: the content is not one resource of that type"), code="structure"
+        )
     if not shape.depth_fits(only):
-        raise Refused(f"{expected} nests deeper than {shape.MAX_DEPTH} levels", code="too-costly")
+        raise Refused(technical(f"{expected} nests deeper than {shape.MAX_DEPTH} levels"), code="too-costly")
     shape.check(only, expected)
     return only
 
@@ -123,13 +126,13 @@ def wish_in(resource: Resource, *, most_timeout: int | None = None) -> Wish:
     status = resource["status"]
     if status not in (State.REQUESTED, State.OFF):
         raise Refused(
-            "Subscription.status must be requested, or off; active and error are for us to say",
+            technical("Subscription.status must be requested, or off; active and error are for us to say"),
             code="business-rule",
         )
     if channel["type"] != "rest-hook":
-        raise Refused("Subscription.channel.type must be rest-hook", code="not-supported")
+        raise Refused(technical("Subscription.channel.type must be rest-hook"), code="not-supported")
     if "endpoint" not in channel:
-        raise Refused("Subscription.channel.endpoint is required for rest-hook", code="required")
+        raise Refused(technical("Subscription.channel.endpoint is required for rest-hook"), code="required")
     return Wish(
         topic=topic,
         filters=_filters(resource, topic),
@@ -148,7 +151,9 @@ def _topic(resource: Resource) -> str:
     topic = str(resource["criteria"]).partition("|")[0].removeprefix(TOPIC_BASE)
     if topic not in FOCUS:
         known = ", ".join(map(topic_url, FOCUS))
-        raise Refused(f"Subscription.criteria is none of our topics; known: {known}", code="not-supported")
+        raise Refused(
+            technical(f"Subscription.criteria is none of our topics; known: {known}"), code="not-supported"
+        )
     return topic
 
 
@@ -158,13 +163,16 @@ def _filters(resource: Resource, topic: str) -> tuple[tuple[str, tuple[str, ...]
     for text in _values(resource.get("_criteria"), "backport-filter-criteria"):
         kind, mark, query = str(text).rpartition("?")
         if mark and kind != FOCUS[topic]:
-            raise Refused(f"{where}: a filter of {topic} is about {FOCUS[topic]}", code="not-supported")
+            raise Refused(
+                technical(f"{where}: a filter of {topic} is about {FOCUS[topic]}"), code="not-supported"
+            )
         for part in query.split("&"):
             name, _, said = part.partition("=")
             if name not in FILTERS:
                 known = ", ".join(FILTERS)
                 raise Refused(
-                    f"{where}: a filter may ask about {known}, and nothing else", code="not-supported"
+                    technical(f"{where}: a filter may ask about {known}, and nothing else"),
+                    code="not-supported",
                 )
             found.append((name, _filter_values(name, said, where)))
     return tuple(found)
@@ -174,7 +182,10 @@ def _filter_values(name: str, said: str, where: str) -> tuple[str, ...]:
     values = tuple(value.removeprefix(f"{FILTERS[name]}/") for value in said.split(","))
     if len(values) > MOST_VALUES or not all(_ID.fullmatch(value) for value in values):
         raise Refused(
-            f"{where}: {name} must be {FILTERS[name]}/<id> as we give it, or up to {MOST_VALUES} with commas",
+            technical(
+                f"{where}: {name} must be {FILTERS[name]}/<id> as we give it, or up to {MOST_VALUES} with "
+                "commas"
+            ),
             code="value",
         )
     return values
@@ -184,7 +195,7 @@ def _content(channel: Resource) -> Content:
     said = next(iter(_values(channel.get("_payload"), "backport-payload-content")), Content.ID_ONLY)
     if said not in set(Content):
         raise Refused(
-            f"Subscription.channel.payload.extension: content must be one of {', '.join(Content)}",
+            technical(f"Subscription.channel.payload.extension: content must be one of {', '.join(Content)}"),
             code="code-invalid",
         )
     return Content(said)
@@ -193,7 +204,9 @@ def _content(channel: Resource) -> Content:
 def _media(channel: Resource) -> str:
     media = str(channel.get("payload", wire.JSON)).partition(";")[0].strip().lower()
     if media not in (wire.JSON, wire.XML):
-        raise Refused(f"Subscription.channel.payload must be {wire.JSON} or {wire.XML}", code="not-supported")
+        raise Refused(
+            technical(f"Subscription.channel.payload must be {wire.JSON} or {wire.XML}"), code="not-supported"
+        )
     return media
 
 
@@ -201,13 +214,13 @@ def _headers(channel: Resource) -> tuple[tuple[str, str], ...]:
     where, found = "Subscription.channel.header", []
     lines = channel.get("header") or ()
     if len(lines) > MOST_HEADERS:
-        raise Refused(f"{where}: send no more than {MOST_HEADERS}", code="too-costly")
+        raise Refused(technical(f"{where}: send no more than {MOST_HEADERS}"), code="too-costly")
     for line in lines:
         made = _HEADER.fullmatch(line)
         if made is None:
-            raise Refused(f"{where} must be NAME: VALUE in printable ASCII", code="value")
+            raise Refused(technical(f"{where} must be NAME: VALUE in printable ASCII"), code="value")
         if not made[1].lower().startswith(HEADERS):
-            raise Refused(f"{where} may be Authorization or begin with X-", code="not-supported")
+            raise Refused(technical(f"{where} may be Authorization or begin with X-"), code="not-supported")
         found.append((made[1], made[2]))
     return tuple(found)
 
@@ -219,7 +232,8 @@ def _seconds(channel: Resource, name: str, most: int | None) -> int | None:
     limit = most or 31 * 24 * 3600
     if isinstance(said, bool) or not isinstance(said, int) or not 1 <= said <= limit:
         raise Refused(
-            f"Subscription.channel.extension: {name} must be 1 to {limit} whole seconds", code="value"
+            technical(f"Subscription.channel.extension: {name} must be 1 to {limit} whole seconds"),
+            code="value",
         )
     return said
 
@@ -228,7 +242,7 @@ def _end(resource: Resource) -> datetime | None:
     said = resource.get("end")
     at = datetime.fromisoformat(said) if said is not None else None
     if at is not None and at.tzinfo is None:
-        raise Refused("Subscription.end must be an instant with its offset", code="value")
+        raise Refused(technical("Subscription.end must be an instant with its offset"), code="value")
     return at
 
 

@@ -32,6 +32,7 @@ from adapter.fhir.codes import PARTICIPATION, REQUIRED, RESPONSE, SEVERITY
 from adapter.fhir.notices import event_kind, receivers_in, subject_in
 from adapter.fhir.parts import ENDED
 from adapter.messaging.envelope import LONGEST_ID
+from adapter.phrases import phrase
 
 K = NoticeKind
 
@@ -135,7 +136,10 @@ def legible(bundle: Any, *, any_id: bool = False) -> bool:
 
 def _not_too_many_receivers(head: Resource) -> None:
     if len(_list(head.get("destination"))) > MAX_DESTINATIONS:
-        raise Refused(f"MessageHeader.destination: at most {MAX_DESTINATIONS} are wanted", code="too-costly")
+        raise Refused(
+            phrase("MessageHeader.destination: at most {number} are wanted", number=MAX_DESTINATIONS),
+            code="too-costly",
+        )
 
 
 def warm() -> None:
@@ -162,19 +166,23 @@ def warm() -> None:
 def _skeleton(bundle: Any, kind: str | None) -> list[Resource]:
     """The entries, once it is certain that they can be walked: objects with a resource, not too deep."""
     if not isinstance(bundle, dict) or bundle.get("resourceType") != "Bundle":
-        raise Refused("the content is not a FHIR Bundle", code="structure")
+        raise Refused(phrase("the content is not a FHIR Bundle"), code="structure")
     if kind is not None and bundle.get("type") != kind:
-        raise Refused(f"Bundle.type is not {kind}", code="value")
+        raise Refused(phrase("Bundle.type is not {type}", type=kind), code="value")
     entries = bundle.get("entry")
     if not isinstance(entries, list) or not entries:
-        raise Refused("Bundle.entry is missing or empty", code="required")
+        raise Refused(phrase("Bundle.entry is missing or empty"), code="required")
     if len(entries) > MAX_ENTRIES:
-        raise Refused(f"the Bundle has more than {MAX_ENTRIES} entries", code="too-costly")
+        raise Refused(
+            phrase("the Bundle has more than {number} entries", number=MAX_ENTRIES), code="too-costly"
+        )
     if not shape.depth_fits(bundle):
-        raise Refused(f"the Bundle nests deeper than {shape.MAX_DEPTH} levels", code="too-costly")
+        raise Refused(shape.TOO_DEEP, code="too-costly")
     for number, item in enumerate(entries):
         if not isinstance(item, dict) or not isinstance(item.get("resource"), dict):
-            raise Refused(f"Bundle.entry[{number}] has no resource", code="structure")
+            raise Refused(
+                phrase("{entry} has no resource", entry=f"Bundle.entry[{number}]"), code="structure"
+            )
     return entries
 
 
@@ -193,9 +201,12 @@ def _shapes(bundle: Bundle, entries: list[Resource]) -> list[shape.Found]:
 
 def _entry_shape(item: Resource, where: str) -> None:
     if "fullUrl" not in item:
-        raise Refused(f"{where}.fullUrl is required", code="required")
+        raise Refused(phrase("{element} is required", element=f"{where}.fullUrl"), code="required")
     if any(key in item for key in _NOT_IN_MESSAGES):
-        raise Refused(f"{where} has search, request or response, which a message has not", code="invariant")
+        raise Refused(
+            phrase("{entry} has search, request or response, which a message has not", entry=where),
+            code="invariant",
+        )
     rest = {key: value for key, value in item.items() if key != "resource"}
     shape.check_part(rest, "bundle", "BundleEntry", where)
 
@@ -203,9 +214,9 @@ def _entry_shape(item: Resource, where: str) -> None:
 def _header_first(entries: list[Resource]) -> Resource:
     head: Resource = entries[0]["resource"]
     if head.get("resourceType") != "MessageHeader":
-        raise Refused("the Bundle has no MessageHeader as its first entry", code="required")
+        raise Refused(phrase("the Bundle has no MessageHeader as its first entry"), code="required")
     if sum(item["resource"].get("resourceType") == "MessageHeader" for item in entries) > 1:
-        raise Refused("the Bundle has more than one MessageHeader", code="invariant")
+        raise Refused(phrase("the Bundle has more than one MessageHeader"), code="invariant")
     return head
 
 
@@ -214,39 +225,44 @@ def _event_known(head: Resource) -> None:
     receipt = {"system": EVENT_SYSTEM, "code": RECEIPT_EVENT}
     if isinstance(coding, dict) and {key: coding.get(key) for key in receipt} == receipt:
         if "response" not in head:
-            raise Refused("a receipt has no MessageHeader.response", code="required")
+            raise Refused(phrase("a receipt has no MessageHeader.response"), code="required")
         return
     event_kind(head)
     if "response" in head:
-        raise Refused("MessageHeader.response is there, but the event is not `receipt`", code="invariant")
+        raise Refused(
+            phrase("MessageHeader.response is there, but the event is not `receipt`"), code="invariant"
+        )
 
 
 def _message_id_is_uuid(head: Resource) -> None:
     if not isinstance(head.get("id"), str) or not _UUID.fullmatch(head["id"]):
-        raise Refused("MessageHeader.id is not a UUID", code="required")
+        raise Refused(phrase("MessageHeader.id is not a UUID"), code="required")
 
 
 def _has_id(head: Resource) -> None:
     if not isinstance(head.get("id"), str) or not head["id"]:
-        raise Refused("MessageHeader.id is required", code="required")
+        raise Refused(phrase("{element} is required", element="MessageHeader.id"), code="required")
 
 
 def _transmission_id(bundle: Bundle) -> None:
     told = bundle.get("id", "")
     if not isinstance(told, str) or len(told) > LONGEST_ID:
-        raise Refused("Bundle.id is not a string, or too long", code="structure")
+        raise Refused(phrase("Bundle.id is not a string, or too long"), code="structure")
 
 
 def _timestamp_has_offset(bundle: Bundle) -> None:
     stamp = bundle.get("timestamp")
     if not isinstance(stamp, str) or not _INSTANT.fullmatch(stamp):
-        raise Refused("Bundle.timestamp must be an instant with its offset", code="required")
+        raise Refused(phrase("Bundle.timestamp must be an instant with its offset"), code="required")
     try:
         found = datetime.fromisoformat(stamp)
     except ValueError:
-        raise Refused("Bundle.timestamp is no instant of the calendar", code="value") from None
+        raise Refused(phrase("Bundle.timestamp is no instant of the calendar"), code="value") from None
     if found.year not in YEARS:
-        raise Refused(f"Bundle.timestamp is not in {YEARS[0]} to {YEARS[-1]}", code="value")
+        raise Refused(
+            phrase("Bundle.timestamp is not in {first} to {last}", first=str(YEARS[0]), last=str(YEARS[-1])),
+            code="value",
+        )
 
 
 def _full_urls_unique(entries: list[Resource]) -> None:
@@ -255,10 +271,16 @@ def _full_urls_unique(entries: list[Resource]) -> None:
     for number, item in enumerate(entries):
         url, resource = item["fullUrl"], item["resource"]
         if not isinstance(url, str) or not _FULL_URL.fullmatch(url):
-            raise Refused(f"Bundle.entry[{number}].fullUrl is not an absolute address", code="value")
+            raise Refused(
+                phrase("{element} is not an absolute address", element=f"Bundle.entry[{number}].fullUrl"),
+                code="value",
+            )
         name = _name(resource) if "id" in resource else url
         if url in urls or name in names:
-            raise Refused(f"Bundle.entry[{number}] repeats a fullUrl or an id", code="invariant")
+            raise Refused(
+                phrase("{entry} repeats a fullUrl or an id", entry=f"Bundle.entry[{number}]"),
+                code="invariant",
+            )
         urls.add(url)
         names.add(name)
 
@@ -286,7 +308,14 @@ def _references_resolve(entries: list[Resource], found: list[shape.Found]) -> No
             kind = item["resource"]["resourceType"]
             if kind == "Provenance" and target.startswith("MessageHeader/"):
                 continue
-            raise Refused(f"a reference in Bundle.entry[{number}] ({kind}) leads nowhere", code="not-found")
+            raise Refused(
+                phrase(
+                    "a reference in {entry} ({type}) leads nowhere",
+                    entry=f"Bundle.entry[{number}]",
+                    type=kind,
+                ),
+                code="not-found",
+            )
 
 
 def _ids_fit(entries: list[Resource]) -> None:
@@ -297,9 +326,13 @@ def _ids_fit(entries: list[Resource]) -> None:
         texts = [one.get(key) for one in found for key in ("system", "value")]
         texts.append(extension(resource, "refers-to"))
         if any(isinstance(text, str) and len(text) > LONGEST_ID for text in texts):
-            kind = resource["resourceType"]
             raise Refused(
-                f"an identifier in Bundle.entry[{number}] ({kind}) is longer than {LONGEST_ID} characters",
+                phrase(
+                    "an identifier in {entry} ({type}) is longer than {longest} characters",
+                    entry=f"Bundle.entry[{number}]",
+                    type=resource["resourceType"],
+                    longest=LONGEST_ID,
+                ),
                 code="value",
             )
 
@@ -340,7 +373,7 @@ def _all_of(items: Iterable[Resource] | None, element: str, codes: frozenset[str
 
 
 def _not_a_code(where: str) -> Refused:
-    return Refused(f"{where} is not a code of its value set", code="code-invalid")
+    return Refused(phrase("{element} is not a code of its value set", element=where), code="code-invalid")
 
 
 def _extensions_as_published(extensions: list[Resource]) -> None:
@@ -351,13 +384,21 @@ def _extensions_as_published(extensions: list[Resource]) -> None:
             continue
         name = url[len(EXTENSION_BASE) :]
         if name not in EXTENSIONS:
-            raise Refused("an extension of ours is not among those that are published", code="extension")
+            raise Refused(
+                phrase("an extension of ours is not among those that are published"), code="extension"
+            )
         expected = f"value{EXTENSIONS[name][0]}"
         value = item.get(expected)
         if value is None:
-            raise Refused(f"the extension `{name}` has no {expected}, which is its type", code="extension")
+            raise Refused(
+                phrase("the extension `{name}` has no {value}, which is its type", name=name, value=expected),
+                code="extension",
+            )
         if name == "standing" and value not in _STANDINGS:
-            raise _not_a_code("the extension `standing`")
+            raise Refused(
+                phrase("the extension `{name}` is not a code of its value set", name=name),
+                code="code-invalid",
+            )
 
 
 # --- what the message means -------------------------------------------------------------------------------
@@ -373,17 +414,23 @@ def _sender_named(bundle: Bundle, head: Resource) -> None:
     party = follow(bundle, head.get("sender"))
     if party is None or party.get("resourceType") != "Organization" or not address_of(party).identifiers:
         raise Refused(
-            "MessageHeader.sender does not lead to an Organization with an identifier", code="required"
+            phrase("MessageHeader.sender does not lead to an Organization with an identifier"),
+            code="required",
         )
 
 
 def _destinations_named(bundle: Bundle, head: Resource) -> None:
     destinations = head.get("destination") or ()
     if not 0 < len(destinations) <= MAX_DESTINATIONS:
-        raise Refused(f"MessageHeader.destination: 1 to {MAX_DESTINATIONS} are wanted", code="required")
+        raise Refused(
+            phrase("MessageHeader.destination: 1 to {number} are wanted", number=MAX_DESTINATIONS),
+            code="required",
+        )
     if not all(address.identifiers for address in receivers_in(bundle)):
         raise Refused(
-            "a MessageHeader.destination.receiver does not lead to an Organization with an identifier",
+            phrase(
+                "a MessageHeader.destination.receiver does not lead to an Organization with an identifier"
+            ),
             code="required",
         )
 
@@ -391,17 +438,23 @@ def _destinations_named(bundle: Bundle, head: Resource) -> None:
 def _one_patient_identified(bundle: Bundle) -> None:
     patients = sum(resource["resourceType"] == "Patient" for resource in resources(bundle))
     if patients != 1:
-        raise Refused(f"the message has {patients} Patients; it must be about one", code="required")
+        raise Refused(
+            phrase("the message has {number} Patients; it must be about one", number=patients),
+            code="required",
+        )
     if not subject_in(bundle).identified:
         raise Refused(
-            "the Patient is not identified: name and identifier, or name, birth date and gender, are needed",
+            phrase(
+                "the Patient is not identified: name and identifier, or name, birth date and gender, are "
+                "needed"
+            ),
             code="required",
         )
 
 
 def _focus_there(bundle: Bundle, head: Resource) -> None:
     if not any(follow(bundle, ref) is not None for ref in head.get("focus") or ()):
-        raise Refused("MessageHeader.focus leads to nothing in the message", code="required")
+        raise Refused(phrase("MessageHeader.focus leads to nothing in the message"), code="required")
 
 
 def _times_agree(bundle: Bundle, head: Resource) -> None:
@@ -413,11 +466,13 @@ def _times_agree(bundle: Bundle, head: Resource) -> None:
     moments = [_moment(text, stamp) for text in times]
     if any(not _same(moments[0], other) for other in moments[1:]):
         raise Refused(
-            "the extension `occurred` and the element that R4 has for the event's time differ",
+            phrase("the extension `occurred` and the element that R4 has for the event's time differ"),
             code="invariant",
         )
     if kind not in MAY_LIE_AHEAD and any(_ahead(found, stamp) for found in moments):
-        raise Refused("the event is said to have happened after Bundle.timestamp", code="business-rule")
+        raise Refused(
+            phrase("the event is said to have happened after Bundle.timestamp"), code="business-rule"
+        )
 
 
 def _natural_places(bundle: Bundle, kind: NoticeKind) -> list[Any]:
@@ -432,7 +487,7 @@ def _natural_places(bundle: Bundle, kind: NoticeKind) -> list[Any]:
 def _moment(text: Any, stamp: datetime) -> Moment:
     found = moment(text, stamp.tzinfo)  # type: ignore[arg-type]  # the timestamp has an offset
     if found is None:
-        raise Refused("the time of the event cannot be read", code="value")
+        raise Refused(phrase("the time of the event cannot be read"), code="value")
     return found
 
 
@@ -457,6 +512,8 @@ def _response_complete(head: Resource) -> None:
     """A receipt says which message it is for, and one of R4's three words about it."""
     response = head["response"]
     if "identifier" not in response:
-        raise Refused("MessageHeader.response.identifier is required", code="required")
+        raise Refused(
+            phrase("{element} is required", element="MessageHeader.response.identifier"), code="required"
+        )
     if response.get("code") not in RESPONSE:
         raise _not_a_code("MessageHeader.response.code")

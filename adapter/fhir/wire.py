@@ -19,7 +19,8 @@ from lxml import etree
 from adapter.errors import Refused
 from adapter.fhir.bundles import Bundle, Resource
 from adapter.fhir.codes import ISSUE
-from adapter.fhir.shape import BAD_INPUT, MAX_DEPTH, elements, explained
+from adapter.fhir.shape import BAD_INPUT, MAX_DEPTH, TOO_DEEP, elements, explained
+from adapter.phrases import Phrase, phrase
 
 JSON = "application/fhir+json"
 XML = "application/fhir+xml"
@@ -51,7 +52,7 @@ _AROUND_XML = (
 )
 _PLACE = compile(r"\b[A-Z][A-Za-z]+(?:\.[a-z][A-Za-z]*|\[\d+\])+")
 _OUTSIDE = (("MessageHeader", "Organization", "Provenance"), ("MessageHeader", "Organization"))
-_POSITION = compile(r"line \d+,? column \d+")
+_POSITION = compile(r"line (\d+), column (\d+)")
 
 
 def parse(content: bytes, content_type: str | None = None) -> Bundle:
@@ -61,7 +62,7 @@ def parse(content: bytes, content_type: str | None = None) -> Bundle:
         return _from_xml(content, content_type or "")
     if start in (b"{", b"["):
         return _from_json(content.removeprefix(_BOM))
-    raise Refused("the content is neither JSON nor XML in UTF-8 or ISO-8859-1", code="structure")
+    raise Refused(phrase("the content is neither JSON nor XML in UTF-8 or ISO-8859-1"), code="structure")
 
 
 def parse_again(content: bytes, content_type: str | None = None) -> Bundle:
@@ -105,7 +106,7 @@ def parse_resource(content: bytes, content_type: str | None = None) -> Resource:
     one = isinstance(entries, list) and len(entries) == 1 and set(found) == {"resourceType", "type", "entry"}
     resource = entries[0].get("resource") if one and entries and isinstance(entries[0], dict) else None
     if not isinstance(resource, dict) or "resourceType" not in resource:
-        raise Refused("the content is not one FHIR resource", code="structure")
+        raise Refused(phrase("the content is not one FHIR resource"), code="structure")
     return resource
 
 
@@ -185,10 +186,16 @@ def _from_json(content: bytes) -> Bundle:
     try:
         found = orjson.loads(content)
     except orjson.JSONDecodeError as error:
-        where = f"line {error.lineno} column {error.colno}"
-        raise Refused(f"the content is not well-formed JSON in UTF-8, at {where}", code="structure") from None
+        raise Refused(
+            phrase(
+                "the content is not well-formed JSON in UTF-8, at line {line} column {column}",
+                line=str(error.lineno),
+                column=str(error.colno),
+            ),
+            code="structure",
+        ) from None
     if any(escape in content for escape in _CONTROL_ESCAPES) and _has_control(found):
-        raise Refused("a string has a control character", code="structure")
+        raise Refused(phrase("a string has a control character"), code="structure")
     return _kept_whole(_bundle(found), content)
 
 
@@ -201,7 +208,7 @@ def _kept_whole(found: Bundle, content: bytes) -> Bundle:
     try:
         anew = orjson.dumps(found)
     except orjson.JSONEncodeError:  # deeper than orjson writes
-        raise Refused(f"the Bundle nests deeper than {MAX_DEPTH} levels", code="too-costly") from None
+        raise Refused(TOO_DEEP, code="too-costly") from None
     unsure = b"\\u003" in content or content.count(b":") != anew.count(b":")
     if not unsure and not _has_fraction(anew):
         return found
@@ -215,7 +222,7 @@ def _has_fraction(anew: bytes) -> bool:
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
-        raise Refused("an object has the same member twice; send each once", code="structure")
+        raise Refused(phrase("an object has the same member twice; send each once"), code="structure")
     return members
 
 
@@ -237,18 +244,23 @@ def _bounded(number: Decimal) -> Decimal:
     _, digits, exponent = Decimal().as_tuple() if long else number.as_tuple()
     if long or len(digits) > MOST_DIGITS or not isinstance(exponent, int) or abs(exponent) > _FARTHEST:
         raise Refused(
-            f"a number has more than {MOST_DIGITS} digits or an exponent beyond {_FARTHEST}", code="value"
+            phrase(
+                "a number has more than {number} digits or an exponent beyond {farthest}",
+                number=MOST_DIGITS,
+                farthest=_FARTHEST,
+            ),
+            code="value",
         )
     return number
 
 
 def _too_many() -> Refused:
-    return Refused(f"the message has more than {MOST_PARTS:,} parts; send fewer", code="too-costly")
+    return Refused(phrase("the message has more than 100,000 parts; send fewer"), code="too-costly")
 
 
 def _bundle(found: Any) -> Bundle:
     if not isinstance(found, dict) or found.get("resourceType") != "Bundle":
-        raise Refused("the content is not a FHIR Bundle", code="structure")
+        raise Refused(phrase("the content is not a FHIR Bundle"), code="structure")
     return found
 
 
@@ -283,17 +295,18 @@ def _from_xml(content: bytes, content_type: str) -> Bundle:
     except BAD_INPUT as error:
         raise Refused(_unread(error), code="structure") from None
     if _values_read(found) != written:
-        raise Refused("an element of the XML repeats, or stands where FHIR R4 has none", code="structure")
+        raise Refused(
+            phrase("an element of the XML repeats, or stands where FHIR R4 has none"), code="structure"
+        )
     return found
 
 
-def _unread(error: Exception) -> str:
+def _unread(error: Exception) -> Phrase:
     """What is wrong with XML that no model can be made of, by the names of R4's elements."""
     kind = getattr(error, "title", None)
     if kind is None:
-        return "the XML is not a Bundle of FHIR R4 resources and elements"
-    path, said = explained(error)
-    return f"{'.'.join((str(kind), *path))} {said}"
+        return phrase("the XML is not a Bundle of FHIR R4 resources and elements")
+    return explained(error, str(kind))
 
 
 def _letter(found: re.Match[str]) -> str:
@@ -357,21 +370,29 @@ def _tree(content: bytes, content_type: str) -> etree._Element:
     if content.count(b"<") > 2 * MOST_PARTS:  # a tag to open and one to close
         raise _too_many()
     if b"\x00" in content:
-        raise Refused("the XML has NUL bytes, or is in UTF-16; send UTF-8", code="structure")
+        raise Refused(phrase("the XML has NUL bytes, or is in UTF-16; send UTF-8"), code="structure")
     declared = _ENCODING.match(content.removeprefix(_BOM))
     if declared is not None and declared.group(1).lower() not in _ENCODINGS:
-        raise Refused("the XML is in another encoding than UTF-8 or ISO-8859-1", code="structure")
+        raise Refused(phrase("the XML is in another encoding than UTF-8 or ISO-8859-1"), code="structure")
     if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
-        raise Refused("the XML has a document type declaration; FHIR has none", code="security")
+        raise Refused(phrase("the XML has a document type declaration; FHIR has none"), code="security")
     try:
         root = etree.fromstring(content, _parser(_charset(content, content_type)))
     except etree.XMLSyntaxError as error:
-        found = _POSITION.search(str(error))
-        where = f", at {found.group()}" if found else ""
-        raise Refused(f"the content is not well-formed XML{where}", code="structure") from None
+        raise Refused(_not_well_formed(error), code="structure") from None
     if root.tag != f"{_FHIR}Bundle":
-        raise Refused("the content is not a FHIR Bundle", code="structure")
+        raise Refused(phrase("the content is not a FHIR Bundle"), code="structure")
     return root
+
+
+def _not_well_formed(error: etree.XMLSyntaxError) -> Phrase:
+    found = _POSITION.search(str(error))
+    if found is None:
+        return phrase("the content is not well-formed XML")
+    line, column = found.groups()
+    return phrase(
+        "the content is not well-formed XML, at line {line}, column {column}", line=line, column=column
+    )
 
 
 def _values_written(root: etree._Element) -> int:
@@ -381,7 +402,7 @@ def _values_written(root: etree._Element) -> int:
     while waiting:
         element, depth = waiting.pop()
         if depth > MAX_DEPTH:
-            raise Refused(f"the Bundle nests deeper than {MAX_DEPTH} levels", code="too-costly")
+            raise Refused(TOO_DEEP, code="too-costly")
         if element.tag == _DIV:
             count += 1
             continue
@@ -394,17 +415,24 @@ def _values_written(root: etree._Element) -> int:
 
 
 def _check_element(element: etree._Element) -> None:
-    line = f"line {element.sourceline}"
+    line = str(element.sourceline)
     if not str(element.tag).startswith(_FHIR):
-        raise Refused(f"an element is not in FHIR's namespace, at {line}", code="structure")
+        raise Refused(
+            phrase("an element is not in FHIR's namespace, at line {line}", line=line), code="structure"
+        )
     if any(name not in ("value", "url", "id") for name in element.attrib):
-        raise Refused(f"an element has an attribute that FHIR has not, at {line}", code="structure")
+        raise Refused(
+            phrase("an element has an attribute that FHIR has not, at line {line}", line=line),
+            code="structure",
+        )
     if any((text or "").strip() for text in (element.text, *(child.tail for child in element))):
-        raise Refused(f"text stands beside the elements, at {line}", code="structure")
+        raise Refused(phrase("text stands beside the elements, at line {line}", line=line), code="structure")
     if "value" not in element.attrib and len(element) == 0:
-        raise Refused(f"an element is empty, at {line}", code="structure")
+        raise Refused(phrase("an element is empty, at line {line}", line=line), code="structure")
     if element.tag in (f"{_FHIR}resource", f"{_FHIR}contained") and len(element) != 1:
-        raise Refused(f"there is not exactly one resource, at {line}", code="structure")
+        raise Refused(
+            phrase("there is not exactly one resource, at line {line}", line=line), code="structure"
+        )
 
 
 def _values_read(found: Bundle) -> int:

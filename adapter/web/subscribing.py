@@ -25,6 +25,7 @@ from adapter.fhir.subscriptions import LARGEST, outcome, resource_in, searchset,
 from adapter.fhir.wire import JSON, XML
 from adapter.messaging.register import Partner
 from adapter.messaging.subscribing import Content, State
+from adapter.phrases import technical
 from adapter.store import Store
 from adapter.store.statements import Row
 from adapter.subscribers import Subscribers
@@ -100,13 +101,15 @@ class Subscribing:
             try:
                 media = media_of(request)
                 if from_another_site(request):
-                    raise Refused("nothing is taken from another site's pages", code="forbidden")
+                    raise Refused(technical("nothing is taken from another site's pages"), code="forbidden")
                 caller = self.doorkeeper.caller(request)
                 if caller is None:
-                    raise Refused("sign in with a bearer token or a client certificate", code="login")
+                    raise Refused(
+                        technical("sign in with a bearer token or a client certificate"), code="login"
+                    )
                 if not caller.may("Subscription", _action(request)):
                     reason = "the scopes of this caller do not allow this with Subscription"
-                    raise Refused(reason, code="forbidden")
+                    raise Refused(technical(reason), code="forbidden")
                 if not _readable(request):
                     reason = f"send it as Content-Type {JSON} or {XML}"
                     return _refusal("not-supported", reason, request, status=415)
@@ -182,7 +185,9 @@ class Subscribing:
         rows = await self._look(lambda tx: self.subscribers.listed(tx, partner))
         ids, states = asked.get("id"), asked.get("status")
         if states is not None and not set(states) <= set(State):
-            raise Refused(f"Parameters.parameter: status must be of {', '.join(State)}", code="code-invalid")
+            raise Refused(
+                technical(f"Parameters.parameter: status must be of {', '.join(State)}"), code="code-invalid"
+            )
         found = [
             self.subscribers.status(row)
             for row in rows
@@ -291,7 +296,9 @@ async def _body(request: Request, expected: str) -> Resource:
     async for piece in request.stream():
         content += piece
         if len(content) > LARGEST:
-            raise Refused(f"{expected} is over {LARGEST // 1024} kB, send a shorter one", code="too-long")
+            raise Refused(
+                technical(f"{expected} is over {LARGEST // 1024} kB, send a shorter one"), code="too-long"
+            )
     return resource_in(bytes(content), request.headers.get("content-type", ""), expected)
 
 
@@ -323,7 +330,8 @@ def _known(
     if asked.keys() <= names:
         return asked
     raise Refused(
-        f"{where}: a parameter is not known here; there are: {', '.join(sorted(names))}", code="not-supported"
+        technical(f"{where}: a parameter is not known here; there are: {', '.join(sorted(names))}"),
+        code="not-supported",
     )
 
 
@@ -332,7 +340,7 @@ def _whole(asked: Mapping[str, list[str]], name: str, usual: int) -> int:
     if said is None:
         return usual
     if len(said) != 1 or not said[0].isascii() or not said[0].isdigit() or len(said[0]) > 15:
-        raise Refused(f"Parameters.parameter: {name} must be one whole number", code="value")
+        raise Refused(technical(f"Parameters.parameter: {name} must be one whole number"), code="value")
     return int(said[0])
 
 
@@ -342,7 +350,8 @@ def _content(asked: Mapping[str, list[str]]) -> Content | None:
         return None
     if len(said) != 1 or said[0] not in set(Content):
         raise Refused(
-            f"Parameters.parameter: content must be one of {', '.join(Content)}", code="code-invalid"
+            technical(f"Parameters.parameter: content must be one of {', '.join(Content)}"),
+            code="code-invalid",
         )
     return Content(said[0])
 

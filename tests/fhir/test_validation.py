@@ -11,6 +11,7 @@ from adapter.fhir.bundles import EXTENSION_BASE, extension_url, header, of_type
 from adapter.fhir.codes import ISSUE
 from adapter.fhir.publishing import example, example_receipt, examples
 from adapter.fhir.validation import legible, validate, validate_collection, warm
+from adapter.phrases import changed
 
 EVENT = "https://discharge-adapter.example/fhir/CodeSystem/discharge-events"
 
@@ -263,6 +264,14 @@ def test_a_reason_names_the_element():
     assert refusal(bundle).reason == "Bundle.entry[1].resource.name.[0].given is an empty array"
     del encounter_of(bundle)["status"], patient_of(bundle)["name"]
     assert refusal(bundle).reason == "Bundle.entry[2].resource.status is required"
+
+
+def test_a_reason_has_the_element_in_a_place_of_its_own_where_another_name_can_stand():
+    bundle = message()
+    patient_of(bundle)["name"] = [{"family": "Fjellheim", "given": []}]
+    reason = changed(refusal(bundle).reason, lambda text: text.replace("Bundle.entry[1].resource", "Patient"))
+    assert reason == "Patient.name.[0].given is an empty array"
+    assert reason.key == "{element} is an empty array"
 
 
 def test_a_null_among_given_names_holds_a_place_for_its_extension():

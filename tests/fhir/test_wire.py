@@ -225,6 +225,23 @@ def test_deeply_nested_xml_is_refused():
     assert refused(XML.replace(BIRTH, BIRTH + deep)).code in ("too-costly", "structure")
 
 
+def test_of_a_message_with_too_many_parts_is_said_how_many_it_may_have():
+    found = refused(b'{"resourceType":"Bundle","entry":[' + b"0," * wire.MOST_PARTS + b"0]}")
+    assert found.code == "too-costly"
+    assert f"{wire.MOST_PARTS:,} parts" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b'{"resourceType":\n7,}', "the content is not well-formed JSON in UTF-8, at line 2 column 2"),
+        (b"<Bundle>\n<id>", "the content is not well-formed XML, at line 2, column 5"),
+    ],
+)
+def test_a_reason_says_where_the_content_is_not_well_formed(content, reason):
+    assert refused(content).reason == reason
+
+
 def test_comments_and_instructions_in_xml_do_not_matter():
     content = XML.replace(BIRTH, b"<!-- a note --><?target data?>" + BIRTH)
     assert wire.parse(content) == wire.parse(XML)
