@@ -5,7 +5,7 @@ The decisions, and what is lost on the way, are in docs/norwegian-messages.md.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, tzinfo
 
@@ -31,6 +31,7 @@ from adapter.mappings.kith import (
 from adapter.mappings.kith.told import Attachment, Payload, Told
 from adapter.messaging.acknowledgement import Status, Verdict
 from adapter.messaging.envelope import Envelope
+from adapter.phrases import Code, Phrase, phrase, plural
 
 NAMES = ("plo-1.5", "plo-1.6")
 
@@ -82,11 +83,13 @@ def read(content: bytes, *, content_type: str | None, zone: tzinfo) -> Reading:
     if _is_summary(root):
         return _reading(root, epikrise.read(root, content=content, zone=zone), zone)
     if root.name != "MsgHead" or root.namespace != msghead.NAMESPACE:
-        raise Refused(
-            f"the root is neither MsgHead in {msghead.NAMESPACE} nor AppRec in one of"
-            f" {', '.join(apprec.VERSIONS)}; correct its name or its namespace",
-            code="T10",
+        reason = phrase(
+            "the root is neither MsgHead in {namespace} nor AppRec in one of {namespaces}; correct its name"
+            " or its namespace",
+            namespace=msghead.NAMESPACE,
+            namespaces=list(apprec.VERSIONS),
         )
+        raise Refused(reason, code="T10")
     return _reading(root, msghead.read(root, content=content, zone=zone), zone)
 
 
@@ -109,12 +112,13 @@ def envelope(content: bytes, *, content_type: str | None, zone: tzinfo) -> Envel
 
 def _unread(message_type: str) -> Refused:
     named = msghead.type_named(message_type)
-    return Refused(f"{named} is not read here; this address reads {', '.join(_READERS)}", code="T10")
+    reason = phrase("{named} is not read here; this address reads {types}", named=named, types=list(_READERS))
+    return Refused(reason, code="T10")
 
 
 def _bundles(
     root: xml.Node, head: msghead.Head, zone: tzinfo
-) -> tuple[Bundle, Bundle | None, tuple[str, ...], Quarantined | None]:
+) -> tuple[Bundle, Bundle | None, tuple[Phrase, ...], Quarantined | None]:
     """The canonical Bundle of a legible message, that of its mere words, what is lost, and why it must wait.
 
     Raises Refused E10, E36, T02 or T10.
@@ -124,7 +128,9 @@ def _bundles(
     told, subject = _told(root, head, zone)
     if not subject.identified:
         raise Refused(
-            "the patient needs a name and a national number, or a name, birth date and sex (HIS 80415)",
+            phrase(
+                "the patient needs a name and a national number, or a name, birth date and sex (HIS 80415)"
+            ),
             code="E36",
         )
     files = list(attachments.read(root)) if envelope.type not in logistics.TYPES else []  # no health there
@@ -135,16 +141,23 @@ def _bundles(
     losses = [*head.losses, *told.losses, *lost]
     for tags in (("MsgInfo", "Ack"), ("Document", "RefDoc", "MsgType"), ("Document", "RefDoc", "IssueDate")):
         root.ignore(*(msghead.MH + tag for tag in tags))
-    left = (
-        f"{_PAYLOAD.sub('', path)} has no place in FHIR; it stays in the original"
-        for path in root.left_over()
-    )
-    return bundle, in_words, (*losses, *left), foretold(told.notice, zone)
+    return bundle, in_words, (*losses, *_left(root)), foretold(told.notice, zone)
+
+
+def _left(root: xml.Node) -> Iterator[Phrase]:
+    """What nobody has read."""
+    paths, more = root.left_over()
+    for path in paths:
+        where = _PAYLOAD.sub("", path)
+        yield phrase("{element} has no place in FHIR; it stays in the original", element=where)
+    if more:
+        told = "{number} more elements has no place in FHIR; it stays in the original"
+        yield plural(told, told, more)
 
 
 def _bundle(
     told: Told, subject: Subject, envelope: Envelope, files: list[Attachment]
-) -> tuple[Bundle, list[str]]:
+) -> tuple[Bundle, list[Phrase]]:
     """The Bundle of a notice with all that stands beside it, and what is lost of that."""
     bundle = message_bundle(
         told.notice,
@@ -163,7 +176,8 @@ def _bundle(
     if files:
         attachments.put(bundle, files)
     if len(bundle["entry"]) > MAX_ENTRIES:
-        raise Refused(f"the message tells more than {MAX_ENTRIES} things; send it in parts", code="T02")
+        reason = phrase("the message tells more than {most} things; send it in parts", most=MAX_ENTRIES)
+        raise Refused(reason, code="T02")
     return bundle, lost
 
 
@@ -183,22 +197,30 @@ def _told(root: xml.Node, head: msghead.Head, zone: tzinfo) -> tuple[Told, Subje
 def write(bundle: Bundle, *, dialect: str, addressing: Addressing) -> Written:
     """The notice as a PLO message. Raises CannotWrite where PLO has no form for it, or its receiver none."""
     if dialect not in NAMES:
-        raise CannotWrite(f"{dialect} is not a dialect of PLO; the endpoint must name one of {NAMES}")
+        reason = phrase(
+            "{dialect} is not a dialect of PLO; the endpoint must name one of {names}",
+            dialect=dialect,
+            names=str(NAMES),
+        )
+        raise CannotWrite(reason)
     kind = event_kind(header(bundle) or {})
     if kind is NoticeKind.DISCHARGE_SUMMARY:
-        raise CannotWrite(
+        reason = phrase(
             "an epikrise is read here and never written; have the hospital's own system send it to this"
             " receiver, or set the dialect of the receiver's endpoint to fhir"
         )
+        raise CannotWrite(reason)
     if kind not in _WRITERS:
-        raise CannotWrite(
-            f"PLO has no message for {kind}; give it to this receiver as a dialogue message, by telephone or"
-            " on paper, and record that"
+        reason = phrase(
+            "PLO has no message for {kind}; give it to this receiver as a dialogue message, by telephone or"
+            " on paper, and record that",
+            kind=Code("notice", str(kind), str(kind)),
         )
+        raise CannotWrite(reason)
     payload = _WRITERS[kind](bundle, dialect=dialect, sender=addressing.sender)
     losses = list(payload.losses)
     if payload.notice.refers_to and not addressing.refers_to:
-        losses.append("the earlier message: the receiver knows it under no id of ours")
+        losses.append(phrase("the earlier message: the receiver knows it under no id of ours"))
     root = msghead.write(
         message_type=payload.message_type,
         sent_at=payload.notice.sent_at,

@@ -4,6 +4,7 @@ A receipt mirrors every address level of the message that it is for, with the ro
 N-04). A receipt is never itself receipted.
 """
 
+from collections.abc import Iterator
 from datetime import datetime, tzinfo
 
 from lxml import etree
@@ -25,6 +26,7 @@ from adapter.mappings.kith.msghead import (
 from adapter.mappings.kith.xml import Node, add, document, local_text, moment, new
 from adapter.messaging.acknowledgement import Acknowledgement, Issue, Status, Verdict
 from adapter.messaging.envelope import Envelope
+from adapter.phrases import Phrase, phrase, plural
 
 TYPE = "APPREC"
 VERSIONS: dict[str, str] = {entry["namespace"]: name for name, entry in RECEIPTS["version"].items()}
@@ -118,9 +120,10 @@ def read(root: Node, *, zone: tzinfo) -> Reading:
     at = moment(root.text(ns + "GenDate"), zone)
     own_id = normal_id(root.text(ns + "Id"))
     if not isinstance(at, datetime) or own_id is None:
-        raise Refused("the AppRec has no GenDate or no Id; ask its sender for a complete one", code="T02")
+        reason = phrase("the AppRec has no GenDate or no Id; ask its sender for a complete one")
+        raise Refused(reason, code="T02")
     if not id_fits(own_id):
-        raise too_long("the AppRec's Id")
+        raise too_long(phrase("the AppRec's Id"))
     for path in (("MsgType",), ("MIGversion",), ("OriginalMsgId", "MsgType"), ("OriginalMsgId", "IssueDate")):
         root.ignore(*(ns + tag for tag in path))
     original_id = normal_id(root.text(ns + "OriginalMsgId", ns + "Id"))
@@ -138,24 +141,34 @@ def read(root: Node, *, zone: tzinfo) -> Reading:
         acknowledgement = _acknowledgement(root, ns, envelope, original_id)
     except (Refused, Quarantined) as problem:
         return Reading(envelope=envelope, problem=problem)
-    losses = tuple(f"{path} stays in the original only" for path in root.left_over())
-    return Reading(envelope=envelope, acknowledgement=acknowledgement, losses=losses)
+    return Reading(envelope=envelope, acknowledgement=acknowledgement, losses=tuple(_left(root)))
+
+
+def _left(root: Node) -> Iterator[Phrase]:
+    """What nobody has read."""
+    paths, more = root.left_over()
+    for path in paths:
+        yield phrase("{element} stays in the original only", element=path)
+    if more:
+        told = "{number} more elements stays in the original only"
+        yield plural(told, told, more)
 
 
 def _acknowledgement(root: Node, ns: str, envelope: Envelope, original_id: str | None) -> Acknowledgement:
     if original_id is None:
-        raise Refused("the AppRec does not say which message it is for (OriginalMsgId/Id)", code="T02")
+        reason = phrase("the AppRec does not say which message it is for (OriginalMsgId/Id)")
+        raise Refused(reason, code="T02")
     if not id_fits(original_id):
         raise too_long("OriginalMsgId/Id")
     if not envelope.sender.fits:
-        raise too_long("an Id of the AppRec's Sender")
+        raise too_long(phrase("an Id of the AppRec's Sender"))
     entry = RECEIPTS["status"].get(root.code(ns + "Status") or "")
     if entry is None:
-        raise Quarantined(
+        reason = phrase(
             "the receipt's status is not in list 8258 (1 OK, 2 Avvist, 3 OK, feil i delmelding); ask its"
-            " sender by telephone whether the message was taken, and record the answer",
-            code="status",
+            " sender by telephone whether the message was taken, and record the answer"
         )
+        raise Quarantined(reason, code="status")
     return Acknowledgement(
         original_id=original_id,
         status=Status(entry["status"]),

@@ -14,25 +14,44 @@ from adapter.mappings.kith.lists import LOGISTICS, PEOPLE
 from adapter.mappings.kith.msghead import id_fits, read_idents, write_ident
 from adapter.mappings.kith.xml import Node, add
 from adapter.messaging.envelope import HER, Address
+from adapter.phrases import Phrase, phrase
 
 FK = "{http://www.kith.no/xmlstds/felleskomponent1}"
 
+_UNSEEN = {
+    "A": "that it is an addition to an earlier one",
+    "H": "that it is history",
+    "X": "that its status is 'other'",
+}
+"""By the code of a sending status: what a reader of the notice no longer sees."""
 
-def read_sending(node: Node | None, po: str, losses: list[str]) -> tuple[Standing, bool]:
+
+def read_sending(node: Node | None, po: str, losses: list[Phrase]) -> tuple[Standing, bool]:
     """What the message is to an earlier one (list 7309), and whether the patient has a reservation."""
     where = "InformasjonOmForsendelsen/Forsendelsesstatus"
     if node is None:
-        losses.append(f"{where} is missing; the message was read as a new one")
+        losses.append(phrase("{element} is missing; the message was read as a new one", element=where))
         return Standing.NEW, False
-    entry = LOGISTICS["sending-status"].get(node.code(po + "Forsendelsesstatus") or "")
+    status = node.code(po + "Forsendelsesstatus") or ""
+    entry = LOGISTICS["sending-status"].get(status)
     if entry is None:
-        losses.append(f"{where} is not a code of list 7309; the message was read as a new one")
-    elif "loss" in entry:
-        losses.append(f"{where}: {entry['loss']}; the message was read as a new one")
+        losses.append(
+            phrase("{element} is not a code of list 7309; the message was read as a new one", element=where)
+        )
+    elif status in _UNSEEN:
+        losses.append(
+            phrase(
+                "{element}: {loss}; the message was read as a new one",
+                element=where,
+                loss=phrase(_UNSEEN[status]),
+            )
+        )
     said = (node.text(po + "ForbeholdOmVideresending") or "false").lower()
     reserved = said not in ("false", "0")  # whatever else it says, the patient has reserved something
     if reserved and said not in ("true", "1"):
-        losses.append("InformasjonOmForsendelsen/ForbeholdOmVideresending is no boolean; it was read as true")
+        losses.append(
+            phrase("InformasjonOmForsendelsen/ForbeholdOmVideresending is no boolean; it was read as true")
+        )
     return Standing(entry["standing"]) if entry else Standing.NEW, reserved
 
 
@@ -53,7 +72,7 @@ def read_responsible(node: Node | None, po: str) -> Clinician | None:
     )
 
 
-def read_unit(node: Node | None, po: str, losses: list[str]) -> Unit | None:
+def read_unit(node: Node | None, po: str, losses: list[Phrase]) -> Unit | None:
     office = node.one(po + "Kontaktenhet") if node is not None else None
     name = office.text(FK + "OrganisationName") if office is not None else None
     if office is None or name is None:
@@ -62,7 +81,7 @@ def read_unit(node: Node | None, po: str, losses: list[str]) -> Unit | None:
     office.ignore(FK + "TeleCom", FK + "TypeTelecom")
     ident = next(iter(read_idents(office, FK)), None)
     if ident is not None:
-        losses.append("TilknyttetEnhet/Kontaktenhet/Ident: the unit's identifier")
+        losses.append(phrase("TilknyttetEnhet/Kontaktenhet/Ident: the unit's identifier"))
     return Unit(
         name=name,
         phone=re.sub(r"^tel:", "", phone) if phone else None,
@@ -78,7 +97,7 @@ def write_sending(root: etree._Element, po: str, notice: Notice) -> None:
         add(sending, po + "ForbeholdOmVideresending", "true")
 
 
-def write_unit(root: etree._Element, po: str, bundle: Bundle, sender: Address, losses: list[str]) -> None:
+def write_unit(root: etree._Element, po: str, bundle: Bundle, sender: Address, losses: list[Phrase]) -> None:
     """The office to call; the schema wants an identifier, and the sender's own is the only one known."""
     head = header(bundle) or {}
     source = head.get("source") or {}
@@ -91,7 +110,7 @@ def write_unit(root: etree._Element, po: str, bundle: Bundle, sender: Address, l
         (s, v) for s, v in sender.identifiers if s in {e["system"] for e in PEOPLE["organisation"].values()}
     ]
     if not idents:
-        losses.append("the unit to call: the sender has no identifier to write with it")
+        losses.append(phrase("the unit to call: the sender has no identifier to write with it"))
         return
     office = add(add(root, po + "TilknyttetEnhet"), po + "Kontaktenhet")
     add(office, FK + "OrganisationName", name)
@@ -103,11 +122,15 @@ def write_unit(root: etree._Element, po: str, bundle: Bundle, sender: Address, l
 
 
 def write_responsible(
-    root: etree._Element, po: str, clinician: Clinician | None, message_type: str, losses: list[str]
+    root: etree._Element, po: str, clinician: Clinician | None, message_type: str, losses: list[Phrase]
 ) -> None:
     if clinician is None or not (clinician.family or clinician.given):
         if message_type in ("LOG_UTSKRIVNINGSKLAR", "LOG_AVMELDING"):
-            losses.append(f"{message_type} shall name the clinician who decided, and the notice does not")
+            losses.append(
+                phrase(
+                    "{type} shall name the clinician who decided, and the notice does not", type=message_type
+                )
+            )
         return
     person = add(add(root, po + "AnsvarForRapport"), po + "AnsvarligRapport")
     if clinician.profession:
@@ -119,6 +142,8 @@ def write_responsible(
     types = {PEOPLE["person"][code]["system"]: code for code in ("HPR", "HER")}
     known = [(types[system], value) for system, value in clinician.identifiers if system in types]
     if not known:
-        losses.append("the clinician has no HPR number: the identifier that the schema wants is empty")
+        losses.append(
+            phrase("the clinician has no HPR number: the identifier that the schema wants is empty")
+        )
     for code, value in known or [("HPR", "")]:
         write_ident(person, FK, "person", code, value)

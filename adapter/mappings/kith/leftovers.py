@@ -14,6 +14,7 @@ from adapter.fhir.bundles import Resource
 from adapter.mappings.kith.dictionary import REST
 from adapter.mappings.kith.values import PLO_ELEMENTS
 from adapter.mappings.kith.xml import Node
+from adapter.phrases import Phrase, phrase
 
 QUIET = ("SkalIkkeTasSammenMedAnnetLegemiddel", "SvarPaaForesporsel")
 """What is not told where it is false: systems write it everywhere, and people would read of nothing else."""
@@ -53,10 +54,10 @@ def section_of(left: Iterable[tuple[str, etree._Element]]) -> Resource:
     return {"title": "Øvrige opplysninger", "code": code, "text": narrative(paragraphs)}
 
 
-def listed(left: Iterable[tuple[str, etree._Element]]) -> list[str]:
+def listed(left: Iterable[tuple[str, etree._Element]]) -> list[Phrase]:
     """The sentences that name what is kept in words, each path once."""
     paths = dict.fromkeys(bare(path)[:_LONGEST_LISTED] for path, _ in left)
-    return [f"{path} has no place in FHIR; it travels in words" for path in paths]
+    return [phrase("{element} has no place in FHIR; it travels in words", element=path) for path in paths]
 
 
 def bare(path: str) -> str:

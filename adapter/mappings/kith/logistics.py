@@ -22,10 +22,11 @@ from adapter.fhir.notices import clinician_in, notice_in
 from adapter.mappings.kith import heading
 from adapter.mappings.kith.heading import FK
 from adapter.mappings.kith.lists import FORMATS, LOGISTICS, OID
-from adapter.mappings.kith.msghead import type_named
+from adapter.mappings.kith.msghead import either, type_named
 from adapter.mappings.kith.told import Payload, Told
 from adapter.mappings.kith.xml import OSLO, Node, add, local_text, moment, new
 from adapter.messaging.envelope import Address, Envelope
+from adapter.phrases import Phrase, phrase
 
 K = NoticeKind
 DISCHARGED_TO = f"urn:oid:{OID}8408"
@@ -57,7 +58,7 @@ def read(payload: Node | None, *, envelope: Envelope, zone: tzinfo) -> Told:
 
     Unknown code values are never a reason to refuse (N-06): they are read as far as possible and listed.
     """
-    losses: list[str] = []
+    losses: list[Phrase] = []
     told, po = _message_element(payload, envelope.type)
     assert payload is not None
     events = _events(told, po, envelope.type, zone)
@@ -117,29 +118,43 @@ def _message_element(payload: Node | None, message_type: str) -> tuple[Node, str
     expected = TYPES[message_type]["element"]
     named = type_named(message_type)
     if payload is None:
-        raise Refused(f"{named} has no payload; {expected} is expected in Pasientlogistikk", code="T02")
+        reason = phrase(
+            "{named} has no payload; {expected} is expected in Pasientlogistikk",
+            named=named,
+            expected=expected,
+        )
+        raise Refused(reason, code="T02")
     known = [e["payload"] for e in _FORMATS.values()]
     entry = next((e for e in _FORMATS.values() if e["payload"] == payload.namespace), None)
     if entry is None or payload.name != "Pasientlogistikk":
-        raise Refused(
-            f"{named} goes with Pasientlogistikk in {' or '.join(known)}; the payload is another",
-            code="T02",
+        reason = phrase(
+            "{named} goes with Pasientlogistikk in {namespaces}; the payload is another",
+            named=named,
+            namespaces=either(known),
         )
+        raise Refused(reason, code="T02")
     found = payload.one(f"{{{entry['payload']}}}{expected}")
     if found is None:
         others = [t["element"] for t in TYPES.values()]
-        there = next((n.name for n in payload.children() if n.name in others), "none of the five messages")
-        raise Refused(f"{named} goes with {expected}, but the payload holds {there}", code="T02")
+        there = next((n.name for n in payload.children() if n.name in others), None)
+        reason = phrase(
+            "{named} goes with {expected}, but the payload holds {there}",
+            named=named,
+            expected=expected,
+            there=there or phrase("none of the five messages"),
+        )
+        raise Refused(reason, code="T02")
     return found, f"{{{entry['components']}}}"
 
 
 def _events(told: Node, po: str, message_type: str, zone: tzinfo) -> list[Event]:
     nodes = told.all(po + "TidsfestetHendelse")
     if not nodes:
-        raise Refused(
-            f"{TYPES[message_type]['element']} has no TidsfestetHendelse of its own version of PLO",
-            code="T02",
+        reason = phrase(
+            "{element} has no TidsfestetHendelse of its own version of PLO",
+            element=TYPES[message_type]["element"],
         )
+        raise Refused(reason, code="T02")
     return [_event(node, po, zone) for node in nodes]
 
 
@@ -147,7 +162,8 @@ def _event(node: Node, po: str, zone: tzinfo) -> Event:
     written = node.code(po + "TidspunktForHendelse")
     at = moment(written, zone)
     if at is None and not re.fullmatch(r"\d{4}(-\d\d)?|\d\d:\d\d:\d\d(\.\d+)?", written or ""):
-        raise Refused("TidspunktForHendelse is missing or is no date or time; correct it", code="T02")
+        reason = phrase("TidspunktForHendelse is missing or is no date or time; correct it")
+        raise Refused(reason, code="T02")
     texts = (node.text(po + "BeskrivelseAvHendelse"), node.text(po + "Merknad"))
     return Event(
         code=node.code(po + "Hendelsekode"),
@@ -161,33 +177,47 @@ def _first(events: list[Event], code: str) -> Event | None:
     return next((event for event in events if event.code == code), None)
 
 
-def _main_event(events: list[Event], message_type: str, losses: list[str]) -> Event | None:
+def _main_event(events: list[Event], message_type: str, losses: list[Phrase]) -> Event | None:
     """The event that the message is about; a single one without a known code can be no other."""
     wanted = TYPES[message_type]["event"]
     codes = [event.code for event in events]
-    where = "TidsfestetHendelse/Hendelsekode (list 9121)"
     if any(code is not None and code not in LOGISTICS["events"] for code in codes):
-        losses.append(f"{where} has a code that is not known")
+        losses.append(phrase("TidsfestetHendelse/Hendelsekode (list 9121) has a code that is not known"))
     if any(code in LOGISTICS["events"] and codes.count(code) > 1 for code in codes):
-        losses.append(f"{where} comes twice with the same code; the first one counts")
+        losses.append(
+            phrase(
+                "TidsfestetHendelse/Hendelsekode (list 9121) comes twice with the same code; the first one"
+                " counts"
+            )
+        )
     main = _first(events, wanted)
     if main is None and len(events) == 1 and codes[0] not in LOGISTICS["events"]:
         main = events[0]
     if main is None:
-        losses.append(f"no event {wanted} ({LOGISTICS['events'][wanted]}); the time of sending stands for it")
+        losses.append(
+            phrase(
+                "no event {code} ({name}); the time of sending stands for it",
+                code=wanted,
+                name=LOGISTICS["events"][wanted],
+            )
+        )
     elif main.at is None:
-        losses.append("TidspunktForHendelse is no date; the time of sending stands for it")
+        losses.append(phrase("TidspunktForHendelse is no date; the time of sending stands for it"))
     if any(event.at is None for event in events if event is not main):
-        losses.append("TidspunktForHendelse of an event that the message is not about is no date")
+        losses.append(phrase("TidspunktForHendelse of an event that the message is not about is no date"))
     if any(code is None for code in codes) and len(events) > 1:
-        losses.append(f"{where} is missing in one of several events")
+        losses.append(
+            phrase("TidsfestetHendelse/Hendelsekode (list 9121) is missing in one of several events")
+        )
     used = {wanted, READY} if wanted in (READY, WITHDRAWN) else {wanted}
     if any(event.estimate and event.code not in used | {EXPECTED} for event in events if event is not main):
-        losses.append("Anslag of an event that the message is not about")
+        losses.append(phrase("Anslag of an event that the message is not about"))
     return main
 
 
-def _discharged_to(node: Node | None, po: str, losses: list[str]) -> tuple[bool, tuple[str, str, str] | None]:
+def _discharged_to(
+    node: Node | None, po: str, losses: list[Phrase]
+) -> tuple[bool, tuple[str, str, str] | None]:
     """Whether the patient died (list 8431), and where the patient goes (list 8408).
 
     An unknown state is no death, unless its own text plainly says so: a death that is none would stop the
@@ -200,13 +230,13 @@ def _discharged_to(node: Node | None, po: str, losses: list[str]) -> tuple[bool,
     if state in LOGISTICS["discharge-state"]:
         dead = LOGISTICS["discharge-state"][state]["dead"]
     elif state or said:
-        losses.append("UtskrevetTil/Uttilstand is not a code of list 8431; its text decided")
+        losses.append(phrase("UtskrevetTil/Uttilstand is not a code of list 8431; its text decided"))
     if dead:
-        losses.append("UtskrevetTil/Uttilstand: nothing but the death itself is kept")
+        losses.append(phrase("UtskrevetTil/Uttilstand: nothing but the death itself is kept"))
     code, name = node.code(po + "UtTil"), node.display(po + "UtTil")
     if code is None:
         if name:
-            losses.append("UtskrevetTil/UtTil has no code of list 8408")
+            losses.append(phrase("UtskrevetTil/UtTil has no code of list 8408"))
         return dead, None
     return dead, (DISCHARGED_TO, code, name or LOGISTICS["discharged-to"].get(code, code))
 
@@ -243,7 +273,7 @@ def _type_of(notice: Notice) -> str:
 
 
 def _events_of(
-    notice: Notice, message_type: str, dialect: str, losses: list[str]
+    notice: Notice, message_type: str, dialect: str, losses: list[Phrase]
 ) -> list[tuple[str, Moment, bool]]:
     """The events that HIS 1149 asks for: code, time, whether it is an estimate."""
     main = TYPES[message_type]["event"]
@@ -252,35 +282,45 @@ def _events_of(
     if several and notice.admitted is not None:
         events.append((ADMITTED, notice.admitted, False))
     elif main == READY:
-        losses.append(f"{message_type} shall hold event 1 (admitted), and the notice does not say when")
+        losses.append(
+            phrase(
+                "{type} shall hold event 1 (admitted), and the notice does not say when", type=message_type
+            )
+        )
     elif main not in (ADMITTED, WITHDRAWN) and notice.admitted is not None:
-        losses.append(f"the time of admission has no place in {message_type}")
+        losses.append(phrase("the time of admission has no place in {type}", type=message_type))
     if several:
         events += _ready_events(notice, main, losses)
     else:
         events.append((main, notice.occurred, notice.estimate))
     if main == ADMITTED and not isinstance(notice.occurred, datetime):
-        losses.append("LOG_INNLAGT shall hold the time of day, and the notice gives the date only")
+        losses.append(phrase("LOG_INNLAGT shall hold the time of day, and the notice gives the date only"))
     if main == WITHDRAWN:
         events.append((WITHDRAWN, notice.occurred, notice.estimate and notice.ready is None))
     if notice.planned_discharge is not None:
         if several and dialect != "plo-1.5":
             events.append((EXPECTED, notice.planned_discharge, True))
         else:
-            losses.append(f"the planned date of discharge has no place in {message_type} of {dialect}")
+            losses.append(
+                phrase(
+                    "the planned date of discharge has no place in {type} of {dialect}",
+                    type=message_type,
+                    dialect=dialect,
+                )
+            )
     return events
 
 
-def _ready_events(notice: Notice, main: str, losses: list[str]) -> list[tuple[str, Moment, bool]]:
+def _ready_events(notice: Notice, main: str, losses: list[Phrase]) -> list[tuple[str, Moment, bool]]:
     """Event 3; an expected day is always written as a date (HIS 1149)."""
     ready = notice.ready if notice.ready is not None or main == WITHDRAWN else notice.occurred
     if ready is None:
         return []
     if notice.estimate and isinstance(ready, datetime):
-        losses.append("the time of day of an expected readiness: it is written as a date")
+        losses.append(phrase("the time of day of an expected readiness: it is written as a date"))
         ready = local_date(ready, OSLO)
     if main == READY and not _same(occurred(notice.kind, ready, notice.sent_at, OSLO), notice.occurred):
-        losses.append("when the readiness was decided: event 3 says from when the patient is ready")
+        losses.append(phrase("when the readiness was decided: event 3 says from when the patient is ready"))
     return [(READY, ready, notice.estimate)]
 
 
@@ -292,7 +332,7 @@ def _same(one: Moment, other: Moment) -> bool:
 
 
 def _write_discharged_to(
-    told: etree._Element, po: str, bundle: Bundle, notice: Notice, losses: list[str]
+    told: etree._Element, po: str, bundle: Bundle, notice: Notice, losses: list[Phrase]
 ) -> None:
     to = add(told, po + "UtskrevetTil")
     state = "2" if notice.kind is K.DECEASED else "1"
@@ -300,7 +340,9 @@ def _write_discharged_to(
     code, name = _place(bundle)
     if code is None:
         code, name = "98", LOGISTICS["discharged-to"]["98"]
-        losses.append("LOG_UTSKREVET must say where the patient goes (list 8408); 98, unknown, was written")
+        losses.append(
+            phrase("LOG_UTSKREVET must say where the patient goes (list 8408); 98, unknown, was written")
+        )
     add(to, po + "UtTil", V=code, DN=name, S=OID + "8408")
 
 
@@ -319,20 +361,23 @@ def _place(bundle: Bundle) -> tuple[str | None, str | None]:
     return None, None
 
 
-def _without_place(notice: Notice, bundle: Bundle) -> list[str]:
+def _without_place(notice: Notice, bundle: Bundle) -> list[Phrase]:
     """What the notice or the Bundle says and Pasientlogistikk has no place for, or must not carry."""
-    said: dict[str, Any] = {
-        "the identifier of the stay": notice.encounter,
-        "the episode of care": notice.episode,
-        "the need for a SIP": notice.sip_needed,
-        "that the stay is psychiatric": notice.psychiatric,
-        "whether the admission was acute": notice.acute is not None,
-        "whether open care is available": notice.open_care_available is not None,
-        "the free text: Pasientlogistikk holds no health information": notice.text,
+    said: dict[Phrase, Any] = {
+        phrase("the identifier of the stay"): notice.encounter,
+        phrase("the episode of care"): notice.episode,
+        phrase("the need for a SIP"): notice.sip_needed,
+        phrase("that the stay is psychiatric"): notice.psychiatric,
+        phrase("whether the admission was acute"): notice.acute is not None,
+        phrase("whether open care is available"): notice.open_care_available is not None,
+        phrase("the free text: Pasientlogistikk holds no health information"): notice.text,
     }
     losses = [sentence for sentence, there in said.items() if there]
     if notice.kind not in (K.READY_FOR_DISCHARGE, K.READINESS_WITHDRAWN) and notice.ready is not None:
-        losses.append("from when the patient was ready")
+        losses.append(phrase("from when the patient was ready"))
     others = {str(r.get("resourceType")) for r in resources(bundle)} - _OWN_RESOURCES
-    losses += [f"{name}: Pasientlogistikk holds no health information" for name in sorted(others)]
+    losses += [
+        phrase("{resource}: Pasientlogistikk holds no health information", resource=name)
+        for name in sorted(others)
+    ]
     return losses

@@ -20,6 +20,7 @@ from adapter.mappings.kith.lists import RECEIPTS
 from adapter.mappings.kith.msghead import Original, Station, normal_id
 from adapter.messaging.acknowledgement import Issue, Status
 from adapter.messaging.envelope import masked
+from adapter.phrases import Phrase, phrase, verbatim
 
 LARGEST = 35 * 1024 * 1024
 """Bytes of the largest request that `POST /Messages` takes."""
@@ -97,17 +98,18 @@ def posting(content: bytes, subset: Sequence[int]) -> dict[str, Any]:
     return made | ({"receiverHerIdsSubset": list(subset)} if subset else {})
 
 
-def unfit(content: bytes) -> str | None:
+def unfit(content: bytes) -> Phrase | None:
     """Why the server would not take it, known before it is sent; None where it may."""
     size = (len(content) + 2) // 3 * 4  # in base64, as the request has it
     if size > LARGEST - 1024:
-        return (
-            f"the message is {len(content) / 1_048_576:.0f} MiB, and in base64 over the 35 MB that the "
-            "message server takes; send it in parts, or without attachments"
+        return phrase(
+            "the message is {size} MiB, and in base64 over the 35 MB that the "
+            "message server takes; send it in parts, or without attachments",
+            size=round(len(content) / 1_048_576),
         )
     declared = re.match(rb"""(?:\xef\xbb\xbf)?\s*<\?xml[^>]*?encoding\s*=\s*["']([\w.-]+)""", content[:200])
     if declared is not None and declared[1].lower() != b"utf-8":
-        return (
+        return phrase(
             "the message is not in UTF-8, the only encoding that the message server takes; ask its sender "
             "to send it in UTF-8"
         )
@@ -130,9 +132,8 @@ def given(content: bytes) -> Given:
     original = normal_id(root.text(ns + "OriginalMsgId", ns + "Id"))
     status = _STATUS.get(root.code(ns + "Status") or "")
     if not sender or original is None or status is None:
-        raise Refused(
-            "the receipt names no HER-id of its giver, no original or no status of list 8258", code="T02"
-        )
+        reason = phrase("the receipt names no HER-id of its giver, no original or no status of list 8258")
+        raise Refused(reason, code="T02")
     errors = [_error(node) for node in root.all(ns + "Error")]
     if status == "Rejected" and not errors:  # the server takes no rejection without a reason
         errors = [{"errorCode": "X99", "details": RECEIPTS["error"]["X99"]}]
@@ -258,7 +259,7 @@ def standing(found: Sequence[ForReceiver], her_ids: Collection[int]) -> ForRecei
     return ForReceiver(her_id=worst.her_id, carried=worst.carried, receipt=receipt)
 
 
-def fault(answer: Any) -> str | None:
+def fault(answer: Any) -> Phrase | None:
     """An ErrorMessage for a person: text, code, what is invalid, and the number under which it was logged.
 
     What may be a person's number in it is masked, and it is cut to a few hundred characters.
@@ -270,9 +271,19 @@ def fault(answer: Any) -> str | None:
     said += [_text(one) for one in found[:_MOST_ERRORS]] if isinstance(found, list) else []
     text = "; ".join(one for one in said if one)[:_MOST_SAID]
     code, request = answer.get("errorCode"), _text(answer.get("requestId"))
-    marks = [f"error {code}"] if isinstance(code, int) and not isinstance(code, bool) else []
-    marks += [f"request {request[:80]}"] if request else []
-    return " ".join(filter(None, (text, f"({', '.join(marks)})" if marks else ""))) or None
+    marks = _marks(code if isinstance(code, int) and not isinstance(code, bool) else None, request[:80])
+    if marks is None:
+        return verbatim(text) if text else None
+    return phrase("{words} {marks}", words=verbatim(text), marks=marks) if text else marks
+
+
+def _marks(code: int | None, request: str) -> Phrase | None:
+    """The numbers by which the server's own people find a fault."""
+    if code is not None and request:
+        return phrase("(error {code}, request {request})", code=str(code), request=request)
+    if code is not None:
+        return phrase("(error {code})", code=str(code))
+    return phrase("(request {request})", request=request) if request else None
 
 
 _GUID = re.compile(r"(?<![\w-])([0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12})(?![\w-])")

@@ -19,6 +19,7 @@ from adapter.mappings import Addressing
 from adapter.mappings.kith.lists import FORMATS, MESSAGES, OID, PEOPLE, RECEIPTS
 from adapter.mappings.kith.xml import Node, add, day, local_text, moment, new
 from adapter.messaging.envelope import HER, LONGEST_ID, Address, Envelope
+from adapter.phrases import Phrase, phrase
 
 NAMESPACE = "http://www.kith.no/xmlstds/msghead/2006-05-24"
 MH = f"{{{NAMESPACE}}}"
@@ -32,6 +33,10 @@ MOST_RECEIVERS = 100
 
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _WORD = re.compile(r"[A-Z][A-Z0-9_]{0,39}")
+_UNADDRESSED = {
+    "Sender": "the sender has neither a HER-id nor an organisation number; add one to the region file",
+    "Receiver": "the receiver has neither a HER-id nor an organisation number; add one to the region file",
+}
 _OLD_FORMATS = tuple(re.compile(pattern) for pattern in FORMATS["apprec-1-0"]["patterns"])
 
 
@@ -76,7 +81,7 @@ class Head:
 
     envelope: Envelope
     payload: Node | None
-    losses: tuple[str, ...]
+    losses: tuple[Phrase, ...]
     endless: bool  # an id in ConversationRef is, and has been left out of the envelope
 
 
@@ -87,13 +92,14 @@ def read(root: Node, *, content: bytes, zone: tzinfo) -> Head:
     """The envelope. Raises Refused T02 where not even a receipt could be written for it."""
     info = root.one(MH + "MsgInfo")
     if info is None:
-        raise Refused("MsgHead has no MsgInfo; send it with one", code="T02")
+        raise Refused(phrase("MsgHead has no MsgInfo; send it with one"), code="T02")
     issued = info.text(MH + "GenDate")
     sent_at = moment(issued, zone)
     if issued is None or not isinstance(sent_at, datetime):
-        raise Refused("MsgInfo/GenDate is missing or is no date and time; send it with one", code="T02")
+        reason = phrase("MsgInfo/GenDate is missing or is no date and time; send it with one")
+        raise Refused(reason, code="T02")
     payload = _payload(root)
-    losses: list[str] = []
+    losses: list[Phrase] = []
     sender = _station(info.one(MH + "Sender"))
     receivers = _receivers(info, losses)
     written_id = info.one(MH + "MsgId")
@@ -124,7 +130,12 @@ def read(root: Node, *, content: bytes, zone: tzinfo) -> Head:
         opaque=original,
     )
     if info.text(MH + "MIGversion") != MIG_VERSION:
-        losses.append(f"MsgInfo/MIGversion is not {MIG_VERSION!r}; the message was read as if it were")
+        losses.append(
+            phrase(
+                "MsgInfo/MIGversion is not {version}; the message was read as if it were",
+                version=repr(MIG_VERSION),
+            )
+        )
     return Head(
         envelope=envelope,
         payload=payload,
@@ -143,17 +154,19 @@ def check(head: Head) -> None:
     """What the standard wants of every message, and our own bounds. Raises Refused E10 or T02."""
     envelope = head.envelope
     if not _GUID.fullmatch(envelope.message_id):
-        raise Refused("MsgId is missing or is no GUID; send it anew with one (N-05)", code="E10")
+        raise Refused(phrase("MsgId is missing or is no GUID; send it anew with one (N-05)"), code="E10")
     if not envelope.sender.identifiers:
-        raise Refused("the sender has no HER-id or organisation number; send it with one", code="T02")
+        reason = phrase("the sender has no HER-id or organisation number; send it with one")
+        raise Refused(reason, code="T02")
     if not envelope.receivers:
-        raise Refused("the message has no receiver; send it with one", code="T02")
+        raise Refused(phrase("the message has no receiver; send it with one"), code="T02")
     if len(envelope.receivers) > MOST_RECEIVERS:
-        raise Refused(f"the message has more than {MOST_RECEIVERS} receivers; send it in parts", code="T02")
+        reason = phrase("the message has more than {most} receivers; send it in parts", most=MOST_RECEIVERS)
+        raise Refused(reason, code="T02")
     if head.endless:
-        raise too_long("an id in ConversationRef")
+        raise too_long(phrase("an id in ConversationRef"))
     if not all(address.fits for address in (envelope.sender, *envelope.receivers)):
-        raise too_long("an identifier of sender or receiver")
+        raise too_long(phrase("an identifier of sender or receiver"))
 
 
 def id_fits(text: str | None) -> bool:
@@ -163,7 +176,8 @@ def id_fits(text: str | None) -> bool:
 
 def too_long(what: str) -> Refused:
     """The refusal of an id that no database could look up."""
-    return Refused(f"{what} is longer than {LONGEST_ID} characters; correct it", code="T02")
+    reason = phrase("{what} is longer than {most} characters; correct it", what=what, most=LONGEST_ID)
+    return Refused(reason, code="T02")
 
 
 def normal_id(text: str | None) -> str | None:
@@ -185,7 +199,13 @@ def type_named(code: str) -> str:
     """A message type for an error text: with its name, and nothing that is no code."""
     if code in MESSAGES:
         return f"{code} ({MESSAGES[code]})"
-    return code if _WORD.fullmatch(code) else "an unknown type"
+    return code if _WORD.fullmatch(code) else phrase("an unknown type")
+
+
+def either(names: Sequence[str]) -> str:
+    """Names that all are right, for an error text."""
+    *others, last = names
+    return phrase("{some} or {last}", some=either(others), last=last) if others else last
 
 
 def address(station: Station, *, copy: bool = False) -> Address:
@@ -275,24 +295,26 @@ def _station(party: Node | None) -> Station:
     return (*levels, *persons)
 
 
-def _receivers(info: Node, losses: list[str]) -> list[tuple[Station, bool]]:
+def _receivers(info: Node, losses: list[Phrase]) -> list[tuple[Station, bool]]:
     found = [(_station(node), False) for node in info.all(MH + "Receiver")[:1]]
     for node in info.all(MH + "OtherReceiver"):
         station = _station(node)
         if not station:
-            losses.append("MsgInfo/OtherReceiver is a private person and is left to the sender")
+            losses.append(phrase("MsgInfo/OtherReceiver is a private person and is left to the sender"))
             continue
         if node.code(MH + "RoleReceiver") != "COP":
-            losses.append("MsgInfo/OtherReceiver/RoleReceiver is not COP; it was read as a copy receiver")
+            losses.append(
+                phrase("MsgInfo/OtherReceiver/RoleReceiver is not COP; it was read as a copy receiver")
+            )
         found.append((station, True))
     return found
 
 
-def _production(info: Node, losses: list[str]) -> bool | None:
+def _production(info: Node, losses: list[Phrase]) -> bool | None:
     code = info.code(MH + "ProcessingStatus")
     known = PEOPLE["processing-status"].get(code or "")
     if code is not None and known is None:
-        losses.append("MsgInfo/ProcessingStatus is not a code of list 8101")
+        losses.append(phrase("MsgInfo/ProcessingStatus is not a code of list 8101"))
     return known["production"] if known else None
 
 
@@ -306,11 +328,11 @@ def write(
     subject: Subject,
     addressing: Addressing,
     payload: etree._Element,
-    losses: list[str],
+    losses: list[Phrase],
 ) -> etree._Element:
     """A MsgHead round `payload`. Raises CannotWrite where the receiver would have to refuse it."""
     if not _GUID.fullmatch(normal_id(addressing.message_id) or ""):
-        raise CannotWrite("a KITH message needs a GUID as its message id; give it a new one")
+        raise CannotWrite(phrase("a KITH message needs a GUID as its message id; give it a new one"))
     root = new(MH + "MsgHead", {None: NAMESPACE})
     info = add(root, MH + "MsgInfo")
     add(info, MH + "Type", V=message_type, DN=MESSAGES[message_type])
@@ -359,9 +381,7 @@ def write_ident(parent: etree._Element, ns: str, kind: str, code: str, value: st
 def _write_party(info: etree._Element, role: str, party: Address) -> None:
     levels: Sequence[tuple[str, list[tuple[str, str]]]] = organisation_idents(party)
     if not levels:
-        raise CannotWrite(
-            f"the {role.lower()} has neither a HER-id nor an organisation number; add one to the region file"
-        )
+        raise CannotWrite(phrase(_UNADDRESSED[role]))
     parent = add(info, MH + role)
     for name, idents in levels:
         parent = add(parent, MH + "Organisation")
@@ -370,12 +390,12 @@ def _write_party(info: etree._Element, role: str, party: Address) -> None:
             write_ident(parent, MH, "organisation", code, value)
 
 
-def _write_patient(info: etree._Element, subject: Subject, losses: list[str]) -> None:
+def _write_patient(info: etree._Element, subject: Subject, losses: list[Phrase]) -> None:
     types = {PEOPLE["person"][code]["system"]: code for code in NATIONAL}
     numbers = tuple(pair for pair in subject.identifiers if pair[0] in types)
     if len(numbers) < len(subject.identifiers):
         losses.append(
-            "Patient.identifier: only Norwegian and Danish national numbers have a place in MsgHead"
+            phrase("Patient.identifier: only Norwegian and Danish national numbers have a place in MsgHead")
         )
     known_sexes = {entry["gender"]: code for code, entry in PEOPLE["sex"].items()}
     gender = subject.gender if subject.gender in known_sexes else None
@@ -386,10 +406,11 @@ def _write_patient(info: etree._Element, subject: Subject, losses: list[str]) ->
         gender = gender or (told[1] if told else None)
     known_here = tuple(pair for pair in numbers if pair[0] != CPR)  # a Danish one is no identification there
     if not replace(subject, identifiers=known_here, gender=gender).identified:
-        raise CannotWrite(
+        reason = phrase(
             "the receiver must refuse a patient known by less than name and national number, or name, birth"
             " date and sex (E36); ask the sender to complete it"
         )
+        raise CannotWrite(reason)
     patient = add(info, MH + "Patient")
     for tag, text in (("FamilyName", subject.family), ("GivenName", subject.given)):
         if text:

@@ -17,6 +17,7 @@ from adapter.mappings.kith.msghead import id_fits, write_ident
 from adapter.mappings.kith.values import is_address
 from adapter.mappings.kith.xml import Node, add, day
 from adapter.messaging.envelope import HER, LONGEST_ID
+from adapter.phrases import Phrase, phrase
 
 FK = "{http://www.kith.no/xmlstds/felleskomponent1}"
 ROLE = f"urn:oid:{OID}{DIALOGUE['role']['list']}"
@@ -68,7 +69,7 @@ def read(
     patient: Resource,
     author: Resource,
     new_id: Callable[[str], str],
-    losses: list[str],
+    losses: list[Phrase],
 ) -> tuple[str, Found]:
     """Where somebody stands in the Communication (sender, recipient or about), and the resources."""
     unit = node.one(ns + "TilknyttetEnhet")
@@ -98,19 +99,19 @@ def read(
     return place, (made, others)
 
 
-def _roles(node: Node, professional: Node | None, ns: str, losses: list[str]) -> list[Resource]:
+def _roles(node: Node, professional: Node | None, ns: str, losses: list[Phrase]) -> list[Resource]:
     """The role in the note, then the one to the patient, which is told by its list (9034)."""
     in_note = coding_of(node.one(ns + "RolleNotat"))
     to_patient = coding_of(node.one(ns + "RoleToPatient"))
     if to_patient is None and professional is not None:
         to_patient = coding_of(professional.one(ns + "RoleToPatient"))
     if to_patient is not None and to_patient.setdefault("system", ROLE) != ROLE:
-        losses.append("RollerRelatertNotat/RoleToPatient is not of list 9034")
+        losses.append(phrase("RollerRelatertNotat/RoleToPatient is not of list 9034"))
         to_patient = None
     return [coding for coding in (in_note, to_patient) if coding is not None]
 
 
-def _office(unit: Node | None, ns: str, resource_id: str, losses: list[str]) -> Resource | None:
+def _office(unit: Node | None, ns: str, resource_id: str, losses: list[Phrase]) -> Resource | None:
     found = unit.one(ns + "Kontaktenhet") if unit is not None else None
     if found is None:
         return None
@@ -124,7 +125,9 @@ def _office(unit: Node | None, ns: str, resource_id: str, losses: list[str]) -> 
     return made if "name" in made or known else None
 
 
-def _practitioner(person: Node, ns: str, new_id: Callable[[str], str], losses: list[str]) -> Resource | None:
+def _practitioner(
+    person: Node, ns: str, new_id: Callable[[str], str], losses: list[Phrase]
+) -> Resource | None:
     made = _person(person, ns, losses)
     profession = coding_of(person.one(ns + "TypeHealthcareProfessional"))
     if profession is not None:
@@ -138,7 +141,7 @@ def _related(
     roles: list[Resource],
     patient: Resource,
     new_id: Callable[[str], str],
-    losses: list[str],
+    losses: list[Phrase],
 ) -> Found:
     made: Resource = {
         "resourceType": "RelatedPerson",
@@ -150,7 +153,7 @@ def _related(
     return made | _person(person, ns, losses), []
 
 
-def _person(node: Node, ns: str, losses: list[str]) -> Resource:
+def _person(node: Node, ns: str, losses: list[Phrase]) -> Resource:
     """What both kinds of person have: identifiers, name, birth date, sex, address, telephone."""
     given = [node.text(ns + "GivenName"), node.text(ns + "MiddleName")]
     name = {"family": node.text(ns + "FamilyName"), "given": [part for part in given if part]}
@@ -165,16 +168,20 @@ def _person(node: Node, ns: str, losses: list[str]) -> Resource:
     return {key: value for key, value in told.items() if value}
 
 
-def _identifiers(node: Node, kind: str, losses: list[str]) -> tuple[tuple[str, str], ...]:
+def _identifiers(node: Node, kind: str, losses: list[Phrase]) -> tuple[tuple[str, str], ...]:
     """Those of a known type; the element is of felleskomponent1 here, in either version."""
     found = []
     for ident in node.all(FK + "Ident") or node.all(_ns(node) + "Ident"):
         number, code = ident.text(FK + "Id"), ident.code(FK + "TypeId")
         known = PEOPLE[kind].get(code or "")
         if number and not id_fits(number):
-            losses.append(f"RollerRelatertNotat: an Ident of more than {LONGEST_ID} characters")
+            losses.append(
+                phrase("RollerRelatertNotat: an Ident of more than {most} characters", most=LONGEST_ID)
+            )
         elif known is None and number:
-            losses.append("RollerRelatertNotat: an Ident that is of no type with an identifier system")
+            losses.append(
+                phrase("RollerRelatertNotat: an Ident that is of no type with an identifier system")
+            )
         elif number:
             system = known["system"]
             found.append((system, number.replace(".", "") if system == HER else number))
@@ -210,7 +217,12 @@ def _contact(node: Node, ns: str) -> Iterator[tuple[str, Any]]:
 
 
 def write(
-    parent: etree._Element, ns: str, dialect: str, bundle: Bundle, communication: Resource, losses: list[str]
+    parent: etree._Element,
+    ns: str,
+    dialect: str,
+    bundle: Bundle,
+    communication: Resource,
+    losses: list[Phrase],
 ) -> int:
     """Every person that a Communication names, as RollerRelatertNotat; returns how many."""
     refs = [communication.get("sender"), *(communication.get("recipient") or ()), *_about(communication)]
@@ -221,7 +233,11 @@ def write(
         if found is None or kind in ("Organization", "Task", "Encounter", "Patient"):
             continue  # the parties, the stay and the patient stand in the envelope
         if kind not in ("PractitionerRole", "Practitioner", "RelatedPerson"):
-            losses.append(f"Communication: {kind} is no person whom a dialogue message could name")
+            losses.append(
+                phrase(
+                    "Communication: {kind} is no person whom a dialogue message could name", kind=str(kind)
+                )
+            )
             continue
         _write_one(add(parent, ns + "RollerRelatertNotat"), ns, dialect, bundle, found, losses)
         written += 1
@@ -233,7 +249,7 @@ def _about(communication: Resource) -> list[Resource]:
 
 
 def _write_one(
-    node: etree._Element, ns: str, dialect: str, bundle: Bundle, found: Resource, losses: list[str]
+    node: etree._Element, ns: str, dialect: str, bundle: Bundle, found: Resource, losses: list[Phrase]
 ) -> None:
     kind = found["resourceType"]
     person = follow(bundle, found.get("practitioner")) or {} if kind == "PractitionerRole" else found
@@ -255,7 +271,7 @@ def _write_one(
     _write_person(made, ns, person | ({"telecom": telecom} if telecom else {}), ("Family", "Given"), losses)
 
 
-def write_contact(parent: etree._Element, ns: str, clinician: Resource, losses: list[str]) -> None:
+def write_contact(parent: etree._Element, ns: str, clinician: Resource, losses: list[Phrase]) -> None:
     """The clinician who answers for the message, as the one whom the receiver may ask."""
     node = add(parent, ns + "RollerRelatertNotat")
     code, name = DIALOGUE["role"]["contact"]
@@ -268,12 +284,14 @@ def write_contact(parent: etree._Element, ns: str, clinician: Resource, losses: 
     _write_person(made, ns, clinician, ("Family", "Given"), losses)
 
 
-def _write_roles(node: etree._Element, ns: str, concepts: Any, losses: list[str]) -> None:
+def _write_roles(node: etree._Element, ns: str, concepts: Any, losses: list[Phrase]) -> None:
     codings = [c for c in (norwegian(concept) for concept in concepts or ()) if c is not None]
     to_patient = [c for c in codings if c.get("system") == ROLE]
     in_note = [c for c in codings if c.get("system") != ROLE]
     if len(in_note) > 1 or len(to_patient) > 1 or len(codings) < len(concepts or ()):
-        losses.append("a role of a person: RollerRelatertNotat has one in the note and one to the patient")
+        losses.append(
+            phrase("a role of a person: RollerRelatertNotat has one in the note and one to the patient")
+        )
     for tag, found in (("RolleNotat", in_note), ("RoleToPatient", to_patient)):
         for coding in found[:1]:
             add_coding(node, ns + tag, coding)
@@ -286,11 +304,13 @@ def _of_the_envelope(bundle: Bundle, office: Resource) -> bool:
     return any(follow(bundle, ref) is office for ref in refs)
 
 
-def _write_office(node: etree._Element, ns: str, dialect: str, office: Resource, losses: list[str]) -> None:
+def _write_office(
+    node: etree._Element, ns: str, dialect: str, office: Resource, losses: list[Phrase]
+) -> None:
     types = {entry_["system"]: code for code, entry_ in PEOPLE["organisation"].items()}
     known = [(types[system], value) for system, value in pairs(office) if system in types]
     if dialect == "plo-1.5" or not known:
-        losses.append("the organisation of a person: it needs Dialogmelding 1.1, and an identifier")
+        losses.append(phrase("the organisation of a person: it needs Dialogmelding 1.1, and an identifier"))
         return
     made = add(add(node, ns + "TilknyttetEnhet"), ns + "Kontaktenhet")
     add(made, FK + "OrganisationName", office.get("name") or "")
@@ -309,7 +329,7 @@ def _profession(person: Resource) -> Resource | None:
 
 
 def _write_person(
-    made: etree._Element, ns: str, person: Resource, order: tuple[str, str], losses: list[str]
+    made: etree._Element, ns: str, person: Resource, order: tuple[str, str], losses: list[Phrase]
 ) -> None:
     """Names in the order of the schema, which differs for the two kinds of person."""
     name: Resource = next(iter(person.get("name") or ()), {})
@@ -335,7 +355,7 @@ def _write_person(
             add(ident, FK + "Id", value)
             add(ident, FK + "TypeId", V=code, DN=PEOPLE["person"][code]["name"], S=OID + "8116")
         else:
-            losses.append("an identifier of a person: it is of no type of list 8116")
+            losses.append(phrase("an identifier of a person: it is of no type of list 8116"))
     _write_contact(made, ns, person)
 
 

@@ -15,7 +15,9 @@ from lxml import etree
 from adapter.errors import Refused
 from adapter.mappings.checking import Fault
 from adapter.mappings.kith.lists import FORMATS
+from adapter.mappings.kith.msghead import either
 from adapter.mappings.kith.xml import parse, root_name
+from adapter.phrases import Phrase, phrase
 
 STANDARDS: dict[str, list[str]] = FORMATS["standards"]
 """Every standard with the target namespaces of its schemas."""
@@ -87,7 +89,9 @@ class Schemas:
         except Refused:
             return ()
         if sum(1 for _ in islice(root.iter(), MOST_ELEMENTS + 1)) > MOST_ELEMENTS:
-            what = f"has more than {MOST_ELEMENTS} elements, too many to be held against a schema"
+            what = phrase(
+                "has more than {most} elements, too many to be held against a schema", most=MOST_ELEMENTS
+            )
             return (Fault(line=1, path=_local(str(root.tag)), what=what),)
         found = [fault for part in _parts(root) for fault in self._of(part)]
         grave = [fault for fault in found if not fault.only_a_code]
@@ -133,22 +137,36 @@ def _fault(entry: etree._LogEntry, part: etree._Element) -> Fault:
     )
 
 
-def _what(kind: str, message: str) -> str:
+def _what(kind: str, message: str) -> Phrase:
     """The kind of an error in words; of its message nothing but the schema's own names."""
     if kind == "SCHEMAV_ELEMENT_CONTENT":
         expected = _EXPECTED.search(message)
-        names = " or ".join(_local(name) for name in expected[1].split(", ")) if expected else ""
-        missing = "Missing child element" in message
-        if missing:
-            return f"an element is missing in it: {names}" if names else "an element is missing in it"
-        return f"stands where {names} is expected" if names else "is not expected here"
+        names = either([_local(name) for name in expected[1].split(", ")]) if expected else ""
+        return _out_of_place(names, missing="Missing child element" in message)
     if kind == "SCHEMAV_CVC_COMPLEX_TYPE_4":
         required = _REQUIRED.search(message)
-        return f"the attribute {_local(required[1])} is missing" if required else "an attribute is missing"
+        if required is None:
+            return phrase("an attribute is missing")
+        return phrase("the attribute {name} is missing", name=_local(required[1]))
     if kind.startswith(("SCHEMAV_CVC_DATATYPE", "SCHEMAV_CVC_SIMPLE", "SCHEMAV_CVC_FACET")):
         named = _TYPE.search(message)
-        return f"is no {_local(named[1])}" if named else "is not of the type that the schema asks for"
-    return _WORDS.get(kind, f"is not as the schema has it ({kind.removeprefix('SCHEMAV_').lower()})")
+        if named is None:
+            return phrase("is not of the type that the schema asks for")
+        return phrase("is no {type}", type=_local(named[1]))
+    if kind in _WORDS:
+        return phrase(_WORDS[kind])
+    return phrase("is not as the schema has it ({kind})", kind=kind.removeprefix("SCHEMAV_").lower())
+
+
+def _out_of_place(names: str, *, missing: bool) -> Phrase:
+    """Of an element where another is expected, or that lacks one; `names` may be empty."""
+    if missing and names:
+        return phrase("an element is missing in it: {names}", names=names)
+    if missing:
+        return phrase("an element is missing in it")
+    return (
+        phrase("stands where {names} is expected", names=names) if names else phrase("is not expected here")
+    )
 
 
 def _about(message: str) -> str:

@@ -7,6 +7,7 @@ from lxml import etree
 
 from adapter.discharge.notices import Notice
 from adapter.fhir.bundles import Bundle, Clinician, Unit
+from adapter.phrases import Phrase
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,9 +33,9 @@ class Told:
     responsible: Clinician | None = None
     unit: Unit | None = None
     discharged_to: tuple[str, str, str] | None = None
-    losses: tuple[str, ...] = ()
+    losses: tuple[Phrase, ...] = ()
     in_words: Notice | None = None
-    dress: Callable[[Bundle], Iterable[str]] | None = None
+    dress: Callable[[Bundle], Iterable[Phrase]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,5 +45,5 @@ class Payload:
     message_type: str
     notice: Notice
     element: etree._Element
-    losses: tuple[str, ...]
+    losses: tuple[Phrase, ...]
     attachments: tuple[Attachment, ...] = ()

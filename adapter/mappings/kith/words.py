@@ -21,6 +21,7 @@ from adapter.mappings.kith.grammar import Grammar, Path
 from adapter.mappings.kith.lists import OID, table
 from adapter.mappings.kith.values import PLO_ELEMENTS
 from adapter.mappings.kith.xml import Node
+from adapter.phrases import Phrase, phrase
 
 PART = {"system": PLO_ELEMENTS, "code": "part"}
 """The tag of what only tells more of another resource."""
@@ -49,7 +50,7 @@ class Scene:
     grammar: Grammar
     zone: tzinfo
     new_id: Callable[[], str]
-    losses: list[str] = field(default_factory=list)
+    losses: list[Phrase] = field(default_factory=list)
 
     def part(self, resource: Resource) -> Resource:
         """Add a resource to the Bundle; a Reference to it."""
@@ -271,7 +272,9 @@ def _code_read(scene: Scene, node: Node, resource: Resource, word: Word) -> None
     elif code or words:
         said = (value for value, pattern in meanings["words"].items() if re.search(pattern, words))
         put(resource, word.place, next(said, meanings["else"]))
-        scene.losses.append(f"{node.name} is not a code that is known; its words decided")
+        scene.losses.append(
+            phrase("{element} is not a code that is known; its words decided", element=node.name)
+        )
 
 
 def _code_write(scene: Scene, resource: Resource, element: etree._Element, word: Word) -> None:

@@ -15,6 +15,7 @@ from lxml import etree
 
 from adapter.discharge.notices import Moment
 from adapter.errors import Refused
+from adapter.phrases import Phrase, phrase
 
 OSLO = ZoneInfo("Europe/Oslo")
 """Times that we write are Norwegian local times without offset, as in the standard's own examples."""
@@ -38,16 +39,16 @@ _MOST_TAGS = 200_000  # a message has some hundred
 def parse(content: bytes) -> "Node":
     """The root of a document. Raises Refused T01 where it is no XML that may be read."""
     if b"\0" in content:
-        raise Refused(
-            "the message holds NUL bytes, so it is not well-formed XML in UTF-8 or ISO-8859-1", code="T01"
-        )
+        reason = phrase("the message holds NUL bytes, so it is not well-formed XML in UTF-8 or ISO-8859-1")
+        raise Refused(reason, code="T01")
     if _opens_with_doctype(content):
         raise _doctype()
     if content.count(b"<") > _MOST_TAGS:
-        raise Refused("the message has too many elements to be read; send fewer", code="T01")
+        raise Refused(phrase("the message has too many elements to be read; send fewer"), code="T01")
     declared = _ENCODING.search(content[:200])
     if declared and declared[1].lower() not in _ENCODINGS:
-        raise Refused("the message is in an encoding that is not read; send it in UTF-8", code="T01")
+        reason = phrase("the message is in an encoding that is not read; send it in UTF-8")
+        raise Refused(reason, code="T01")
     parser = etree.XMLParser(
         resolve_entities=False,
         no_network=True,
@@ -59,11 +60,12 @@ def parse(content: bytes) -> "Node":
     try:
         root = etree.fromstring(content, parser)
     except (etree.XMLSyntaxError, ValueError, LookupError) as error:
-        raise Refused(f"the message is not well-formed XML ({_where(error)})", code="T01") from None
+        reason = phrase("the message is not well-formed XML ({where})", where=_where(error))
+        raise Refused(reason, code="T01") from None
     if root.getroottree().docinfo.internalDTD is not None:
         raise _doctype()
     if len(content) > _LONG_TEXTS and _too_deep(root):
-        raise Refused("the message is nested too deep to be read", code="T01")
+        raise Refused(phrase("the message is nested too deep to be read"), code="T01")
     return Node(element=root)
 
 
@@ -103,16 +105,17 @@ def _opens_with_doctype(content: bytes) -> bool:
 
 
 def _doctype() -> Refused:
-    return Refused("the message has a DOCTYPE, which no KITH message may have; send it without", code="T01")
+    reason = phrase("the message has a DOCTYPE, which no KITH message may have; send it without")
+    return Refused(reason, code="T01")
 
 
-def _where(error: Exception) -> str:
+def _where(error: Exception) -> Phrase:
     """Kind and place of a syntax error, without any of the text around it."""
     if not isinstance(error, etree.XMLSyntaxError):
-        return "unreadable encoding"
+        return phrase("unreadable encoding")
     log: Any = error.error_log  # the stubs know nothing of its entries
-    kind = log.last_error.type_name if log.last_error is not None else "syntax error"
-    return f"{kind}, line {error.lineno or 1}"
+    kind = log.last_error.type_name if log.last_error is not None else phrase("syntax error")
+    return phrase("{kind}, line {line}", kind=kind, line=str(error.lineno or 1))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -183,10 +186,11 @@ class Node:
         self.read.add(node.element)
         return (node.element.get(name) or "").strip() or None
 
-    def left_over(self) -> tuple[str, ...]:
+    def left_over(self) -> tuple[tuple[str, ...], int]:
         """Paths of what holds something and has not been read, the highest element only, each once.
 
-        No more than people read, and no longer: the message's author chooses how many there are.
+        No more than people read, and no longer: the message's author chooses how many there are. How many
+        there are besides, too.
         """
         paths: dict[str, None] = {}
         more = 0
@@ -197,7 +201,7 @@ class Node:
                 paths[path] = None
             else:
                 more += 1
-        return (*paths, *((f"{more} more elements",) if more else ()))
+        return tuple(paths), more
 
 
 def _unread(root: Node) -> Iterator[str]:
