@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from adapter.messaging.register import Endpoint
-from adapter.phrases import Phrase
+from adapter.phrases import Phrase, phrase
 
 SPARE = timedelta(seconds=5)
 """What a lease must have left beyond the time-out when a message is sent: nothing may outlast its lease."""
@@ -90,3 +90,8 @@ class Reply:
     ours: bool = False  # the fault is our own, or this message's, and tells nothing about the endpoint
     conflict: bool = False  # that plan has been changed at both ends, and nothing was overwritten
     permanent: bool = False  # no for good, said by a protocol that has no HTTP status
+
+    @property
+    def said(self) -> Phrase:
+        """What went wrong, in words; the HTTP status where nobody has any."""
+        return self.error or phrase("HTTP {status}", status=str(self.status))

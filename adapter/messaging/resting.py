@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from adapter.messaging.delivery import Reply
 from adapter.messaging.retry import TRANSIENT_4XX, Schedule, asked
-from adapter.phrases import Phrase
+from adapter.phrases import Phrase, phrase
 
 PROBES = (
     timedelta(seconds=15),
@@ -108,7 +108,9 @@ def after_failure(
 ) -> Health:
     """What becomes of an endpoint that has failed, or asked us to wait; `jitter` is in [-1, 1]."""
     before = health or Health(failures=0, since=now)
-    error = f"HTTP {reply.status}" if reply.status is not None else reply.error
+    error = reply.error
+    if reply.status is not None:
+        error = phrase("HTTP {status}", status=str(reply.status))
     if before.resting_since is not None and not probe:
         return replace(before, error=error)  # it left before the rest, or a person sent it: no probe
     wait = asked(schedule, reply.retry_after) if sign(reply) is Sign.ASKS_TO_WAIT else None

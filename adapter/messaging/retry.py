@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from adapter.messaging.delivery import Reply
 from adapter.messaging.nearing import hurried
-from adapter.phrases import Phrase
+from adapter.phrases import Phrase, lasting, phrase
 
 TRANSIENT_4XX = frozenset({408, 425, 429})
 """Request timeout, too early, too many requests: the only client errors worth another try."""
@@ -96,26 +96,33 @@ def decide(
     if reply.taken or (reply.status == 409 and duplicate):
         return Sent(delivered=reply.delivered or reply.status == 409)
     if reply.permanent:
-        return GiveUp(reason=reply.error or "the receiver will not take this message")
+        return GiveUp(reason=reply.error or phrase("the receiver will not take this message"))
     if reply.status is not None and _permanent(reply.status):
         return GiveUp(reason=_permanent_reason(reply))
     wait = max(hurried(delay(schedule, attempts, jitter), due_at, now), asked(schedule, reply.retry_after))
-    reason = reply.error or f"HTTP {reply.status}"
     if now + wait > created_at + schedule.give_up_after:
-        return GiveUp(reason=f"still failing after {schedule.give_up_after}: {reason}", permanent=False)
-    return RetryAt(at=now + wait, reason=reason)
+        span = lasting(schedule.give_up_after)
+        why = phrase("still failing after {span}: {why}", span=span, why=reply.said)
+        return GiveUp(reason=why, permanent=False)
+    return RetryAt(at=now + wait, reason=reply.said)
 
 
 def _permanent(status: int) -> bool:
     return 300 <= status < 500 and status not in TRANSIENT_4XX
 
 
-def _permanent_reason(reply: Reply) -> str:
-    status = reply.status
-    if status is not None and 300 <= status < 400:
-        return f"HTTP {status}: the receiver answers with a redirect; correct the endpoint's address"
-    if status in (401, 403):
+def _permanent_reason(reply: Reply) -> Phrase:
+    status = str(reply.status)
+    if reply.status is not None and 300 <= reply.status < 400:
+        return phrase(
+            "HTTP {status}: the receiver answers with a redirect; correct the endpoint's address",
+            status=status,
+        )
+    if reply.status in (401, 403):
         if reply.error is not None and "; correct " in reply.error:
             return reply.error  # the transport knows better what to do
-        return f"HTTP {status}: the receiver does not let us in; correct the endpoint's credentials"
-    return reply.error or f"HTTP {status}: the receiver will not take this message"
+        return phrase(
+            "HTTP {status}: the receiver does not let us in; correct the endpoint's credentials",
+            status=status,
+        )
+    return reply.error or phrase("HTTP {status}: the receiver will not take this message", status=status)

@@ -12,6 +12,7 @@ from adapter.messaging.acknowledgement import Issue
 from adapter.messaging.addressing import unknown_service
 from adapter.messaging.envelope import Envelope
 from adapter.messaging.register import Endpoint, Party, ReceiptWhen, Register, Side, UnknownService
+from adapter.phrases import phrase
 
 RESERVED = "reserved"
 """Why a copy receiver does not get a message; no code of list 8221, so that its receipt says X99."""
@@ -57,7 +58,7 @@ def routes(
     Raises Quarantined where our own data must be corrected first.
     """
     if not envelope.receivers:
-        raise Quarantined("the message names no receiver; ask the sender for whom it is", code="E21")
+        raise Quarantined(phrase("the message names no receiver; ask the sender for whom it is"), code="E21")
     indices: list[int] = list(range(len(envelope.receivers)))
     if found:
         indices = _known(register, envelope, sender, day)
@@ -71,7 +72,9 @@ def routes(
 
 def only_relevant(ways: Sequence[Route], not_for: frozenset[str]) -> tuple[Route, ...]:
     """The ways, without a copy for those of ours who may not know of the patient."""
-    why = Issue(code=NOT_RELEVANT, text="the patient is none of its own: it keeps nothing of the message")
+    why = Issue(
+        code=NOT_RELEVANT, text=phrase("the patient is none of its own: it keeps nothing of the message")
+    )
     return tuple(
         replace(way, refusal=why) if way.party.id in not_for and way.refusal is None else way for way in ways
     )
@@ -92,7 +95,11 @@ def _judged(envelope: Envelope, route: Route, made: Sequence[Route], *, reserved
     address = envelope.receivers[route.index]
     stranger = unknown_service(route.party, address)
     if stranger is not None and route.party.unknown_service is UnknownService.REFUSE:
-        text = f"{route.party.id} has no service {stranger}; correct the address and send it anew"
+        text = phrase(
+            "{party} has no service {service}; correct the address and send it anew",
+            party=route.party.id,
+            service=stranger,
+        )
         return replace(route, refusal=Issue(code="E21", text=text))
     return _without_copies(envelope, route, made) if reserved else route
 
@@ -102,7 +109,9 @@ def _without_copies(envelope: Envelope, route: Route, made: Sequence[Route]) -> 
     meant = {r.party.id for r in made if not envelope.receivers[r.index].copy}
     if not envelope.receivers[route.index].copy or route.party.id in meant:
         return route
-    text = "the patient has reserved against passing on: only the addressed receiver may have it, no copies"
+    text = phrase(
+        "the patient has reserved against passing on: only the addressed receiver may have it, no copies"
+    )
     return replace(route, refusal=Issue(code=RESERVED, text=text))
 
 
@@ -126,8 +135,10 @@ def _known(register: Register, envelope: Envelope, sender: Party, day: date) -> 
             places.setdefault(party.id, index)
     if not places:
         raise Quarantined(
-            "nobody but its author takes part in it whom the region file knows; add the party and its "
-            "identifiers, then release",
+            phrase(
+                "nobody but its author takes part in it whom the region file knows; add the party and its "
+                "identifiers, then release"
+            ),
             code="unknown-receiver",
         )
     return list(places.values())
@@ -147,22 +158,33 @@ def _route(
     party = register.resolve(address, day)
     if party is None:
         raise Quarantined(
-            f"the receiver {address.said} is not in the region file; add the party and its identifiers, "
-            "then release",
+            phrase(
+                "the receiver {address} is not in the region file; add the party and its identifiers, "
+                "then release",
+                address=address.said,
+            ),
             code="unknown-receiver",
         )
     relayed = sender.side is Side.THEIRS and party.side is Side.THEIRS
     endpoint = register.plans_endpoint_of(party) if plan else register.endpoint_of(party)
     if relayed and endpoint is not None and endpoint.dialect != envelope.dialect:
         raise Quarantined(
-            f"{party.id} reads {endpoint.dialect}, and we may not rewrite a message between two parties "
-            "that are not ours; correct the endpoint's dialect, then release",
+            phrase(
+                "{party} reads {dialect}, and we may not rewrite a message between two parties "
+                "that are not ours; correct the endpoint's dialect, then release",
+                party=party.id,
+                dialect=endpoint.dialect,
+            ),
             code="relay",
         )
     if reserved and not register.own_system(party, plan=plan):
         raise Quarantined(
-            f"the patient has reserved against passing on, and {party.id} is served by its host "
-            f"{party.hosted_by}; give {party.id} an endpoint of its own, then release, or telephone",
+            phrase(
+                "the patient has reserved against passing on, and {party} is served by its host "
+                "{host}; give {party} an endpoint of its own, then release, or telephone",
+                party=party.id,
+                host=str(party.hosted_by),
+            ),
             code="reserved",
         )
     return Route(index=index, party=party, endpoint=endpoint, relayed=relayed)

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 
+from adapter.phrases import Phrase, phrase
+
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
 """With which an assertion or a proof may be signed (RFC 7518 section 3)."""
 
@@ -28,6 +30,10 @@ _LEAST_BITS = 2048
 
 class UnusableSigningKey(ValueError):
     """A private key that nothing can be signed with; its text says why, and repeats nothing of it."""
+
+    def __init__(self, said: Phrase) -> None:
+        super().__init__(said)
+        self.said = said
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,7 +148,7 @@ def _jwk(content: bytes) -> Mapping[str, Any]:
     try:
         found = orjson.loads(content)
     except orjson.JSONDecodeError:
-        raise UnusableSigningKey("is neither PEM nor valid JSON") from None
+        raise UnusableSigningKey(phrase("is neither PEM nor valid JSON")) from None
     return found if isinstance(found, dict) else {}
 
 
@@ -155,14 +161,14 @@ def _private(content: bytes, jwk: Mapping[str, Any]) -> Any:
     try:
         if jwk:
             if "d" not in jwk:
-                raise UnusableSigningKey("is a public key; the private one is needed")
+                raise UnusableSigningKey(phrase("is a public key; the private one is needed"))
             return (ECAlgorithm if jwk.get("kty") == "EC" else RSAAlgorithm).from_jwk(dict(jwk))
         return load_pem_private_key(content, password=None)
     except UnusableSigningKey:
         raise
     except (InvalidKeyError, UnsupportedAlgorithm, ValueError, TypeError, AttributeError, KeyError):
         raise UnusableSigningKey(
-            "holds no private key that can be read; it must be PEM without a password, or a JWK"
+            phrase("holds no private key that can be read; it must be PEM without a password, or a JWK")
         ) from None
 
 
@@ -175,15 +181,19 @@ def _fitting(private: Any, said: str | None) -> str:
         allowed: tuple[str, ...] = (own,) if own is not None else ()
     elif isinstance(private, rsa.RSAPrivateKey):
         if private.key_size < _LEAST_BITS:
-            raise UnusableSigningKey(f"has fewer than {_LEAST_BITS} bits; make a longer one")
+            raise UnusableSigningKey(
+                phrase("has fewer than {least} bits; make a longer one", least=_LEAST_BITS)
+            )
         allowed = tuple(a for a in ALGORITHMS if a[:2] in ("RS", "PS"))
     else:
         allowed = ()
     if not allowed:
-        raise UnusableSigningKey("must be an RSA key, or an EC key on P-256, P-384 or P-521")
+        raise UnusableSigningKey(phrase("must be an RSA key, or an EC key on P-256, P-384 or P-521"))
     chosen = said or ("PS256" if "PS256" in allowed else allowed[0])
     if chosen not in allowed:
-        raise UnusableSigningKey(f"cannot sign with the chosen algorithm; it can with {', '.join(allowed)}")
+        raise UnusableSigningKey(
+            phrase("cannot sign with the chosen algorithm; it can with {algorithms}", algorithms=allowed)
+        )
     return str(chosen)
 
 

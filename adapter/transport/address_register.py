@@ -7,7 +7,7 @@ is an answer too, remembered for a shorter time, as a party is registered shortl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import NoReturn, Protocol
+from typing import Protocol
 
 from tenacity import Retrying, retry_if_result, stop_after_attempt
 
@@ -16,6 +16,7 @@ from adapter.messaging import communication_party
 from adapter.messaging.communication_party import CommunicationParty
 from adapter.messaging.delivery import Reply
 from adapter.messaging.register import Endpoint
+from adapter.phrases import Phrase, phrase
 from adapter.transport.communication_party import (
     Fault,
     Soap,
@@ -81,62 +82,86 @@ class AddressRegister:
             )
         except ValueError:
             raise RegisterError(
-                "the address register cannot be asked: no request can be made of its address, user, "
-                "password or token; correct them in [norway]",
+                phrase(
+                    "the address register cannot be asked: no request can be made of its address, user, "
+                    "password or token; correct them in [norway]"
+                ),
                 whole=True,
             ) from None
         return self.wire.call(request, self.endpoint, most=LARGEST, body=asked)
 
     def _told(self, reply: Reply, her_id: str) -> CommunicationParty | None:
         if reply.error is not None and reply.error != TOO_LONG:
-            _fail(f"cannot be asked: {reply.error}; its earlier answers are used meanwhile")
+            why = phrase(
+                "the address register cannot be asked: {why}; its earlier answers are used meanwhile",
+                why=reply.error,
+            )
+            raise RegisterError(why, whole=True)
         if reply.status not in (200, 400, 500):  # a Fault comes with one of the last two
-            _fail(_refusal(reply.status))
+            raise RegisterError(_refusal(reply.status), whole=True)
         if reply.error is not None:
-            _fail(f"answers about HER-id {her_id} with more than {LARGEST // 1024**2} MiB", whole=False)
+            why = phrase(
+                "the address register answers about HER-id {number} with more than {size} MiB",
+                number=her_id,
+                size=LARGEST // 1024**2,
+            )
+            raise RegisterError(why, whole=False)
         try:
             found = answer(reply.body, her_id)
         except Unreadable as error:
             if reply.status != 200:
-                _fail(_refusal(reply.status))
-            _fail(
-                f"answers about HER-id {her_id} with what cannot be read: {error}; is address_register in "
-                "[norway] its address, and not that of a page or a proxy?",
-                whole=False,
+                raise RegisterError(_refusal(reply.status), whole=True) from None
+            why = phrase(
+                "the address register answers about HER-id {number} with what cannot be read: {why}; is "
+                "address_register in [norway] its address, and not that of a page or a proxy?",
+                number=her_id,
+                why=error.said,
             )
+            raise RegisterError(why, whole=False) from None
         if isinstance(found, Fault):
-            _fail(_complaint(found, her_id), whole=found.code is None)
+            raise RegisterError(_complaint(found, her_id), whole=found.code is None)
         return found
 
 
-def _fail(text: str, *, whole: bool = True) -> NoReturn:
-    raise RegisterError(f"the address register {text}", whole=whole)
-
-
-def _refusal(status: int | None) -> str:
+def _refusal(status: int | None) -> Phrase:
     """An HTTP status that is no answer, and what to do about it."""
+    told = str(status)
     if status in (401, 403):
-        return (
-            f"does not let us in (HTTP {status}); correct address_register_user and "
-            "address_register_password, or address_register_token, in [norway]"
+        return phrase(
+            "the address register does not let us in (HTTP {status}); correct address_register_user and "
+            "address_register_password, or address_register_token, in [norway]",
+            status=told,
         )
     if status in (405, 415):
-        return (
-            f"does not take the question (HTTP {status}); address_register_soap in [norway] must be the "
-            "version that this address speaks"
+        return phrase(
+            "the address register does not take the question (HTTP {status}); address_register_soap in "
+            "[norway] must be the version that this address speaks",
+            status=told,
         )
     if status is not None and (status < 400 or status in (404, 410)):
-        return f"is not at its address (HTTP {status}); correct address_register in [norway]"
-    return f"has a fault of its own (HTTP {status}); its earlier answers are used meanwhile"
-
-
-def _complaint(fault: Fault, her_id: str) -> str:
-    if fault.code is None:
-        return (
-            f"answers with a fault ({fault.text}); address_register and address_register_soap in [norway] "
-            "must go together. If they do, ask those who run it"
+        return phrase(
+            "the address register is not at its address (HTTP {status}); correct address_register in "
+            "[norway]",
+            status=told,
         )
-    return f"will not tell of HER-id {her_id} ({fault.text}); ask those who run it"
+    return phrase(
+        "the address register has a fault of its own (HTTP {status}); its earlier answers are used meanwhile",
+        status=told,
+    )
+
+
+def _complaint(fault: Fault, her_id: str) -> Phrase:
+    if fault.code is None:
+        return phrase(
+            "the address register answers with a fault ({fault}); address_register and "
+            "address_register_soap in [norway] must go together. If they do, ask those who run it",
+            fault=fault.text,
+        )
+    return phrase(
+        "the address register will not tell of HER-id {number} ({fault}); ask those who run it",
+        number=her_id,
+        fault=fault.text,
+    )
 
 
 def _passes(reply: Reply) -> bool:
@@ -175,7 +200,7 @@ class LookedUp:
     her_id: str
     party: CommunicationParty | None  # None: the register knows none
     fetched_at: datetime
-    stale: str | None = None  # why there is no newer answer, where this one is too old
+    stale: Phrase | None = None  # why there is no newer answer, where this one is too old
 
 
 @dataclass
@@ -210,7 +235,7 @@ class RememberedRegister:
         except RegisterError as error:
             if known is None:
                 raise
-            return LookedUp(her_id=her_id, party=known.party, fetched_at=known.fetched_at, stale=str(error))
+            return LookedUp(her_id=her_id, party=known.party, fetched_at=known.fetched_at, stale=error.said)
 
     def _known(self, her_id: str) -> LookedUp | None:
         """The answer that is remembered; none where another version of this program has written it."""

@@ -21,6 +21,7 @@ from adapter.messaging.communication_party import (
     PostalAddress,
 )
 from adapter.messaging.envelope import masked
+from adapter.phrases import English, Phrase, phrase, verbatim
 
 PARTY_NS = "http://register.nhn.no/CommunicationParty"
 COMMON_NS = "http://register.nhn.no/Common"
@@ -54,7 +55,11 @@ class Soap(StrEnum):
 
 
 class Unreadable(Exception):
-    """The answer is none of the register's; the text says why, without any of it."""
+    """The answer is none of the register's; `said` is why, without any of it."""
+
+    def __init__(self, said: Phrase | English) -> None:
+        super().__init__(said)
+        self.said = said
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +67,7 @@ class Fault:
     """A SOAP Fault: the register's own code where it has given one, and its words, shortened."""
 
     code: str | None
-    text: str
+    text: Phrase
 
 
 # --- asking -----------------------------------------------------------------------------------------------
@@ -114,12 +119,12 @@ def answer(content: bytes, her_id: str) -> CommunicationParty | Fault | None:
         return None if told.code == UNKNOWN else told
     result = body.one(f"{_P}{OPERATION}Response", f"{_P}{OPERATION}Result")
     if result is None:
-        raise Unreadable("it is SOAP, and no answer to the question")
+        raise Unreadable(phrase("it is SOAP, and no answer to the question"))
     if result.element.get(f"{{{INSTANCE}}}nil") in ("true", "1"):
         return None
     party = _party(result)
     if party.her_id != her_id:
-        raise Unreadable("it is about another HER-id")
+        raise Unreadable(phrase("it is about another HER-id"))
     return party
 
 
@@ -127,10 +132,10 @@ def _body(content: bytes) -> Node:
     try:
         root = parse(content)
     except Refused as error:
-        raise Unreadable(error.reason.replace("the message", "it", 1)) from None
+        raise Unreadable(English(error.reason.replace("the message", "it", 1))) from None
     body = root.one(f"{{{root.namespace}}}Body")
     if root.name != "Envelope" or root.namespace not in (SOAP_11, SOAP_12) or body is None:
-        raise Unreadable("it is no SOAP envelope")
+        raise Unreadable(phrase("it is no SOAP envelope"))
     return body
 
 
@@ -147,14 +152,15 @@ def _fault(fault: Node) -> Fault:
         or fault.text(f"{s}Code", f"{s}Value")
         or fault.text("faultcode")
     )
-    said = ": ".join(filter(None, (code or kind, words or outer))) or "without words"
-    return Fault(code=code, text=masked(_shown(said))[:_LONGEST_FAULT])
+    said = ": ".join(filter(None, (code or kind, words or outer)))
+    theirs = masked(_shown(said))[:_LONGEST_FAULT]
+    return Fault(code=code, text=verbatim(theirs) if said else phrase("without words"))
 
 
 def _party(result: Node) -> CommunicationParty:
     number = _number(result, "HerId")
     if number is None:
-        raise Unreadable("it names no HER-id")
+        raise Unreadable(phrase("it names no HER-id"))
     valid = result.one(f"{_P}Valid")
     return CommunicationParty(
         her_id=number,
@@ -230,7 +236,7 @@ def _number(result: Node, name: str) -> str | None:
     if found in (None, "-1", "0"):
         return None
     if not re.fullmatch(r"\d{1,10}", found, re.ASCII):
-        raise Unreadable(f"{name} is no number")
+        raise Unreadable(phrase("{element} is no number", element=name))
     return found
 
 
@@ -242,5 +248,5 @@ def _bound(valid: Node | None, name: str) -> datetime | None:
         return None
     read = moment(found, OSLO)
     if not isinstance(read, datetime):
-        raise Unreadable(f"Valid/{name} is no time")
+        raise Unreadable(phrase("{element} is no time", element=f"Valid/{name}"))
     return read.astimezone(UTC)

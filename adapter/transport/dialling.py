@@ -14,23 +14,31 @@ from select import POLLIN, POLLOUT, poll
 from time import perf_counter
 from typing import Any
 
+from adapter.phrases import English, Phrase, phrase
+
 _Addresses = Sequence[tuple[int, int, int, str, Any]]
 
 _CERTIFICATE = {
-    9: "the receiver's certificate is not valid yet; compare the clocks of both machines",
-    10: "the receiver's certificate has expired; its operator must renew it",
-    62: "the receiver's certificate is for another host name; correct the endpoint's address, "
-    "or have its operator get one for this name",
-    64: "the receiver's certificate is not for this IP address; use the host name in the endpoint's address",
+    9: phrase("the receiver's certificate is not valid yet; compare the clocks of both machines"),
+    10: phrase("the receiver's certificate has expired; its operator must renew it"),
+    62: phrase(
+        "the receiver's certificate is for another host name; correct the endpoint's address, "
+        "or have its operator get one for this name"
+    ),
+    64: phrase(
+        "the receiver's certificate is not for this IP address; use the host name in the endpoint's address"
+    ),
 }
 """By OpenSSL's number of what is wrong (X509_V_ERR_…)."""
 
-NOT_TRUSTED = "the receiver's certificate is not trusted; correct `trust`"
-NO_ADDRESS = "the receiver's host name has no address; correct the endpoint's address"
-NO_NAMES = "the name service does not answer; ask who runs this machine's network (DNS)"
-NO_WAY = "there is no way to the receiver's network; ask who runs this machine's network (route, VPN)"
-NOBODY = "nobody listens at the receiver's address; ask its operator, or correct the endpoint's address"
-NO_TLS = "no secure connection could be agreed (TLS)"
+NOT_TRUSTED = phrase("the receiver's certificate is not trusted; correct `trust`")
+NO_ADDRESS = phrase("the receiver's host name has no address; correct the endpoint's address")
+NO_NAMES = phrase("the name service does not answer; ask who runs this machine's network (DNS)")
+NO_WAY = phrase("there is no way to the receiver's network; ask who runs this machine's network (route, VPN)")
+NOBODY = phrase(
+    "nobody listens at the receiver's address; ask its operator, or correct the endpoint's address"
+)
+NO_TLS = phrase("no secure connection could be agreed (TLS)")
 
 _WAYLESS = frozenset((errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN))
 
@@ -109,7 +117,7 @@ def _shake_hands(made: ssl.SSLSocket, until: float) -> None:
             raise TimeoutError("the TLS handshake takes too long")
 
 
-def said_of(fault: BaseException) -> str | None:
+def said_of(fault: BaseException) -> Phrase | None:
     """What one fault of connecting means and what to do about it; None where it is no such fault."""
     if isinstance(fault, ssl.SSLCertVerificationError):
         return _CERTIFICATE.get(fault.verify_code, NOT_TRUSTED)
@@ -122,5 +130,5 @@ def said_of(fault: BaseException) -> str | None:
     if isinstance(fault, ConnectionRefusedError):
         return NOBODY
     if isinstance(fault, OSError) and fault.errno in _WAYLESS:
-        return f"{NO_WAY}: {os.strerror(fault.errno or 0)}"
+        return phrase("{what}: {why}", what=NO_WAY, why=English(os.strerror(fault.errno or 0)))
     return None

@@ -24,6 +24,7 @@ from urllib.parse import quote, unquote_to_bytes
 from adapter.errors import MailboxError
 from adapter.messaging.delivery import Reply
 from adapter.messaging.register import Endpoint
+from adapter.phrases import English, Phrase, phrase
 from adapter.transport import HEAD, LARGEST, Mail, Memory, Outgoing, Oversize
 
 _LIKE_A_NATIONAL_NUMBER = re.compile(r"(?<!\d)(?:\d{2})?\d{6}[-+ ]?\d{4,5}(?!\d)")
@@ -37,7 +38,7 @@ class Directory:
     def send(self, message: Outgoing, endpoint: Endpoint) -> Reply:
         """Write, sync, rename. A second attempt replaces the file of the first, if it is still there."""
         started = perf_counter()
-        error = None
+        error: Phrase | None = None
         try:
             _write(Path(endpoint.address) / "out", file_name(message), message.content)
         except OSError as fault:
@@ -86,17 +87,25 @@ def _sync(folder: Path) -> None:
         os.close(handle)
 
 
-def _words(fault: OSError, folder: str) -> str:
+def _words(fault: OSError, folder: str) -> Phrase:
     """What is wrong, without any file's name."""
     if fault.errno in (errno.ENOENT, errno.ENOTDIR):
-        return f"the folder {folder}/ is not there; create it, or mount the share it is on"
+        return phrase(
+            "the folder {folder}/ is not there; create it, or mount the share it is on", folder=folder
+        )
     if fault.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"the disk of the folder {folder}/ is full"
+        return phrase("the disk of the folder {folder}/ is full", folder=folder)
     if fault.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"the folder {folder}/ does not let us write or read; correct its permissions"
+        return phrase(
+            "the folder {folder}/ does not let us write or read; correct its permissions", folder=folder
+        )
     if fault.errno == errno.ELOOP:
-        return f"the folder {folder}/ is a link, which could lead anywhere; put a folder there, or mount one"
-    return f"the folder {folder}/ cannot be used: {os.strerror(fault.errno or 0)}"
+        return phrase(
+            "the folder {folder}/ is a link, which could lead anywhere; put a folder there, or mount one",
+            folder=folder,
+        )
+    why = English(os.strerror(fault.errno or 0))
+    return phrase("the folder {folder}/ cannot be used: {why}", folder=folder, why=why)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,7 +148,9 @@ class DirectoryMailbox:
             else:
                 yield mail
         if unread:
-            raise self._error(f"{unread} files in in/ cannot be read; correct their permissions")
+            raise self._error(
+                phrase("{number} files in in/ cannot be read; correct their permissions", number=unread)
+            )
 
     def done(self, mail: Mail) -> None:
         """Move the file to `done/`."""
@@ -244,8 +255,8 @@ class DirectoryMailbox:
         quoted, modified, _ = mail.key.split("/")
         return self._folder / "in" / os.fsdecode(unquote_to_bytes(quoted)), modified
 
-    def _error(self, what: str) -> MailboxError:
-        return MailboxError(f"mailbox {self.name}: {what}")
+    def _error(self, what: Phrase) -> MailboxError:
+        return MailboxError(phrase("mailbox {mailbox}: {faults}", mailbox=self.name, faults=what))
 
 
 @contextmanager

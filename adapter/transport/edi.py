@@ -21,6 +21,7 @@ from adapter.mappings.kith.message_server import (
 )
 from adapter.messaging.delivery import Reply
 from adapter.messaging.register import Endpoint
+from adapter.phrases import phrase
 from adapter.transport import Notes, Outgoing
 from adapter.transport.edi_client import MessageServer, may_pass, parsed
 
@@ -67,9 +68,10 @@ class Edi:
         """One attempt; with the same bytes under the same MsgId each time."""
         server = self._servers.get(endpoint.address.rstrip("/"))
         if server is None:
-            return Reply(
-                status=404, error=f"no message server of the settings is at endpoint {endpoint.name}"
+            why = phrase(
+                "no message server of the settings is at endpoint {endpoint}", endpoint=endpoint.name
             )
+            return Reply(status=404, error=why)
         if is_receipt(message.content):
             return self._receipt(server, message, endpoint)
         return self._message(server, message, endpoint)
@@ -80,7 +82,8 @@ class Edi:
             return Reply(status=413, error=why)
         subset = self._subset(message)
         if subset is None:
-            return Reply(status=422, error="none of the message's receivers is the one that it is to go to")
+            nobody = phrase("none of the message's receivers is the one that it is to go to")
+            return Reply(status=422, error=nobody)
         reply = server.call("POST", MESSAGES, endpoint, body=posting(message.content, subset))
         if reply.taken:
             self._note(server, message, reply)
@@ -117,8 +120,10 @@ class Edi:
         if original is None:
             return Reply(
                 status=422,
-                error="the message that this receipt is for did not come from the message server, or too "
-                "long ago; tell its sender by telephone",
+                error=phrase(
+                    "the message that this receipt is for did not come from the message server, or too "
+                    "long ago; tell its sender by telephone"
+                ),
             )
         until = server.deadline(endpoint)
         before = server.call("GET", f"{MESSAGES}/{original}/apprec", endpoint, until=until)
@@ -127,7 +132,8 @@ class Edi:
         if _has_it(made, before):
             return Reply(taken=True, status=200, ms=before.ms)
         if server.expired(until):
-            return Reply(error="the message server is too slow for one attempt; it goes on with the next")
+            late = phrase("the message server is too slow for one attempt; it goes on with the next")
+            return Reply(error=late)
         path = f"{MESSAGES}/{original}/apprec/{made.sender}"
         return _posted(server.call("POST", path, endpoint, body=made.content, until=until))
 

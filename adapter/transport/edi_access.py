@@ -35,6 +35,7 @@ from adapter.messaging.signing import (
     proof,
     read_signing_key,
 )
+from adapter.phrases import phrase
 from adapter.transport.retrying import last
 from adapter.transport.wire import UNUSABLE, Wire, prepare
 
@@ -73,7 +74,7 @@ class NoAccess(Exception):
     """No token is to be had; `reply` says how the attempt ends."""
 
     def __init__(self, reply: Reply) -> None:
-        super().__init__(reply.error or f"HTTP {reply.status}")
+        super().__init__(reply.said)
         self.reply = reply
 
 
@@ -161,13 +162,21 @@ class Access:
         reply: Reply = self._retrying(self._ask_with_nonce)
         if not reply.taken or reply.error is not None:
             raise NoAccess(self._refused(reply))
-        found = _json(reply)
+        found, server = _json(reply), self.account.name
         text = found.get("access_token")
         kind = str(found.get("token_type", "")).lower()
         if not isinstance(text, str) or not text.isascii() or not text.isprintable() or not text:
-            raise NoAccess(Reply(error=self._said("answers without a token")))
+            why = phrase(
+                "the token endpoint of message server {server} answers without a token", server=server
+            )
+            raise NoAccess(Reply(error=why))
         if kind not in ("dpop", "bearer"):
-            raise NoAccess(Reply(error=self._said("gives a token of a kind that is not known here")))
+            why = phrase(
+                "the token endpoint of message server {server} gives a token of a kind that is not known "
+                "here",
+                server=server,
+            )
+            raise NoAccess(Reply(error=why))
         lasts = found.get("expires_in")
         seconds = float(lasts) if isinstance(lasts, int | float) and 0 < lasts < 1e9 else 60.0
         life = max(timedelta(seconds=seconds) - EARLY, min(SHORTEST, timedelta(seconds=seconds)))
@@ -236,12 +245,22 @@ class Access:
 
     def _read(self, file: Path, algorithm: str | None, id: str | None) -> SigningKey:
         """A key of ours, read anew for each token, so that a renewed file is found. Raises NoAccess."""
+        server = self.account.name
         try:
             return read_signing_key(file.read_bytes(), algorithm=algorithm, id=id)
         except OSError:
-            raise NoAccess(Reply(error=self._said("needs a key file of ours that cannot be read"))) from None
+            why = phrase(
+                "the token endpoint of message server {server} needs a key file of ours that cannot be read",
+                server=server,
+            )
+            raise NoAccess(Reply(error=why)) from None
         except UnusableSigningKey as error:
-            raise NoAccess(Reply(error=self._said(f"needs a key of ours, but the file {error}"))) from None
+            why = phrase(
+                "the token endpoint of message server {server} needs a key of ours, but the file {why}",
+                server=server,
+                why=error.said,
+            )
+            raise NoAccess(Reply(error=why)) from None
 
     def _refused(self, reply: Reply) -> Reply:
         """Why there is none. What the server says for good is a matter of our credentials."""
@@ -250,15 +269,16 @@ class Access:
             found if isinstance(found, str) and found.replace("_", "").isalnum() and len(found) < 60 else ""
         )
         status = reply.status
-        what = reply.error or f"HTTP {status}"
-        text = self._said(f"gives no token: {what}{f' {word}' if word else ''}")
+        why = phrase(
+            "the token endpoint of message server {server} gives no token: {why}",
+            server=self.account.name,
+            why=phrase("{why} {code}", why=reply.said, code=word) if word else reply.said,
+        )
         final = status is not None and 300 <= status < 500 and status not in TRANSIENT_4XX
         if final:
-            return Reply(status=401, error=f"{text}; correct client_id, key, audience or scope", ms=reply.ms)
-        return Reply(error=text, retry_after=reply.retry_after, ms=reply.ms)
-
-    def _said(self, what: str) -> str:
-        return f"the token endpoint of message server {self.account.name} {what}"
+            ours = phrase("{why}; correct client_id, key, audience or scope", why=why)
+            return Reply(status=401, error=ours, ms=reply.ms)
+        return Reply(error=why, retry_after=reply.retry_after, ms=reply.ms)
 
 
 def _passes(reply: Reply) -> bool:

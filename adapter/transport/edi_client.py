@@ -16,6 +16,7 @@ from adapter.mappings.kith.message_server import fault
 from adapter.messaging.delivery import Reply
 from adapter.messaging.register import PLAN_ATTEMPT, Endpoint
 from adapter.messaging.retry import TRANSIENT_4XX
+from adapter.phrases import phrase, verbatim
 from adapter.transport.edi_access import Access, NoAccess
 from adapter.transport.wire import UNUSABLE, Wire, prepare
 
@@ -124,12 +125,17 @@ def _told(reply: Reply, what: str) -> Reply:
     """The reply with a sentence on what went wrong; of an answer that went well the body is kept."""
     if reply.taken and reply.error is None:
         return reply
-    said = fault(parsed(reply)) if reply.error is None else reply.error
-    status = f"HTTP {reply.status}" if reply.status is not None else None
-    text = f"{what}: {': '.join(filter(None, (status, said)))}"
+    words = fault(parsed(reply)) if reply.error is None else reply.error
+    if words and reply.status is not None:
+        status, why = str(reply.status), verbatim(words)
+        said = phrase("{what}: HTTP {status}: {why}", what=what, status=status, why=why)
+    else:
+        said = phrase("{what}: {why}", what=what, why=reply.said)
     if reply.status in (401, 403):
-        text += "; correct which HER-ids this client may act for there, or its credentials"
-    return replace(reply, error=text, body=b"" if not reply.taken else reply.body)
+        said = phrase(
+            "{what}; correct which HER-ids this client may act for there, or its credentials", what=said
+        )
+    return replace(reply, error=said, body=b"" if not reply.taken else reply.body)
 
 
 def _shape(path: str) -> str:

@@ -6,12 +6,12 @@ come as documents of their own. What the server does not give stays unread, is t
 
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
-from typing import Any
 
 from adapter.errors import MailboxError
 from adapter.mappings.kith.message_server import XML, Unread, document, origin, unread
 from adapter.messaging.delivery import Reply
 from adapter.messaging.retry import TRANSIENT_4XX
+from adapter.phrases import Phrase, phrase
 from adapter.transport import HEAD, LARGEST, Mail, Memory, Notes, Oversize
 from adapter.transport.edi import MESSAGES, came_as
 from adapter.transport.edi_client import MessageServer, parsed
@@ -43,7 +43,7 @@ class EdiMailbox:
         self._her_ids = her_ids
         self._notes = notes
         self._largest = largest
-        self._faults: list[str] = []
+        self._faults: list[Phrase] = []
         self._away = 0  # times in a row that the server was not to be had
         self._stuck: set[str] = set()  # what could not be fetched: tried last, so that it delays nobody
 
@@ -99,12 +99,16 @@ class EdiMailbox:
         reply = self._server.call("GET", MESSAGES, self._place, query=query)
         entries = parsed(reply) if reply.taken and reply.error is None else None
         if not isinstance(entries, list):
-            self._fault(f"the list of HER-id {her_id} cannot be read", reply)
+            number, why = str(her_id), _words(reply)
+            said = phrase("the list of HER-id {number} cannot be read: {why}", number=number, why=why)
+            self._fault(said, reply)
             return None
         self._away = 0
         found = [unread(entry, her_id) for entry in entries]
         if None in found:
-            self._faults.append(f"the list of HER-id {her_id} has entries without a usable id")
+            self._faults.append(
+                phrase("the list of HER-id {number} has entries without a usable id", number=str(her_id))
+            )
         return [one for one in found if one is not None]
 
     def _mail(self, one: Unread, memory: Memory) -> Mail | None:
@@ -120,7 +124,8 @@ class EdiMailbox:
             return Mail(content=reply.body, content_type=XML, key=key, name=_name(one), oversize=cut)
         if not reply.taken or reply.error is not None:
             self._stuck.add(key)
-            self._fault(f"{_name(one)} cannot be fetched", reply)
+            said = phrase("message {message} cannot be fetched: {why}", message=one.id, why=_words(reply))
+            self._fault(said, reply)
             return None
         self._away = 0
         self._stuck.discard(key)
@@ -150,18 +155,21 @@ class EdiMailbox:
     def _mark_read(self, id: str, her_id: str) -> None:
         reply = self._server.call("PUT", f"{MESSAGES}/{id}/read/{her_id}", self._place)
         if not reply.taken and reply.status != 404:  # it is gone there, so it will not come again
-            self._faults.append(f"message {id} cannot be marked as read: {_words(reply)}")
+            self._faults.append(
+                phrase("message {message} cannot be marked as read: {why}", message=id, why=_words(reply))
+            )
 
-    def _fault(self, what: str, reply: Reply) -> None:
+    def _fault(self, said: Phrase, reply: Reply) -> None:
         """Note it. Raises MailboxError where the server is away: asking on would only wait each time anew."""
-        self._faults.append(f"{what}: {_words(reply)}")
+        self._faults.append(said)
         if reply.status is None or reply.status in TRANSIENT_4XX or reply.status in (401, 503):
             self._away += 1
         if self._away == _AWAY:
             raise self._error()
 
     def _error(self) -> MailboxError:
-        return MailboxError(f"mailbox {self._server.name}: {'; '.join(dict.fromkeys(self._faults))}")
+        faults = list(dict.fromkeys(self._faults))
+        return MailboxError(phrase("mailbox {mailbox}: {faults}", mailbox=self._server.name, faults=faults))
 
 
 def _key(one: Unread) -> str:
@@ -172,5 +180,7 @@ def _name(one: Unread) -> str:
     return f"message {one.id}"
 
 
-def _words(reply: Reply) -> Any:
-    return reply.error or (f"HTTP {reply.status}" if not reply.taken else "the answer is no list")
+def _words(reply: Reply) -> Phrase:
+    if reply.taken and reply.error is None:
+        return phrase("the answer is no list")
+    return reply.said

@@ -20,6 +20,7 @@ from adapter.fhir.wire import loads, parse_resource
 from adapter.messaging.delivery import Reply
 from adapter.messaging.register import Endpoint
 from adapter.messaging.retry import TRANSIENT_4XX
+from adapter.phrases import phrase
 from adapter.transport.retrying import as_asked, last
 from adapter.transport.wire import TOO_LONG, UNUSABLE, Wire, prepare
 
@@ -38,7 +39,7 @@ class Failed(Exception):
     """A request that did not do what it was to do; `reply` says how the attempt ends."""
 
     def __init__(self, reply: Reply) -> None:
-        super().__init__(reply.error or f"HTTP {reply.status}")
+        super().__init__(reply.said)
         self.reply = reply
 
 
@@ -101,7 +102,8 @@ class Server:
 
     def _once(self, request: Any, body: bytes | None) -> Reply:
         if self.now() >= self.until:
-            return Reply(status=503, error="it takes longer than one attempt may; it goes on with the next")
+            late = phrase("it takes longer than one attempt may; it goes on with the next")
+            return Reply(status=503, error=late)
         return self.wire.call(request, self.endpoint, most=LARGEST_PLAN, body=body)
 
     # --- FHIR ---
@@ -141,7 +143,8 @@ class Server:
             and (one.get("search") or {}).get("mode", "match") == "match"
         ]
         if len(matches) > 1:
-            raise Failed(Reply(status=412, error=f"several {kind} resources there are the same one of ours"))
+            several = phrase("several {kind} resources there are the same one of ours", kind=kind)
+            raise Failed(Reply(status=412, error=several))
         if not matches:
             return None
         return _checked(matches[0], kind, etag_of(matches[0]))
@@ -150,9 +153,8 @@ class Server:
         try:
             content = parse_resource(reply.body, reply.content_type)
         except MessageError as problem:
-            raise Failed(
-                Reply(status=422, error=f"a {kind} there cannot be read: {problem.reason}")
-            ) from None
+            unread = phrase("a {kind} there cannot be read: {why}", kind=kind, why=problem.reason)
+            raise Failed(Reply(status=422, error=unread)) from None
         return _checked(content, kind, reply.etag or etag_of(content))
 
 
@@ -171,12 +173,15 @@ def _told(reply: Reply, method: str, path: str) -> Reply:
 
     A 2xx that broke off, or is too long, is no success here: what was put is not known, and is looked up.
     """
-    what = path.partition("?")[0] or "the transaction"
-    said = f"{method} {what}: {reply.error or f'HTTP {reply.status}'}"
+    place = path.partition("?")[0]
+    if place:
+        said = phrase("{method} {place}: {why}", method=method, place=place, why=reply.said)
+    else:
+        said = phrase("{method} the transaction: {why}", method=method, why=reply.said)
     if reply.status is not None and 300 <= reply.status < 400:
-        said = f"{said}: a redirect, which is not followed; correct the endpoint's address"
+        said = phrase("{what}: a redirect, which is not followed; correct the endpoint's address", what=said)
     elif reply.status in (401, 403):
-        said = f"{said}: the server does not let us in; correct the endpoint's credentials"
+        said = phrase("{what}: the server does not let us in; correct the endpoint's credentials", what=said)
     lost = reply.error is not None and (reply.status is None or reply.status < 300)
     return Reply(
         status=None if lost else reply.status, error=said, retry_after=reply.retry_after, ms=reply.ms
@@ -194,5 +199,6 @@ def parsed(reply: Reply) -> Any:
 def _checked(content: Resource, kind: str, etag: str | None) -> Found:
     their_id = content.get("id")
     if content.get("resourceType") != kind or not isinstance(their_id, str) or not fullmatch(ID, their_id):
-        raise Failed(Reply(status=422, error=f"the server answers with something else than a {kind}"))
+        other = phrase("the server answers with something else than a {kind}", kind=kind)
+        raise Failed(Reply(status=422, error=other))
     return Found(their_id=their_id, etag=etag, content=content)

@@ -15,6 +15,7 @@ from adapter.fhir.polled import PARTIES, PARTS
 from adapter.fhir.pushing import etag_of, targets
 from adapter.fhir.wire import parse_resource
 from adapter.messaging.delivery import Reply
+from adapter.phrases import Phrase, phrase
 
 MOST_PARTS = 300
 """Resources of one plan."""
@@ -33,7 +34,7 @@ class GraphReader:
         self._largest = largest
         self._kept: OrderedDict[str, tuple[str, Resource, int]] = OrderedDict()  # ETag, resource, bytes
 
-    def whole(self, entry: Resource, by_name: Mapping[str, Resource]) -> list[Resource] | str:
+    def whole(self, entry: Resource, by_name: Mapping[str, Resource]) -> list[Resource] | Phrase:
         """The entry of the CarePlan first, then those of its graph; or why it cannot be read whole."""
         plan = entry["resource"]
         kept, waiting, met, size = [entry], [plan], {self._named(plan)}, 0
@@ -43,11 +44,11 @@ class GraphReader:
                     continue
                 met.add(name)
                 if len(kept) > MOST_PARTS or size > self._largest:
-                    return f"the graph of {self._named(plan)} is larger than we read"
+                    return phrase("the graph of {plan} is larger than we read", plan=self._named(plan))
                 part = by_name.get(name) or by_name.get(f"{self._base}/{name}")
                 if part is None:
                     found = self._read(name)
-                    if isinstance(found, str):
+                    if isinstance(found, Phrase):
                         return found
                     if found is None:
                         continue
@@ -76,7 +77,7 @@ class GraphReader:
     def _named(resource: Resource) -> str:
         return f"{resource['resourceType']}/{resource.get('id')}"
 
-    def _read(self, name: str) -> tuple[Resource, int] | str | None:
+    def _read(self, name: str) -> tuple[Resource, int] | Phrase | None:
         """One part as an entry, and its bytes; None where it is not there for us, else why it cannot."""
         url = f"{self._base}/{name}"
         known = self._kept.get(name)
@@ -88,13 +89,13 @@ class GraphReader:
             self._kept.move_to_end(name)
             return {"fullUrl": url, "resource": known[1]}, known[2]
         if not reply.taken or reply.error:
-            return f"{name} cannot be read: {reply.error or f'HTTP {reply.status}'}"
+            return phrase("{resource} cannot be read: {why}", resource=name, why=reply.said)
         try:
             resource = parse_resource(reply.body, reply.content_type)
         except MessageError as problem:
-            return f"{name} cannot be read: {problem.reason}"
+            return phrase("{resource} cannot be read: {why}", resource=name, why=problem.reason)
         if self._named(resource) != name:
-            return f"{name} cannot be read: the server answers with something else"
+            return phrase("{resource} cannot be read: the server answers with something else", resource=name)
         etag = reply.etag or etag_of(resource)
         if etag is not None:
             self._kept[name] = (etag, resource, len(reply.body))

@@ -13,6 +13,7 @@ import orjson
 from adapter.fhir import wire
 from adapter.fhir.bundles import YEARS, Resource
 from adapter.fhir.polled import graph_version
+from adapter.phrases import Phrase, phrase
 
 _ID = r"(?!\.+$)[A-Za-z0-9.-]{1,128}"  # longer than R4 allows, as servers in the field have longer ones
 
@@ -25,7 +26,7 @@ class Found:
     id: str
     updated: datetime | None
     content: bytes | None = field(default=None, repr=False)
-    fault: str | None = None  # why it cannot be handed on
+    fault: Phrase | None = None  # why it cannot be handed on
     of_plans: frozenset[str] = frozenset()  # of a Task: the ids of the plans that it is part of
 
 
@@ -39,7 +40,7 @@ class Listing:
     complete: bool = False
     sorted: bool = True
     latest: datetime | None = None
-    faults: list[str] = field(default_factory=list)
+    faults: list[Phrase] = field(default_factory=list)
     refused: bool = False  # the server does not take the search
 
     def note(self, updated: datetime | None) -> None:
@@ -57,21 +58,22 @@ def without_includes(url: str) -> str:
     return parts._replace(query=urlencode(kept)).geturl()
 
 
-def found_in(kind: str, entry: Resource, together: list[Resource] | str) -> Found:
+def found_in(kind: str, entry: Resource, together: list[Resource] | Phrase) -> Found:
     """The entry as far as it is needed later on, with what belongs to it or why that cannot be had."""
     resource = entry["resource"]
     meta = resource["meta"] if isinstance(resource.get("meta"), dict) else {}
     updated = parsed_instant(meta.get("lastUpdated"))
     identity = resource.get("id")
     if not isinstance(identity, str) or not fullmatch(_ID, identity):
-        return Found(key=f"{kind}//", id="", updated=updated, fault=f"a {kind} has no usable id")
-    if isinstance(together, str):
+        fault = phrase("a {kind} has no usable id", kind=kind)
+        return Found(key=f"{kind}//", id="", updated=updated, fault=fault)
+    if isinstance(together, Phrase):
         return Found(key=f"{kind}/{identity}/", id=identity, updated=updated, fault=together)
     collection = {"resourceType": "Bundle", "type": "collection", "entry": together}
     try:
         content = None if kind == "Bundle" else wire.to_json(collection)
     except orjson.JSONEncodeError:
-        fault = f"{kind}/{identity} is nested too deeply"
+        fault = phrase("{resource} is nested too deeply", resource=f"{kind}/{identity}")
         return Found(key=f"{kind}/{identity}/", id=identity, updated=updated, fault=fault)
     version = meta.get("versionId") or meta.get("lastUpdated")
     if not isinstance(version, str) or not fullmatch(r"[\w.:+-]{1,64}", version):

@@ -36,6 +36,7 @@ from adapter.fhir.pushing import (
 from adapter.fhir.wire import to_json
 from adapter.messaging.delivery import Reply
 from adapter.messaging.register import PLAN_ATTEMPT, Endpoint
+from adapter.phrases import Phrase, phrase
 from adapter.transport import Outgoing
 from adapter.transport.fhir_client import ID, LARGEST_PLAN, Failed, Found, Server, parsed
 from adapter.transport.wire import Wire
@@ -71,7 +72,7 @@ class Book(Protocol):
 
     def conflict(
         self, endpoint: str, plan: Plan, theirs: Mapping[str, str | None], when: str | None, delivery_id: int
-    ) -> str:
+    ) -> Phrase:
         """Note that it has changed at both ends; the sentence for people, without anything of the patient."""
         ...
 
@@ -268,7 +269,8 @@ class _Attempt:
         kind = name.partition("/")[0]
         found = self.server.read(f"{kind}/{where}", None) if where is not None else self.server.find(name)
         if found is None:
-            raise Failed(Reply(status=None, error=f"the server does not show the {kind} that it has taken"))
+            unseen = phrase("the server does not show the {kind} that it has taken", kind=kind)
+            raise Failed(Reply(status=None, error=unseen))
         one = self.placed.get(name) or Placed(name=name)
         if kind in MASTERS:
             self.placed[name] = Placed(name=name, their_id=found.their_id, etag=found.etag)
@@ -293,8 +295,10 @@ class _Attempt:
     def _bounded(self, resource: Resource) -> bytes:
         body = to_json(resource)
         if len(body) > LARGEST_PLAN:
-            size = len(body) / 1_048_576
-            error = f"the plan is {size:.0f} MiB, more than is put on a server; take attachments out of it"
+            error = phrase(
+                "the plan is {size} MiB, more than is put on a server; take attachments out of it",
+                size=round(len(body) / 1_048_576),
+            )
             raise Failed(Reply(status=413, error=error))
         return body
 
@@ -313,11 +317,13 @@ class FhirPlans:
         try:
             plan = self._book.plan(message.delivery_id)
         except (NotFound, MessageError) as problem:
-            return Reply(status=422, error=str(problem))
+            return Reply(status=422, error=problem.said)
         if plan.overtaken:
             return Reply(status=200, taken=True, delivered=True, final=True)
         if len(plan.graph) > MOST_RESOURCES:
-            error = f"the plan has more than {MOST_RESOURCES} resources; leave out what is not of it"
+            error = phrase(
+                "the plan has more than {most} resources; leave out what is not of it", most=MOST_RESOURCES
+            )
             return Reply(status=413, error=error)
         started = monotonic()
         try:
@@ -336,7 +342,8 @@ class FhirPlans:
                 return attempt.run(self._transactions)
             except _Again:
                 continue
-        return Reply(error="somebody writes there at the same time; the next attempt looks again", ours=True)
+        error = phrase("somebody writes there at the same time; the next attempt looks again")
+        return Reply(error=error, ours=True)
 
     def _transactions(self, server: Server) -> bool:
         name = server.endpoint.name

@@ -15,6 +15,7 @@ from adapter.errors import MailboxError
 from adapter.fhir.bundles import Resource
 from adapter.fhir.pushing import MASTERS, Placed, Watched, digest, in_our_words, targets
 from adapter.messaging.register import Endpoint
+from adapter.phrases import Phrase, phrase
 from adapter.transport import Mail, Memory
 from adapter.transport.fhir_client import JSON, Failed, Found, Server
 from adapter.transport.fhir_listing import parsed_instant
@@ -76,7 +77,7 @@ class PlansMailbox:
         server = Server(
             endpoint=self._endpoint, wire=self._wire, sleep=self._sleep, until=monotonic() + _POLL
         )
-        faults: list[str] = []
+        faults: list[Phrase] = []
         plans = self._pulls.watched(self._endpoint.name, after=self._after, most=MOST_PLANS)
         for one in plans:
             try:
@@ -84,7 +85,7 @@ class PlansMailbox:
             except _Enough:
                 break
             except Failed as failure:
-                faults.append(failure.reply.error or f"HTTP {failure.reply.status}")
+                faults.append(failure.reply.said)
                 mail = None
             self._after = one.row
             if mail is not None:
@@ -95,7 +96,10 @@ class PlansMailbox:
             if len(plans) < MOST_PLANS:
                 self._after = 0  # and from the beginning again
         if faults:
-            raise MailboxError(f"mailbox {self._endpoint.name}: {'; '.join(dict.fromkeys(faults))}")
+            faults = list(dict.fromkeys(faults))
+            raise MailboxError(
+                phrase("mailbox {mailbox}: {faults}", mailbox=self._endpoint.name, faults=faults)
+            )
 
     def done(self, mail: Mail) -> None:
         """What was taken is what stands at both ends now."""

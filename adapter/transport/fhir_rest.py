@@ -21,6 +21,7 @@ from adapter.fhir.bundles import Bundle, Resource
 from adapter.messaging.delivery import Reply
 from adapter.messaging.register import Endpoint
 from adapter.messaging.retry import TRANSIENT_4XX
+from adapter.phrases import Phrase, phrase
 from adapter.transport import CURSOR, HEAD, LARGEST, Mail, Memory, Outgoing, Oversize
 from adapter.transport.fhir_graph import GraphReader
 from adapter.transport.fhir_listing import (
@@ -163,13 +164,13 @@ class FhirMailbox:
     def poll(self, memory: Memory) -> Iterator[Mail]:
         """New mail, oldest first for each type. Raises MailboxError in the end for what could not be read."""
         marks = _marks(memory.get(CURSOR))
-        faults: list[str] = []
+        faults: list[Phrase] = []
         for kind in self._types:
             for listing in self._listings(kind, marks.get(kind), memory):
                 faults += listing.faults
                 yield from self._mails(kind, listing, marks, faults, memory)
         if faults:
-            raise self._error("; ".join(dict.fromkeys(faults)))
+            raise self._error(*dict.fromkeys(faults))
 
     def _listings(self, kind: str, mark: str | None, memory: Memory) -> Iterator[Listing]:
         """What is new; of plans also those of which a Task has changed, and at times all that go on.
@@ -203,7 +204,7 @@ class FhirMailbox:
         """Nothing: we do not write on a partner's server."""
 
     def _mails(
-        self, kind: str, listing: Listing, marks: dict[str, str], faults: list[str], memory: Memory
+        self, kind: str, listing: Listing, marks: dict[str, str], faults: list[Phrase], memory: Memory
     ) -> Iterator[Mail]:
         """The mail of one type; each carries the cursor, until something before it could not be read."""
         advance = listing.complete or listing.sorted
@@ -216,7 +217,7 @@ class FhirMailbox:
                 moved = self._mark(kind, item, marks) if advance else moved
                 continue
             got = item.fault or self._mail(kind, item)
-            if isinstance(got, str):
+            if isinstance(got, Phrase):
                 advance = False
                 faults.append(got)
                 failures += item.fault is None
@@ -235,7 +236,7 @@ class FhirMailbox:
             marks[kind] = max(marks.get(kind, ""), instant_text(min(item.updated, self._clock())))
         return True
 
-    def _mail(self, kind: str, item: Found) -> Mail | str | None:
+    def _mail(self, kind: str, item: Found) -> Mail | Phrase | None:
         """The mail, a sentence on why it cannot be had, or None where it is gone."""
         name = f"{kind}/{item.id}"
         if item.content is not None:
@@ -249,7 +250,7 @@ class FhirMailbox:
                 content=reply.body, content_type=reply.content_type, key=item.key, name=name, oversize=cut
             )
         if not reply.taken or reply.error:
-            return f"{name} cannot be read: {reply.error or f'HTTP {reply.status}'}"
+            return phrase("{resource} cannot be read: {why}", resource=name, why=reply.said)
         return Mail(content=reply.body, content_type=reply.content_type, key=item.key, name=name)
 
     # --- the search ---------------------------------------------------------------------------------------
@@ -263,7 +264,7 @@ class FhirMailbox:
         while url is not None and fresh < self._max_pages and listing.size < self._largest:
             # pages of things seen before do not count, or an overlap longer than a poll would never end
             if url in visited or len(visited) == 10 * self._max_pages:
-                listing.faults.append(f"the pages of {kind} do not come to an end")
+                listing.faults.append(phrase("the pages of {kind} do not come to an end", kind=kind))
                 break
             visited.add(url)
             page = self._page(kind, url, listing)
@@ -278,7 +279,9 @@ class FhirMailbox:
             url = self._next(kind, page, url, listing)
         listing.complete = url is None and not listing.faults
         if not listing.complete and not listing.sorted:
-            listing.faults.append(f"{kind} is not sorted by _lastUpdated and too long for one poll")
+            listing.faults.append(
+                phrase("{kind} is not sorted by _lastUpdated and too long for one poll", kind=kind)
+            )
         return listing
 
     def _search(self, kind: str, mark: str | None, *more: tuple[str, str]) -> str:
@@ -297,7 +300,7 @@ class FhirMailbox:
     def _page(self, kind: str, url: str, listing: Listing) -> Bundle | None:
         reply = self._get(url)
         if not reply.taken or reply.error:
-            listing.faults.append(f"the search for {kind} fails: {reply.error or f'HTTP {reply.status}'}")
+            listing.faults.append(phrase("the search for {kind} fails: {why}", kind=kind, why=reply.said))
             listing.refused = reply.status == 400
             return None
         try:
@@ -305,7 +308,9 @@ class FhirMailbox:
         except orjson.JSONDecodeError:
             page = None
         if not isinstance(page, dict) or page.get("resourceType") != "Bundle":
-            listing.faults.append(f"the search for {kind} is not answered with a Bundle in JSON")
+            listing.faults.append(
+                phrase("the search for {kind} is not answered with a Bundle in JSON", kind=kind)
+            )
             return None
         return page
 
@@ -325,7 +330,9 @@ class FhirMailbox:
                 listing.size += len(item.content or b"")
         return len(listing.found) > before
 
-    def _collection(self, kind: str, entry: Resource, by_name: dict[str, Resource]) -> list[Resource] | str:
+    def _collection(
+        self, kind: str, entry: Resource, by_name: dict[str, Resource]
+    ) -> list[Resource] | Phrase:
         """What goes with one found resource; of a plan its whole graph, or why it cannot be read."""
         if kind == "CarePlan" and isinstance(entry["resource"].get("id"), str):
             return self._graphs.whole(entry, by_name)
@@ -347,7 +354,9 @@ class FhirMailbox:
         except ValueError:
             same = False
         if not same:
-            listing.faults.append(f"the next page of {kind} is on another server, which is refused")
+            listing.faults.append(
+                phrase("the next page of {kind} is on another server, which is refused", kind=kind)
+            )
             return None
         return following
 
@@ -359,14 +368,14 @@ class FhirMailbox:
             raise self._error(UNUSABLE) from None
         reply: Reply = self._retrying(self._wire.call, request, self._endpoint, most=self._largest, keep=keep)
         if reply.status is None or reply.status in TRANSIENT_4XX or reply.status == 503:
-            raise self._error(reply.error or f"HTTP {reply.status}")
+            raise self._error(reply.said)
         return reply
 
     def _prepared(self, url: str, conditions: tuple[tuple[str, str], ...] = ()) -> Request:
         return prepare("GET", url, self._endpoint.token, JSON, None, conditions)
 
-    def _error(self, what: str) -> MailboxError:
-        return MailboxError(f"mailbox {self._endpoint.name}: {what}")
+    def _error(self, *faults: Phrase) -> MailboxError:
+        return MailboxError(phrase("mailbox {mailbox}: {faults}", mailbox=self._endpoint.name, faults=faults))
 
 
 def _transient(reply: Reply) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -24,6 +25,7 @@ import orjson
 
 from adapter.messaging.delivery import Reply
 from adapter.messaging.register import Endpoint
+from adapter.phrases import English, Phrase, phrase
 from adapter.transport import Outgoing
 
 STARTTLS = "starttls"
@@ -67,18 +69,22 @@ class Mail:
     def _sent(self, message: Outgoing, endpoint: Endpoint) -> Reply:
         server, letter = self._server, orjson.loads(message.content)
         if server is None:
-            return Reply(error="no mail server is configured any more")
+            return Reply(error=phrase("no mail server is configured any more"))
         if letter["to"] not in server.recipients:
-            return Reply(error="the settings name that address no more", permanent=True)
+            return Reply(error=phrase("the settings name that address no more"), permanent=True)
         try:
             with _conversation(server, endpoint) as line:
                 return _handed_in(line, server, letter["to"], written(message.message_id, letter, server))
         except _Fault as fault:
-            return Reply(error=str(fault))
+            return Reply(error=fault.said)
 
 
 class _Fault(Exception):
-    """The conversation did not come as far as the message; the text says why."""
+    """The conversation did not come as far as the message; `said` is why."""
+
+    def __init__(self, said: Phrase) -> None:
+        super().__init__(said)
+        self.said = said
 
 
 def written(message_id: str, letter: dict[str, str], server: MailServer) -> bytes:
@@ -136,8 +142,10 @@ def _conversation(server: MailServer, endpoint: Endpoint) -> Iterator[smtplib.SM
                 clock.join()
     except (OSError, smtplib.SMTPException, UnicodeError, ValueError) as error:
         late = bool(ended) or isinstance(error, TimeoutError)
-        why = f"no complete answer within {endpoint.timeout:g} s" if late else _words(error)
-        raise _Fault(f"the mail server {server.host}:{server.port}: {why}") from None
+        seconds = Decimal(f"{endpoint.timeout:g}")
+        why = phrase("no complete answer within {seconds} s", seconds=seconds) if late else _words(error)
+        place = f"{server.host}:{server.port}"
+        raise _Fault(phrase("the mail server {server}: {why}", server=place, why=why)) from None
 
 
 def _break_off(line: socket.socket, ended: list[bool]) -> None:
@@ -169,24 +177,36 @@ def _handed_in(talk: smtplib.SMTP, server: MailServer, to: str, mail: bytes) -> 
     """What the server says of sender, address and text, in that order."""
     code, said = talk.mail(server.sender)
     if code not in _YES:
-        return _refusal("the sender's address", code, said)
+        return _refusal("sender", code, said)
     code, said = talk.rcpt(to)
     if code not in _YES:
-        return _refusal("the address", code, said)
+        return _refusal("receiver", code, said)
     try:
         code, said = talk.data(mail)
     except smtplib.SMTPDataError as error:
         code, said = error.smtp_code, _bytes(error.smtp_error)
     if code not in _YES:
-        return _refusal("the mail", code, said)
+        return _refusal("mail", code, said)
     return Reply(taken=True)
+
+
+_NEVER = {
+    "sender": "the mail server does not take the sender's address: {code}; correct it in [mail]",
+    "receiver": "the mail server does not take the address: {code}; correct it in [mail]",
+    "mail": "the mail server does not take the mail: {code}",
+}
+_NOT_NOW = {
+    "sender": "the mail server does not take just now the sender's address: {code}",
+    "receiver": "the mail server does not take just now the address: {code}",
+    "mail": "the mail server does not take just now the mail: {code}",
+}
 
 
 def _refusal(what: str, code: int, said: bytes) -> Reply:
     for_good = code // 100 == 5 and code != 530  # 530: we must sign in first, which is about us
-    does = "does not take" if for_good else "does not take just now"
-    correct = "; correct it in [mail]" if for_good and what != "the mail" else ""
-    return Reply(error=f"the mail server {does} {what}: {_code(code, said)}{correct}", permanent=for_good)
+    told = _code(code, said)
+    why = phrase(_NEVER[what], code=told) if for_good else phrase(_NOT_NOW[what], code=told)
+    return Reply(error=why, permanent=for_good)
 
 
 def _code(code: int, said: bytes) -> str:
@@ -198,20 +218,23 @@ def _bytes(said: bytes | str) -> bytes:
     return said if isinstance(said, bytes) else said.encode()
 
 
-def _words(error: Exception) -> str:
+_TOLD: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Phrase], ...] = (
+    (smtplib.SMTPAuthenticationError, phrase("does not let us in; correct user and password")),
+    (smtplib.SMTPNotSupportedError, phrase("does not offer what `security`, or signing in, needs")),
+    (smtplib.SMTPServerDisconnected, phrase("closed the connection")),
+    (ssl.SSLCertVerificationError, phrase("its certificate is not trusted; correct `trust`")),
+    (ssl.SSLError, phrase("no secure connection could be agreed (TLS)")),
+    ((socket.gaierror, UnicodeError), phrase("its name has no address")),
+    (ConnectionRefusedError, phrase("nobody listens there")),
+    (FileNotFoundError, phrase("the file of `trust` cannot be read")),
+    (ConnectionError, phrase("the connection was broken off")),
+)
+
+
+def _words(error: Exception) -> Phrase:
     """What went wrong before the message was spoken of, and what to look at."""
-    told: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
-        (smtplib.SMTPAuthenticationError, "does not let us in; correct user and password"),
-        (smtplib.SMTPNotSupportedError, "does not offer what `security`, or signing in, needs"),
-        (smtplib.SMTPServerDisconnected, "closed the connection"),
-        (ssl.SSLCertVerificationError, "its certificate is not trusted; correct `trust`"),
-        (ssl.SSLError, "no secure connection could be agreed (TLS)"),
-        ((socket.gaierror, UnicodeError), "its name has no address"),
-        (ConnectionRefusedError, "nobody listens there"),
-        (FileNotFoundError, "the file of `trust` cannot be read"),
-        (ConnectionError, "the connection was broken off"),
-    )
-    words = next((text for kinds, text in told if isinstance(error, kinds)), None)
+    words = next((said for kinds, said in _TOLD if isinstance(error, kinds)), None)
     if isinstance(error, smtplib.SMTPResponseException) and error.smtp_code > 0:
-        return f"{words or 'does not take mail now'} ({_code(error.smtp_code, _bytes(error.smtp_error))})"
-    return words or f"the conversation failed ({type(error).__name__})"
+        code = _code(error.smtp_code, _bytes(error.smtp_error))
+        return phrase("{why} ({code})", why=words or phrase("does not take mail now"), code=code)
+    return words or phrase("the conversation failed ({fault})", fault=English(type(error).__name__))

@@ -16,6 +16,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from pathlib import Path
@@ -28,11 +29,12 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from adapter.messaging.delivery import Reply
 from adapter.messaging.register import Endpoint
+from adapter.phrases import English, Phrase, phrase
 from adapter.transport.dialling import dialled, said_of, secured
 
-TOO_LONG = "the answer is longer than we read"
-COMPRESSED = "the answer is compressed, which we did not ask for"
-UNUSABLE = "the endpoint's address or token cannot be used in a request; correct the endpoint"
+TOO_LONG = phrase("the answer is longer than we read")
+COMPRESSED = phrase("the answer is compressed, which we did not ask for")
+UNUSABLE = phrase("the endpoint's address or token cannot be used in a request; correct the endpoint")
 
 _VALUE = compile(r"[!-~]+", ASCII)  # of a header
 _FAULTS = (OSError, http.client.HTTPException, ValueError)
@@ -156,7 +158,8 @@ class Wire:
         except (*_FAULTS, _CannotConnect, _NotSecured, _Unreadable) as fault:
             self._hang_up(request, endpoint)
             return Reply(error=_words(fault, endpoint), ms=_since(started))
-        answer, error = _Answer(), None
+        answer = _Answer()
+        error: Phrase | None = None
         try:
             _read(line, answer, endpoint, most)
         except _FAULTS as fault:
@@ -391,7 +394,16 @@ def _causes(fault: BaseException) -> Iterator[BaseException]:
         waiting.extend(item for item in inner if isinstance(item, BaseException))
 
 
-def _words(fault: BaseException, endpoint: Endpoint) -> str:
+_TOLD: tuple[tuple[type[BaseException], Phrase], ...] = (
+    (http.client.RemoteDisconnected, phrase("the receiver closed the connection without an answer")),
+    (ConnectionError, phrase("the connection was broken off")),
+    (http.client.IncompleteRead, phrase("the answer broke off before its end")),
+    (http.client.HTTPException, phrase("the answer is not proper HTTP")),
+)
+"""What a fault of the exchange means; the first that fits counts."""
+
+
+def _words(fault: BaseException, endpoint: Endpoint) -> Phrase:
     """What went wrong, for a person; never the URL, a body, or a library's own text, which holds both."""
     causes = list(_causes(fault))
 
@@ -399,27 +411,22 @@ def _words(fault: BaseException, endpoint: Endpoint) -> str:
         return any(isinstance(cause, kinds) for cause in causes)
 
     if among(_Unreadable):
-        return "a certificate or key file of the endpoint cannot be read; correct its path"
+        return phrase("a certificate or key file of the endpoint cannot be read; correct its path")
     connecting = next((words for words in map(said_of, causes) if words is not None), None)
     if connecting is not None:
         return connecting
-    seconds = f"{endpoint.timeout:g} s"
-    missed = f"complete answer within {seconds}"
-    if among(_NotSecured):
-        missed = f"secure connection within {seconds}; ask the receiver's operator"
-    elif among(_CannotConnect):
-        missed = f"connection within {seconds}; ask the receiver's operator, or look at the firewall"
-    told = (
-        ((TimeoutError,), f"no {missed}"),
-        ((http.client.RemoteDisconnected,), "the receiver closed the connection without an answer"),
-        ((ConnectionError,), "the connection was broken off"),
-        ((http.client.IncompleteRead,), "the answer broke off before its end"),
-        ((http.client.HTTPException,), "the answer is not proper HTTP"),
-    )
-    for kinds, text in told:
-        if among(*kinds):
-            return text
+    if among(TimeoutError):
+        if among(_NotSecured):
+            missed = "no secure connection within {seconds} s; ask the receiver's operator"
+        elif among(_CannotConnect):
+            missed = "no connection within {seconds} s; ask the receiver's operator, or look at the firewall"
+        else:
+            missed = "no complete answer within {seconds} s"
+        return phrase(missed, seconds=Decimal(f"{endpoint.timeout:g}"))
+    told = next((said for kind, said in _TOLD if among(kind)), None)
+    if told is not None:
+        return told
     number = next((c.errno for c in causes if isinstance(c, OSError) and c.errno), None)
     if number is not None:
-        return f"the exchange failed: {os.strerror(number)}"
-    return f"the exchange failed ({type(causes[-1]).__name__})"
+        return phrase("the exchange failed: {why}", why=English(os.strerror(number)))
+    return phrase("the exchange failed ({fault})", fault=English(type(causes[-1]).__name__))

@@ -7,6 +7,7 @@ import pytest
 
 from adapter.messaging.delivery import Reply
 from adapter.messaging.retry import GiveUp, RetryAt, Schedule, Sent, decide, delay
+from adapter.phrases import phrase
 
 NOW = datetime(2014, 3, 3, 10, 0, tzinfo=UTC)
 SCHEDULE = Schedule()
@@ -46,6 +47,13 @@ def test_permanent_faults_end_it_with_what_to_do(status: int):
 def test_passing_faults_wait(status: int | None):
     found = decided(Reply(status=status, error="connection reset by the receiver"))
     assert found == RetryAt(at=NOW + timedelta(seconds=2), reason="connection reset by the receiver")
+
+
+def test_a_reason_holds_the_fault_as_a_sentence_of_its_own():
+    full = phrase("the disk of the folder {folder}/ is full", folder="out")
+    found = decided(Reply(error=full), age=timedelta(hours=73))
+    assert found.reason == "still failing after 3 days, 0:00:00: the disk of the folder out/ is full"
+    assert found.reason.values["why"] is full
 
 
 def test_a_409_is_success_only_where_the_receiver_says_duplicate():

@@ -502,3 +502,8 @@ def test_no_error_shows_query_token_or_content(server, memory):
         "mailbox årdal: Bundle/m1 cannot be read: HTTP 403; the search for Task fails: HTTP 422; "
         "the search for CarePlan fails: HTTP 410"
     )
+    assert [fault.key for fault in caught.value.said.values["faults"]] == [
+        "{resource} cannot be read: {why}",
+        "the search for {kind} fails: {why}",
+        "the search for {kind} fails: {why}",
+    ]
