@@ -19,12 +19,14 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from jinja2 import Environment, nodes
 
+from adapter import tongues
 from adapter.web.words import PARTS
 
 DATED = datetime(2026, 11, 25, tzinfo=UTC)
 _ADAPTER = Path(__file__).parent.parent / "adapter"
 LOCALES = _ADAPTER / "discharge" / "locales"
 PAGE_LOCALES = _ADAPTER / "web" / "locales"
+TOLD_LOCALES = _ADAPTER / "locales"
 PLAN_LOCALES = PAGE_LOCALES / "plan"
 
 PLACES: dict[str, str] = {
@@ -83,6 +85,11 @@ _SAYING = {"of", "marked", "_", "phrase"}
 _TOLD = {"TO_DO", "CONFIDENCE", "_CUT"}  # names of sentences, or of mappings to them
 _KEYED = {"_as_text", "_cut"}  # functions that are given sentences, to be said later
 Key = str | tuple[str, str]
+
+
+def folder_of(part: str) -> Path:
+    """Where the catalogs of a part are."""
+    return (TOLD_LOCALES if part in tongues.PARTS else PAGE_LOCALES) / part
 
 
 def catalog(language: str, folder: Path = LOCALES) -> Catalog:
@@ -267,6 +274,7 @@ def places(text: str) -> set[str]:
 
 
 if __name__ == "__main__":
-    for folder in (LOCALES, *sorted(path for path in PAGE_LOCALES.iterdir() if path.is_dir())):
+    parts = [path for place in (PAGE_LOCALES, TOLD_LOCALES) for path in sorted(place.iterdir())]
+    for folder in (LOCALES, *(path for path in parts if path.is_dir())):
         for po in folder.glob("*.po"):
             po.with_suffix(".mo").write_bytes(compiled(po.stem, folder))

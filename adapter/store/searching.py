@@ -37,6 +37,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from adapter.store.deliveries import AWAITING, TOGETHER
 from adapter.store.statements import Row, found
 from adapter.store.tables import attempt, delivery, delivery_unindexed, delivery_words, message
+from adapter.tongues import in_every_language
 
 LONGEST_WORD = 64
 """Characters of a word; more of it is neither kept nor looked for."""
@@ -214,7 +215,7 @@ def _words(row: Row, told_as: str | None, errors: Iterable[str]) -> str:
         row["dialect"],
         row["endpoint"],
     ]
-    texts += [row["error"], *errors]
+    texts += [said for error in (row["error"], *errors) if error for said in in_every_language(error)]
     kept = dict.fromkeys(" ".join(words_of(said)) for said in texts if said)
     filters = {name: row[name] for name in ("party", "kind", "dialect", "endpoint")}
     filters |= {"case": row["case_id"], "number": row["id"]}

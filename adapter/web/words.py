@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from functools import lru_cache
-from gettext import GNUTranslations, NullTranslations
+from gettext import NullTranslations
 from importlib import resources
-from io import BytesIO
 from typing import Any
 
 from babel.dates import format_date, format_skeleton, format_time
@@ -21,6 +20,7 @@ from babel.numbers import format_decimal, format_percent
 from holidays import country_holidays
 from markupsafe import Markup, escape
 
+from adapter import tongues
 from adapter.alarming import STAFF
 from adapter.discharge.notices import spoken
 from adapter.discharge.wording import translated
@@ -72,11 +72,8 @@ def _preferred(accepted: str) -> list[str]:
     return [tag for _, _, tag in sorted(ranked)]
 
 
-PARTS = (
-    "frame", "field", "operations", "desk", "access", "boards", "acting", "figures", "live", "stay",
-    "keeping", "taking", "post", "lingua", "logistics", "documents",
-)  # fmt: skip
-"""The folders of catalogs under `locales/`; no key stands in two of them with different meanings."""
+PARTS = ("frame", "operations", "desk", "access", "boards", "acting", "figures", "live", "stay")
+"""The folders of catalogs under `locales/`; what no page says itself has its own (`tongues`)."""
 
 
 @lru_cache(maxsize=4096)
@@ -93,15 +90,9 @@ def _at(moment: time, length: str, locale: str) -> str:
 
 @lru_cache
 def catalog(language: str) -> NullTranslations:
-    """All parts of a language, each falling back on the next; what none knows is said as it is."""
-    found = NullTranslations()
-    for part in reversed(PARTS):
-        file = resources.files("adapter.web").joinpath("locales", part, f"{language}.mo")
-        if file.is_file():
-            made = GNUTranslations(BytesIO(file.read_bytes()))
-            made.add_fallback(found)
-            found = made
-    return found
+    """All parts of a language, of the pages and of what is told on them; what none knows is said as it is."""
+    folder = resources.files("adapter.web").joinpath("locales")
+    return tongues.chained(folder, PARTS, language, tongues.catalog(language))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -322,13 +313,8 @@ class Words:
         if said.key == VERBATIM:  # in whatever language somebody else has written
             words = said.values["words"]
             return self._place(words) if isinstance(words, English) else _THEIRS.format(words)
-        key, many = said.key, said.many
-        number = said.values.get("number")
-        if many is not None and isinstance(number, int):
-            text = catalog(self.language).ngettext(key, many, number)
-        else:
-            text = catalog(self.language).gettext(key)
-        text = translated(key, self.language) if text == key else text
+        text = tongues.text_of(said, catalog(self.language))
+        text = translated(said.key, self.language) if text == said.key else text
         if not said.values:
             return escape(text)
         places = {name: self._place(value) for name, value in said.values.items()}
@@ -340,7 +326,7 @@ class Words:
             case Phrase():
                 return self._phrase(value)
             case Code():
-                return escape(self._word(value))
+                return escape(tongues.word_of(value, catalog(self.language)))
             case Dated():
                 return escape(self.local(value.at))
             case Lasting():
@@ -354,12 +340,6 @@ class Words:
                 return escape(joiner(value)).join(parts)
             case _:
                 return escape(self.number(value))
-
-    def _word(self, value: Code) -> str:
-        """A code by the words of its family; as it was said in English where nobody has words for it."""
-        key = f"{value.family}-{value.code}"
-        said = catalog(self.language).gettext(key)
-        return str(value) if said == key else said
 
     @property
     def _locale(self) -> str:

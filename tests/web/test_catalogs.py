@@ -5,6 +5,7 @@ import tomllib
 
 import pytest
 
+from adapter import tongues
 from adapter.config.region import DIALECTS, KINDS, TRANSPORTS
 from adapter.discharge.case import CaseState, Step
 from adapter.discharge.deadlines import DeadlineState
@@ -20,21 +21,16 @@ from adapter.messaging.resting import Condition
 from adapter.parcels import ALARM, RECEIPT
 from adapter.web.wording import LEVELS, TO_DO
 from adapter.web.words import LANGUAGES, PARTS
-from tests.catalogs import LOCALES, PAGE_LOCALES, catalog, compiled, hidden, places, sentences
+from tests.catalogs import LOCALES, catalog, compiled, folder_of, hidden, places, sentences
 
-HERE = [part for part in PARTS if (PAGE_LOCALES / part).is_dir()]
+HERE = [*PARTS, *tongues.PARTS]
 CHECKED = (
     "frame",
     "operations",
     "live",
-    "keeping",
-    "taking",
-    "post",
-    "lingua",
-    "logistics",
-    "documents",
+    *(part for part in tongues.PARTS if part != "field"),
 )  # whose sentences are all found in the code, and the other way round
-WRITTEN = {"keeping", "taking", "post", "lingua", "logistics", "documents"}  # beside the pages, for them
+WRITTEN = {*tongues.PARTS} - {"field"}  # beside the pages, for them
 SAID = sentences()
 RULES = [
     tomllib.loads(file.read_text(encoding="utf-8"))
@@ -46,7 +42,7 @@ of_each_part = pytest.mark.parametrize("part", HERE)
 
 def entries(part, language):
     found = {}
-    for message in catalog(language, PAGE_LOCALES / part):
+    for message in catalog(language, folder_of(part)):
         if message.id:
             key = message.id if isinstance(message.id, str) else tuple(message.id)
             found[key] = message.string if isinstance(message.string, tuple) else (message.string,)
@@ -65,20 +61,24 @@ def tables(node, name):
             yield from tables(one, name)
 
 
+def test_pages_are_in_the_languages_in_which_things_are_told():
+    assert (*LANGUAGES,) == tongues.LANGUAGES
+
+
 # --- the files --------------------------------------------------------------------------------------------
 
 
 @everywhere
 @of_each_part
 def test_the_compiled_catalog_is_that_of_the_file(part, language):
-    made = (PAGE_LOCALES / part / f"{language}.mo").read_bytes()
-    assert made == compiled(language, PAGE_LOCALES / part), "run `python -m tests.catalogs`"
+    made = (folder_of(part) / f"{language}.mo").read_bytes()
+    assert made == compiled(language, folder_of(part)), "run `python -m tests.catalogs`"
 
 
 @everywhere
 @of_each_part
 def test_every_entry_is_filled_in_no_guess_and_has_the_places_of_its_key(part, language):
-    for message in catalog(language, PAGE_LOCALES / part):
+    for message in catalog(language, folder_of(part)):
         if not message.id:
             continue
         key = message.id if isinstance(message.id, str) else message.id[1]
@@ -101,7 +101,7 @@ def test_all_languages_have_the_same_entries(part):
 @everywhere
 def test_no_catalog_has_an_entry_that_was_left_behind(language):
     for part in HERE:
-        assert not catalog(language, PAGE_LOCALES / part).obsolete, part
+        assert not catalog(language, folder_of(part)).obsolete, part
 
 
 @everywhere

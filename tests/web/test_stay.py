@@ -20,7 +20,7 @@ from adapter.fhir.bundles import FNR, Subject
 from adapter.fhir.wire import parse, to_json
 from adapter.messaging.people import Person, Role
 from adapter.store import emergencies, tables
-from tests.catalogs import PAGE_LOCALES, catalog, compiled
+from tests.catalogs import PAGE_LOCALES, TOLD_LOCALES, catalog, compiled
 from tests.conftest import OSLO, StandingClock
 from tests.planners import CENTRE, STRANGER, VANNAS, WARD, Theatre, swedish
 from tests.stage import TORBJORN, Stage, failing
@@ -578,7 +578,8 @@ def test_every_sentence_of_the_templates_and_modules_is_in_the_catalogs():
     sources = [*(root / "templates" / "stay").glob("*.html"), *root.glob("stay*.py")]
     call = re.compile(r'(?:\b_|\bwords\.of|self\.of)\(\s*"([^"]+)"')
     said = {found for path in sources for found in call.findall(path.read_text())}
-    folders = [path for path in PAGE_LOCALES.iterdir() if (path / "nb.po").exists()]
+    places = (PAGE_LOCALES, TOLD_LOCALES)
+    folders = [path for place in places for path in place.iterdir() if (path / "nb.po").exists()]
     every = [m for folder in folders for m in catalog("nb", folder) if m.id]
     known = {m.id if isinstance(m.id, str) else m.id[0] for m in every}
     assert said - known - {"late"} == set()

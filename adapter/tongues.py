@@ -1,0 +1,86 @@
+"""Phrases and the field's words in each language, from the catalogs in `locales/` (gettext, a folder a part).
+
+A sentence is its own key, in English; a word of the field is a key of its family, as `notice-admitted`. Here
+they are said plainly, for whoever has no page: instants, spans and numbers stay as their English has them.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from gettext import GNUTranslations, NullTranslations
+from importlib import resources
+from importlib.resources.abc import Traversable
+from io import BytesIO
+
+from adapter.phrases import VERBATIM, Code, Phrase, Value, joiner
+
+LANGUAGES = ("nb", "nn", "sv", "da", "en")
+
+PARTS = ("field", "keeping", "taking", "post", "lingua", "logistics", "documents")
+"""The folders under `locales/`; no key stands in two of them with different meanings."""
+
+
+def chained(
+    folder: Traversable, parts: Iterable[str], language: str, behind: NullTranslations
+) -> NullTranslations:
+    """The catalogs of these parts, each falling back on the next, and the last on the one `behind`."""
+    found = behind
+    for part in reversed([*parts]):
+        file = folder.joinpath(part, f"{language}.mo")
+        if file.is_file():
+            made = GNUTranslations(BytesIO(file.read_bytes()))
+            made.add_fallback(found)
+            found = made
+    return found
+
+
+@lru_cache
+def catalog(language: str) -> NullTranslations:
+    """All parts of a language; what none knows is said as it is."""
+    return chained(resources.files("adapter").joinpath("locales"), PARTS, language, NullTranslations())
+
+
+def text_of(said: Phrase, words: NullTranslations) -> str:
+    """The sentence with its places still to be filled."""
+    number = said.values.get("number")
+    if said.many is not None and isinstance(number, int):
+        return words.ngettext(said.key, said.many, number)
+    return words.gettext(said.key)
+
+
+def word_of(code: Code, words: NullTranslations) -> str:
+    """A code by the words of its family; as it was said in English where nobody has words for it."""
+    key = f"{code.family}-{code.code}"
+    said = words.gettext(key)
+    return str(code) if said == key else said
+
+
+def said_in(language: str, said: Phrase) -> str:
+    """The phrase in that language."""
+    if said.key == VERBATIM:
+        return str(said)
+    words = catalog(language)
+    text = text_of(said, words)
+    if not said.values:
+        return text
+    return text.format(**{name: _place(value, language, words) for name, value in said.values.items()})
+
+
+def in_every_language(text: str) -> tuple[str, ...]:
+    """A phrase as each reader may have it before them, English first; other text as it is."""
+    if not isinstance(text, Phrase):
+        return (text,)
+    return tuple(dict.fromkeys((str(text), *(said_in(language, text) for language in LANGUAGES))))
+
+
+def _place(value: Value, language: str, words: NullTranslations) -> str:
+    match value:
+        case Phrase():
+            return said_in(language, value)
+        case Code():
+            return word_of(value, words)
+        case str():
+            return str(value)
+        case Sequence():
+            return joiner(value).join(_place(one, language, words) for one in value)
+        case _:
+            return str(value)
