@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from adapter.errors import CannotWrite, Refused
 from adapter.mappings import Reading
+from adapter.phrases import English, Phrase, phrase
 
 TOLD_IN_A_REFUSAL = 3
 """Faults that a sender is told; the first one is often the reason of the others."""
@@ -16,15 +17,21 @@ TOLD_IN_A_REFUSAL = 3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fault:
-    """One thing that is not as the schema has it. As a string it holds none of the message's text."""
+    """One thing that is not as the schema has it. In words it holds none of the message's text."""
 
     line: int
     path: str  # names of elements, from the root or the payload down
-    what: str
+    what: str  # in English, or a phrase
     only_a_code: bool = False  # a value that the schema does not know, for which nothing is refused (N-06)
 
     def __str__(self) -> str:
-        return f"line {self.line}, {self.path}: {self.what}"
+        return self.said
+
+    @property
+    def said(self) -> Phrase:
+        """As a sentence for people."""
+        what = self.what if isinstance(self.what, Phrase) else English(self.what)
+        return phrase("line {line}, {path}: {fault}", line=str(self.line), path=self.path, fault=what)
 
 
 def _nothing(content: bytes) -> Sequence[Fault]:
@@ -52,11 +59,14 @@ class Checks:
         found = self.faults(content)
         if not found:
             return reading
-        told = tuple(str(fault) for fault in found)
-        grave = [str(fault) for fault in found if not fault.only_a_code]
+        told = tuple(fault.said for fault in found)
+        grave = [fault.said for fault in found if not fault.only_a_code]
         if not self.refuse or not grave or reading.bundle is None:
             return replace(reading, faults=told)
-        reason = f"the message is not valid against its schema: {few(grave)}; correct it and send it anew"
+        reason = phrase(
+            "the message is not valid against its schema: {faults}; correct it and send it anew",
+            faults=few(grave),
+        )
         return replace(reading, faults=told, problem=Refused(reason, code="T02"))
 
     def outgoing(self, content: bytes) -> None:
@@ -64,14 +74,19 @@ class Checks:
         found = self.faults(content)
         if found:
             raise CannotWrite(
-                f"what would be sent is not valid against its schema: {few([str(f) for f in found])}"
+                phrase(
+                    "what would be sent is not valid against its schema: {faults}",
+                    faults=few([fault.said for fault in found]),
+                )
             )
 
 
-def few(faults: Sequence[str]) -> str:
+def few(faults: Sequence[Phrase]) -> Phrase:
     """The first faults as part of a sentence, and how many more there are."""
-    more = len(faults) - TOLD_IN_A_REFUSAL
-    return "; ".join(faults[:TOLD_IN_A_REFUSAL]) + (f"; and {more} more" if more > 0 else "")
+    told, more = [*faults[:TOLD_IN_A_REFUSAL]], len(faults) - TOLD_IN_A_REFUSAL
+    if more > 0:
+        told.append(phrase("and {number} more", number=more))
+    return phrase("{faults}", faults=told)
 
 
 NO_CHECKS = Checks()

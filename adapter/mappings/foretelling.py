@@ -5,6 +5,7 @@ from datetime import timedelta, tzinfo
 from adapter.discharge.notices import Notice, instant, local_date
 from adapter.errors import Quarantined
 from adapter.fhir.validation import MAY_LIE_AHEAD
+from adapter.phrases import dated, phrase
 
 _SLACK = timedelta(days=1)  # a clock, a zone or a date without time of day may be that much off
 
@@ -19,9 +20,12 @@ def foretold(notice: Notice, zone: tzinfo) -> Quarantined | None:
     ahead = [at for at in happened if at and instant(at, sent_at=notice.sent_at, zone=zone) > latest]
     if not ahead:
         return None
-    sent_on = local_date(notice.sent_at, zone)
     return Quarantined(
-        f"it tells of {local_date(ahead[-1], zone)} as past, but was sent on {sent_on}; telephone the sender,"
-        " and have it sent anew with the right time and a new id, or release it as it is",
+        phrase(
+            "it tells of {day} as past, but was sent on {sent}; telephone the sender,"
+            " and have it sent anew with the right time and a new id, or release it as it is",
+            day=dated(local_date(ahead[-1], zone), "%Y-%m-%d"),
+            sent=dated(local_date(notice.sent_at, zone), "%Y-%m-%d"),
+        ),
         code="future",
     )

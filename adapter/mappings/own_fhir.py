@@ -31,6 +31,7 @@ from adapter.fhir.receipts import receipt_bundle, receipt_in
 from adapter.mappings import Addressing, Head, Reading, Written
 from adapter.messaging.acknowledgement import Verdict
 from adapter.messaging.envelope import Address, Envelope
+from adapter.phrases import phrase
 
 NAMES = ("fhir",)
 
@@ -89,9 +90,11 @@ def write(bundle: Bundle, *, dialect: str, addressing: Addressing) -> Written:
     """The same content from `addressing.sender` to the one receiver, under new numbers, as JSON."""
     head = header(bundle)
     if dialect not in NAMES or head is None:
-        raise CannotWrite(f"a Bundle without MessageHeader, or another dialect than {NAMES[0]}")
+        raise CannotWrite(
+            phrase("a Bundle without MessageHeader, or another dialect than {dialect}", dialect=NAMES[0])
+        )
     if not (addressing.sender.identifiers and addressing.receiver.identifiers):
-        raise CannotWrite("the sender or the receiver has no identifier; set it in the region file")
+        raise CannotWrite(phrase("the sender or the receiver has no identifier; set it in the region file"))
     old = {bundle["entry"][0]["fullUrl"], f"MessageHeader/{head['id']}"}
     parts = [_leading_to(item, old, addressing.message_id) for item in bundle["entry"][1:]]
     sender = _party(parts, addressing.sender, addressing.message_id, "sender")

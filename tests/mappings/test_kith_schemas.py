@@ -14,6 +14,8 @@ from adapter.mappings import Reading, kith
 from adapter.mappings.checking import NO_CHECKS, Checks, Fault
 from adapter.mappings.kith.schemas import MOST_ELEMENTS, MOST_TOLD, Schemas
 from adapter.messaging.acknowledgement import Issue, Status, Verdict
+from adapter.messaging.register import Register
+from adapter.web.words import Words
 from tests.conftest import OSLO, StandingClock
 from tests.schemas import folder
 
@@ -175,6 +177,17 @@ def test_a_person_is_told_the_first_faults_and_how_many_there_are() -> None:
     with pytest.raises(CannotWrite, match=r"line 0, A: is no date; line 1, .*; line 2, .*; and 2 more$"):
         Checks(faults=five).outgoing(b"")
     NO_CHECKS.outgoing(b"")
+
+
+def test_a_person_is_told_of_the_faults_in_the_readers_language(clock: StandingClock) -> None:
+    def four(_content: bytes) -> list[Fault]:
+        return [Fault(line=n, path="A", what="is no date") for n in range(4)]
+
+    with pytest.raises(CannotWrite) as caught:
+        Checks(faults=four).outgoing(b"")
+    words = Words(language="nb", zone=OSLO, now=clock(), register=Register())
+    told = words.told(caught.value.said)
+    assert told.striptags().endswith("linje 2, A: is no date; og 1 til")
 
 
 if SAMPLES:

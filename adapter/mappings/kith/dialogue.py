@@ -33,11 +33,13 @@ from adapter.mappings.kith.participants import coding_of
 from adapter.mappings.kith.told import Told
 from adapter.mappings.kith.xml import Node, day
 from adapter.messaging.envelope import LONGEST_ID, Envelope
+from adapter.phrases import Phrase, phrase
 
 K = NoticeKind
 TYPES: dict[str, dict[str, str]] = DIALOGUE["read"]
 
 _NAMESPACES = {entry["payload"]: dialect for dialect, entry in DIALOGUE["version"].items()}
+_OLDER, _NEWER = _NAMESPACES
 _IDS = uuid.UUID("9a4f5a0e-3c1b-5d52-8f0e-5b1a2c6d7e90")
 _BLOCKS = frozenset(("p", "div", "br", "li", "tr", "h1", "h2", "h3", "h4", "h5", "h6"))
 
@@ -48,7 +50,7 @@ _BLOCKS = frozenset(("p", "div", "br", "li", "tr", "h1", "h2", "h3", "h4", "h5",
 def read(payload: Node | None, *, envelope: Envelope, zone: tzinfo) -> Told:
     """The notice in a payload, and the words that dress its Bundle. Raises Refused T02 for another."""
     root, ns = _root(payload, envelope.type)
-    losses: list[str] = []
+    losses: list[Phrase] = []
     parts = [*root.all(ns + "Foresporsel"), *root.all(ns + "Notat")]
     kind = _kind(envelope, parts, losses)
     first = _words(parts[0], ns)[0] if parts else None
@@ -79,25 +81,39 @@ def read(payload: Node | None, *, envelope: Envelope, zone: tzinfo) -> Told:
 def _root(payload: Node | None, message_type: str) -> tuple[Node, str]:
     named = type_named(message_type)
     if payload is None:
-        raise Refused(f"{named} has no payload; Dialogmelding is expected", code="T02")
+        raise Refused(
+            phrase("{type} has no payload; Dialogmelding is expected", type=named),
+            code="T02",
+        )
     if payload.name != "Dialogmelding" or payload.namespace not in _NAMESPACES:
         raise Refused(
-            f"{named} goes with Dialogmelding in {' or '.join(_NAMESPACES)}; the payload is another",
+            phrase(
+                "{type} goes with Dialogmelding in {older} or {newer}; the payload is another",
+                type=named,
+                older=_OLDER,
+                newer=_NEWER,
+            ),
             code="T02",
         )
     return payload, f"{{{payload.namespace}}}"
 
 
-def _kind(envelope: Envelope, parts: list[Node], losses: list[str]) -> NoticeKind:
+def _kind(envelope: Envelope, parts: list[Node], losses: list[Phrase]) -> NoticeKind:
     """By the type, where the payload holds what goes with it; else by what it holds, which is listed."""
     known = TYPES[envelope.type]
     held = {part.name for part in parts}
     if not held:
-        losses.append("Dialogmelding holds neither Notat nor Foresporsel: there is nothing in it to read")
+        losses.append(
+            phrase("Dialogmelding holds neither Notat nor Foresporsel: there is nothing in it to read")
+        )
     elif known["holds"] and known["holds"] not in held:
         losses.append(
-            f"{type_named(envelope.type)} goes with {known['holds']}, but the payload holds {held.pop()}; it"
-            " was read as what it holds"
+            phrase(
+                "{type} goes with {element}, but the payload holds {other}; it was read as what it holds",
+                type=type_named(envelope.type),
+                element=known["holds"],
+                other=held.pop(),
+            )
         )
     if "Foresporsel" in {part.name for part in parts}:
         return K.ENQUIRY
@@ -138,7 +154,7 @@ class _Room:
     bundle: Bundle
     ns: str
     message_id: str
-    losses: list[str]
+    losses: list[Phrase]
 
     def new_id(self, role: str) -> str:
         return str(uuid.uuid5(_IDS, f"{self.message_id}/{role}"))
@@ -147,7 +163,7 @@ class _Room:
         self.bundle["entry"].extend(entry(resource) for resource in made)
 
 
-def _dress(bundle: Bundle, parts: list[Node], ns: str, message_id: str) -> Iterable[str]:
+def _dress(bundle: Bundle, parts: list[Node], ns: str, message_id: str) -> Iterable[Phrase]:
     """Put every note and question of the message into its Bundle."""
     room = _Room(bundle=bundle, ns=ns, message_id=message_id, losses=[])
     head = header(bundle) or {}
@@ -194,7 +210,7 @@ def _fill(made: Resource, part: Node, room: _Room, role: str) -> None:
         made["topic"] = topic
     document = part.text(ns + ("DokIdForesp" if question else "DokIdNotat"))
     if not id_fits(document):
-        room.losses.append(f"the document's id is longer than {LONGEST_ID} characters")
+        room.losses.append(phrase("the document's id is longer than {number} characters", number=LONGEST_ID))
     elif document:
         made["identifier"] = [{"value": document}]
     if question:

@@ -31,6 +31,7 @@ from adapter.mappings.kith.participants import add_coding, norwegian
 from adapter.mappings.kith.told import Attachment, Payload
 from adapter.mappings.kith.xml import OSLO, add, new
 from adapter.messaging.envelope import Address
+from adapter.phrases import Phrase, phrase
 
 K = NoticeKind
 KINDS = (K.ENQUIRY, K.REPLY, K.NOTE, K.DEVIATION, K.ANSWER)
@@ -57,8 +58,10 @@ def write(bundle: Bundle, *, dialect: str, sender: Address) -> Payload:
     notice = notice_in(bundle, zone=OSLO)
     if notice.standing is Standing.CANCELLATION:
         raise CannotWrite(
-            "a dialogue message cannot be taken back by another; tell the receiver by telephone that it was"
-            " wrong, or by a message of its own (deviation)"
+            phrase(
+                "a dialogue message cannot be taken back by another; tell the receiver by telephone that it"
+                " was wrong, or by a message of its own (deviation)"
+            )
         )
     ns = f"{{{DIALOGUE['version'][dialect]['payload']}}}"
     losses = _without_place(notice, bundle)
@@ -88,27 +91,31 @@ def _communications(bundle: Bundle) -> list[Resource]:
     ]
 
 
-def _without_communication(bundle: Bundle, losses: list[str]) -> Resource:
+def _without_communication(bundle: Bundle, losses: list[Phrase]) -> Resource:
     """What an answer says beside its value: the remarks of its Task."""
     task = follow(bundle, ((header(bundle) or {}).get("focus") or [{}])[0]) or {}
     if task.get("resourceType") != "Task":
         return {}
     reason = (task.get("statusReason") or {}).get("text")
     losses.extend(
-        f"Task.{name}: a dialogue message has no place for it"
+        _without_a_place(f"Task.{name}")
         for name in sorted(task.keys() & {"description", "output", "input", "restriction", "reasonCode"})
     )
     remarks = [reason, *(note.get("text") for note in task.get("note") or ())]
     return {"note": [{"text": text} for text in remarks if text]}
 
 
-def _unsaid(bundle: Bundle, said: list[Resource]) -> list[str]:
+def _unsaid(bundle: Bundle, said: list[Resource]) -> list[Phrase]:
     """A Communication that is neither part of what is in focus nor its question is not written."""
     quoted = [follow(bundle, ref) for one in said for ref in one.get("inResponseTo") or ()]
     written = [id(one) for one in (*said, *quoted)]
     others = (one for one in resources(bundle) if one.get("resourceType") == "Communication")
     beside = any(id(one) not in written for one in others)
-    return ["a Communication that is not part of the one in focus"] if beside else []
+    return [phrase("a Communication that is not part of the one in focus")] if beside else []
+
+
+def _without_a_place(element: str) -> Phrase:
+    return phrase("{element}: a dialogue message has no place for it", element=element)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,7 +126,7 @@ class _Writer:
     ns: str
     dialect: str
     notice: Notice
-    losses: list[str]
+    losses: list[Phrase]
     attachments: list[Attachment]
 
     def part(self, root: etree._Element, communication: Resource, *, first: bool) -> None:
@@ -129,7 +136,7 @@ class _Writer:
         else:
             self._note(add(root, self.ns + "Notat"), communication, first=first)
         unread = sorted(communication.keys() - _WRITTEN)
-        self.losses.extend(f"Communication.{name}: a dialogue message has no place for it" for name in unread)
+        self.losses.extend(_without_a_place(f"Communication.{name}") for name in unread)
 
     def _note(self, made: etree._Element, told: Resource, *, first: bool) -> None:
         self._theme(made, "TemaKodet", told, DIALOGUE["theme"][self.dialect].get(self.notice.kind.value))
@@ -146,10 +153,14 @@ class _Writer:
         if question is not None:
             self._question(add(made, self.ns + "Foresporsel"), question, first=False)
         elif self.notice.kind is K.REPLY and self.dialect == "plo-1.5":
-            self.losses.append("the question: DIALOG_SVAR of 1.0 shall repeat it, and the message does not")
+            self.losses.append(
+                phrase("the question: DIALOG_SVAR of 1.0 shall repeat it, and the message does not")
+            )
         for name in ("priority", "reasonCode"):
             if told.get(name) not in (None, "routine"):
-                self.losses.append(f"Communication.{name}: a note has no place for it")
+                self.losses.append(
+                    phrase("{element}: a note has no place for it", element=f"Communication.{name}")
+                )
         self._people(made, told, first=first)
 
     def _question(self, made: etree._Element, told: Resource, *, first: bool) -> None:
@@ -170,7 +181,7 @@ class _Writer:
         self._records(made, told, most=None if newer else 1)
         self._document(made, "DokIdForesp", told)
         if told.get("note"):
-            self.losses.append("Communication.note: a question has no place for it")
+            self.losses.append(phrase("Communication.note: a question has no place for it"))
         self._people(made, told, first=first)
 
     def _period(self, made: etree._Element, told: Resource) -> None:
@@ -180,12 +191,16 @@ class _Writer:
             if day is not None:
                 add(made, self.ns + tag, day)
             elif period.get(name):
-                self.losses.append(f"asked-period.{name}: {tag} holds a day only")
+                self.losses.append(
+                    phrase("{element}: {place} holds a day only", element=f"asked-period.{name}", place=tag)
+                )
 
     def _theme(self, made: etree._Element, tag: str, told: Resource, usual: list[str] | None) -> None:
         coding = norwegian(told.get("topic"))
         if coding is None and (told.get("topic") or {}).get("coding"):
-            self.losses.append(f"Communication.topic: {tag} holds codes of Norwegian lists only")
+            self.losses.append(
+                phrase("Communication.topic: {place} holds codes of Norwegian lists only", place=tag)
+            )
         if coding is None:
             number, code, name = usual or DIALOGUE["question"]["type"]
             list_ = {"system": f"urn:oid:{OID}{number}"} if code else {}
@@ -219,7 +234,7 @@ class _Writer:
         if text:
             add(made, self.ns + tag, text)
         else:
-            self.losses.append(f"{tag}: the message says nothing in words")
+            self.losses.append(phrase("{element}: the message says nothing in words", element=tag))
 
     def _said(self, told: Resource, *, first: bool) -> str | None:
         """The answer in its fixed sentence and what was written after it; else the words of the part."""
@@ -227,7 +242,7 @@ class _Writer:
         self._attach(part["contentAttachment"] for part in parts if "contentAttachment" in part)
         if any("contentReference" in part for part in parts):
             self.losses.append(
-                "Communication.payload.contentReference: only text goes into a dialogue message"
+                phrase("Communication.payload.contentReference: only text goes into a dialogue message")
             )
         if first and self.notice.kind is K.ANSWER:
             answer = self.notice.answer or AnswerValue.UNCLASSIFIED
@@ -244,7 +259,7 @@ class _Writer:
                 content = b""
             if not content:
                 self.losses.append(
-                    "an attachment that is not in the message itself: it cannot travel with it"
+                    phrase("an attachment that is not in the message itself: it cannot travel with it")
                 )
                 continue
             self.attachments.append(
@@ -261,7 +276,7 @@ class _Writer:
         if known:
             add(made, self.ns + tag, known[0])
         if len(known) > 1:
-            self.losses.append(f"Communication.identifier: {tag} holds one of them")
+            self.losses.append(phrase("Communication.identifier: {place} holds one of them", place=tag))
 
     def _urgency(self, made: etree._Element, told: Resource) -> None:
         priority = told.get("priority")
@@ -270,7 +285,13 @@ class _Writer:
         table = DIALOGUE["urgency"]
         code = next((c for c, e in table.items() if e["priority"] == priority), None) or next(iter(table))
         if table[code]["priority"] != priority:
-            self.losses.append(f"Communication.priority {priority}: written as {table[code]['name']}")
+            self.losses.append(
+                phrase(
+                    "Communication.priority {priority}: written as {urgency}",
+                    priority=str(priority),
+                    urgency=str(table[code]["name"]),
+                )
+            )
         add(made, self.ns + "Hastegrad", V=code, DN=table[code]["name"])
 
     def _records(self, made: etree._Element, told: Resource, *, most: int | None) -> None:
@@ -280,7 +301,9 @@ class _Writer:
         for coding in codings[:most]:
             add_coding(made, self.ns + "TypeJournalinfo", coding)
         if len(codings[:most]) < len(others):
-            self.losses.append("Communication.category: TypeJournalinfo holds no more, or no such code")
+            self.losses.append(
+                phrase("Communication.category: TypeJournalinfo holds no more, or no such code")
+            )
 
     def _question_of(self, told: Resource) -> Resource | None:
         found = (follow(self.bundle, ref) for ref in told.get("inResponseTo") or ())
@@ -301,19 +324,20 @@ def _squeezed(text: str | None) -> str:
     return "".join((text or "").split())
 
 
-def _without_place(notice: Notice, bundle: Bundle) -> list[str]:
+def _without_place(notice: Notice, bundle: Bundle) -> list[Phrase]:
     """What the notice or the Bundle says and a dialogue message has no place for."""
     corrects = notice.standing is Standing.CORRECTION
-    said: dict[str, Any] = {
-        "the identifier of the stay": notice.encounter,
-        "the episode of care": notice.episode,
-        "the time of admission": notice.admitted,
-        "from when the patient is ready": notice.ready,
-        "the planned date of discharge": notice.planned_discharge,
-        "that it corrects an earlier message: the receiver gets another one": corrects,
-        "the patient's reservation against passing it on: tell the receiver in another way": notice.reserved,
-        "when it happened": notice.occurred != notice.sent_at,
+    reserved = "the patient's reservation against passing it on: tell the receiver in another way"
+    said: dict[Phrase, Any] = {
+        phrase("the identifier of the stay"): notice.encounter,
+        phrase("the episode of care"): notice.episode,
+        phrase("the time of admission"): notice.admitted,
+        phrase("from when the patient is ready"): notice.ready,
+        phrase("the planned date of discharge"): notice.planned_discharge,
+        phrase("that it corrects an earlier message: the receiver gets another one"): corrects,
+        phrase(reserved): notice.reserved,
+        phrase("when it happened"): notice.occurred != notice.sent_at,
     }
     losses = [sentence for sentence, there in said.items() if there]
     others = {str(r.get("resourceType")) for r in resources(bundle)} - _ELSEWHERE
-    return losses + [f"{name}: a dialogue message has no place for it" for name in sorted(others)]
+    return losses + [_without_a_place(name) for name in sorted(others)]

@@ -30,12 +30,19 @@ from adapter.mappings.kith.msghead import (
 from adapter.mappings.kith.told import Told
 from adapter.mappings.kith.xml import Node, day, moment
 from adapter.messaging.envelope import Envelope
+from adapter.phrases import Phrase, phrase
 
 TYPE = epikrise_record.TYPE
 NAMESPACE = re.compile(r"http://www\.kith\.no/xmlstds/epikrise(/\d{4}-\d\d-\d\d)?")
 
 _IDS = uuid.UUID("b7f4a2de-2f0d-5a41-9a0c-6d2f1d7c5e38")
 _NATIONAL = ("FNR", "DNR", "FHN")
+_READ_AS_NEW = {
+    "A": "ServRprt/ServType: that it is an addition to an earlier one; the message was read as a new one",
+    "H": "ServRprt/ServType: that it is history; the message was read as a new one",
+    "X": "ServRprt/ServType: that its status is 'other'; the message was read as a new one",
+}
+"""By code of list 7309: what a notice does not say."""
 
 
 # --- the envelope -----------------------------------------------------------------------------------------
@@ -47,9 +54,9 @@ def read(root: Node, *, content: bytes, zone: tzinfo) -> Head:
     issued = root.code(ns + "GenDate")
     sent_at = moment(issued, zone)
     if issued is None or not isinstance(sent_at, datetime):
-        raise Refused("the epikrise has no GenDate with date and time; send it with one", code="T02")
+        raise Refused(phrase("the epikrise has no GenDate with date and time; send it with one"), code="T02")
     report = one(root, "ServRprt") or root
-    losses: list[str] = []
+    losses: list[Phrase] = []
     sender = _station(one(report, "ServProvider"), losses)
     receivers = _receivers(report, losses)
     written_id = one(root, "MsgId")
@@ -81,7 +88,7 @@ def read(root: Node, *, content: bytes, zone: tzinfo) -> Head:
     return Head(envelope=envelope, payload=report, losses=tuple(dict.fromkeys(losses)), endless=False)
 
 
-def _station(party: Node | None, losses: list[str]) -> Station:
+def _station(party: Node | None, losses: list[Phrase]) -> Station:
     """The address; how it is reached (ComMethod) says nothing to whom it has reached."""
     if party is None:
         return ()
@@ -90,11 +97,16 @@ def _station(party: Node | None, losses: list[str]) -> Station:
     for level in found:
         known = PEOPLE["person" if level.person else "organisation"]
         if any(ident.type not in known for ident in level.idents):
-            losses.append(f"ServRprt/{party.name}: an identifier of a kind that has no system here")
+            losses.append(
+                phrase(
+                    "{element}: an identifier of a kind that has no system here",
+                    element=f"ServRprt/{party.name}",
+                )
+            )
     return found
 
 
-def _receivers(report: Node, losses: list[str]) -> list[tuple[Station, bool]]:
+def _receivers(report: Node, losses: list[Phrase]) -> list[tuple[Station, bool]]:
     """The requester and the copy receivers with an address; the others had it on paper, from the sender."""
     named = [(node, False) for node in many(report, "Requester")[:1]]
     named += [(node, True) for node in many(report, "CopyDest")]
@@ -104,19 +116,22 @@ def _receivers(report: Node, losses: list[str]) -> list[tuple[Station, bool]]:
             reached.append((node, copy))
         else:
             losses.append(
-                f"ServRprt/{node.name} has no HER-id or organisation number and is left to the sender"
+                phrase(
+                    "{element} has no HER-id or organisation number and is left to the sender",
+                    element=f"ServRprt/{node.name}",
+                )
             )
     return [(_station(node, losses), copy) for node, copy in reached or named[:1]]
 
 
-def _production(root: Node, losses: list[str]) -> bool | None:
+def _production(root: Node, losses: list[Phrase]) -> bool | None:
     status = one(root, "Status")
     if status is None:
         return None
     status.code()
     known: dict[str, bool] | None = table("epikrise")["status"].get(code_of(status))
     if known is None:
-        losses.append("Message/Status is not a code of list 8323 that is known here")
+        losses.append(phrase("Message/Status is not a code of list 8323 that is known here"))
     return known["production"] if known else None
 
 
@@ -175,11 +190,13 @@ def _gender(patient: Node) -> str | None:
 def tell(report: Node, *, head: Head, zone: tzinfo) -> Told:
     """The notice, and the record. Raises Refused T02 or T10 where it is not one that we read."""
     if report.namespace not in table("epikrise")["version"]:
-        raise Refused("this version of Epikrise is not read here; send it as version 1.1 or 1.2", code="T10")
+        raise Refused(
+            phrase("this version of Epikrise is not read here; send it as version 1.1 or 1.2"), code="T10"
+        )
     if report.name != "ServRprt":
-        raise Refused("the epikrise has no ServRprt; send it with one", code="T02")
+        raise Refused(phrase("the epikrise has no ServRprt; send it with one"), code="T02")
     envelope = head.envelope
-    losses: list[str] = []
+    losses: list[Phrase] = []
     notice = Notice(
         kind=NoticeKind.DISCHARGE_SUMMARY,
         message_id=envelope.message_id,
@@ -214,20 +231,22 @@ def _v(node: Node | None) -> str | None:
     return (node.element.get("V") or "").strip() or None if node is not None else None
 
 
-def _standing(report: Node, losses: list[str]) -> Standing:
+def _standing(report: Node, losses: list[Phrase]) -> Standing:
     """What the summary is to an earlier one (list 7309)."""
-    where = "ServRprt/ServType"
-    entry = LOGISTICS["sending-status"].get(report.code(f"{{{report.namespace}}}ServType") or "")
+    code = report.code(f"{{{report.namespace}}}ServType") or ""
+    entry = LOGISTICS["sending-status"].get(code)
     if entry is None:
-        losses.append(f"{where} is missing or no code of list 7309; the message was read as a new one")
-    elif "loss" in entry:
-        losses.append(f"{where}: {entry['loss']}; the message was read as a new one")
+        losses.append(
+            phrase("ServRprt/ServType is missing or no code of list 7309; the message was read as a new one")
+        )
+    elif code in _READ_AS_NEW:
+        losses.append(phrase(_READ_AS_NEW[code]))
     return Standing(entry["standing"]) if entry else Standing.NEW
 
 
 def _dress(
     bundle: Bundle, *, report: Node, original: Original, standing: Standing, zone: tzinfo
-) -> list[str]:
+) -> list[Phrase]:
     """Add the record to the Bundle, and the names of departments and persons that it is from and to."""
     head = header(bundle) or {}
     head["source"]["name"] = _named(original.sender) or head["source"]["name"]

@@ -30,15 +30,16 @@ from adapter.mappings.kith.lists import MESSAGES, OID, table
 from adapter.mappings.kith.told import Attachment
 from adapter.mappings.kith.xhtml import joined, paragraphs
 from adapter.mappings.kith.xml import Node
+from adapter.phrases import Phrase, phrase
 
 TYPE = "EPIKRISE"
 
 _URI = "urn:ietf:rfc:3986"
 
 
-def read(report: Node, page: Page) -> list[str]:
+def read(report: Node, page: Page) -> list[Phrase]:
     """Put the record into the Bundle's Composition and beside it; returns what has no place in FHIR."""
-    losses: list[str] = []
+    losses: list[Phrase] = []
     _read_document(report, page)
     for place, event in enumerate(many(report, "Event")):
         _read_event(event, page, stay=place == 0)
@@ -103,7 +104,7 @@ def _read_providers(report: Node, page: Page) -> None:
         page.composition["attester"] = [attester]
 
 
-def _files(report: Node, losses: list[str]) -> list[Attachment]:
+def _files(report: Node, losses: list[Phrase]) -> list[Attachment]:
     """What lies in a RefDoc, as far as it can be given on; its content is never put into words."""
     files = []
     for ref in many(report, "RefDoc"):
@@ -113,7 +114,7 @@ def _files(report: Node, losses: list[str]) -> list[Attachment]:
             files.append(file)
         elif content is not None:
             ref.read.update(content.element.iter())
-            losses.append("RefDoc/Content is no file that can be given on; it stays in the original")
+            losses.append(phrase("RefDoc/Content is no file that can be given on; it stays in the original"))
     return files
 
 

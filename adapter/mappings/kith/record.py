@@ -18,6 +18,7 @@ from adapter.mappings.kith.lists import table
 from adapter.mappings.kith.values import PLO_ELEMENTS
 from adapter.mappings.kith.words import WAYS, Scene, below, settle_said
 from adapter.mappings.kith.xml import OSLO, Node
+from adapter.phrases import Phrase, phrase
 
 LOINC = "http://loinc.org"
 _WITHOUT_END = ("{*}Journaltekst", "{*}Notat", "{*}TidsfestetHendelse")
@@ -38,11 +39,14 @@ _SUBJECT |= {"PractitionerRole": "", "Patient": ""}
 _UNTOLD = ("Observation", "Flag", "AllergyIntolerance", "Goal", "ServiceRequest", "Condition")
 
 
-def read(payload: Node, scene: Scene) -> list[str]:
+def read(payload: Node, scene: Scene) -> list[Phrase]:
     """Put the record into the Bundle's Composition and beside it; returns what has no place in FHIR."""
     sections: dict[str, Resource] = {}
     if sum(1 for _ in payload.element.iter(*_WITHOUT_END)) > MAX_ENTRIES:
-        raise Refused(f"the report holds more than {MAX_ENTRIES} notes or events; split it", code="T02")
+        raise Refused(
+            phrase("the report holds more than {number} notes or events; split it", number=MAX_ENTRIES),
+            code="T02",
+        )
     for group in payload.children():
         if group.name not in _NOT_A_GROUP:
             section = sections.setdefault(group.name, _section(group.name))
@@ -80,7 +84,10 @@ def _read_below(node: Node, path: Path, section: Resource, scene: Scene) -> None
 
 def _read_entry(node: Node, found: Entry, section: Resource, scene: Scene) -> None:
     if len(scene.bundle["entry"]) >= MAX_ENTRIES:
-        raise Refused(f"the report tells more than {MAX_ENTRIES} things; send it in parts", code="T02")
+        raise Refused(
+            phrase("the report tells more than {number} things; send it in parts", number=MAX_ENTRIES),
+            code="T02",
+        )
     made = told_by(node, found, scene)
     if made is None or found.resource == "Patient":
         return
@@ -148,7 +155,7 @@ def _complete_appointment(made: Resource, scene: Scene) -> None:
     if len(start) < 10:  # a year or month alone, and R4 wants an instant
         del made["start"]
         made["comment"] = f"{made['comment']}; {start}" if "comment" in made else start
-        scene.losses.append("the time of a check-up is a year or month alone; it travels in words")
+        scene.losses.append(phrase("the time of a check-up is a year or month alone; it travels in words"))
         return
     if len(start) == 10:
         start = made["start"] = (

@@ -25,6 +25,7 @@ from adapter.mappings.kith.record import told_by
 from adapter.mappings.kith.values import PLO_ELEMENTS
 from adapter.mappings.kith.words import PART, WAYS, Scene, kind_at, nodes
 from adapter.mappings.kith.xml import OSLO, Node, new, say
+from adapter.phrases import phrase
 
 _PAST = ("MedisinskfagligeOpplysninger", "InfoTidligereSykdommer")
 _KEEPS_ITS_STATUS = ("InfoTidligereSykdommer", "StatusHjelpemiddel")
@@ -160,7 +161,7 @@ def write_text(root: etree._Element, title: str | None, text: str | None, scene:
             made = scene.grammar.place(root, path)
             values.write(scene.grammar.add(made, "Notat"), "string", f"{title}: {text}" if title else text)
             return
-    scene.losses.append("the words of a section")  # its title is content too
+    scene.losses.append(phrase("the words of a section"))  # its title is content too
 
 
 def _write_check_up(root: etree._Element, resource: Resource, scene: Scene) -> bool:
@@ -249,13 +250,13 @@ def _write_untagged(root: etree._Element, resource: Resource, scene: Scene, writ
         _write_entry(root, resource, found, scene, written)
         return
     if _is_error(resource):
-        scene.losses.append(f"{kind}: it was entered in error")
+        scene.losses.append(phrase("{resource}: it was entered in error", resource=str(kind)))
         return
     if resource is _focus(scene.bundle):
         return  # the message itself says that it is such a plan or list
     line = told(resource, lambda ref: follow(scene.bundle, ref), "nb")
     write_text(root, None, line, scene)
-    scene.losses.append(f"{kind}: in words only")
+    scene.losses.append(phrase("{resource}: in words only", resource=str(kind)))
 
 
 def _write_entry(
@@ -288,7 +289,14 @@ def _note_losses(
     again = set(_leaves(told_by(Node(element=made), found, scratch) or {}))
     lost = [one for one in _leaves(resource) if one not in again]
     for place, value in dict.fromkeys((place, value) for place, value in lost):
-        scene.losses.append(f"{resource['resourceType']}: {place} has no place in {_root(root)}")
+        scene.losses.append(
+            phrase(
+                "{resource}: {element} has no place in {report}",
+                resource=str(resource["resourceType"]),
+                element=place,
+                report=_root(root),
+            )
+        )
         if place in _WORDS:
             write_text(root, None, str(value), scene)
 

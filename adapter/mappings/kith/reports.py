@@ -26,6 +26,7 @@ from adapter.mappings.kith.words import Scene, nodes
 from adapter.mappings.kith.xml import OSLO, Node
 from adapter.mappings.kith.xml import moment as plo_moment
 from adapter.messaging.envelope import Address, Envelope
+from adapter.phrases import Phrase, phrase
 
 K = NoticeKind
 MESSAGE: dict[str, dict[str, str]] = table("reports")["message"]
@@ -43,7 +44,7 @@ _CONTENT = ("TypeInnholdIMelding/TypeInnhold", "InnholdKonsultasjon/TypeInnholdK
 
 def read(payload: Node | None, *, envelope: Envelope, zone: tzinfo) -> Told:
     """The notice in a report, and the record. Raises Refused T02 where type and payload do not fit."""
-    losses: list[str] = []
+    losses: list[Phrase] = []
     root, g = _root(payload, envelope.type)
     po = f"{{{g.namespaces['po']}}}"
     kind = K(MESSAGE[envelope.type]["kind"])
@@ -85,11 +86,21 @@ def _root(payload: Node | None, message_type: str) -> tuple[Node, Grammar]:
     form = MESSAGE[message_type].get("as", message_type)
     expected = root_name(form)
     if payload is None:
-        raise Refused(f"{named} has no payload; {expected} is expected", code="T02")
+        raise Refused(
+            phrase("{type} has no payload; {element} is expected", type=named, element=expected), code="T02"
+        )
     dialects = root_namespaces(form)
     if payload.name != expected or payload.namespace not in dialects:
+        older, newer = dialects
         raise Refused(
-            f"{named} goes with {expected} in {' or '.join(dialects)}; the payload is another", code="T02"
+            phrase(
+                "{type} goes with {element} in {older} or {newer}; the payload is another",
+                type=named,
+                element=expected,
+                older=older,
+                newer=newer,
+            ),
+            code="T02",
         )
     return payload, grammar(dialects[payload.namespace])
 
@@ -129,7 +140,7 @@ def _expected_in_words(root: Node) -> date | None:
     return None
 
 
-def _dress(bundle: Bundle, *, root: Node, g: Grammar, message_type: str, zone: tzinfo) -> list[str]:
+def _dress(bundle: Bundle, *, root: Node, g: Grammar, message_type: str, zone: tzinfo) -> list[Phrase]:
     """Add the record to the Bundle."""
     scene = _scene(bundle, g, zone)
     composition = _composition(scene, message_type)
@@ -276,8 +287,13 @@ def _written(
     missing = g.finished(root, notice.message_id)
     if missing:
         raise CannotWrite(
-            f"{type_named(message_type)} of {g.dialect} needs {', '.join(missing[:5])}, and the notice does"
-            " not say it; ask the sender to complete it, or tell the receiver by telephone"
+            phrase(
+                "{type} of {dialect} needs {elements}, and the notice does not say it; ask the sender to"
+                " complete it, or tell the receiver by telephone",
+                type=type_named(message_type),
+                dialect=g.dialect,
+                elements=missing[:5],
+            )
         )
     return Payload(
         message_type=message_type,
@@ -321,7 +337,7 @@ def _write_content(root: etree._Element, scene: Scene, notice: Notice, message_t
             values.write(g.place(root, steps), kind, said[0])
 
 
-def _write_stay(root: etree._Element, scene: Scene, notice: Notice, losses: list[str]) -> None:
+def _write_stay(root: etree._Element, scene: Scene, notice: Notice, losses: list[Phrase]) -> None:
     """The events of the stay; where the version has none, the expected day goes into a note."""
     g, name = scene.grammar, etree.QName(root).localname
     if not g.has(name, ("OpplysningOpphold",)):
@@ -330,7 +346,9 @@ def _write_stay(root: etree._Element, scene: Scene, notice: Notice, losses: list
     events = list(_stay_of(scene.composition, notice))
     due = g.child(name, "OpplysningOpphold")
     if not events and due is not None and due.required:
-        losses.append("the schema wants an event of the stay, and none is told; one that says so was written")
+        losses.append(
+            phrase("the schema wants an event of the stay, and none is told; one that says so was written")
+        )
         events = [(None, table("reports")["expected"]["unknown"], notice.sent_at.isoformat(), True)]
     for code, text, when, estimate in events:
         made = g.place(root, ("OpplysningOpphold", "TidsfestetHendelse"))

@@ -31,6 +31,7 @@ from adapter.mappings.medcom import (
 from adapter.mappings.medcom.header import bare, envelope_of, event_of, with_copies_marked
 from adapter.messaging.acknowledgement import Verdict
 from adapter.messaging.envelope import Envelope
+from adapter.phrases import Code, phrase
 
 __all__ = (
     "NAMES", "acknowledge", "envelope", "of_a_thread", "read", "recognises", "repeat", "told_together",
@@ -137,11 +138,16 @@ def _event_known(head: Resource) -> None:
     """An acknowledgement holds a response, and nothing else does: no two systems answer in turns."""
     event = event_of(head)
     if event not in (*_READ, words.ACKNOWLEDGEMENT):
-        known = ", ".join((*_READ, words.ACKNOWLEDGEMENT))
-        raise Refused(f"MessageHeader.eventCoding.code is none of {known}", code="not-supported")
+        known = (*_READ, words.ACKNOWLEDGEMENT)
+        raise Refused(
+            phrase("MessageHeader.eventCoding.code is none of {codes}", codes=known), code="not-supported"
+        )
     if (event == words.ACKNOWLEDGEMENT) != ("response" in head):
         raise Refused(
-            f"MessageHeader.response belongs to {words.ACKNOWLEDGEMENT}, which must have it", code="invariant"
+            phrase(
+                "MessageHeader.response belongs to {event}, which must have it", event=words.ACKNOWLEDGEMENT
+            ),
+            code="invariant",
         )
 
 
@@ -196,18 +202,27 @@ def write(bundle: Bundle, *, dialect: str, addressing: Addressing) -> Written:
     """The notice as a MedCom message, as JSON; raises CannotWrite where MedCom has no form for it."""
     head = bundles.header(bundle)
     if dialect not in NAMES or head is None:
-        raise CannotWrite(f"a Bundle without MessageHeader, or another dialect than {NAMES[0]}")
+        raise CannotWrite(
+            phrase("a Bundle without MessageHeader, or another dialect than {dialect}", dialect=NAMES[0])
+        )
     kind = event_kind(head)
     writer = _WRITERS.get(kind)
     if writer is None:
         raise CannotWrite(
-            f"MedCom has no message for {kind}; tell the receiver by telephone or on paper, and record that"
+            phrase(
+                "MedCom has no message for {notice}; tell the receiver by telephone or on paper, and record"
+                " that",
+                notice=Code("notice", kind.value, kind.value),
+            )
         )
     written = writer(bundle, replace(addressing, previous=enveloping.opened(addressing.previous)))
     wrong = profiles.refusal(profiles.broken(wire.parse_again(written.content)))
     if wrong is not None:
         raise CannotWrite(
-            f"it would break MedCom's own rules: {wrong.reason}; correct that, or tell it by telephone"
+            phrase(
+                "it would break MedCom's own rules: {faults}; correct that, or tell it by telephone",
+                faults=wrong.reason,
+            )
         )
     return enveloping.written(written) if dialect == vans.NAME else written
 

@@ -39,6 +39,7 @@ from adapter.mappings.medcom.header import with_header
 from adapter.mappings.medcom.history import Step, last_told, steps
 from adapter.mappings.medcom.words import table
 from adapter.messaging.envelope import LONGEST_ID
+from adapter.phrases import Phrase, phrase
 
 K = NoticeKind
 
@@ -92,7 +93,7 @@ class Canonical:
     bundle: Bundle
     in_words: Bundle | None = None
     said_by: tuple[str, ...] = MAY_ANSWER
-    losses: tuple[str, ...] = ()
+    losses: tuple[Phrase, ...] = ()
 
 
 # --- the thread -------------------------------------------------------------------------------------------
@@ -239,7 +240,7 @@ def _signed(one: Segment) -> str:
 def _notice(bundle: Bundle, thread: Thread, text: str | None, zone: tzinfo) -> Notice:
     sent_at = moment(bundle.get("timestamp"), zone)
     if not isinstance(sent_at, datetime):
-        raise Refused("Bundle.timestamp must be an instant with its offset", code="required")
+        raise Refused(phrase("Bundle.timestamp must be an instant with its offset"), code="required")
     head = header(bundle) or {}
     return Notice(
         kind=K(table("talk")["read"].get(thread.activity, K.NOTE.value)),

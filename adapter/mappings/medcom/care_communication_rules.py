@@ -9,6 +9,7 @@ from typing import Any
 
 from adapter.fhir.bundles import Resource
 from adapter.mappings.medcom.findings import ERROR, Broken, Message, Placed, extensions, values
+from adapter.phrases import Phrase, phrase
 
 CORE = "http://medcomfhir.dk/ig/core/StructureDefinition/"
 DATE = f"{CORE}medcom-core-datetime-extension"
@@ -40,11 +41,11 @@ def _header(looked_at: Message) -> Iterator[Broken]:
     name, here = "medcom-careCommunication-1", "Bundle.entry[0].resource"
     for reference in values(looked_at.head, "focus"):
         if looked_at.led_to(reference, "Communication") is None:
-            text = "MessageHeader.focus leads to no Communication of the Bundle"
+            text = phrase("MessageHeader.focus leads to no Communication of the Bundle")
             yield _error(name, text, f"{here}.focus", "MSG_NO_MATCH")
     uses = values(looked_at.head, "destination.extension.valueCoding.code")
     if "cc" in uses:
-        text = "there is a copy receiver; only a primary one may be"
+        text = phrase("there is a copy receiver; only a primary one may be")
         yield _error(name, text, f"{here}.destination", _NOT_ALLOWED)
 
 
@@ -53,11 +54,15 @@ def _definition(looked_at: Message) -> Iterator[Broken]:
     name, here = "medcom-carecommunication-definition-url", "Bundle.entry[0].resource.definition"
     found = looked_at.head.get("definition")
     if found is None:
-        text = f"MessageHeader.definition is missing; version 5 has {DEFINITION} and its minor version"
+        text = phrase(
+            "MessageHeader.definition is missing; version 5 has {definition} and its minor version",
+            definition=DEFINITION,
+        )
         yield _error(name, text, here, "MSG_RECEIVER_UNABLE_TO_RECEIVE_MSG_TYPE")
     elif not isinstance(found, str) or not _is_version_5(found):
-        text = (
-            f"MessageHeader.definition is not {DEFINITION} and a minor version; this address reads version 5"
+        text = phrase(
+            "MessageHeader.definition is not {definition} and a minor version; this address reads version 5",
+            definition=DEFINITION,
         )
         yield _error(name, text, here, "MSG_RECEIVER_UNABLE_TO_RECEIVE_MSG_TYPE")
 
@@ -70,7 +75,7 @@ def _one_patient(looked_at: Message) -> Iterator[Broken]:
     # theirs asks whether entries are of type Patient, which none is
     count = sum(1 for _ in looked_at.every("Patient"))
     if count != 1:
-        text = f"there are {count} Patient resources; there shall be exactly one"
+        text = phrase("there are {number} Patient resources; there shall be exactly one", number=count)
         code = _REQUIRED if count == 0 else _NOT_ALLOWED
         yield _error("medcom-careCommunication-2", text, "Bundle.entry", code)
 
@@ -82,7 +87,7 @@ def _sources(looked_at: Message) -> Iterator[Broken]:
         entities = [e for e in values(placed.resource, "entity") if isinstance(e, dict)]
         sources = [e for e in entities if e.get("role") == "source"]
         if not any(values(e, "what.identifier.value") for e in sources):
-            text = "Provenance.entity names no message segment (role source, what.identifier)"
+            text = phrase("Provenance.entity names no message segment (role source, what.identifier)")
             yield _error("medcom-careCommunication-3", text, f"{placed.path}.entity", _REQUIRED)
 
 
@@ -91,7 +96,7 @@ def _named(looked_at: Message) -> Iterator[Broken]:
     for placed in looked_at.every("PractitionerRole"):
         person = _person_of(looked_at, placed.resource)
         if person is not None and not _has_names(person):
-            text = "the Practitioner of a PractitionerRole has no given and family name"
+            text = phrase("the Practitioner of a PractitionerRole has no given and family name")
             yield _error("medcom-careCommunication-4", text, f"{placed.path}.practitioner", _REQUIRED)
 
 
@@ -100,7 +105,9 @@ def _priority(looked_at: Message) -> Iterator[Broken]:
     for placed in looked_at.every("Communication"):
         others = "regarding-referral" not in _categories(placed)
         if others and "priority" in placed.resource:
-            text = "Communication.priority is there, and the category is another than regarding-referral"
+            text = phrase(
+                "Communication.priority is there, and the category is another than regarding-referral"
+            )
             yield _error("medcom-careCommunication-5", text, f"{placed.path}.priority", _NOT_ALLOWED)
 
 
@@ -108,7 +115,7 @@ def _topic(looked_at: Message) -> Iterator[Broken]:
     for placed in looked_at.every("Communication"):
         wanted = "other" in _categories(placed) or "topic" in placed.resource
         if wanted and not values(placed.resource, "topic.text"):
-            text = "Communication.topic has no text, and the category is other, or a topic is there"
+            text = phrase("Communication.topic has no text, and the category is other, or a topic is there")
             yield _error("medcom-careCommunication-6", text, f"{placed.path}.topic", _REQUIRED)
 
 
@@ -117,7 +124,7 @@ def _role(looked_at: Message) -> Iterator[Broken]:
     for path, role in _authors(looked_at):
         said = [bool(values(role, "code.coding.code")), bool(values(role, "code.text"))]
         if said.count(True) != 1:
-            text = "the author of a segment has no role, or has it twice: a code or a text"
+            text = phrase("the author of a segment has no role, or has it twice: a code or a text")
             yield _error("medcom-careCommunication-7", text, path, _REQUIRED)
 
 
@@ -126,14 +133,14 @@ def _author_named(looked_at: Message) -> Iterator[Broken]:
     for path, role in _authors(looked_at):
         person = _person_of(looked_at, role)
         if person is None or not values(person, "name"):
-            text = "the author of a segment leads to no Practitioner with a name"
+            text = phrase("the author of a segment leads to no Practitioner with a name")
             yield _error("medcom-careCommunication-8", text, path, _REQUIRED)
 
 
 def _episode(looked_at: Message) -> Iterator[Broken]:
     for placed in looked_at.every("Encounter"):
         if not values(placed.resource, "episodeOfCare.identifier"):
-            text = "an Encounter is there without episodeOfCare.identifier"
+            text = phrase("an Encounter is there without episodeOfCare.identifier")
             yield _error("medcom-careCommunication-9", text, f"{placed.path}.episodeOfCare", _REQUIRED)
 
 
@@ -143,7 +150,7 @@ def _sender_belongs(looked_at: Message) -> Iterator[Broken]:
         told = [values(e, "valueReference") for e in extensions(placed.resource, SENDER)]
         people = [ref for refs in told for ref in refs]
         if people and not _of_party(looked_at, people, values(looked_at.head, "sender")):
-            text = "the sender in person belongs to another organisation than MessageHeader.sender"
+            text = phrase("the sender in person belongs to another organisation than MessageHeader.sender")
             yield _error("medcom-careCommunication-11", text, f"{placed.path}.extension", "MSG_NO_MATCH")
 
 
@@ -151,7 +158,9 @@ def _recipient_belongs(looked_at: Message) -> Iterator[Broken]:
     for placed in looked_at.every("Communication"):
         people = values(placed.resource, "recipient")
         if people and not _of_party(looked_at, people, values(looked_at.head, "destination.receiver")):
-            text = "the recipient belongs to another organisation than MessageHeader.destination.receiver"
+            text = phrase(
+                "the recipient belongs to another organisation than MessageHeader.destination.receiver"
+            )
             yield _error("medcom-careCommunication-12", text, f"{placed.path}.recipient", "MSG_NO_MATCH")
 
 
@@ -159,7 +168,7 @@ def _role_of_somebody(looked_at: Message) -> Iterator[Broken]:
     # theirs is content with one PractitionerRole that leads to a Practitioner
     for placed in looked_at.every("PractitionerRole"):
         if _person_of(looked_at, placed.resource) is None:
-            text = "a PractitionerRole leads to no Practitioner of the Bundle"
+            text = phrase("a PractitionerRole leads to no Practitioner of the Bundle")
             yield _error("medcom-careCommunication-13", text, f"{placed.path}.practitioner", _REQUIRED)
 
 
@@ -169,10 +178,10 @@ def _stay(looked_at: Message) -> Iterator[Broken]:
     for placed in looked_at.every("Communication"):
         led = [looked_at.led_to(ref, "Encounter") for ref in values(placed.resource, "encounter")]
         if there and None in (led or [None]):
-            text = "an Encounter is there, and Communication.encounter does not lead to it"
+            text = phrase("an Encounter is there, and Communication.encounter does not lead to it")
             yield _error("medcom-careCommunication-15", text, f"{placed.path}.encounter", _REQUIRED)
         elif led and not there:
-            text = "Communication.encounter is there, and no Encounter"
+            text = phrase("Communication.encounter is there, and no Encounter")
             yield _error("medcom-careCommunication-15", text, f"{placed.path}.encounter", _NOT_ALLOWED)
 
 
@@ -186,7 +195,7 @@ def _ids(looked_at: Message) -> Iterator[Broken]:
                 found += [(path, value) for value in values(extension, "valueIdentifier.value")]
         for path, value in found:
             if not isinstance(value, str) or not _UUID_URN.fullmatch(value):
-                text = "the id of a thread or segment is not urn:uuid: and a UUID"
+                text = phrase("the id of a thread or segment is not urn:uuid: and a UUID")
                 yield _error("medcom-uuidv4", text, path, "MSG_ID_INVALID")
 
 
@@ -198,11 +207,14 @@ def _segments(looked_at: Message) -> Iterator[Broken]:
             path = f"{placed.path}.payload[{number}].extension"
             for name, url in wanted.items():
                 if len(extensions(payload, url)) != 1:
-                    text = f"Communication.payload has no {name}, or more than one"
+                    text = phrase(
+                        "Communication.payload has no {extension}, or more than one", extension=name
+                    )
                     yield _error("medcom-careCommunication-communication", text, path, _REQUIRED)
             attachment = payload.get("contentAttachment")
             if isinstance(attachment, dict) and "title" not in attachment:
-                text = "Communication.payload.contentAttachment.title is missing"
+                element = "Communication.payload.contentAttachment.title"
+                text = phrase("{element} is missing", element=element)
                 yield _error("medcom-careCommunication-communication", text, path, _REQUIRED)
 
 
@@ -248,7 +260,7 @@ def _of_party(looked_at: Message, people: list[Any], parties: list[Any]) -> bool
     return False
 
 
-def _error(name: str, text: str, path: str, code: str) -> Broken:
+def _error(name: str, text: Phrase, path: str, code: str) -> Broken:
     return Broken(name=name, severity=ERROR, text=text, path=path, code=code)
 
 

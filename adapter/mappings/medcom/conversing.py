@@ -58,6 +58,7 @@ from adapter.mappings.medcom.header import (
 from adapter.mappings.medcom.history import provenance
 from adapter.mappings.medcom.words import code_system, table
 from adapter.messaging.envelope import Address
+from adapter.phrases import Code, Phrase, phrase
 
 K = NoticeKind
 
@@ -84,7 +85,7 @@ def write(bundle: Bundle, addressing: Addressing) -> Written:
         made = _given_back(bundle, addressing)
         if profiles.refusal(profiles.broken(made)) is None:
             return Written(content=wire.to_json(made), content_type=wire.JSON, type=words.CARE_COMMUNICATION)
-    losses: list[str] = []
+    losses: list[Phrase] = []
     made = _anew(bundle, addressing, losses)
     content = wire.to_json(made)
     return Written(
@@ -179,12 +180,14 @@ class _Author:
     telephone: str
 
 
-def _anew(bundle: Bundle, addressing: Addressing, losses: list[str]) -> Bundle:
+def _anew(bundle: Bundle, addressing: Addressing, losses: list[Phrase]) -> Bundle:
     notice = notice_in(bundle, zone=UTC)
     if notice.standing is Standing.CANCELLATION:
         raise CannotWrite(
-            "a CareCommunication cannot be taken back by another; tell the receiver by telephone that it was"
-            " wrong, or by a message of its own"
+            phrase(
+                "a CareCommunication cannot be taken back by another; tell the receiver by telephone that it"
+                " was wrong, or by a message of its own"
+            )
         )
 
     def new_id(role: str) -> str:
@@ -243,19 +246,22 @@ def _unless_there(parties: tuple[Resource, ...], people: list[Resource]) -> list
 
 
 def _author(
-    bundle: Bundle, addressing: Addressing, sending: Resource, losses: list[str], new_id: Any
+    bundle: Bundle, addressing: Addressing, sending: Resource, losses: list[Phrase], new_id: Any
 ) -> _Author:
     """Who answers for the message; each segment says it, with a role and a telephone (rules 7 and 8)."""
     telephone = _telephone(bundle) or addressing.telephone
     if not telephone:
         raise CannotWrite(
-            f"a CareCommunication says where to call, and {addressing.sender.said} has no telephone; give it"
-            " one in the region file (telephone)"
+            phrase(
+                "a CareCommunication says where to call, and {party} has no telephone; give it one in the"
+                " region file (telephone)",
+                party=addressing.sender.said,
+            )
         )
     clinician = clinician_in(bundle)
     family, given = (clinician.family, clinician.given) if clinician is not None else (None, None)
     if not family:
-        losses.append("who writes it: no name is told, so an employee of the sender stands for it")
+        losses.append(phrase("who writes it: no name is told, so an employee of the sender stands for it"))
         family, given = addressing.sender.name or _SOMEBODY, _SOMEBODY
     person: Resource = {
         "resourceType": "Practitioner",
@@ -294,8 +300,10 @@ def _patient(bundle: Bundle, resource_id: str) -> Resource:
     subject = subject_in(bundle)
     if not subject.identifiers or not subject.family:
         raise CannotWrite(
-            "a CareCommunication names its patient with a family name and a number; tell the receiver by"
-            " telephone, or add what is missing to the Patient"
+            phrase(
+                "a CareCommunication names its patient with a family name and a number; tell the receiver by"
+                " telephone, or add what is missing to the Patient"
+            )
         )
     numbers = [(s, v.replace("-", "") if s == CPR else v) for s, v in subject.identifiers]
     name: Resource = {"use": "official", "family": subject.family}
@@ -336,14 +344,17 @@ def _stay(
 # --- what is said -----------------------------------------------------------------------------------------
 
 
-def _said(bundle: Bundle, notice: Notice, losses: list[str]) -> list[Resource]:
+def _said(bundle: Bundle, notice: Notice, losses: list[Phrase]) -> list[Resource]:
     """The new segments, without what every segment has: the words first, then files that may be sent."""
     sentence = sentences.sentence(notice) if notice.kind not in (K.NOTE, K.ENQUIRY, K.REPLY) else None
     text = "\n".join(part for part in (sentence, notice.text) if part) or _words(bundle)
     if not text:
         raise CannotWrite(
-            f"{notice.kind} says nothing in words, and a CareCommunication is words; tell the receiver by"
-            " telephone"
+            phrase(
+                "{notice} says nothing in words, and a CareCommunication is words; tell the receiver by"
+                " telephone",
+                notice=Code("notice", notice.kind.value, notice.kind.value),
+            )
         )
     return [{"contentString": text}, *_files(bundle, losses)]
 
@@ -353,11 +364,13 @@ def _words(bundle: Bundle) -> str:
     return "\n".join(text for text in said if isinstance(text, str))
 
 
-def _files(bundle: Bundle, losses: list[str]) -> Iterator[Resource]:
+def _files(bundle: Bundle, losses: list[Phrase]) -> Iterator[Resource]:
     for found in values(communication_in(bundle), "payload.contentAttachment"):
         attachment = found if isinstance(found, dict) else {}
         if attachment.get("contentType") not in profiles.codes_of("mime-types") or not attachment.get("data"):
-            losses.append("a file: CareCommunication takes PDF and pictures, and only in the message itself")
+            losses.append(
+                phrase("a file: CareCommunication takes PDF and pictures, and only in the message itself")
+            )
             continue
         kept = {key: attachment[key] for key in ("contentType", "data", "creation") if key in attachment}
         yield {"contentAttachment": kept | {"title": attachment.get("title") or "Bilag"}}
@@ -482,15 +495,16 @@ def _needed(entries: list[Resource]) -> list[Resource]:
         entries = kept
 
 
-def _left_out(bundle: Bundle, notice: Notice) -> list[str]:
+def _left_out(bundle: Bundle, notice: Notice) -> list[Phrase]:
     """What the notice says beside, for which a CareCommunication has no place."""
+    corrects = notice.standing is Standing.CORRECTION
+    reserved = "the patient's reservation against passing it on: tell the receiver in another way"
     told = {
-        "that it corrects an earlier message: the receiver gets another one": notice.standing
-        is Standing.CORRECTION,
-        "when the patient was admitted": notice.admitted is not None,
-        "the patient's reservation against passing it on: tell the receiver in another way": notice.reserved,
-        "that a SIP is needed": notice.sip_needed,
-        "where the patient goes": "hospitalization" in (of_type(bundle, "Encounter") or {}),
-        "that it is a question": notice.kind is K.ENQUIRY,
+        phrase("that it corrects an earlier message: the receiver gets another one"): corrects,
+        phrase("when the patient was admitted"): notice.admitted is not None,
+        phrase(reserved): notice.reserved,
+        phrase("that a SIP is needed"): notice.sip_needed,
+        phrase("where the patient goes"): "hospitalization" in (of_type(bundle, "Encounter") or {}),
+        phrase("that it is a question"): notice.kind is K.ENQUIRY,
     }
     return [what for what, is_told in told.items() if is_told]

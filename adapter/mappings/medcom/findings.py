@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapter.fhir.bundles import Bundle, Resource
+from adapter.phrases import Phrase
 
 ERROR, WARNING = "error", "warning"
 
@@ -33,7 +34,7 @@ class Broken:
 
     name: str
     severity: str
-    text: str
+    text: Phrase
     path: str
     code: str | None = None
 

@@ -25,6 +25,7 @@ from adapter.fhir.bundles import (
 from adapter.fhir.notices import receivers_in
 from adapter.mappings.medcom import words
 from adapter.messaging.envelope import Address, Envelope
+from adapter.phrases import phrase
 
 SOR_ADDRESS = "https://sor2.sum.dsdn.dk/#id="
 """What stands before the SOR-ID in endpoints, and in the system of a hospital's own episode identifiers."""
@@ -180,7 +181,12 @@ def _number(address: Address, system: str, name: str) -> str:
     found = next((value for known, value in address.identifiers if known == system), None)
     if found is None:
         raise CannotWrite(
-            f"{address.said} has no {name}, by which MedCom addresses; give the party one in the region file"
+            phrase(
+                "{party} has no {identifier}, by which MedCom addresses; give the party one in the region"
+                " file",
+                party=address.said,
+                identifier=name,
+            )
         )
     return found
 

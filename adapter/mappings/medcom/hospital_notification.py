@@ -22,6 +22,7 @@ from adapter.mappings.medcom import words
 from adapter.mappings.medcom.header import with_header
 from adapter.mappings.medcom.history import corrected, last_told, steps
 from adapter.mappings.medcom.words import Activity
+from adapter.phrases import Phrase, phrase
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +58,7 @@ def is_dead(bundle: Bundle) -> bool:
     return patient.get("deceasedBoolean") is True or bool(patient.get("deceasedDateTime"))
 
 
-def canonical(bundle: Bundle, zone: tzinfo) -> tuple[Bundle, tuple[str, ...]]:
+def canonical(bundle: Bundle, zone: tzinfo) -> tuple[Bundle, tuple[Phrase, ...]]:
     """The Bundle in our own words, and sentences of what is odd in it; it has passed the validation.
 
     Raises Refused where it does not say what happened.
@@ -65,8 +66,10 @@ def canonical(bundle: Bundle, zone: tzinfo) -> tuple[Bundle, tuple[str, ...]]:
     told = told_in(bundle)
     if told is None:
         raise Refused(
-            "no Provenance of the message has an activity of a HospitalNotification "
-            "(medcom-hospitalNotification-3)",
+            phrase(
+                "no Provenance of the message has an activity of a HospitalNotification "
+                "(medcom-hospitalNotification-3)"
+            ),
             code="code-invalid",
         )
     head = header(bundle) or {}
@@ -133,9 +136,9 @@ def leave_period(encounter: Resource) -> Resource:
     return {}
 
 
-def _oddities(bundle: Bundle, told: Told, zone: tzinfo) -> list[str]:
+def _oddities(bundle: Bundle, told: Told, zone: tzinfo) -> list[Phrase]:
     """What published examples have beside what `profiles` tells of, and a receiver must live with (T6)."""
     at, sent = moment(occurred(bundle, told), zone), moment(bundle.get("timestamp"), zone)
     if isinstance(at, datetime) and isinstance(sent, datetime) and at > sent:
-        return ["it tells as past what lies after Bundle.timestamp; it is taken as it is"]
+        return [phrase("it tells as past what lies after Bundle.timestamp; it is taken as it is")]
     return []

@@ -48,6 +48,7 @@ from adapter.mappings.medcom.header import (
 from adapter.mappings.medcom.history import Step, carried, last_told, provenance, steps
 from adapter.mappings.medcom.hospital_notification import is_dead, leave_period, told_in
 from adapter.mappings.medcom.words import Activity
+from adapter.phrases import Code, Phrase, phrase
 
 K = NoticeKind
 
@@ -94,13 +95,15 @@ def _anew(bundle: Bundle, addressing: Addressing) -> Written:
     notice = notice_in(bundle, zone=UTC)
     if notice.moved and notice.kind is K.DISCHARGED:
         raise CannotWrite(
-            "MedCom tells no transfer as a discharge: the hospital that takes the patient over sends its own "
-            "admission; tell the receiver by telephone, and record that"
+            phrase(
+                "MedCom tells no transfer as a discharge: the hospital that takes the patient over sends its"
+                " own admission; tell the receiver by telephone, and record that"
+            )
         )
     before = _before(addressing.previous, notice)
     activity = _activity(bundle, notice, before, addressing)
     _may_follow(notice, activity, before.history if before is not None else ())
-    losses: list[str] = []
+    losses: list[Phrase] = []
     made = _message(bundle, notice, activity, before, addressing, losses)
     losses += _left_out(bundle, notice)
     short = activity.named(deceased=notice.kind is K.DECEASED)
@@ -152,8 +155,11 @@ def _activity(bundle: Bundle, notice: Notice, before: Stay | None, addressing: A
     made = words.activity_for(notice.kind, notice.standing, code)
     if made is None:
         raise CannotWrite(
-            f"HospitalNotification has no word for {notice.kind}; tell the receiver by telephone or on "
-            "paper, and record that"
+            phrase(
+                "HospitalNotification has no word for {notice}; tell the receiver by telephone or on paper,"
+                " and record that",
+                notice=Code("notice", notice.kind.value, notice.kind.value),
+            )
         )
     return made
 
@@ -167,16 +173,27 @@ def _may_follow(notice: Notice, activity: Activity, history: Sequence[Step]) -> 
     name = activity.named(deceased=notice.kind is K.DECEASED)
     if not same:
         raise CannotWrite(
-            f"{name} is about a message that this receiver was never sent; tell it anew, as a new notice"
+            phrase(
+                "{activity} is about a message that this receiver was never sent; tell it anew, as a new"
+                " notice",
+                activity=name,
+            )
         )
     if same[-1].standing is Standing.CANCELLATION:
         raise CannotWrite(
-            f"{name} is about what has been cancelled already; if it did happen, tell it as a new notice"
+            phrase(
+                "{activity} is about what has been cancelled already; if it did happen, tell it as a new"
+                " notice",
+                activity=name,
+            )
         )
     if activity.standing is Standing.CORRECTION and activity.kind is K.ADMITTED and _discharged(told):
         raise CannotWrite(
-            f"{name} may not follow the discharge (SLHJ); cancel the discharge first, or tell the receiver "
-            "by telephone"
+            phrase(
+                "{activity} may not follow the discharge (SLHJ); cancel the discharge first, or tell the"
+                " receiver by telephone",
+                activity=name,
+            )
         )
 
 
@@ -195,7 +212,7 @@ def _message(
     activity: Activity,
     before: Stay | None,
     addressing: Addressing,
-    losses: list[str],
+    losses: list[Phrase],
 ) -> Bundle:
     def new_id(role: str) -> str:
         return str(uuid.uuid5(_NAMESPACE, f"{addressing.message_id}/{role}"))
@@ -257,11 +274,15 @@ def _patient(bundle: Bundle, notice: Notice, resource_id: str) -> Resource:
     number = number.replace("-", "")
     if not _CPR.fullmatch(number):
         raise CannotWrite(
-            "a HospitalNotification needs the patient's official CPR number, and the message has none; tell "
-            "the receiver by telephone or on paper, and record that"
+            phrase(
+                "a HospitalNotification needs the patient's official CPR number, and the message has none;"
+                " tell the receiver by telephone or on paper, and record that"
+            )
         )
     if not subject.family:
-        raise CannotWrite("a HospitalNotification needs the patient's family name; add it to the Patient")
+        raise CannotWrite(
+            phrase("a HospitalNotification needs the patient's family name; add it to the Patient")
+        )
     name: Resource = {"use": "official", "family": subject.family}
     if subject.given:
         name["given"] = [subject.given]
@@ -288,12 +309,12 @@ def _encounter(
     activity: Activity,
     before: Stay | None,
     addressing: Addressing,
-    losses: list[str],
+    losses: list[Phrase],
     resource_id: str,
 ) -> Resource:
     def said(moment: Moment) -> str:
         if not isinstance(moment, datetime):
-            losses.append("that only the day was told: MedCom wants the time of day")
+            losses.append(phrase("that only the day was told: MedCom wants the time of day"))
         zone = notice.sent_at.tzinfo
         assert zone is not None
         return instant_text(instant(moment, sent_at=notice.sent_at, zone=zone))
@@ -303,8 +324,10 @@ def _encounter(
     start = said(admitted) if admitted is not None else (known.get("period") or {}).get("start")
     if start is None:
         raise CannotWrite(
-            "a HospitalNotification tells when the patient was admitted, and neither the message nor an "
-            "earlier one to this receiver does; have the hospital tell the admission first"
+            phrase(
+                "a HospitalNotification tells when the patient was admitted, and neither the message nor an"
+                " earlier one to this receiver does; have the hospital tell the admission first"
+            )
         )
     period = {"start": start}
     if notice.kind in (K.DISCHARGED, K.DECEASED, K.LEFT_AGAINST_ADVICE):
@@ -341,8 +364,10 @@ def _leave(
     start = before.get("start")
     if start is None:
         raise CannotWrite(
-            "the end of a leave is told with its beginning, and no earlier message to this receiver tells "
-            "that; have the hospital tell the leave's beginning first, or tell the receiver by telephone"
+            phrase(
+                "the end of a leave is told with its beginning, and no earlier message to this receiver tells"
+                " that; have the hospital tell the leave's beginning first, or tell the receiver by telephone"
+            )
         )
     return {"start": start, "end": said(notice.occurred)}
 
@@ -391,16 +416,16 @@ def _ward(bundle: Bundle, resource_id: str) -> Resource | None:
     return made | ({"name": address.name} if address.name else {})
 
 
-def _left_out(bundle: Bundle, notice: Notice) -> list[str]:
+def _left_out(bundle: Bundle, notice: Notice) -> list[Phrase]:
     """What the notice says beside, for which a HospitalNotification has no place."""
     encounter = of_type(bundle, "Encounter") or {}
     told = {
-        "that the patient left against advice": notice.kind is K.LEFT_AGAINST_ADVICE,
-        "where the patient goes": bool(encounter.get("hospitalization")),
-        "the day of the planned discharge": notice.planned_discharge is not None,
-        "that the patient is ready for discharge": notice.ready is not None,
-        "what is said in words": bool(notice.text),
-        "who answers for the message": (header(bundle) or {}).get("responsible") is not None,
-        "whether the admission was acute": notice.acute is not None,
+        phrase("that the patient left against advice"): notice.kind is K.LEFT_AGAINST_ADVICE,
+        phrase("where the patient goes"): bool(encounter.get("hospitalization")),
+        phrase("the day of the planned discharge"): notice.planned_discharge is not None,
+        phrase("that the patient is ready for discharge"): notice.ready is not None,
+        phrase("what is said in words"): bool(notice.text),
+        phrase("who answers for the message"): (header(bundle) or {}).get("responsible") is not None,
+        phrase("whether the admission was acute"): notice.acute is not None,
     }
     return [what for what, is_told in told.items() if is_told]

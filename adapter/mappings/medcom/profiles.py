@@ -34,6 +34,7 @@ from adapter.mappings.medcom.findings import (
     same_address,
     values,
 )
+from adapter.phrases import Phrase, phrase
 
 _TABLE: dict[str, Any] = tomllib.loads(
     files(__package__).joinpath("codes", "profiles.toml").read_text(encoding="utf-8")
@@ -69,17 +70,21 @@ def refusal(found: Iterable[Broken]) -> Refused | None:
     errors = [one for one in found if one.severity == ERROR]
     if not errors:
         return None
-    said = [f"{one.name}: {one.text} ({one.path})" for one in errors[:_MOST_SAID]]
+    said = [_told(one) for one in errors[:_MOST_SAID]]
     if len(errors) > _MOST_SAID:
-        said.append(f"and {len(errors) - _MOST_SAID} more")
+        said.append(phrase("and {number} more", number=len(errors) - _MOST_SAID))
     own = next((one.code for one in errors if one.code in error_codes()), None)
     code = own or next((one.code for one in errors if one.code), "MSG_BAD_FORMAT")
-    return Refused("; ".join(said), code=code)
+    return Refused(phrase("{faults}", faults=said), code=code)
 
 
-def warnings(found: Iterable[Broken]) -> tuple[str, ...]:
+def warnings(found: Iterable[Broken]) -> tuple[Phrase, ...]:
     """What is off, and was taken, as sentences."""
-    return tuple(f"{one.name}: {one.text} ({one.path})" for one in found if one.severity == WARNING)
+    return tuple(_told(one) for one in found if one.severity == WARNING)
+
+
+def _told(one: Broken) -> Phrase:
+    return phrase("{rule}: {fault} ({path})", rule=one.name, fault=one.text, path=one.path)
 
 
 @cache
@@ -145,12 +150,20 @@ def _needs(looked_at: Message) -> Iterator[Broken]:
 
 def _lacking(need: _Need, placed: Placed) -> Iterator[Broken]:
     found = values(placed.resource, need.element)
-    where = f"{placed.path}.{need.element}"
+    name, where = f"{need.of}.{need.element}", f"{placed.path}.{need.element}"
     if len(found) < need.least:
-        yield _of(need, f"{need.of}.{need.element} is missing", where, _REQUIRED)
+        yield _of(need, phrase("{element} is missing", element=name), where, _REQUIRED)
+    elif need.most == 0 and found:
+        text = phrase("{element} must not be there", element=name)
+        yield _of(need, text, where, "MSG_RESOURCE_NOT_ALLOWED")
     elif need.most is not None and len(found) > need.most:
-        said = "must not be there" if need.most == 0 else f"is there {len(found)} times; {need.most} may be"
-        yield _of(need, f"{need.of}.{need.element} {said}", where, "MSG_RESOURCE_NOT_ALLOWED")
+        text = phrase(
+            "{element} is there {number} times; {most} may be",
+            element=name,
+            number=len(found),
+            most=need.most,
+        )
+        yield _of(need, text, where, "MSG_RESOURCE_NOT_ALLOWED")
     for value in found if need.values is not None else ():
         yield from _foreign(need, value, where)
 
@@ -162,16 +175,17 @@ def _foreign(need: _Need, value: Any, where: str) -> Iterator[Broken]:
     coded = "system" in named
     code = value.get("code") if coded and isinstance(value, dict) else value
     if coded and code is None:
-        yield _of(need, f"{name}.code is missing", f"{where}.code", _REQUIRED)
+        text = phrase("{element} is missing", element=f"{name}.code")
+        yield _of(need, text, f"{where}.code", _REQUIRED)
     elif coded and isinstance(value, dict) and not same_address(value.get("system"), named["system"]):
-        text = f"{name} is not of {named['system']}"
+        text = phrase("{element} is not of {system}", element=name, system=str(named["system"]))
         yield _of(need, text, f"{where}.system", "MSG_CodeSystem_VALUE_UNKNOWN")
     elif code not in named["codes"].split():
-        text = f"{name} is none of {need.values} (codes/profiles.toml)"
+        text = phrase("{element} is none of {set} (codes/profiles.toml)", element=name, set=str(need.values))
         yield _of(need, text, where, "MSG_VALUESET_VALUE_UNKNOWN")
 
 
-def _of(need: _Need, text: str, path: str, code: str) -> Broken:
+def _of(need: _Need, text: Phrase, path: str, code: str) -> Broken:
     return Broken(name=need.profile, severity=need.severity, text=text, path=path, code=code)
 
 
@@ -185,7 +199,7 @@ def _header_leads(looked_at: Message) -> Iterator[Broken]:
     led += [("destination.receiver", one) for one in values(looked_at.head, "destination.receiver")]
     for element, reference in led:
         if looked_at.led_to(reference, "Organization") is None:
-            text = f"MessageHeader.{element} leads to no Organization of the Bundle"
+            text = phrase("MessageHeader.{element} leads to no Organization of the Bundle", element=element)
             yield _error(name, text, f"Bundle.entry[0].resource.{element}", "MSG_NO_MATCH")
 
 
@@ -195,14 +209,14 @@ def _one_primary(looked_at: Message) -> Iterator[Broken]:
     found = [d for d in values(looked_at.head, "destination") if isinstance(d, dict)]
     uses = [_uses(d) for d in found]
     if found and sum("primary" in use for use in uses) != 1:
-        text = "there is not exactly one destination with destinationUse `primary`"
+        text = phrase("there is not exactly one destination with destinationUse `primary`")
         yield _error(name, text, here, "MSG_RESOURCE_REQUIRED")
     for number, destination in enumerate(found):
         if "receiver" not in destination:
-            text = "MessageHeader.destination.receiver is missing"
+            text = phrase("{element} is missing", element="MessageHeader.destination.receiver")
             yield _error(name, text, f"{here}[{number}]", "MSG_Receiver_Identifier_MISSING")
         if any(use not in ("primary", "cc") for use in uses[number]):
-            text = "the destinationUse is none of primary and cc"
+            text = phrase("the destinationUse is none of primary and cc")
             yield _error(name, text, f"{here}[{number}]", "MSG_VALUESET_VALUE_UNKNOWN")
 
 
@@ -216,7 +230,12 @@ def _parties_numbered(looked_at: Message) -> Iterator[Broken]:
                 if party is not None and system not in systems:
                     yield _error(
                         "medcom-messaging-organization",
-                        f"the Organization of MessageHeader.{element} has no {number} ({system})",
+                        phrase(
+                            "the Organization of MessageHeader.{element} has no {identifier} ({system})",
+                            element=element,
+                            identifier=number,
+                            system=system,
+                        ),
                         f"Bundle.entry[0].resource.{element}",
                         "MSG_Receiver_Identifier_MISSING" if "receiver" in element else _REQUIRED,
                     )
@@ -224,7 +243,7 @@ def _parties_numbered(looked_at: Message) -> Iterator[Broken]:
 
 def _has_provenance(looked_at: Message) -> Iterator[Broken]:
     if next(looked_at.every("Provenance"), None) is None:
-        text = "there is no Provenance in the message"
+        text = phrase("there is no Provenance in the message")
         yield _error("medcom-messaging-2", text, "Bundle.entry", _REQUIRED)
 
 
@@ -254,16 +273,18 @@ def _patient(looked_at: Message) -> Iterator[Broken]:
     for placed in looked_at.every("Patient"):
         names = [n for n in values(placed.resource, "name") if isinstance(n, dict)]
         if not any(n.get("use") == "official" and n.get("family") for n in names):
-            text = "Patient.name has no official one with a family name"
+            text = phrase("Patient.name has no official one with a family name")
             yield _error("medcom-core-patient", text, f"{placed.path}.name", _REQUIRED)
         if not values(placed.resource, "identifier.value"):
-            text = "Patient.identifier is missing"
+            text = phrase("{element} is missing", element="Patient.identifier")
             yield _error("medcom-core-patient", text, f"{placed.path}.identifier", _REQUIRED)
         for number in values(placed.resource, "identifier"):
             if not isinstance(number, dict) or number.get("system") != SYSTEM["cpr"]:
                 continue
             if not _CPR.fullmatch(str(number.get("value"))):
-                text = "Patient.identifier of the CPR register is not ten digits that begin with a day"
+                text = phrase(
+                    "Patient.identifier of the CPR register is not ten digits that begin with a day"
+                )
                 yield _error("cpr", text, f"{placed.path}.identifier", "MSG_Datatype_Wrong")
 
 
@@ -276,7 +297,7 @@ def _lpr3(looked_at: Message) -> Iterator[Broken]:
                 continue
             text = str(found.get("value")).removeprefix("urn:uuid:")
             if not _UUID.fullmatch(text) or uuid.UUID(text).version != 5:
-                said = "the episodeOfCare of the national patient register is not a UUID of version 5"
+                said = phrase("the episodeOfCare of the national patient register is not a UUID of version 5")
                 yield _error("uuidv5", said, f"{placed.path}.episodeOfCare", "MSG_ID_INVALID")
 
 
@@ -286,7 +307,7 @@ def _ids(looked_at: Message) -> Iterator[Broken]:
         found = resource.get("id")
         if isinstance(found, str) and not _UUID.fullmatch(found):
             path = name if name == "Bundle.id" else "Bundle.entry[0].resource.id"
-            yield _warning("medcom-uuidv4", f"{name} is not a UUID", path)
+            yield _warning("medcom-uuidv4", phrase("{element} is not a UUID", element=name), path)
 
 
 def _zone(looked_at: Message) -> Iterator[Broken]:
@@ -298,7 +319,9 @@ def _zone(looked_at: Message) -> Iterator[Broken]:
         at = None
     offset = at.utcoffset() if at is not None else None
     if at is not None and offset and not _written_in(at):
-        said = "Bundle.timestamp has an offset that Denmark does not have on that day; it counts as written"
+        said = phrase(
+            "Bundle.timestamp has an offset that Denmark does not have on that day; it counts as written"
+        )
         yield _warning("medcom-messaging-message", said, "Bundle.timestamp")
 
 
@@ -316,7 +339,7 @@ def _newest_provenance(looked_at: Message) -> Iterator[Broken]:
         str(ref) for one in looked_at.every("Provenance") for ref in values(one.resource, "target.reference")
     ]
     if isinstance(own, str) and led and not any(ref.rsplit("/", 1)[-1].endswith(own) for ref in led):
-        text = "no Provenance has this MessageHeader as its target"
+        text = phrase("no Provenance has this MessageHeader as its target")
         yield _warning("medcom-messaging-provenance", text, "Bundle.entry")
 
 
@@ -328,9 +351,8 @@ def _no_copies(looked_at: Message, name: str) -> Iterator[Broken]:
     for number, destination in enumerate(values(looked_at.head, "destination")):
         if isinstance(destination, dict) and "cc" in _uses(destination):
             here = f"Bundle.entry[0].resource.destination[{number}]"
-            yield _error(
-                name, "there is a copy receiver; only a primary one may be", here, "MSG_RESOURCE_NOT_ALLOWED"
-            )
+            text = phrase("there is a copy receiver; only a primary one may be")
+            yield _error(name, text, here, "MSG_RESOURCE_NOT_ALLOWED")
 
 
 def _notification_header(looked_at: Message) -> Iterator[Broken]:
@@ -338,7 +360,7 @@ def _notification_header(looked_at: Message) -> Iterator[Broken]:
     name = "medcom-hospitalNotification-1"
     for reference in values(looked_at.head, "focus"):
         if looked_at.led_to(reference, "Encounter") is None:
-            text = "MessageHeader.focus leads to no Encounter of the Bundle"
+            text = phrase("MessageHeader.focus leads to no Encounter of the Bundle")
             yield _error(name, text, "Bundle.entry[0].resource.focus", "MSG_NO_MATCH")
 
 
@@ -346,7 +368,7 @@ def _one_patient(looked_at: Message, name: str = "medcom-hospitalNotification-2"
     # theirs asks whether entries are of type Patient, which none is
     count = sum(1 for _ in looked_at.every("Patient"))
     if count != 1:
-        text = f"there are {count} Patient resources; there shall be exactly one"
+        text = phrase("there are {number} Patient resources; there shall be exactly one", number=count)
         yield _error(name, text, "Bundle.entry", _REQUIRED if count == 0 else "MSG_RESOURCE_NOT_ALLOWED")
 
 
@@ -354,7 +376,7 @@ def _official_cpr(looked_at: Message) -> Iterator[Broken]:
     # theirs is false as soon as the patient has a second identifier, a local one say
     for placed in looked_at.every("Patient"):
         if SYSTEM["cpr"] not in values(placed.resource, "identifier.system"):
-            text = f"Patient.identifier has no official CPR number ({SYSTEM['cpr']})"
+            text = phrase("Patient.identifier has no official CPR number ({system})", system=SYSTEM["cpr"])
             path = f"{placed.path}.identifier"
             yield _error("medcom-hospitalNotification-4", text, path, "MSG_CodeSystem_VALUE_UNKNOWN")
 
@@ -363,7 +385,7 @@ def _primary_only(looked_at: Message) -> Iterator[Broken]:
     # theirs compares the code of every extension of every destination
     yield from _no_copies(looked_at, "medcom-hospitalNotification-5")
     if not any("primary" in _uses(d) for d in values(looked_at.head, "destination")):
-        text = "MessageHeader.destination is not said to be primary"
+        text = phrase("MessageHeader.destination is not said to be primary")
         yield _error("medcom-hospitalNotification-5", text, "Bundle.entry[0].resource.destination", _REQUIRED)
 
 
@@ -373,7 +395,7 @@ def _leave_begins(looked_at: Message) -> Iterator[Broken]:
         leaves = extensions(placed.resource, SYSTEM["leave"])
         on_leave = placed.resource.get("status") == "onleave"
         if on_leave and not any(values(leave, "valuePeriod.start") for leave in leaves):
-            text = "Encounter.status is onleave, and no leave period with its start is there"
+            text = phrase("Encounter.status is onleave, and no leave period with its start is there")
             yield _error("medcom-hospitalNotification-6", text, f"{placed.path}.extension", _REQUIRED)
 
 
@@ -386,17 +408,17 @@ def _reasons_given(looked_at: Message) -> Iterator[Broken]:
     if not codes or "ok" in codes:
         return
     if next(looked_at.every("OperationOutcome"), None) is None:
-        text = "the message was not taken, and no OperationOutcome says why"
+        text = phrase("the message was not taken, and no OperationOutcome says why")
         yield _error("medcom-acknowledgement-1", text, "Bundle.entry[0].resource.response", _REQUIRED)
     elif not values(looked_at.head, "response.details.reference"):
-        text = "MessageHeader.response.details does not lead to the OperationOutcome"
+        text = phrase("MessageHeader.response.details does not lead to the OperationOutcome")
         yield _warning("medcom-acknowledgement-1", text, "Bundle.entry[0].resource.response")
 
 
 def _receipt_header(looked_at: Message) -> Iterator[Broken]:
     yield from _no_copies(looked_at, "medcom-acknowledgement-2")
     if not values(looked_at.head, "response"):
-        text = "MessageHeader.response is missing"
+        text = phrase("{element} is missing", element="MessageHeader.response")
         yield _error("medcom-acknowledgement-2", text, "Bundle.entry[0].resource.response", _REQUIRED)
 
 
@@ -404,7 +426,10 @@ def _two_provenances(looked_at: Message) -> Iterator[Broken]:
     """That of the message which it answers, and its own (D-07)."""
     count = sum(1 for _ in looked_at.every("Provenance"))
     if count not in (0, 2):
-        text = f"there are {count} Provenance resources in the acknowledgement; there shall be two"
+        text = phrase(
+            "there are {number} Provenance resources in the acknowledgement; there shall be two",
+            number=count,
+        )
         yield _warning("medcom-messaging-acknowledgement", text, "Bundle.entry")
 
 
@@ -419,11 +444,11 @@ def _uses(destination: Any) -> list[Any]:
     ]
 
 
-def _error(name: str, text: str, path: str, code: str) -> Broken:
+def _error(name: str, text: Phrase, path: str, code: str) -> Broken:
     return Broken(name=name, severity=ERROR, text=text, path=path, code=code)
 
 
-def _warning(name: str, text: str, path: str) -> Broken:
+def _warning(name: str, text: Phrase, path: str) -> Broken:
     return Broken(name=name, severity=WARNING, text=text, path=path)
 
 

@@ -32,6 +32,7 @@ from adapter.fhir.bundles import Bundle, Resource, follow, header
 from adapter.mappings.medcom.findings import values
 from adapter.messaging.acknowledgement import Acknowledgement, Issue, Status
 from adapter.messaging.envelope import LONGEST_ID, Address, Envelope
+from adapter.phrases import Phrase, phrase
 
 NAME = "medcom-vans"
 CONTENT_TYPE = "application/xml"
@@ -64,7 +65,7 @@ class Opened:
     version: str | None
     sender: EndPoint | None
     receiver: EndPoint | None
-    losses: tuple[str, ...] = ()
+    losses: tuple[Phrase, ...] = ()
 
 
 # --- opening ----------------------------------------------------------------------------------------------
@@ -85,11 +86,16 @@ def parse(content: bytes) -> etree._Element:
     """The envelope; raises Refused where it is no VANSEnvelope that can be read whole and safely."""
     if b"<!DOCTYPE" in content or b"<!ENTITY" in content or b"\x00" in content:
         raise Refused(
-            "the VANSEnvelope has a document type declaration, or is in UTF-16; send plain XML in UTF-8",
+            phrase(
+                "the VANSEnvelope has a document type declaration, or is in UTF-16; send plain XML in UTF-8"
+            ),
             code="security",
         )
     if content.count(b"<") > 2 * _MOST_ELEMENTS:
-        raise Refused(f"the VANSEnvelope has more than {_MOST_ELEMENTS} elements", code="too-costly")
+        raise Refused(
+            phrase("the VANSEnvelope has more than {number} elements", number=_MOST_ELEMENTS),
+            code="too-costly",
+        )
     parser = etree.XMLParser(
         resolve_entities=False,
         no_network=True,
@@ -101,11 +107,14 @@ def parse(content: bytes) -> etree._Element:
     try:
         root = etree.fromstring(content, parser)
     except (etree.XMLSyntaxError, ValueError, LookupError):
-        raise Refused("the VANSEnvelope is not well-formed XML", code="structure") from None
+        raise Refused(phrase("the VANSEnvelope is not well-formed XML"), code="structure") from None
     name = etree.QName(root)
     if name.localname != "VANSEnvelope" or not _NAMESPACE.fullmatch(name.namespace or ""):
         raise Refused(
-            f"the root is not VANSEnvelope in {_table()['namespace']}; correct its name or its namespace",
+            phrase(
+                "the root is not VANSEnvelope in {namespace}; correct its name or its namespace",
+                namespace=str(_table()["namespace"]),
+            ),
             code="structure",
         )
     return root
@@ -120,13 +129,20 @@ def opened(root: etree._Element) -> Opened:
     data = _data(message)
     if recognises(data):
         raise Refused(
-            "the VANSEnvelope holds another VANSEnvelope; send the message itself", code="structure"
+            phrase("the VANSEnvelope holds another VANSEnvelope; send the message itself"), code="structure"
         )
     name, mime = _text(document, "Name") or "", _mime(about)
     told = _media(data)
     losses = [*_oddities(document, about, data)]
     if mime is not None and told is not None and mime != told:
-        losses.append(f"ServiceTag {_table()['mime-tag']} says {mime}, and the message is {told}")
+        losses.append(
+            phrase(
+                "ServiceTag {tag} says {media}, and the message is {found}",
+                tag=str(_table()["mime-tag"]),
+                media=mime,
+                found=told,
+            )
+        )
     return Opened(
         message=data,
         content_type=told or mime or _table()["mimes"][0],
@@ -139,7 +155,7 @@ def opened(root: etree._Element) -> Opened:
     )
 
 
-def misnamed(found: Opened, bundle: Bundle) -> list[str]:
+def misnamed(found: Opened, bundle: Bundle) -> list[Phrase]:
     """What stands on the envelope and is not what is in it: its Name, its Version."""
     wanted = _catalogue(bundle)
     if wanted is None:
@@ -147,17 +163,31 @@ def misnamed(found: Opened, bundle: Bundle) -> list[str]:
     said = []
     prefix = f"{_table()['prefix']}{wanted['type']}"
     if found.name.partition("#")[0] != prefix:
-        said.append(f"the VANSEnvelope's Name is not {prefix} and a postfix, as the message in it has it")
+        said.append(
+            phrase(
+                "the VANSEnvelope's Name is not {prefix} and a postfix, as the message in it has it",
+                prefix=prefix,
+            )
+        )
     if found.version != wanted["version"]:
-        said.append(f"the VANSEnvelope's Version is not {wanted['version']}, as of {wanted['type']}")
+        said.append(
+            phrase(
+                "the VANSEnvelope's Version is not {version}, as of {type}",
+                version=wanted["version"],
+                type=wanted["type"],
+            )
+        )
     return said
 
 
 def _is_hl7(document: etree._Element) -> None:
     if _text(document, "Format") != _table()["format"]:
         raise Refused(
-            f"VANSEnvelope/Message/MetaInformation/Document/Format is not {_table()['format']}: only MedCom's"
-            " FHIR messages are read here",
+            phrase(
+                "VANSEnvelope/Message/MetaInformation/Document/Format is not {format}: only MedCom's FHIR"
+                " messages are read here",
+                format=str(_table()["format"]),
+            ),
             code="not-supported",
         )
 
@@ -168,18 +198,24 @@ def _data(message: etree._Element) -> bytes:
     try:
         found = b64decode(text, validate=True) if not len(held) else b""
     except (NotBase64, ValueError):
-        raise Refused("VANSEnvelope/Message/Data is not base64", code="structure") from None
+        raise Refused(phrase("VANSEnvelope/Message/Data is not base64"), code="structure") from None
     if not found:
-        raise Refused("VANSEnvelope/Message/Data is empty, or holds elements", code="required")
+        raise Refused(phrase("VANSEnvelope/Message/Data is empty, or holds elements"), code="required")
     return found
 
 
-def _oddities(document: etree._Element, about: etree._Element, data: bytes) -> Iterator[str]:
+def _oddities(document: etree._Element, about: etree._Element, data: bytes) -> Iterator[Phrase]:
     if _mime(about) is None:
-        yield f"the VANSEnvelope has no ServiceTag {_table()['mime-tag']} of {', '.join(_table()['mimes'])}"
+        yield phrase(
+            "the VANSEnvelope has no ServiceTag {tag} of {media}",
+            tag=str(_table()["mime-tag"]),
+            media=[*_table()["mimes"]],
+        )
     size = _text(document, "SizeInBytes")
     if size != str(len(data)):
-        yield f"SizeInBytes of the VANSEnvelope is not the {len(data)} bytes that Data holds"
+        yield phrase(
+            "SizeInBytes of the VANSEnvelope is not the {number} bytes that Data holds", number=len(data)
+        )
 
 
 def _mime(about: etree._Element) -> str | None:
@@ -211,7 +247,7 @@ def receipt(root: etree._Element, zone: tzinfo) -> tuple[Envelope, Acknowledgeme
         _text(held, "OriginalEnvelopeIdentifier") if held is not None else None
     )
     if held is None or status is None or told is None or len(told) > LONGEST_ID:
-        raise Refused("VANSEnvelope/Receipt names no message that it is for", code="structure")
+        raise Refused(phrase("VANSEnvelope/Receipt names no message that it is for"), code="structure")
     at, giver = _sent_at(root, zone), _end_point(root, "SenderID")
     error = _child(held, "Error")
     issues = () if error is None else (_issue(error),)
@@ -254,7 +290,7 @@ def _sent_at(root: etree._Element, zone: tzinfo) -> datetime:
     try:
         found = datetime.fromisoformat(_text(root, "SentDateTime") or "")
     except ValueError:
-        raise Refused("VANSEnvelope/SentDateTime is not a time", code="value") from None
+        raise Refused(phrase("VANSEnvelope/SentDateTime is not a time"), code="value") from None
     return found if found.tzinfo else found.replace(tzinfo=zone)
 
 
@@ -321,7 +357,7 @@ def named(bundle: Bundle) -> tuple[str, str]:
     """Name with its postfix, and Version, of a message (D-17); CannotWrite for one that has no line there."""
     wanted = _catalogue(bundle)
     if wanted is None:
-        raise CannotWrite("a VANSEnvelope has no Name for a message of this event (codes/vans.toml)")
+        raise CannotWrite(phrase("a VANSEnvelope has no Name for a message of this event (codes/vans.toml)"))
     return f"{_table()['prefix']}{wanted['type']}#{_postfix(bundle)}", str(wanted["version"])
 
 
@@ -357,7 +393,11 @@ def _gln(bundle: Bundle, reference: Resource | None, tag: str) -> str:
         if identifier.get("system") == _GLN and identifier.get("value"):
             return str(identifier["value"])
     raise CannotWrite(
-        f"VANSEnvelope/{tag} needs the location number (GLN) of its party; give it one in the region file"
+        phrase(
+            "VANSEnvelope/{element} needs the location number (GLN) of its party; give it one in the region"
+            " file",
+            element=tag,
+        )
     )
 
 
@@ -381,7 +421,15 @@ def _only(parent: etree._Element, tag: str, where: str) -> etree._Element:
     """The one child of that name; Refused where there is none, or a second one."""
     found = [e for e in parent if etree.QName(e).localname == tag]
     if len(found) != 1:
-        raise Refused(f"{where} has {len(found)} elements {tag}; it has one", code="required")
+        raise Refused(
+            phrase(
+                "{element} has {number} elements {part}; it has one",
+                element=where,
+                number=len(found),
+                part=tag,
+            ),
+            code="required",
+        )
     return found[0]
 
 

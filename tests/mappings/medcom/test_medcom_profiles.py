@@ -20,6 +20,8 @@ from adapter.mappings import medcom
 from adapter.mappings.medcom.findings import ERROR, WARNING, Broken
 from adapter.mappings.medcom.profiles import broken, error_codes, issue_system, refusal, warnings
 from adapter.messaging.acknowledgement import Issue, Status, Verdict
+from adapter.messaging.register import Register
+from adapter.web.words import LANGUAGES, Words
 
 SAMPLES = os.environ.get("DISCHARGE_ADAPTER_SAMPLES")
 COPENHAGEN = ZoneInfo("Europe/Copenhagen")
@@ -272,6 +274,19 @@ def test_a_refusal_names_a_code_of_medcom_where_one_fits() -> None:
     assert refused.code == "MSG_VALUESET_VALUE_UNKNOWN"
     assert refused.code in error_codes()
     assert "Encounter.period.start is missing" in refused.reason
+
+
+@pytest.mark.parametrize("language", [language for language in LANGUAGES if language != "en"])
+def test_what_a_message_is_refused_for_is_told_in_the_readers_language(language: str) -> None:
+    words = Words(language=language, zone=COPENHAGEN, now=AT, register=Register())
+    for path, harm, _, _ in BROKEN:
+        harmed = bundle(path)
+        harm(harmed)
+        refused = refusal(broken(harmed))
+        assert refused is not None
+        told = words.told(refused.said)
+        assert told.unescape() != refused.reason
+        assert "<" not in told, told  # no part of it is in another language
 
 
 @pytest.mark.parametrize(
