@@ -42,7 +42,7 @@ from adapter.tongues import in_every_language
 LONGEST_WORD = 64
 """Characters of a word; more of it is neither kept nor looked for."""
 
-MOST_WORDS = 200
+MOST_WORDS = 300
 """Words of one delivery."""
 
 FRESH = 1000
@@ -205,8 +205,14 @@ def words(tx: Connection, some: Sequence[Row]) -> dict[int, str]:
 
 
 def _words(row: Row, told_as: str | None, errors: Iterable[str]) -> str:
-    """Every text once, and each value as one word besides; `told_as` is the id of the message that came."""
+    """Every text once, and each value as one word besides; `told_as` is the id of the message that came.
+
+    What went wrong is found by the words of every language. Of too many, the last are kept: names and ids.
+    """
+    faults = [in_every_language(error) for error in (*errors, row["error"]) if error]
     texts = [
+        *(said for fault in faults for said in fault[1:]),
+        *(fault[0] for fault in faults),
         row["message_id"],
         told_as,
         row["refers_to"],
@@ -215,7 +221,6 @@ def _words(row: Row, told_as: str | None, errors: Iterable[str]) -> str:
         row["dialect"],
         row["endpoint"],
     ]
-    texts += [said for error in (row["error"], *errors) if error for said in in_every_language(error)]
     kept = dict.fromkeys(" ".join(words_of(said)) for said in texts if said)
     filters = {name: row[name] for name in ("party", "kind", "dialect", "endpoint")}
     filters |= {"case": row["case_id"], "number": row["id"]}

@@ -26,8 +26,7 @@ from adapter.store import cases as case_rows
 from adapter.store import messages
 from adapter.store.statements import Row
 from adapter.web.acting_forms import Form, Forms, callable_to
-from adapter.web.site import Action, Doing, Look, Mistake, Page, View, number
-from adapter.web.words import as_said
+from adapter.web.site import Action, Doing, Look, Mistake, Page, View, no_stay, number
 
 K = NoticeKind
 
@@ -348,9 +347,7 @@ def _task(doing: Doing) -> str:
     before = next((r for r in of_case if (r["resourceType"], r["id"]) == ("Task", task_id)), None)
     owner = (before or {}).get("owner") or {}
     if before is None or owner.get("reference") not in {f"Organization/{p}" for p in voice.mine}:
-        raise NotFound(
-            as_said(doing.words.of("There is no such stay. Your list shows those that there are."))
-        )
+        raise no_stay(doing.words)
     status = doing.text("say")
     if before["status"] == status and before["meta"]["versionId"] != version:
         return f"/stays/{row['id']}"  # it was pressed twice

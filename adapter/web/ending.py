@@ -19,10 +19,8 @@ from adapter.web.acting import acting, mistake, past_in
 from adapter.web.acting_forms import answers_for_the_stay
 from adapter.web.by_hand import reason
 from adapter.web.operations import OPERATORS
-from adapter.web.site import Action, Doing, Link, Mistake, Page
-from adapter.web.stay import NO_STAY
+from adapter.web.site import Action, Doing, Link, Mistake, Page, no_stay
 from adapter.web.views import case, case_id_in, told_at
-from adapter.web.words import as_said
 
 _Act = Callable[[Doing, Row, str, str | None], None]
 """What is done: with the row of the case, the id of the fact, and in whose name."""
@@ -59,7 +57,7 @@ def _of_the_party(act: _Act) -> Callable[[Doing], str]:
     def done(doing: Doing) -> str:
         row, case, voice = _voice(doing)
         if act is not _report_sent and not answers_for_the_stay(case, voice):
-            raise NotFound(as_said(doing.words.of(NO_STAY)))
+            raise no_stay(doing.words)
         _once(doing, row, act, voice.party)
         return f"/stays/{row['id']}"
 
@@ -75,7 +73,7 @@ def _voice(doing: Doing) -> tuple[Row, Case, Voice]:
     row, known = speaking.case(doing.tx, doing.row())
     found = [v for v in speaking.voices(known, doing.now) if v.party == doing.text("party")]
     if not found or found[0].part != MUNICIPALITY:
-        raise NotFound(as_said(doing.words.of(NO_STAY)))
+        raise no_stay(doing.words)
     return row, known, found[0]
 
 

@@ -67,6 +67,11 @@ class Mistake(AdapterError):
         self.fields = dict(fields)
 
 
+def no_stay(words: Words) -> NotFound:
+    """Of a stay that is not there, or that somebody is not to know of."""
+    return NotFound(as_said(words.of("There is no such stay. Your list shows those that there are.")))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class File:
     """Bytes that somebody else has written, or that we made to be kept; never run, and no page of ours."""

@@ -47,7 +47,7 @@ from adapter.web.acting import acts
 from adapter.web.plan_layout import Section as Table
 from adapter.web.plan_layout import sheet
 from adapter.web.plan_words import PlanWords
-from adapter.web.site import File, Link, Look, Page, View, number
+from adapter.web.site import File, Link, Look, Page, View, no_stay, number
 from adapter.web.stay_contents import SECTIONS, Contents, Line, Told, attachments, cut, is_plan, said, spoken
 from adapter.web.stay_seen import Due, Receipt, Seen, seen
 from adapter.web.stay_threads import by_thread, place_of, quoted
@@ -56,7 +56,6 @@ from adapter.web.words import Words, as_said
 
 K = NoticeKind
 
-NO_STAY = "There is no such stay. Your list shows those that there are."
 MOST_STAYS = 300
 """Rows of the downtime list."""
 
@@ -249,11 +248,11 @@ def stay_of(look: Look) -> tuple[Stay, int]:
     look.inbox.shelves.catch_up(_WAIT)
     row = case_rows.get(look.tx, wanted) if wanted is not None else None
     if row is None or wanted is None or not look.sight.sees_case(look.tx, row):
-        raise NotFound(as_said(look.words.of(NO_STAY)))
+        raise no_stay(look.words)
     look = replace(look, sight=look.sight.over(row["patient"]))
     known = seen(look.tx, row, look.sight, look.inbox.cases, look.now)
     if known is None:
-        raise NotFound(as_said(look.words.of(NO_STAY)))
+        raise no_stay(look.words)
     protected = look.sight.protected(look.tx, row["patient"])
     eyes = look.sight.eyes
     reader = Reader(shelves=look.inbox.shelves, eyes=eyes, partner=None)

@@ -12,6 +12,7 @@ from sqlalchemy import delete, event, insert
 
 from adapter.discharge.notices import NoticeKind
 from adapter.messaging.delivery import Reply
+from adapter.phrases import phrase
 from adapter.store import deliveries, searching
 from adapter.store.searching import Term, Wanted, words_of
 from adapter.store.tables import delivery, delivery_unindexed, delivery_words
@@ -273,6 +274,31 @@ def test_the_words_of_a_delivery_hold_nothing_of_the_message(log: Stage):
     kept = " ".join(row["words"] for row in log.rows(delivery_words))
     for said in ("fjellheim", "synnøve", "21843012660", "vik", "hansen", "nesøy"):
         assert said not in kept.split()
+
+
+@pytest.mark.parametrize(
+    "typed", ["does not let", "slipper oss ikke inn", "släpper inte in", "påloggingsdata"]
+)
+def test_what_went_wrong_is_found_by_the_words_in_which_somebody_reads_it(
+    store_url: str, clock: StandingClock, typed: str
+):
+    made = stage(store_url, clock)
+    made.post.answer = failing(401)
+    made.receive(made.message(NoticeKind.ADMITTED))
+    made.deliver()
+    assert ids(made, of(typed)) == [1]
+    indexed(made)
+    assert ids(made, of(typed)) == [1]
+    assert ids(made, of(typed, "luftkasse")) == []
+    made.close()
+
+
+def test_names_and_ids_are_found_though_very_much_went_wrong(log: Stage):
+    fault = phrase("{server}: {reason}", server="x", reason=phrase("waived: {why}", why="ord " * 500))
+    log.write(lambda tx: deliveries.change(tx, 1, error=fault))
+    assert ids(log, of(FIRST)) == [1]
+    indexed(log)
+    assert ids(log, of(FIRST)) == [1]
 
 
 def test_an_error_with_an_endless_text_is_kept_short(log: Stage):
