@@ -44,7 +44,7 @@ def _place(value: Any) -> Value:
             return Lasting(value, _value(value, ENGLISH))
         case Days():
             return plural("{number} day", "{number} days", value.number)
-        case Decimal() | int():
+        case Decimal():
             return value
         case _:
             return _value(value, ENGLISH)

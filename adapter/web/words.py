@@ -274,6 +274,12 @@ class Words:
         """A number with the separators of the language."""
         return str(format_decimal(value, locale=self._locale))
 
+    def exact(self, value: Decimal) -> str:
+        """A number with all the decimals that it has, as nothing of a mean is left out."""
+        decimals = max(-int(value.as_tuple().exponent), 0)
+        form = f"#,##0.{'0' * decimals}" if decimals else "#,##0"
+        return str(format_decimal(value, format=form, locale=self._locale))
+
     def percent(self, share: float) -> str:
         """A share of one, in whole per cent."""
         return str(format_percent(share, locale=self._locale))
@@ -338,6 +344,8 @@ class Words:
             case Sequence():
                 parts = [self._place(one) for one in value]
                 return escape(joiner(value)).join(parts)
+            case Decimal():
+                return escape(self.exact(value))
             case _:
                 return escape(self.number(value))
 

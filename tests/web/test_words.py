@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from adapter.messaging.register import Register
+from adapter.phrases import Code, English, dated, lasting, phrase, plural, technical, verbatim
 from adapter.web.words import LANGUAGES, Words, _holidays, language_of
 
 OSLO = ZoneInfo("Europe/Oslo")
@@ -151,11 +152,57 @@ def test_shares_numbers_and_sizes_have_the_signs_of_the_language():
     )  # fmt: skip
 
 
+def test_a_mean_keeps_its_decimals():
+    assert say("nb").told(phrase("{mean} days", mean=Decimal("9.00"))) == "9,00 days"
+    assert say("en").exact(Decimal("1234.50")) == "1,234.50"
+    assert say("sv").exact(Decimal(3)) == "3"
+
+
 def test_several_are_joined_as_in_a_sentence():
     assert say("nn").list(["Luster", "Vik", "Årdal"]) == "Luster, Vik og Årdal"
 
 
 # --- what stays in English --------------------------------------------------------------------------------
+
+
+REFUSED = "HTTP {status}: the receiver does not let us in; correct the endpoint's credentials"
+
+
+def test_a_phrase_is_said_in_the_readers_language_with_what_stands_in_its_places():
+    whole = phrase("{what}: {why}", what=phrase(REFUSED, status="401"), why="<b>")
+    assert say("nb").told(whole) == (
+        "HTTP 401: mottakeren slipper oss ikke inn; rett endepunktets påloggingsdata: &lt;b&gt;"
+    )
+    assert say("sv").told(phrase(REFUSED, status="401"), begin=True, stop=True).startswith("HTTP 401: mott")
+
+
+def test_times_spans_numbers_and_codes_in_a_phrase_are_as_people_write_them():
+    told = phrase(
+        "{at} {day} {span} {number} {kind} {names}", at=dated(NOW), day=dated(date(2014, 3, 5)),
+        span=lasting(timedelta(hours=3, minutes=20)), number=12345, names=["a", "b"],
+        kind=Code("notice", "ready-for-discharge", "ready for discharge"),
+    )  # fmt: skip
+    assert (
+        say("nb").told(told)
+        == "3. mars, 10:00 5. mars 3 t 20 min 12\xa0345 melding om utskrivningsklar pasient a, b"
+    )
+    assert say("en").told(told).startswith("3 Mar, 10:00 5 Mar 3 h 20 min 12,345 ready")
+
+
+def test_a_number_decides_between_one_and_many_in_a_phrase_too():
+    days = [plural("{number} day", "{number} days", number) for number in (1, 2)]
+    assert [say("sv").told(one) for one in days] == ["1 dygn", "2 dygn"]
+
+
+def test_what_others_have_said_is_of_no_known_language_and_what_a_library_says_is_english():
+    told = phrase("{said}; {fault}", said=verbatim("nei <takk>"), fault=English("no route"))
+    assert say("nb").told(told) == ('<span lang="">nei &lt;takk&gt;</span>; <span lang="en">no route</span>')
+    assert say("en").told(technical("no such parameter")) == "no such parameter"
+
+
+def test_a_phrase_that_no_catalog_has_is_said_as_its_english():
+    assert say("nb").told(phrase("nobody has {this}", this="that")) == "nobody has that"
+    assert say("nb").told(phrase("write {day} like that"), begin=True) == "Write {day} like that"
 
 
 def test_what_the_store_keeps_in_english_is_marked_as_english_and_escaped():
