@@ -137,9 +137,9 @@ class ReserveRoutine:
             return Told(case_id=row["id"], message=0, again=True)
         self._cases.learn(tx, row["patient"], [(evidence, None)], now)
         what = phrase(
-            "received, as {party} says by {way} at {at}: {why}",
+            "received, as {party} says {way} at {at}: {why}",
             party=receiver,
-            way=Code("way", spoken.way.value, spoken.way.value),
+            way=_way(spoken),
             at=Dated(spoken.at, spoken.at.isoformat()),
             why=verbatim(spoken.reason),
         )
@@ -230,12 +230,11 @@ class ReserveRoutine:
         terms = self._cases.agreement
         parties = (told.hospital, told.sender, *told.receivers)
         what = phrase(
-            "recorded: {notice} by {way} from {sender} to {receivers} at {at}: {why}"
+            "recorded: {notice} {way} from {sender} to {receivers} at {at}: {why}"
             if counts(terms, spoken.way, told.kind, parties, spoken.at)
-            else "recorded: {notice} by {way} from {sender} to {receivers} at {at}, which does not count: "
-            "{why}",
+            else "recorded: {notice} {way} from {sender} to {receivers} at {at}, which does not count: {why}",
             notice=Code("notice", told.kind.value, told.kind.value),
-            way=Code("way", spoken.way.value, spoken.way.value),
+            way=_way(spoken),
             sender=told.sender,
             receivers=told.receivers,
             at=Dated(spoken.at, spoken.at.isoformat()),
@@ -256,6 +255,10 @@ class ReserveRoutine:
                 telephoning.keep_or_end(tx, one, now)
                 if not telephoning.due_still(tx, one):
                     telephoning.alarms.end(tx, "receipt-urgent", f"delivery {one['id']}", now)
+
+
+def _way(spoken: Spoken) -> Code:
+    return Code("way", spoken.way.value, f"by {spoken.way}")
 
 
 def allowed(case: Case, sender: str, kind: str, receiver: str) -> tuple[NoticeKind, ...]:

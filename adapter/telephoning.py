@@ -21,7 +21,7 @@ from adapter.messaging.envelope import HER
 from adapter.messaging.nearing import telephone_at
 from adapter.messaging.register import Register
 from adapter.parcels import NOTICES, NOWHERE
-from adapter.phrases import Code, Dated, Phrase, phrase, plural, verbatim
+from adapter.phrases import Dated, Phrase, phrase, plural, verbatim
 from adapter.store import deliveries, messages, urgent
 from adapter.store.statements import Row
 
@@ -166,8 +166,12 @@ class Telephoning:
             return NOWHERE
         stopped = urgent.stopped(tx, row["endpoint"])
         if stopped is not None:
-            health = Code("health", stopped, stopped)
-            return phrase("the endpoint {endpoint} is {health}", endpoint=row["endpoint"], health=health)
+            return phrase(
+                "the endpoint {endpoint} is paused"
+                if stopped == "paused"
+                else "the endpoint {endpoint} is resting",
+                endpoint=row["endpoint"],
+            )
         if row["next_attempt_at"] is None and row["error"]:
             return verbatim(row["error"])
         if row["attempts"]:
