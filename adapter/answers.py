@@ -24,6 +24,7 @@ from adapter.messaging.register import Party, ReceiptWhen, Register, Side
 from adapter.messaging.routing import NOT_RELEVANT, Route
 from adapter.outbox import Outbox, Receipted
 from adapter.parcels import RECEIPT, Parcel, enqueue
+from adapter.phrases import phrase
 from adapter.store import deliveries, messages
 from adapter.store.statements import Row
 
@@ -51,8 +52,11 @@ class Answers:
                 self.acknowledge(envelope, Status.ACCEPTED, route.index, now)
         except CannotWrite as error:
             raise Quarantined(
-                f"its receipt cannot be given: {error}; ask the sender to correct what it writes about itself"
-                " and about us, and send anew",
+                phrase(
+                    "its receipt cannot be given: {why}; ask the sender to correct what it writes about "
+                    "itself and about us, and send anew",
+                    why=error.said,
+                ),
                 code="mapping",
             ) from error
 
@@ -285,7 +289,11 @@ class Answers:
             tx,
             kind="receipt-not-passed-back",
             subject=f"message {row}",
-            text=f"the receipt of {giver.id} was not passed back to the sender, tell it by telephone: {why}",
+            text=phrase(
+                "the receipt of {party} was not passed back to the sender, tell it by telephone: {why}",
+                party=giver.id,
+                why=why.said,
+            ),
             now=now,
         )
 

@@ -10,11 +10,12 @@ from sqlalchemy import Connection
 
 from adapter.alarming import Alarms
 from adapter.cases import Cases
-from adapter.discharge.notices import Standing, spoken
+from adapter.discharge.notices import Standing, word
 from adapter.messaging.awaiting import Wait
 from adapter.messaging.practices import practice
 from adapter.messaging.register import Register
 from adapter.parcels import NOTICES
+from adapter.phrases import Code, Phrase, phrase
 from adapter.sending_again import SendingAgain
 from adapter.store.statements import Row
 from adapter.telephoning import URGENT, Telephoning
@@ -48,37 +49,61 @@ class Awaited:
 
     def missing(self, tx: Connection, row: Row, now: datetime, *, resend: bool) -> bool:
         """The endpoint's time is up; False where that was told before, as of all here."""
-        what_now = "sent again" if resend else "telephone the receiver, then resend or give up"
-        return self._tell(tx, row, "receipt-missing", f"{self._about(row)}; {what_now}", now)
+        text = phrase(
+            "{receiver} has given no receipt for {notice}; sent again"
+            if resend
+            else "{receiver} has given no receipt for {notice}; telephone the receiver, then resend or give "
+            "up",
+            receiver=self.register.name(row["party"]),
+            notice=_kind(row),
+        )
+        return self._tell(tx, row, "receipt-missing", text, now)
 
     def telephone(self, tx: Connection, row: Row, wait: Wait, now: datetime) -> bool:
         """The law does not wait as long as the standard: a person asks, while there is time."""
         assert wait.due_at is not None
         calling = self.telephoning
         if self.alarms.on(tx, URGENT, f"delivery {row['id']}"):
-            return calling.tell(tx, row, wait.due_at, "it has left, and no receipt has come", now)
-        receiver = self.register.name(row["party"]) + calling.number(tx, row["party"])
-        what = f"it must be there by {calling.by(wait.due_at)}, and half of the time is gone"
-        how = (
-            f"telephone {receiver} about {spoken(row['kind'])} (delivery {row['id']}), and record the answer"
+            why = phrase("it has left, and no receipt has come")
+            return calling.tell(tx, row, wait.due_at, why, now)
+        number = calling.number(tx, row["party"])
+        text = phrase(
+            "{receiver} has given no receipt for {notice}; it must be there by {due}, and half of the time "
+            "is gone: telephone {receiver} about {notice} (delivery {delivery}), and record the answer"
+            if number is None
+            else "{receiver} has given no receipt for {notice}; it must be there by {due}, and half of the "
+            "time is gone: telephone {receiver} ({telephone}) about {notice} (delivery {delivery}), and "
+            "record the answer",
+            receiver=self.register.name(row["party"]),
+            notice=_kind(row),
+            due=calling.by(wait.due_at),
+            delivery=str(row["id"]),
+            **({} if number is None else {"telephone": number}),
         )
-        return self._tell(tx, row, "receipt-urgent", f"{self._about(row)}; {what}: {how}", now)
+        return self._tell(tx, row, "receipt-urgent", text, now)
 
-    def not_received(self, tx: Connection, row: Row, why: str, now: datetime) -> bool:
+    def not_received(self, tx: Connection, row: Row, why: Phrase, now: datetime) -> bool:
         """The standard's time is up."""
-        return self._tell(tx, row, "not-received", f"{self._about(row)}: {why}", now)
+        text = phrase(
+            "{receiver} has given no receipt for {notice}: {why}",
+            receiver=self.register.name(row["party"]),
+            notice=_kind(row),
+            why=why,
+        )
+        return self._tell(tx, row, "not-received", text, now)
 
     def over(self, tx: Connection, row: Row, now: datetime) -> None:
         """Nobody waits for it any more."""
         for kind in ("receipt-missing", "receipt-urgent", "not-received"):
             self.alarms.end(tx, kind, f"delivery {row['id']}", now)
 
-    def _about(self, row: Row) -> str:
-        return f"{self.register.name(row['party'])} has given no receipt for {spoken(row['kind'])}"
-
-    def _tell(self, tx: Connection, row: Row, kind: str, text: str, now: datetime) -> bool:
+    def _tell(self, tx: Connection, row: Row, kind: str, text: Phrase, now: datetime) -> bool:
         """An alarm about a delivery; False where it was on already."""
         subject = f"delivery {row['id']}"
         new = not self.alarms.on(tx, kind, subject)
         self.alarms.start(tx, kind=kind, subject=subject, text=text, now=now, case_id=row["case_id"])
         return new
+
+
+def _kind(row: Row) -> Code:
+    return word("notice", row["kind"])

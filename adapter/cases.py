@@ -9,7 +9,7 @@ import hmac
 from base64 import b32encode
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
@@ -18,17 +18,21 @@ from adapter.discharge.agreement import Agreement
 from adapter.discharge.case import Case, Evidence, Fact
 from adapter.discharge.deadlines import Deadline, deadlines
 from adapter.discharge.explaining import explained, following
-from adapter.discharge.notices import YEARS, Notice, NoticeKind, Standing, local_date
+from adapter.discharge.notices import YEARS, Moment, Notice, NoticeKind, Standing, local_date
 from adapter.discharge.partaking import Part, part_of
 from adapter.discharge.payment import PAYMENT_START
 from adapter.discharge.planning import Planning, kind_for_consent, may_share_plan, planning
 from adapter.discharge.readmission import COUNTED, courses, links
+from adapter.discharge.rules import Placement
 from adapter.discharge.sentences import Sentence
-from adapter.errors import ConfigurationError, NotFound
+from adapter.errors import NotFound
 from adapter.fhir.bundles import Subject
+from adapter.phrases import Code, Dated, Phrase, dated, phrase
 from adapter.store import cases as rows
 from adapter.store import deliveries, owed, parties, stays
 from adapter.store.statements import Row
+
+_DAY = "%Y-%m-%d"
 
 
 def pseudonym(key: bytes, subject: Subject) -> str:
@@ -209,7 +213,7 @@ class Cases:
         """How far the planning of a case has come; NotFound where there is no such case."""
         row = rows.get(tx, case_id)
         if row is None:
-            raise NotFound(f"there is no case {case_id}; `discharge-adapter cases` lists them")
+            raise _no_case(case_id)
         return planning(dict(self.folded(tx, row["patient"]))[row["id"]], self.roles)
 
     def withheld(self, tx: Connection, case_id: int, told: tuple[str, str], now: datetime) -> Sentence | None:
@@ -231,7 +235,7 @@ class Cases:
         """Each deadline and payment day of a case with the sentence why; NotFound where there is none."""
         row = rows.get(tx, case_id)
         if row is None:
-            raise NotFound(f"there is no case {case_id}; `discharge-adapter cases` lists them")
+            raise _no_case(case_id)
         ids, folded = zip(*self.folded(tx, row["patient"]), strict=True)
         place = ids.index(row["id"])
         linked = links(folded, self.agreement, self.roles)
@@ -255,11 +259,20 @@ class Cases:
         """
         known = self.agreement.follow_up_kinds
         if what is not None and what not in known:
-            raise NotFound(f"{what}: there is no such follow-up; known: {', '.join(known) or 'none'}")
-        row = self._open_to_hand(tx, case_id, at, now, "a follow-up when it has been done")
+            raise NotFound(
+                phrase("{name}: there is no such follow-up; known: {known}", name=what, known=known)
+                if known
+                else phrase("{name}: there is no such follow-up; known: none", name=what)
+            )
+        ahead = phrase("{at} lies ahead; record a follow-up when it has been done", at=_written(at))
+        row = self._open_to_hand(tx, case_id, at, now, ahead)
         told = self._by_hand(row, NoticeKind.FOLLOWED_UP, at, new_id)
-        spoken = "followed up" if what is None else f"followed up ({what})"
-        self._record(tx, row, [replace(told, fulfils=what)], f"{spoken}, recorded by hand", now, by)
+        said = (
+            phrase("followed up, recorded by hand")
+            if what is None
+            else phrase("followed up ({what}), recorded by hand", what=Code("follow-up", what, what))
+        )
+        self._record(tx, row, [replace(told, fulfils=what)], said, now, by)
 
     def place(
         self,
@@ -273,17 +286,23 @@ class Cases:
         by: str | None,
     ) -> None:
         """A person places the case on a pathway or in a group; NotFound where that cannot be."""
-        row = self._open_to_hand(tx, case_id, at, now, "a placement when it has been made")
-        try:
-            self.agreement.placement(name, local_date(at, self.agreement.zone))
-        except ConfigurationError as error:
-            raise NotFound(str(error)) from error
+        ahead = phrase("{at} lies ahead; record a placement when it has been made", at=_written(at))
+        row = self._open_to_hand(tx, case_id, at, now, ahead)
+        day = local_date(at, self.agreement.zone)
+        if not any(one.name == name and one.holds(day) for one in self.agreement.placements):
+            raise NotFound(_not_to_be_chosen(name, day, self.agreement.placements))
         case = dict(self.folded(tx, row["patient"]))[row["id"]]
         if name in case.placements:
-            raise NotFound(f"case {row['id']} is placed on {name} already; take it off first")
+            raise NotFound(
+                phrase(
+                    "case {case} is placed on {name} already; take it off first",
+                    case=str(row["id"]),
+                    name=name,
+                )
+            )
         told = self._by_hand(row, NoticeKind.PLACED, at, new_id)
         told = replace(told, placement=name, encounter=case.encounter)
-        self._record(tx, row, [told], f"placed on {name}, by hand", now, by)
+        self._record(tx, row, [told], phrase("placed on {name}, by hand", name=name), now, by)
 
     def take_off(
         self,
@@ -296,12 +315,11 @@ class Cases:
         by: str | None,
     ) -> None:
         """A person takes the case off again: every standing placement of that name is cancelled."""
-        row = self._open_to_hand(tx, case_id, now, now, "")
+        row = self._open_to_hand(tx, case_id, now, now, None)
         case = dict(self.folded(tx, row["patient"]))[row["id"]]
         standing = [e.notice for e in case.of(NoticeKind.PLACED) if e.notice.placement == name]
         if not standing:
-            known = ", ".join(case.placements) or "nothing"
-            raise NotFound(f"case {row['id']} is not placed on {name}; it is on: {known}")
+            raise NotFound(_not_on(row["id"], name, case.placements))
         told = [
             replace(
                 placed,
@@ -312,16 +330,26 @@ class Cases:
             )
             for placed in standing
         ]
-        self._record(tx, row, told, f"taken off {name}, by hand", now, by)
+        self._record(tx, row, told, phrase("taken off {name}, by hand", name=name), now, by)
 
-    def _open_to_hand(self, tx: Connection, case_id: int, at: datetime, now: datetime, what: str) -> Row:
+    def _open_to_hand(
+        self, tx: Connection, case_id: int, at: datetime, now: datetime, ahead: Phrase | None
+    ) -> Row:
+        """The case's row; `ahead` is what is said of a time that lies ahead, where it can."""
         row = rows.get(tx, case_id)
         if row is None:
-            raise NotFound(f"there is no case {case_id}; `discharge-adapter cases` lists them")
-        if at > now:
-            raise NotFound(f"{at.isoformat()} lies ahead; record {what}")
+            raise _no_case(case_id)
+        if at > now and ahead is not None:
+            raise NotFound(ahead)
         if at.year not in YEARS:
-            raise NotFound(f"{at.isoformat()} is not in {YEARS[0]} to {YEARS[-1]}; write when it was")
+            raise NotFound(
+                phrase(
+                    "{at} is not in {first} to {last}; write when it was",
+                    at=_written(at),
+                    first=str(YEARS[0]),
+                    last=str(YEARS[-1]),
+                )
+            )
         return row
 
     def _by_hand(self, row: Row, kind: NoticeKind, at: datetime, new_id: str) -> Notice:
@@ -335,14 +363,18 @@ class Cases:
         )
 
     def _record(
-        self, tx: Connection, row: Row, told: Sequence[Notice], what: str, now: datetime, by: str | None
+        self, tx: Connection, row: Row, told: Sequence[Notice], what: Phrase, now: datetime, by: str | None
     ) -> None:
         """What a person tells becomes facts of that case, with a line in its history."""
         home = self.learn(tx, row["patient"], [(notice, None) for notice in told], now)
         for notice in told:
             if home[notice.sender, notice.message_id] != row["id"]:
-                when = notice.occurred.isoformat()
-                raise NotFound(f"at {when} the patient was in another case; write when it was, with --at")
+                raise NotFound(
+                    phrase(
+                        "at {at} the patient was in another case; write when it was, with --at",
+                        at=_written(notice.occurred),
+                    )
+                )
         rows.note(tx, at=now, subject=f"case {row['id']}", what=what, case_id=row["id"], by=by)
 
     def recompute(self, tx: Connection, case_id: int, now: datetime) -> None:
@@ -441,6 +473,50 @@ class Cases:
             owing |= any(d.kind == PAYMENT_START for d in wanted.values())
         if owing:
             owed.forget(tx, case_id)
+
+
+def _no_case(case_id: int) -> NotFound:
+    return NotFound(
+        phrase("there is no case {case}; `discharge-adapter cases` lists them", case=str(case_id))
+    )
+
+
+def _not_to_be_chosen(name: str, day: date, placements: Sequence[Placement]) -> Phrase:
+    named = [one for one in placements if one.name == name]
+    if named:
+        return phrase(
+            "{name}: cannot be chosen on {day}; it holds {periods}",
+            name=name,
+            day=dated(day, _DAY),
+            periods=[_period(one) for one in named],
+        )
+    if not placements:
+        return phrase("{name}: there is no such pathway or group; known: none is configured", name=name)
+    known = tuple(dict.fromkeys(one.name for one in placements))
+    return phrase("{name}: there is no such pathway or group; known: {known}", name=name, known=known)
+
+
+def _period(placement: Placement) -> Phrase:
+    first, last = placement.valid_from, placement.valid_to
+    if first is not None and last is not None:
+        return phrase("from {first} to {last}", first=dated(first, _DAY), last=dated(last, _DAY))
+    if first is not None:
+        return phrase("from {first}", first=dated(first, _DAY))
+    assert last is not None  # one without either holds always
+    return phrase("to {last}", last=dated(last, _DAY))
+
+
+def _not_on(case_id: int, name: str, placements: Sequence[str]) -> Phrase:
+    case = str(case_id)
+    if not placements:
+        return phrase("case {case} is not placed on {name}; it is on: nothing", case=case, name=name)
+    return phrase(
+        "case {case} is not placed on {name}; it is on: {known}", case=case, name=name, known=placements
+    )
+
+
+def _written(at: Moment) -> Dated:
+    return Dated(at, at.isoformat())
 
 
 def late_from(due_at: datetime) -> datetime:

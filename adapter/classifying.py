@@ -14,6 +14,7 @@ from adapter.discharge.case import Case, Entry
 from adapter.discharge.notices import YEARS, AnswerValue, Notice, Standing
 from adapter.discharge.occasions import thread
 from adapter.errors import NotFound
+from adapter.phrases import Code, Phrase, dated, phrase
 from adapter.store import cases as rows
 from adapter.store import messages
 from adapter.store.statements import Row
@@ -42,19 +43,31 @@ def classify(
     """
     row = messages.get(tx, message)
     if row is None:
-        raise NotFound(f"there is no message {message}; `discharge-adapter case ID` lists those of a case")
+        raise NotFound(
+            phrase(
+                "there is no message {message}; `discharge-adapter case ID` lists those of a case",
+                message=str(message),
+            )
+        )
     if receive_from is not None and receive_from.year not in YEARS:
-        raise NotFound(f"{receive_from} is not in {YEARS[0]} to {YEARS[-1]}; write the day that was meant")
+        raise NotFound(
+            phrase(
+                "{day} is not in {first} to {last}; write the day that was meant",
+                day=dated(receive_from, "%Y-%m-%d"),
+                first=str(YEARS[0]),
+                last=str(YEARS[-1]),
+            )
+        )
     case_row = rows.get(tx, row["case_id"]) if row["case_id"] is not None else None
     if case_row is None:
-        raise _no_answer(message, f"it was {row['outcome']} and belongs to no case")
+        outcome = Code("outcome", row["outcome"], row["outcome"])
+        raise _no_answer(message, phrase("it was {outcome} and belongs to no case", outcome=outcome))
     rows.alone_with(tx, case_row["patient"])
     entry, case = _standing(cases, tx, case_row, row)
     told = _said(case, entry, answer, receive_from, new_id)
     patient = case_row["patient"]
     home = cases.learn(tx, patient, [(told, None)], now)[told.sender, told.message_id]
-    day = f" from {receive_from}" if receive_from is not None else ""
-    what = f"classified as {answer}{day}, by hand"
+    what = _classified(answer, receive_from)
     rows.note(tx, at=now, subject=f"message {message}", what=what, case_id=home, by=by)
     subscriptions.told(tx, told, case_id=home, patient=patient, now=now)
     return home
@@ -68,11 +81,12 @@ def _standing(cases: Cases, tx: Connection, case_row: Row, row: Row) -> tuple[En
         if entry is None:
             continue
         if entry.notice.answer is not AnswerValue.UNCLASSIFIED:
-            raise _no_answer(number, f"it tells {entry.notice.kind}" + _clear(entry.notice))
+            raise _no_answer(number, _tells(entry.notice))
         if entry.void:
-            raise _no_answer(number, "its sender has cancelled it")
+            raise _no_answer(number, phrase("its sender has cancelled it"))
         return entry, case
-    raise _no_answer(number, f"it was {row['outcome']} and tells nothing of a case")
+    outcome = Code("outcome", row["outcome"], row["outcome"])
+    raise _no_answer(number, phrase("it was {outcome} and tells nothing of a case", outcome=outcome))
 
 
 def _said(case: Case, entry: Entry, answer: AnswerValue, receive_from: date | None, new_id: str) -> Notice:
@@ -84,7 +98,10 @@ def _said(case: Case, entry: Entry, answer: AnswerValue, receive_from: date | No
         last = by_id[entry.replaced_by]
         if last.notice.answer is AnswerValue.UNCLASSIFIED:
             raise NotFound(
-                f"its sender has corrected it by message {last.notice.message_id}; classify that one"
+                phrase(
+                    "its sender has corrected it by message {id}; classify that one",
+                    id=last.notice.message_id,
+                )
             )
     latest = max(e.notice.sent_at for e in thread(case, last))
     return replace(
@@ -98,9 +115,27 @@ def _said(case: Case, entry: Entry, answer: AnswerValue, receive_from: date | No
     )
 
 
-def _clear(notice: Notice) -> str:
-    return f" ({notice.answer})" if notice.answer is not None else ""
+def _classified(answer: AnswerValue, receive_from: date | None) -> Phrase:
+    said = Code("answer", answer.value, answer.value)
+    if receive_from is None:
+        return phrase("classified as {answer}, by hand", answer=said)
+    day = dated(receive_from, "%Y-%m-%d")
+    return phrase("classified as {answer} from {day}, by hand", answer=said, day=day)
 
 
-def _no_answer(message: int, why: str) -> NotFound:
-    return NotFound(f"message {message} is no answer that waits to be classified: {why}")
+def _tells(notice: Notice) -> Phrase:
+    kind = Code("notice", notice.kind.value, notice.kind.value)
+    if notice.answer is None:
+        return phrase("it tells {notice}", notice=kind)
+    said = Code("answer", notice.answer.value, notice.answer.value)
+    return phrase("it tells {notice} ({answer})", notice=kind, answer=said)
+
+
+def _no_answer(message: int, why: Phrase) -> NotFound:
+    return NotFound(
+        phrase(
+            "message {message} is no answer that waits to be classified: {why}",
+            message=str(message),
+            why=why,
+        )
+    )

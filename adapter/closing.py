@@ -13,9 +13,10 @@ from sqlalchemy import Connection
 
 from adapter.cases import Cases
 from adapter.discharge.case import Case, CaseState
-from adapter.discharge.notices import YEARS, Notice, NoticeKind, Standing
+from adapter.discharge.notices import YEARS, Moment, Notice, NoticeKind, Standing
 from adapter.discharge.reporting import ReportState, ReportTask, report_tasks
 from adapter.errors import NotFound
+from adapter.phrases import Code, Dated, Phrase, phrase, verbatim
 from adapter.reports import keep_reports
 from adapter.shelves import Shelves
 from adapter.store import cases as rows
@@ -44,10 +45,13 @@ def close(
     """
     row, case = _case(tx, shelves.cases, case_id)
     if case.state not in OPEN:
-        raise NotFound(f"case {row['id']} is {case.state} and needs no closing")
+        raise NotFound(
+            phrase("case {case} is {state} and needs no closing", case=str(row["id"]), state=_state(case))
+        )
     _was(at, now)
     told = _said(row, case, NoticeKind.CLOSED, at, now, new_id=new_id, by=by, party=party)
-    _learn(tx, shelves, row, replace(told, text=why), f"closed by hand: {why}", now, by)
+    what = phrase("closed by hand: {why}", why=verbatim(why))
+    _learn(tx, shelves, row, replace(told, text=why), what, now, by)
 
 
 def reopen(
@@ -57,7 +61,13 @@ def reopen(
     row, case = _case(tx, shelves.cases, case_id)
     standing = case.of(NoticeKind.CLOSED)
     if case.state is not CaseState.CLOSED or not standing:
-        raise NotFound(f"case {row['id']} is {case.state}, and nobody has closed it by hand")
+        raise NotFound(
+            phrase(
+                "case {case} is {state}, and nobody has closed it by hand",
+                case=str(row["id"]),
+                state=_state(case),
+            )
+        )
     closed = standing[-1].notice
     told = replace(
         closed,
@@ -68,7 +78,8 @@ def reopen(
         recorded_by=by,
         text=why,
     )
-    _learn(tx, shelves, row, told, f"opened again by hand: {why}", now, by)
+    what = phrase("opened again by hand: {why}", why=verbatim(why))
+    _learn(tx, shelves, row, told, what, now, by)
 
 
 def report_sent(
@@ -94,33 +105,55 @@ def report_sent(
         if task.state is ReportState.REQUESTED and party in (None, task.party)
     ]
     if not waiting:
-        raise NotFound(f"case {row['id']} waits for no report of admission; nothing was recorded")
+        raise NotFound(
+            phrase("case {case} waits for no report of admission; nothing was recorded", case=str(row["id"]))
+        )
     task = waiting[0]
     if at < task.asked_by.sent_at:
-        raise NotFound(f"{at.isoformat()} is before the admission asked for it; write when it was sent")
+        raise NotFound(
+            phrase("{at} is before the admission asked for it; write when it was sent", at=_written(at))
+        )
     told = replace(
         _said(row, case, NoticeKind.REPORT_OF_ADMISSION, at, now, new_id=new_id, by=by, party=task.party),
         sent_at=at,
         hospital=task.asked_by.hospital,
         receivers=(task.hospital,),
     )
-    _learn(tx, shelves, row, told, "report of admission sent by another system, ticked off by hand", now, by)
+    what = phrase("report of admission sent by another system, ticked off by hand")
+    _learn(tx, shelves, row, told, what, now, by)
     return task
 
 
 def _case(tx: Connection, cases: Cases, case_id: int) -> tuple[Row, Case]:
     row = rows.get(tx, case_id)
     if row is None:
-        raise NotFound(f"there is no case {case_id}; `discharge-adapter cases` lists them")
+        raise NotFound(
+            phrase("there is no case {case}; `discharge-adapter cases` lists them", case=str(case_id))
+        )
     rows.alone_with(tx, row["patient"])
     return row, dict(cases.folded(tx, row["patient"]))[row["id"]]
 
 
+def _state(case: Case) -> Code:
+    return Code("state", case.state.value, case.state.value)
+
+
+def _written(at: Moment) -> Dated:
+    return Dated(at, at.isoformat())
+
+
 def _was(at: datetime, now: datetime) -> None:
     if at > now:
-        raise NotFound(f"{at.isoformat()} lies ahead; record it when it has happened")
+        raise NotFound(phrase("{at} lies ahead; record it when it has happened", at=_written(at)))
     if at.year not in YEARS:
-        raise NotFound(f"{at.isoformat()} is not in {YEARS[0]} to {YEARS[-1]}; write when it was")
+        raise NotFound(
+            phrase(
+                "{at} is not in {first} to {last}; write when it was",
+                at=_written(at),
+                first=str(YEARS[0]),
+                last=str(YEARS[-1]),
+            )
+        )
 
 
 def _said(
@@ -150,12 +183,15 @@ def _said(
 
 
 def _learn(
-    tx: Connection, shelves: Shelves, row: Row, told: Notice, what: str, now: datetime, by: str | None
+    tx: Connection, shelves: Shelves, row: Row, told: Notice, what: Phrase, now: datetime, by: str | None
 ) -> None:
     home = shelves.cases.learn(tx, row["patient"], [(told, None)], now)
     if home[told.sender, told.message_id] != row["id"]:
         raise NotFound(
-            f"at {told.occurred.isoformat()} the patient was in another case; write when it was, with --at"
+            phrase(
+                "at {at} the patient was in another case; write when it was, with --at",
+                at=_written(told.occurred),
+            )
         )
     rows.note(tx, at=now, subject=f"case {row['id']}", what=what, case_id=row["id"], by=by)
     keep_reports(tx, shelves, row["patient"], now)

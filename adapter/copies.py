@@ -26,6 +26,7 @@ from adapter.messaging.envelope import Address, Envelope
 from adapter.messaging.numbering import as_uuid
 from adapter.messaging.register import Party, Side
 from adapter.messaging.routing import Route
+from adapter.phrases import Code, phrase
 from adapter.store import cases as case_rows
 from adapter.store import deliveries, messages
 
@@ -101,8 +102,13 @@ def copy_for(
         checks.outgoing(written.content)
     except CannotWrite as error:
         raise Quarantined(
-            f"{error} ({route.party.id} reads {reads}); correct the endpoint's dialect, then release, "
-            "or tell the receiver by telephone",
+            phrase(
+                "{why} ({party} reads {dialect}); correct the endpoint's dialect, then release, "
+                "or tell the receiver by telephone",
+                why=error.said,
+                party=route.party.id,
+                dialect=reads,
+            ),
             code="mapping",
         ) from error
     return Copy(
@@ -172,10 +178,10 @@ def anew(
     """
     envelope, route = reading.envelope, copy.route
     if reading.bundle is None or envelope.type in _ALIKE_FOR_ALL:
-        raise CannotWrite(f"{envelope.type} is never written here")
+        raise CannotWrite(phrase("{type} is never written here", type=envelope.type))
     same = copy.dialect == envelope.dialect
     if same and reading.losses:
-        raise CannotWrite("it holds what is only in the bytes as they came")
+        raise CannotWrite(phrase("it holds what is only in the bytes as they came"))
     receiver = envelope.receivers[route.index]
     if copy.dialect != "fhir":
         receiver = addressed(
@@ -188,7 +194,7 @@ def anew(
     bundle = standing_as(may_see.bundle, notice.standing)
     written = named(copy.dialect).write(bundle, dialect=copy.dialect, addressing=addressing)
     if same and written.losses:
-        raise CannotWrite(f"written anew it would lose: {'; '.join(written.losses)}")
+        raise CannotWrite(phrase("written anew it would lose: {losses}", losses=written.losses))
     checks.outgoing(written.content)
     return replace(
         copy,
@@ -306,5 +312,11 @@ def note_left_out(
     now: datetime,
 ) -> None:
     """A message that its receiver gets in part says so in the case's history."""
-    what = f"sent to {party.id} without {', '.join(left_out)}: not allowed in {kind} to a {party.kind}"
+    what = phrase(
+        "sent to {party} without {parts}: not allowed in {notice} to a {kind}",
+        party=party.id,
+        parts=left_out,
+        notice=Code("notice", kind.value, kind.value),
+        kind=Code("party-kind", party.kind, party.kind),
+    )
     case_rows.note(tx, at=now, subject=f"message {row}", what=what, case_id=case_id)

@@ -49,7 +49,7 @@ from adapter.messaging.routing import NOT_RELEVANT, Route, only_relevant, refuse
 from adapter.originals import Originals
 from adapter.outbox import Outbox, Receipted, because
 from adapter.parcels import Parcel, enqueue
-from adapter.phrases import Phrase
+from adapter.phrases import Code, Phrase, phrase
 from adapter.reissuing import Reissuing
 from adapter.relay import pass_on, relays
 from adapter.relevance import Relevance, Rosters, nobody
@@ -78,7 +78,7 @@ class Acceptance:
     sender: str | None = None
     type: str | None = None
     dialect: str | None = None
-    warning: str | None = None
+    warning: Phrase | None = None
     receipt: bool = False  # it was somebody's receipt, which is not answered itself
     first: str | None = None  # of a duplicate: what became of the message when it first came
     kept: bool = True  # False: nobody may keep what it says, in a mailbox neither
@@ -217,7 +217,7 @@ class Inbox:
         try:
             prepared = self._relevance.weighed(tx, self.read(incoming), now)
         except NotDecided as why_not:
-            return _still_held(held, Quarantined(str(why_not), code="not-decided"))
+            return _still_held(held, Quarantined(why_not.said, code="not-decided"))
         reading = prepared.reading
         if reading is None:
             return _still_held(held, _problem(prepared))
@@ -233,7 +233,7 @@ class Inbox:
         except MessageError as problem:
             return _still_held(held, problem)
         self.outbox.alarms.end(tx, "quarantined", f"message {row}", now)
-        what = because("released from quarantine", why)
+        what = because(phrase("released from quarantine"), why)
         case_rows.note(tx, at=now, subject=f"message {row}", what=what, case_id=None, by=by)
         first = self._first(tx, prepared, sender, now)
         if first is not None:
@@ -246,7 +246,7 @@ class Inbox:
         prepared = self.read(incoming)
         reading = prepared.reading
         if reading is None:
-            return Recheck(problem=str(_problem(prepared)))
+            return Recheck(problem=_problem(prepared).reason)
         receivers = tuple(
             (one, found.id if found is not None else None)
             for one in reading.envelope.receivers
@@ -256,7 +256,7 @@ class Inbox:
         try:
             prepared = self._relevance.weighed(tx, prepared, now)
         except NotDecided as why_not:
-            return replace(known, problem=str(why_not))
+            return replace(known, problem=why_not.said)
         try:
             sender, before = self._sent_before(tx, prepared, reading, incoming, row, now)
             if before is not None:
@@ -266,26 +266,43 @@ class Inbox:
                 return known
             _, _, copies = self._to_be_taken(tx, prepared, reading, sender, now)
         except MessageError as problem:
-            return replace(known, problem=str(problem))
+            return replace(known, problem=problem.reason)
         return replace(known, to=tuple(copy.route.party.id for copy in copies))
 
     def _held(self, tx: Connection, row: int) -> tuple[Row, Incoming]:
         """A message in quarantine, as it would come in now."""
         held = messages.get(tx, row)
         if held is None:
-            raise NotFound(f"there is no message {row}; `discharge-adapter quarantine` lists what is held")
+            raise NotFound(
+                phrase(
+                    "there is no message {message}; `discharge-adapter quarantine` lists what is held",
+                    message=str(row),
+                )
+            )
         if held["outcome"] != "quarantined":
             raise NotFound(
-                f"message {row} is {held['outcome']}, not quarantined: what has been answered is final; "
-                "ask the sender to correct it and send it under a new id"
+                phrase(
+                    "message {message} is {outcome}, not quarantined: what has been answered is final; "
+                    "ask the sender to correct it and send it under a new id",
+                    message=str(row),
+                    outcome=_in_words(held["outcome"]),
+                )
             )
         content = messages.content(tx, held["payload"])
         if content is None:
-            raise NotFound(f"the bytes of message {row} are gone: retention has removed them")
+            raise NotFound(
+                phrase(
+                    "the bytes of message {message} are gone: retention has removed them", message=str(row)
+                )
+            )
         partner = self.register.speaker(held["partner"]) if held["partner"] is not None else None
         if held["partner"] is not None and partner is None:
             raise NotFound(
-                f"message {row} came from the partner {held['partner']}, which the region file no longer has"
+                phrase(
+                    "message {message} came from the partner {partner}, which the region file no longer has",
+                    message=str(row),
+                    partner=held["partner"],
+                )
             )
         incoming = Incoming(
             content=content, content_type=held["content_type"], channel="release", partner=partner
@@ -332,7 +349,11 @@ class Inbox:
         by: str | None,
     ) -> Acceptance:
         """A held message whose like has been taken since: it is over, and there is no second receipt."""
-        why = f"the same as message {before['id']}, which was {before['outcome']}"
+        why = phrase(
+            "the same as message {message}, which was {outcome}",
+            message=str(before["id"]),
+            outcome=_in_words(before["outcome"]),
+        )
         messages.change(tx, row, outcome="released", reason=why)
         self.outbox.alarms.end(tx, "quarantined", f"message {row}", now)
         case_rows.note(tx, at=now, subject=f"message {row}", what=why, case_id=before["case_id"], by=by)
@@ -395,12 +416,15 @@ class Inbox:
                 raise Refused(nobody.text, code=nobody.code)
         except Refused as problem:
             return self._hold(tx, prepared, sender, problem, now)
-        why = f"the patient is none of {', '.join(sorted(prepared.not_for))}'s own"
-        said = {"outcome": NOT_RELEVANT, "reason": f"{why}: nothing of what it says was stored"}
+        reason = phrase(
+            "the patient is none of {parties}'s own: nothing of what it says was stored",
+            parties=sorted(prepared.not_for),
+        )
         if row is None:
+            said = {"outcome": NOT_RELEVANT, "reason": reason}
             row = messages.add(tx, _message_row(tx, prepared, sender, now) | said)
         else:
-            self._forget_held(tx, row, prepared, sender, said, now, by=by)
+            self._forget_held(tx, row, prepared, sender, reason, now, by=by)
         answer, answer_type = self._answers.receipts(
             tx,
             envelope,
@@ -415,7 +439,7 @@ class Inbox:
         messages.change(tx, row, acknowledgement=kept, acknowledgement_type=answer_type)
         return Acceptance(
             outcome=NOT_RELEVANT,
-            reason=said["reason"],
+            reason=reason,
             acknowledgement=answer,
             acknowledgement_type=answer_type,
             message_row=row,
@@ -430,17 +454,17 @@ class Inbox:
         row: int,
         prepared: Prepared,
         sender: Party,
-        said: dict[str, str],
+        reason: Phrase,
         now: datetime,
         *,
         by: str | None,
     ) -> None:
         """A held message of which it is known by now that nobody may keep it."""
         subject, digest = f"message {row}", hashlib.sha256(prepared.incoming.content).digest()
-        messages.change(tx, row, sender=sender.id, code=None, **said)
+        messages.change(tx, row, outcome=NOT_RELEVANT, reason=reason, sender=sender.id, code=None)
         erased.content_of(tx, row, digest, now)
         self.outbox.alarms.end(tx, "quarantined", subject, now)
-        case_rows.note(tx, at=now, subject=subject, what=said["reason"], case_id=None, by=by)
+        case_rows.note(tx, at=now, subject=subject, what=reason, case_id=None, by=by)
 
     # --- known already? ---
 
@@ -462,14 +486,16 @@ class Inbox:
         if before is not None:
             messages.came_again(tx, before)
             return
-        reason = (
-            f"it says something else than message {known['id']} under the same id, and was answered as a "
-            "duplicate of that; telephone the sender: it must send this under an id of its own"
+        reason = phrase(
+            "it says something else than message {message} under the same id, and was answered as a "
+            "duplicate of that; telephone the sender: it must send this under an id of its own",
+            message=str(known["id"]),
         )
         told = {"outcome": "quarantined", "code": REUSED, "reason": reason}
         row = messages.add(tx, _message_row(tx, prepared, None, now) | told)
         subject = f"message {row}"
-        self.outbox.alarms.start(tx, kind="quarantined", subject=subject, text=f"held: {reason}", now=now)
+        text = phrase("held: {why}", why=reason)
+        self.outbox.alarms.start(tx, kind="quarantined", subject=subject, text=text, now=now)
 
     def _hold_reused(self, tx: Connection, prepared: Prepared, known: Row, now: datetime) -> Acceptance:
         """Another message under a known id: taking it for a duplicate would lose it."""
@@ -487,7 +513,7 @@ class Inbox:
         answer, answer_type = self._duplicates.answer(tx, known, prepared, sender, now)
         return Acceptance(
             outcome="duplicate",
-            reason=f"this message came before and was {known['outcome']}",
+            reason=_came_before(known["outcome"]),
             first=known["outcome"],
             case_id=known["case_id"],
             acknowledgement=answer,
@@ -516,7 +542,10 @@ class Inbox:
         row: int | None = None,
     ) -> Acceptance:
         """It is acknowledged for its own receivers, and changes nothing: no notice, no task, no deadline."""
-        why = f"the same as message {first['id']}, for another receiver of the same organisation"
+        why = phrase(
+            "the same as message {message}, for another receiver of the same organisation",
+            message=str(first["id"]),
+        )
         said = {"case_id": first["case_id"], "same_as": first["id"], "reason": why}
         if row is None:
             row = messages.add(tx, _message_row(tx, prepared, sender, now) | said | {"outcome": "accepted"})
@@ -670,12 +699,10 @@ class Inbox:
             sender=sender.id,
             type=envelope.type,
             dialect=envelope.dialect,
-            warning=_both(
+            warning=_all(
                 _not_valid(reading),
-                _both(
-                    self._warning(tx, envelope, prepared.subject, row, now),
-                    self._unknown_services(tx, envelope, routes, row, case_id, now),
-                ),
+                self._warning(tx, envelope, prepared.subject, row, now),
+                self._unknown_services(tx, envelope, routes, row, case_id, now),
             ),
         )
 
@@ -694,11 +721,11 @@ class Inbox:
 
     def _warning(
         self, tx: Connection, envelope: Envelope, subject: Subject, row: int, now: datetime
-    ) -> str | None:
+    ) -> Phrase | None:
         """A number that is nobody's, or in evaluation mode a real person's; it is never repeated itself."""
         norwegian = envelope.dialect in kith.NAMES  # whose receipt has no word for it (N-05)
         if norwegian and not all(checks(system, value) for system, value in subject.identifiers):
-            warning = (
+            warning = phrase(
                 "the patient's identity number fails its check digits; the message was taken, ask its sender "
                 "by telephone whom it is about"
             )
@@ -707,7 +734,7 @@ class Inbox:
             return warning
         if not self.register.open or all(synthetic(s, v) is not False for s, v in subject.identifiers):
             return None
-        warning = (
+        warning = phrase(
             "the patient's identity number is not marked as synthetic (month + 40, + 65 or + 80); use test "
             "persons only, and remove this store if it was a real one"
         )
@@ -722,22 +749,24 @@ class Inbox:
         row: int,
         case_id: int,
         now: datetime,
-    ) -> str | None:
+    ) -> Phrase | None:
         """A message to a service that nobody knows is its organisation's; somebody must be told (N-05)."""
         warnings = []
         for route in routes:
             stranger = unknown_service(route.party, envelope.receivers[route.index])
             if stranger is None or route.relayed or route.refusal is not None:
                 continue
-            text = (
-                f"{route.party.id} has no service {stranger} in the region file, so the message was taken at "
-                "the organisation; add the service, or tell the sender the right address"
+            text = phrase(
+                "{party} has no service {service} in the region file, so the message was taken at "
+                "the organisation; add the service, or tell the sender the right address",
+                party=route.party.id,
+                service=stranger,
             )
             subject = f"service {stranger} of {route.party.id}"
             self.outbox.alarms.start(tx, kind="unknown-service", subject=subject, text=text, now=now)
             case_rows.note(tx, at=now, subject=f"message {row}", what=text, case_id=case_id)
             warnings.append(text)
-        return "; ".join(warnings) or None
+        return _all(*warnings)
 
     def _forward(
         self,
@@ -750,7 +779,7 @@ class Inbox:
         kept: bytes | None,
         now: datetime,
         *,
-        never: str | None = None,
+        never: Phrase | None = None,
     ) -> int | None:
         """Enqueue one receiver's copy; `kept` is its hash where it is the bytes as they came.
 
@@ -758,7 +787,7 @@ class Inbox:
         """
         route = copy.route
         if route.refusal is not None:
-            what = f"not passed on to {route.party.id}: {route.refusal.text}"
+            what = phrase("not passed on to {party}: {why}", party=route.party.id, why=route.refusal.text)
             case_rows.note(tx, at=now, subject=f"message {row}", what=what, case_id=case_id)
             return None
         if route.endpoint is None and route.receipted_on_storing and not self.register.open:
@@ -815,7 +844,7 @@ class Inbox:
             try:
                 self._judge.own_transmission(tx, envelope, giver)
             except Refused as problem:
-                why = f"{problem.reason}; ask {giver.id} which of the two holds"
+                why = phrase("{why}; ask {party} which of the two holds", why=problem.reason, party=giver.id)
                 return self._hold(tx, prepared, giver, Quarantined(why, code=problem.code), now)
         return self._receipt(tx, prepared, reading, giver, now)
 
@@ -831,7 +860,10 @@ class Inbox:
         found = self._claimed(tx, said, giver, row, now)
         if found is None:
             problem = Quarantined(
-                f"{giver.id} gives a receipt for a message that we have not sent to it; compare the two logs",
+                phrase(
+                    "{party} gives a receipt for a message that we have not sent to it; compare the two logs",
+                    party=giver.id,
+                ),
                 code="unknown-original",
             )
             messages.change(tx, row, outcome="quarantined", code=problem.code, reason=problem.reason)
@@ -903,12 +935,15 @@ class Inbox:
         assert said is not None
         found = self._claimed(tx, said, giver, row, now)
         if found is None:
-            problem = Quarantined("a receipt for a message that we have not sent", code="unknown-original")
-            return _still_held(held, problem)
+            why = phrase("a receipt for a message that we have not sent")
+            return _still_held(held, Quarantined(why, code="unknown-original"))
         case_id = found.delivery["case_id"]
         messages.change(tx, row, outcome="released", sender=giver.id, case_id=case_id)
         self.outbox.alarms.end(tx, "quarantined", f"message {row}", now)
-        what = f"released from quarantine: the receipt of delivery {found.delivery['id']}"
+        what = phrase(
+            "released from quarantine: the receipt of delivery {delivery}",
+            delivery=str(found.delivery["id"]),
+        )
         case_rows.note(tx, at=now, subject=f"message {row}", what=what, case_id=case_id, by=by)
         return self._counted(tx, found, prepared, reading, giver, row, now)
 
@@ -978,12 +1013,16 @@ class Inbox:
         if sent is None or not sent["expects_receipt"] or _is_operation_outcome(prepared.incoming.content):
             return  # nothing was awaited, or a FHIR server says that all is well
         other = prepared.reading is not None and prepared.reading.acknowledgement is not None
-        what = "a receipt for another message" if other else "something that is no message"
-        problem = Quarantined(
-            f"{leased.endpoint} answered delivery {leased.id} with {what}; its receipt is still awaited, "
-            "ask its operator what stands at that address",
-            code="odd-answer",
+        why = phrase(
+            "{endpoint} answered delivery {delivery} with a receipt for another message; its receipt is "
+            "still awaited, ask its operator what stands at that address"
+            if other
+            else "{endpoint} answered delivery {delivery} with something that is no message; its receipt is "
+            "still awaited, ask its operator what stands at that address",
+            endpoint=leased.endpoint,
+            delivery=str(leased.id),
         )
+        problem = Quarantined(why, code="odd-answer")
         self._hold(tx, replace(prepared, reading=None), None, problem, now)
 
     # --- relaying, refusing and holding ---
@@ -1009,7 +1048,7 @@ class Inbox:
             held = self._hold(tx, prepared, sender, problem, now)
             row = held.message_row
         else:
-            reason = f"passed on as it came, between two that are not ours: {problem.reason}"
+            reason = phrase("passed on as it came, between two that are not ours: {why}", why=problem.reason)
             values = _message_row(tx, prepared, sender, now)
             row = messages.add(tx, values | {"outcome": "accepted", "reason": reason})
             held = replace(_outcome("accepted", problem, row, envelope, sender.id), reason=reason, code=None)
@@ -1033,7 +1072,9 @@ class Inbox:
             try:
                 answers = self._answers.refusals(envelope, issue, now)
             except CannotWrite as error:
-                why = f"{problem.reason}; tell the sender by telephone, for {error}"
+                why = phrase(
+                    "{why}; tell the sender by telephone, for {fault}", why=problem.reason, fault=error.said
+                )
                 problem = Refused(why, code=problem.code)
         answer = answers[0][1] if answers else None
         answer_type = envelope.content_type if envelope is not None and answers else None
@@ -1056,12 +1097,12 @@ class Inbox:
         held = _outcome(outcome, problem, row, envelope, sender.id if sender else None)
         return replace(held, acknowledgement=answer, acknowledgement_type=answer_type)
 
-    def _tell_of_quarantine(self, tx: Connection, row: int, reason: str, now: datetime) -> None:
+    def _tell_of_quarantine(self, tx: Connection, row: int, reason: Phrase, now: datetime) -> None:
         self.outbox.alarms.start(
             tx,
             kind="quarantined",
             subject=f"message {row}",
-            text=f"held without receipt: {reason}",
+            text=phrase("held without receipt: {why}", why=reason),
             now=now,
         )
 
@@ -1071,15 +1112,25 @@ def _one_a_party(copies: Sequence[Copy]) -> list[Copy]:
     return list({copy.route.party.id: copy for copy in reversed(copies)}.values())[::-1]
 
 
-def _not_valid(reading: Reading) -> str | None:
+def _not_valid(reading: Reading) -> Phrase | None:
     """What a schema has against a message that was taken all the same."""
-    return (
-        f"taken, though it is not valid against its schema: {few(reading.faults)}" if reading.faults else None
-    )
+    if not reading.faults:
+        return None
+    return phrase("taken, though it is not valid against its schema: {faults}", faults=few(reading.faults))
 
 
-def _both(*sentences: str | None) -> str | None:
-    return "; ".join(filter(None, sentences)) or None
+def _all(*sentences: Phrase | None) -> Phrase | None:
+    """What there is of them as one; None where there is nothing."""
+    found = [sentence for sentence in sentences if sentence is not None]
+    return phrase("{reasons}", reasons=found) if found else None
+
+
+def _in_words(outcome: str) -> Code:
+    return Code("outcome", outcome, outcome)
+
+
+def _came_before(outcome: str) -> Phrase:
+    return phrase("this message came before and was {outcome}", outcome=_in_words(outcome))
 
 
 def _is_operation_outcome(content: bytes) -> bool:
@@ -1088,8 +1139,11 @@ def _is_operation_outcome(content: bytes) -> bool:
 
 def _reused(known: Row) -> Quarantined:
     return Quarantined(
-        f"its id is that of message {known['id']}, which says something else; telephone the sender: it must "
-        "send this under an id of its own",
+        phrase(
+            "its id is that of message {message}, which says something else; telephone the sender: it must "
+            "send this under an id of its own",
+            message=str(known["id"]),
+        ),
         code=REUSED,
     )
 
@@ -1098,7 +1152,7 @@ def _again_unread(tx: Connection, row: int, envelope: Envelope) -> Acceptance:
     messages.came_again(tx, row)
     return Acceptance(
         outcome="duplicate",
-        reason="this message came before and was quarantined",
+        reason=_came_before("quarantined"),
         first="quarantined",
         message_row=row,
         type=envelope.type,
@@ -1107,7 +1161,7 @@ def _again_unread(tx: Connection, row: int, envelope: Envelope) -> Acceptance:
 
 
 def _problem(prepared: Prepared) -> MessageError:
-    return prepared.problem or Refused("the message could not be read", code="structure")
+    return prepared.problem or Refused(phrase("the message could not be read"), code="structure")
 
 
 def _on_storing(notice: Notice, party: Party, now: datetime) -> list[Evidence]:
@@ -1164,7 +1218,8 @@ def _of_what_is_left(prepared: Prepared, problem: MessageError) -> MessageError:
     """What is not kept cannot be released: its sender must send it anew."""
     if prepared.kept or isinstance(problem, Refused):
         return problem
-    return Refused(f"{problem.reason}; nothing of it was kept: send it anew", code=problem.code)
+    why = phrase("{why}; nothing of it was kept: send it anew", why=problem.reason)
+    return Refused(why, code=problem.code)
 
 
 def _outcome(

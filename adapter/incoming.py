@@ -16,6 +16,7 @@ from adapter.mappings import Head, Reading
 from adapter.mappings.checking import NO_CHECKS, Checks
 from adapter.mappings.known import recognise
 from adapter.messaging.register import Partner
+from adapter.phrases import phrase
 
 HEAD_KEPT = 64 * 1024
 """What is kept of a message over the size limit: its first bytes, its hash and its size."""
@@ -78,11 +79,14 @@ def understand(incoming: Incoming, zone: tzinfo, checks: Checks = NO_CHECKS) -> 
 def _understood(incoming: Incoming, zone: tzinfo, checks: Checks) -> Prepared:
     if incoming.oversize is not None:
         size = incoming.oversize / 1_048_576
-        reason = f"the message is {size:.0f} MiB, over the limit; send it in parts, or without attachments"
+        reason = phrase(
+            "the message is {size} MiB, over the limit; send it in parts, or without attachments",
+            size=round(size),
+        )
         return Prepared(incoming=incoming, problem=Refused(reason, code="too-long"))
     dialect = recognise(Head(content=incoming.content, content_type=incoming.content_type))
     if dialect is None:
-        reason = (
+        reason = phrase(
             "neither a KITH message (MsgHead 1.2, AppRec) nor a FHIR Bundle; check what was sent, "
             "its namespace and its encoding"
         )
@@ -120,8 +124,11 @@ def heard_from(kind: str, prepared: Prepared, zone: tzinfo) -> Prepared:
 def fault_of_ours(fault: Exception) -> Quarantined:
     """A message over which we stumbled ourselves: held, and nobody but us has anything to correct."""
     return Quarantined(
-        f"the adapter stumbled over it ({type(fault).__name__}), which is our fault and not the sender's; "
-        "report it, and release the message after the next version",
+        phrase(
+            "the adapter stumbled over it ({fault}), which is our fault and not the sender's; "
+            "report it, and release the message after the next version",
+            fault=type(fault).__name__,
+        ),
         code="internal",
     )
 

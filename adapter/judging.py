@@ -15,7 +15,7 @@ from adapter.copies import Copy, copy_for, first_id
 from adapter.discharge.case import BESIDE_THE_STAY
 from adapter.discharge.notices import Notice, NoticeKind, Plan, Standing
 from adapter.discharge.planning import kind_for_consent, may_share_plan, needs_consent
-from adapter.discharge.wording import said
+from adapter.discharge.wording import phrase_of
 from adapter.errors import Quarantined, Refused
 from adapter.fhir.bundles import Subject
 from adapter.fhir.polled import TYPES as POLLED
@@ -26,6 +26,7 @@ from adapter.messaging.envelope import Address, Envelope
 from adapter.messaging.practices import practice
 from adapter.messaging.register import Party, Register
 from adapter.messaging.routing import Route, only_relevant, refused_by_all, routes
+from adapter.phrases import Code, Lasting, phrase
 from adapter.store import cases as case_rows
 from adapter.store import messages, remembered
 from adapter.twins import said_as
@@ -80,20 +81,27 @@ class Judge:
     def sender(self, envelope: Envelope, incoming: Incoming, now: datetime) -> Party:
         """The sending party, which must be one for whom the partner may speak."""
         if not envelope.sender.identifiers:
-            raise Refused("the message names no sender with an identifier", code="E20")
+            raise Refused(phrase("the message names no sender with an identifier"), code="E20")
         day = now.astimezone(self.zone).date()
         sender = self.register.resolve(envelope.sender, day)
         if sender is not None:
             self._one_sender(sender, self.register.known_at(envelope.sender, day))
         if incoming.partner is not None and (sender is None or sender.id not in incoming.partner.parties):
             raise Refused(
-                f"the partner {incoming.partner.name} may not send for {envelope.sender.said}; "
-                "check the sender in the message, or the partner's parties in the region file",
+                phrase(
+                    "the partner {partner} may not send for {sender}; "
+                    "check the sender in the message, or the partner's parties in the region file",
+                    partner=incoming.partner.name,
+                    sender=envelope.sender.said,
+                ),
                 code="forbidden",
             )
         if sender is None:
             raise Quarantined(
-                f"the sender {envelope.sender.said} is not in the region file; add the party, then release",
+                phrase(
+                    "the sender {sender} is not in the region file; add the party, then release",
+                    sender=envelope.sender.said,
+                ),
                 code="unknown-sender",
             )
         return sender
@@ -104,8 +112,12 @@ class Judge:
         others = sorted(party.id for party in named if party.id not in may)
         if others:
             raise Refused(
-                f"the sender is written with identifiers of {sender.id} and of {', '.join(others)}; "
-                "a message has one sender: write its own identifiers only",
+                phrase(
+                    "the sender is written with identifiers of {party} and of {others}; "
+                    "a message has one sender: write its own identifiers only",
+                    party=sender.id,
+                    others=others,
+                ),
                 code="forbidden",
             )
 
@@ -116,8 +128,10 @@ class Judge:
         envelope = reading.envelope
         if self.register.open and envelope.production:
             raise Refused(
-                "this is a message of production, and the adapter runs for evaluation, without a region; "
-                "configure a region before you connect it to real systems",
+                phrase(
+                    "this is a message of production, and the adapter runs for evaluation, without a region; "
+                    "configure a region before you connect it to real systems"
+                ),
                 code="X99",
             )
         if prepared.problem is not None and not _answered_for(prepared):
@@ -126,8 +140,11 @@ class Judge:
         ahead = envelope.sent_at - now
         if ahead > self.clock_tolerance:
             raise Quarantined(
-                f"it says that it was sent {_roughly(ahead)} from now: one of the two clocks is wrong; set "
-                "ours right and release, or ask the sender to set theirs and send anew",
+                phrase(
+                    "it says that it was sent {span} from now: one of the two clocks is wrong; set "
+                    "ours right and release, or ask the sender to set theirs and send anew",
+                    span=Lasting(ahead, _roughly(ahead)),
+                ),
                 code="future",
             )
         self._not_too_many(tx, prepared.subject, sender, now)
@@ -159,7 +176,9 @@ class Judge:
             other = remembered.value(tx, _BUNDLES.format(sender.id), envelope.transmission_id)
         if other is not None and other != envelope.message_id:
             raise Refused(
-                "this Bundle.id has been used for another message; give every Bundle an id of its own",
+                phrase(
+                    "this Bundle.id has been used for another message; give every Bundle an id of its own"
+                ),
                 code="duplicate",
             )
 
@@ -170,8 +189,11 @@ class Judge:
         beds = [way.party.id for way in ways if way.party.kind == ACUTE_BED and not way.relayed]
         if beds:
             raise Quarantined(
-                f"care needs are addressed to {', '.join(beds)}, a municipal acute bed, which gets no early "
-                "notices; ask the sender to address the municipality's case-work service",
+                phrase(
+                    "care needs are addressed to {parties}, a municipal acute bed, which gets no early "
+                    "notices; ask the sender to address the municipality's case-work service",
+                    parties=beds,
+                ),
                 code="not-for-acute-bed",
             )
 
@@ -182,8 +204,13 @@ class Judge:
         if notice.hospital == notice.sender:
             if notice.kind in _OF_THE_STAY and sender.kind not in _INSTITUTIONS:
                 raise Quarantined(
-                    f"{sender.id} is a {sender.kind} in the region file, and {notice.kind} is told by the "
-                    "institution where the patient lies; correct its kind, then release, or ask the sender",
+                    phrase(
+                        "{party} is a {kind} in the region file, and {notice} is told by the institution "
+                        "where the patient lies; correct its kind, then release, or ask the sender",
+                        party=sender.id,
+                        kind=Code("party-kind", sender.kind, sender.kind),
+                        notice=Code("notice", notice.kind.value, notice.kind.value),
+                    ),
                     code="not-its-stay",
                 )
             return
@@ -195,8 +222,12 @@ class Judge:
             foreign = of_the_stay and not told_of & set(self.register.spoken_for(sender))
         if foreign:
             raise Quarantined(
-                f"{sender.id} tells {notice.kind} of a stay that is not its own; ask it whose patient this "
-                "is, or correct the identifiers in the region file, then release",
+                phrase(
+                    "{party} tells {notice} of a stay that is not its own; ask it whose patient this "
+                    "is, or correct the identifiers in the region file, then release",
+                    party=sender.id,
+                    notice=Code("notice", notice.kind.value, notice.kind.value),
+                ),
                 code="not-its-stay",
             )
 
@@ -212,8 +243,11 @@ class Judge:
         known = any(e.notice.kind not in BESIDE_THE_STAY for e in case.entries)
         if not known or not {case.hospital, case.municipality} & set(self.register.spoken_for(sender)):
             raise Quarantined(
-                f"{sender.id} closes a stay in which it is neither the hospital nor the municipality; ask it "
-                "whose patient this is, or close the case by hand",
+                phrase(
+                    "{party} closes a stay in which it is neither the hospital nor the municipality; ask it "
+                    "whose patient this is, or close the case by hand",
+                    party=sender.id,
+                ),
                 code="not-its-stay",
             )
 
@@ -233,12 +267,16 @@ class Judge:
         kind = kind_for_consent(case, told.plan)
         why_not = may_share_plan(case, now, kind)
         if why_not is not None:
-            unsaid = "it does not say which plan it is, so it is taken for one that needs consent; " * (
-                kind is None
-            )
             raise Quarantined(
-                f"{unsaid}{said(why_not)}; ask the patient, have the consent told (consent-given), "
-                "then release; without consent let it lie",
+                phrase(
+                    "{why}; ask the patient, have the consent told (consent-given), then release; without "
+                    "consent let it lie"
+                    if kind is not None
+                    else "it does not say which plan it is, so it is taken for one that needs consent; "
+                    "{why}; ask the patient, have the consent told (consent-given), then release; without "
+                    "consent let it lie",
+                    why=phrase_of(why_not),
+                ),
                 code="consent",
             )
 
@@ -302,8 +340,12 @@ class Judge:
         patient = pseudonym(self.pseudonym_key, subject)
         if case_rows.told_since(tx, patient, sender.id, now - timedelta(days=1)) >= MOST_A_DAY:
             raise Quarantined(
-                f"more than {MOST_A_DAY} notices of {sender.id} about this patient within a day: it repeats "
-                "itself under new ids; stop it, and release what is right a day later",
+                phrase(
+                    "more than {most} notices of {party} about this patient within a day: it repeats "
+                    "itself under new ids; stop it, and release what is right a day later",
+                    most=MOST_A_DAY,
+                    party=sender.id,
+                ),
                 code="throttled",
             )
 

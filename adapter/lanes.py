@@ -32,12 +32,11 @@ from adapter.messaging.envelope import Envelope
 from adapter.messaging.register import Party, Side
 from adapter.outbox import Outbox
 from adapter.parcels import Parcel, enqueue
+from adapter.phrases import Phrase, phrase
 from adapter.store import cases as case_rows
 from adapter.store import deliveries, messages
 from adapter.store import lanes as rows
 from adapter.store.statements import Row
-
-TAKEN_BACK = "it takes back what was never sent, so it is not sent either"
 
 _CANCELLED = DeliveryState.CANCELLED.value
 _WAITING = DeliveryState.WAITING.value
@@ -49,11 +48,11 @@ class Place:
 
     copy: Copy
     notice: Notice  # what it is to this receiver: new where it corrects what that one has never had
-    cancelled: str | None = None  # why it is never sent
+    cancelled: Phrase | None = None  # why it is never sent
     by: int | None = None  # the delivery by which, where that is another
     undone: tuple[Row, ...] = ()  # the deliveries that it takes back, or that it replaces
     again: tuple[Row, ...] = ()  # what was cancelled for what this takes back, and must go after all
-    remark: str | None = None  # for the history
+    remark: Phrase | None = None  # for the history
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,8 +137,10 @@ class Lanes:
         parties = (notice.sender, plain.copy.route.party.id, notice.hospital)
         wanted = self.outbox.cases.agreement.trace_of_withdrawn(parties, day)
         if wanted is not None and waiting:
-            return replace(plain, remark=f"sent after what it takes back: {wanted} wants the trace")
-        return replace(plain, cancelled=TAKEN_BACK, undone=tuple(waiting))
+            trace = phrase("sent after what it takes back: {terms} wants the trace", terms=wanted)
+            return replace(plain, remark=trace)
+        why = phrase("it takes back what was never sent, so it is not sent either")
+        return replace(plain, cancelled=why, undone=tuple(waiting))
 
     def _ready_until(self, lane: _Lane) -> list[Row]:
         """What a withdrawal takes back: the ready notices since the last one that has left, or will."""
@@ -172,14 +173,19 @@ class Lanes:
         if not group or not (free or all(row["state"] == _CANCELLED for row in group)):
             return plain
         if key(lane.notice) in lane.over:
-            return replace(plain, cancelled="what it corrects has been cancelled before it was ever sent")
+            why = phrase("what it corrects has been cancelled before it was ever sent")
+            return replace(plain, cancelled=why)
         withdrawn = None if free else self._withdrawn(tx, lane, group)
         if withdrawn is not None:
-            why = f"what it corrects was withdrawn by delivery {withdrawn} before it was ever sent"
+            why = phrase(
+                "what it corrects was withdrawn by delivery {delivery} before it was ever sent",
+                delivery=str(withdrawn),
+            )
             return replace(plain, cancelled=why, by=withdrawn)
         undone = tuple(row for row in group if row["id"] in free)
         if any(rows.waited_for(tx, row["message_id"], row["party"], free) for row in undone):
-            return replace(plain, remark="goes after what it corrects, to which another message refers")
+            remark = phrase("goes after what it corrects, to which another message refers")
+            return replace(plain, remark=remark)
         last = undone[-1] if undone else group[0]
         first = min(row["id"] for row in group)
         previous = previous_to(
@@ -219,9 +225,13 @@ class Lanes:
                 previous=previous,
             )
         except (CannotWrite, MessageError) as error:
-            if not place.undone:  # there is nothing before it: the receiver must make of it what it can
-                return replace(plain, remark=f"sent as a correction of what was never sent: {error}")
-            return replace(plain, remark=f"goes after what it corrects, though that has not left: {error}")
+            remark = phrase(
+                "goes after what it corrects, though that has not left: {why}"
+                if place.undone  # else nothing is before it: the receiver must make of it what it can
+                else "sent as a correction of what was never sent: {why}",
+                why=error.said,
+            )
+            return replace(plain, remark=remark)
         return replace(place, copy=copy, notice=notice)
 
     def _withdrawn(self, tx: Connection, lane: _Lane, group: Sequence[Row]) -> int | None:
@@ -279,26 +289,28 @@ class Lanes:
             self._note(tx, made, f"message {row}", place.remark, now)
         if place.cancelled is not None:
             deliveries.change(tx, made, superseded_by=place.by)
-            self._note(tx, made, f"delivery {made}", f"never sent: {place.cancelled}", now)
-        why = (
-            f"taken back by delivery {made} before it was ever attempted"
+            never = phrase("never sent: {why}", why=place.cancelled)
+            self._note(tx, made, f"delivery {made}", never, now)
+        why = phrase(
+            "taken back by delivery {delivery} before it was ever attempted"
             if place.cancelled is not None
-            else f"never attempted; delivery {made} goes in its place"
+            else "never attempted; delivery {delivery} goes in its place",
+            delivery=str(made),
         )
         rows.cancel(tx, [one["id"] for one in place.undone], made, why)
         for one in place.undone:
             self.outbox.alarms.delivered(tx, f"delivery {one['id']}", now)
             deliveries.unpark(tx, one["message_id"], one["party"], now)
-            self._note(tx, made, f"delivery {one['id']}", f"never sent: {why}", now)
+            never = phrase("never sent: {why}", why=why)
+            self._note(tx, made, f"delivery {one['id']}", never, now)
         for one in place.again:
             self._send_after_all(tx, one, made, now)
 
     def _send_after_all(self, tx: Connection, old: Row, made: int, now: datetime) -> None:
         content = messages.content(tx, old["payload"])
         if content is None:
-            self._note(
-                tx, made, f"delivery {old['id']}", "it should go after all, but its bytes are gone", now
-            )
+            gone = phrase("it should go after all, but its bytes are gone")
+            self._note(tx, made, f"delivery {old['id']}", gone, now)
             return
         party = self.outbox.register.party(old["party"])
         endpoint = self.outbox.endpoint_for(party, old["kind"]) if party is not None else None
@@ -322,10 +334,14 @@ class Lanes:
         )
         deliveries.change(tx, old["id"], superseded_by=again)
         self.outbox.telephoning.watch(tx, again, now)
-        why = f"sent after all as delivery {again}: delivery {made} takes back what it was cancelled for"
+        why = phrase(
+            "sent after all as delivery {again}: delivery {delivery} takes back what it was cancelled for",
+            again=str(again),
+            delivery=str(made),
+        )
         self._note(tx, made, f"delivery {old['id']}", why, now)
 
-    def _note(self, tx: Connection, made: int, subject: str, what: str, now: datetime) -> None:
+    def _note(self, tx: Connection, made: int, subject: str, what: Phrase, now: datetime) -> None:
         row = deliveries.get(tx, made)
         case_id = row["case_id"] if row is not None else None
         case_rows.note(tx, at=now, subject=subject, what=what, case_id=case_id)

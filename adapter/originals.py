@@ -13,7 +13,8 @@ from sqlalchemy import Connection
 from adapter.alarming import Alarms
 from adapter.cases import Cases
 from adapter.discharge.conversation import Key
-from adapter.discharge.notices import Notice, NoticeKind, Standing, spoken
+from adapter.discharge.notices import Notice, NoticeKind, Standing, word
+from adapter.phrases import phrase
 from adapter.store import alarms as alarm_rows
 from adapter.store import cases as case_rows
 
@@ -44,10 +45,13 @@ class Originals:
         `known` are the patient's notices, with it; `row` is the message that told it.
         """
         if _waits(notice, known):
-            text = (
-                f"{notice.sender} sent a {notice.standing} of {spoken(notice.kind)} that names a message "
+            text = phrase(
+                "{party} sent a {standing} of {notice} that names a message "
                 "which we have not had of it about this patient; none is undone by it until that one comes: "
-                "telephone the sender which one is meant"
+                "telephone the sender which one is meant",
+                party=notice.sender,
+                standing=word("standing", notice.standing.value),
+                notice=word("notice", notice.kind.value),
             )
             subject = f"message {row}"
             self.alarms.start(

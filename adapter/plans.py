@@ -35,6 +35,7 @@ from adapter.inbox import Inbox
 from adapter.incoming import Incoming
 from adapter.messaging.envelope import Address
 from adapter.messaging.register import Partner
+from adapter.phrases import Code, changed, phrase
 from adapter.readers import Reader, organization
 from adapter.reports import is_report
 from adapter.shelves import Shelves
@@ -86,13 +87,18 @@ class Plans:
         assert version is not None and newest is not None
         if version["id"] != newest["version"] or version["number"] != number:
             raise Conflict(
-                f"{kind} has been changed since version {number}: read version {version['number']}, put your "
-                "change into it, and send it with that ETag",
+                phrase(
+                    "{type} has been changed since version {version}: read version {newest}, put your "
+                    "change into it, and send it with that ETag",
+                    type=kind,
+                    version=str(number),
+                    newest=str(version["number"]),
+                ),
                 code="conflict",
             )
         before = self.shelves.content(tx, version, f"{kind}/{fhir_id}", reader.eyes)
         if before is None:
-            raise NotFound("the content is gone: retention has removed it")
+            raise NotFound(phrase("the content is gone: retention has removed it"))
         _well_formed(given)
         if same_content(before, given):
             return before  # nothing to tell anybody
@@ -113,7 +119,7 @@ class Plans:
         self.shelves.shelve_of(tx, row["patient"])
         changed = reader.read(tx, kind, fhir_id)
         if changed is None:
-            raise NotFound("the changed resource cannot be read back")
+            raise NotFound(phrase("the changed resource cannot be read back"))
         return changed
 
     def _tick_off(
@@ -124,8 +130,10 @@ class Plans:
         owner = before["owner"] == {"reference": f"Organization/{actor}"}
         if not owner or not same_content(done, _untimed(given)):
             raise Refused(
-                "of a report of admission its owner says that it has been sent, by the status completed, and "
-                "nothing else",
+                phrase(
+                    "of a report of admission its owner says that it has been sent, by the status completed, "
+                    "and nothing else"
+                ),
                 code="business-rule",
             )
         try:
@@ -133,7 +141,7 @@ class Plans:
                 tx, self.shelves, version["case_id"], now, now, new_id=self.new_id(), by=actor, party=actor
             )
         except NotFound as error:
-            raise Conflict(f"{error}", code="conflict") from error
+            raise Conflict(error.said, code="conflict") from error
 
     def _leads_to_its_own(
         self, tx: Connection, reader: Reader, before: Resource, given: Resource, patient: str
@@ -146,8 +154,10 @@ class Plans:
             row = resources.seen(tx, reader.eyes, kind, fhir_id) if fhir_id else None
             if row is None or row["patient"] != patient:
                 raise Refused(
-                    f"{given['resourceType']}: refer only to what the caller can read of this patient, "
-                    "as Goal/<id>",
+                    phrase(
+                        "{type}: refer only to what the caller can read of this patient, as Goal/<id>",
+                        type=given["resourceType"],
+                    ),
                     code="business-rule",
                 )
 
@@ -155,7 +165,7 @@ class Plans:
         return self.shelves.register.open or self.shelves.register.party(party_id) is not None
 
     def _found(self, tx: Connection, reader: Reader, kind: str, fhir_id: str) -> Row:
-        missing = "there is no such resource, or it is not for this caller"
+        missing = phrase("there is no such resource, or it is not for this caller")
         row = resources.seen(tx, reader.eyes, kind, fhir_id)
         if row is None:
             raise NotFound(missing)
@@ -173,10 +183,11 @@ class Plans:
         incoming = Incoming(content=to_json(message), content_type=JSON, channel=channel, partner=partner)
         prepared = self.inbox.read(incoming)
         done = self.inbox.take(tx, prepared, now)
+        outcome = phrase("{outcome}", outcome=Code("outcome", done.outcome, done.outcome))
         if done.outcome == "refused":
-            raise Refused(done.reason or "refused", code=done.code or "processing")
+            raise Refused(done.reason or outcome, code=done.code or "processing")
         if done.outcome != "accepted":
-            raise Quarantined(done.reason or "held", code=done.code or "processing")
+            raise Quarantined(done.reason or outcome, code=done.code or "processing")
 
     # --- the answer to a notice of readiness ---
 
@@ -222,7 +233,8 @@ class Plans:
             return Address(identifiers=(*services, *party.identifiers), name=party.name)
         written = self.shelves.organization_in(told, party_id)
         if written is None:
-            raise Refused("a party that takes part is not in the region file", code="business-rule")
+            why = phrase("a party that takes part is not in the region file")
+            raise Refused(why, code="business-rule")
         return address_of(written)
 
     # --- the next version of a plan ---
@@ -244,9 +256,11 @@ class Plans:
         graph = self.shelves.graph(tx, newest)
         name = f"{given['resourceType']}/{given['id']}"
         if name not in graph:
-            raise Refused(f"{given['resourceType']} is no part of the plan any more", code="business-rule")
+            why = phrase("{type} is no part of the plan any more", type=given["resourceType"])
+            raise Refused(why, code="business-rule")
         if given["resourceType"] == "Task" and graph[plan_name]["status"] in _ENDED:
-            raise Refused("Task: its plan is revoked; ask anew in a plan that stands", code="business-rule")
+            why = phrase("Task: its plan is revoked; ask anew in a plan that stands")
+            raise Refused(why, code="business-rule")
         graph[name] = _bare(given)
         if given["resourceType"] == "Task" and joins(before, given):
             self._join(graph, plan_name, given)
@@ -271,7 +285,8 @@ class Plans:
             return f"CarePlan/{given['id']}"
         named = [n for n in self.shelves.names_in(tx, version["message_row"]) if n.startswith("CarePlan/")]
         if not named:
-            raise Refused("Task is part of no plan; answer it with a message", code="business-rule")
+            why = phrase("Task is part of no plan; answer it with a message")
+            raise Refused(why, code="business-rule")
         based = [target for target in references(given, "basedOn") if target in named]
         return (based or named)[0]
 
@@ -316,7 +331,8 @@ class Plans:
     ) -> Bundle:
         notice, told = self.shelves.notice_of(tx, newest["message_row"])
         if not receivers:
-            raise Refused("CarePlan: nobody else takes part in the plan", code="business-rule")
+            why = phrase("CarePlan: nobody else takes part in the plan")
+            raise Refused(why, code="business-rule")
         hospital = self._address(told, notice.hospital) if notice.hospital else None
         sender, addressed = self._address(told, actor), [self._address(told, p) for p in receivers]
         made = message_bundle(
@@ -369,7 +385,8 @@ def _actor(reader: Reader, before: Resource, row: Row) -> tuple[str, tuple[str, 
     mine = reader.eyes.parties
     roles = tuple(r for r, p in by_role.items() if p is not None and (mine is None or p in mine))
     if before["resourceType"] == "Task" and not roles:
-        raise Refused("Task: only its owner and its requester may change it", code="forbidden")
+        why = phrase("Task: only its owner and its requester may change it")
+        raise Refused(why, code="forbidden")
     return str(by_role[roles[0]] if roles else row["party"]), roles
 
 
@@ -426,8 +443,13 @@ def _well_formed(given: Resource) -> None:
     try:
         validate_collection({"resourceType": "Bundle", "type": "collection", "entry": [item]})
     except Refused as problem:
-        reason = problem.reason.replace("Bundle.entry[0].resource", kind).replace("Bundle.entry[0]", kind)
-        raise Refused(reason, code=problem.code) from None
+        raise Refused(
+            changed(
+                problem.reason,
+                lambda text: text.replace("Bundle.entry[0].resource", kind).replace("Bundle.entry[0]", kind),
+            ),
+            code=problem.code,
+        ) from None
 
 
 def _party_id(resource: Resource, path: str) -> str | None:
@@ -441,8 +463,10 @@ def _answer_value(given: Resource) -> AnswerValue:
     if own in {value.value for value in AnswerValue}:
         return AnswerValue(own)
     if given["status"] not in _ANSWERS:
-        known = ", ".join(sorted(_ANSWERS))
         raise Refused(
-            f"Task.status: an answer to a notice of readiness is one of: {known}", code="business-rule"
+            phrase(
+                "Task.status: an answer to a notice of readiness is one of: {known}", known=sorted(_ANSWERS)
+            ),
+            code="business-rule",
         )
     return _ANSWERS[given["status"]]

@@ -21,6 +21,7 @@ from adapter.messaging.addressing import addressed
 from adapter.messaging.register import Party, Register, Side
 from adapter.outbox import Outbox, because
 from adapter.parcels import RECEIPT, Parcel, enqueue
+from adapter.phrases import phrase
 from adapter.relevance import Relevance
 from adapter.store import deliveries, messages
 
@@ -53,16 +54,29 @@ class Reissuing:
         told = messages.get(tx, old["message_row"]) if old is not None and old["message_row"] else None
         if old is None or told is None or old["kind"] == RECEIPT:
             raise NotFound(
-                f"delivery {delivery_id} is no notice of ours; `discharge-adapter deliveries` lists them"
+                phrase(
+                    "delivery {delivery} is no notice of ours; `discharge-adapter deliveries` lists them",
+                    delivery=str(delivery_id),
+                )
             )
         content = messages.content(tx, told["payload"])
         party = self.register.party(to or old["party"])
         sender = self.register.party(told["sender"])
         self.outbox.not_cancelled(old)
         if content is None or party is None or sender is None:
-            raise NotFound(f"delivery {delivery_id}: its bytes or its parties are no longer known")
+            raise NotFound(
+                phrase(
+                    "delivery {delivery}: its bytes or its parties are no longer known",
+                    delivery=str(delivery_id),
+                )
+            )
         if sender.side is Side.THEIRS and party.side is Side.THEIRS:
-            raise NotFound(f"delivery {delivery_id} is only relayed: its sender must send it anew")
+            raise NotFound(
+                phrase(
+                    "delivery {delivery} is only relayed: its sender must send it anew",
+                    delivery=str(delivery_id),
+                )
+            )
         self.outbox.check_consent(tx, delivery_id, now)
         known = self.read(Incoming(content=content, content_type=told["content_type"]))
         known = heard_from(sender.kind, known, self.zone)
@@ -124,7 +138,8 @@ class Reissuing:
         if may_see.left_out and old["case_id"] is not None:
             note_left_out(tx, may_see.left_out, kind, party, told["id"], old["case_id"], now)
         self.outbox.telephoning.watch(tx, new, now)
-        self.outbox.close(tx, delivery_id, because(f"reissued as delivery {new}", why), now, by=by)
+        what = phrase("reissued as delivery {delivery}", delivery=str(new))
+        self.outbox.close(tx, delivery_id, because(what, why), now, by=by)
         return new
 
     def _its_own(
@@ -134,11 +149,17 @@ class Reissuing:
         try:
             may_know = self.relevance.may_know(tx, party, known, sender, now)
         except NotDecided as why:
-            raise NotFound(f"delivery {delivery_id}: {why}") from None
+            raise NotFound(
+                phrase("delivery {delivery}: {why}", delivery=str(delivery_id), why=why.said)
+            ) from None
         if not may_know:
             raise NotFound(
-                f"delivery {delivery_id}: the patient is none of {party.id}'s own, by its roster and cases; "
-                "where that is wrong, correct the roster first"
+                phrase(
+                    "delivery {delivery}: the patient is none of {party}'s own, by its roster and cases; "
+                    "where that is wrong, correct the roster first",
+                    delivery=str(delivery_id),
+                    party=party.id,
+                )
             )
 
     def _not_passed_on(self, delivery_id: int, notice: Notice, party: Party, addressed_to: str) -> None:
@@ -147,6 +168,10 @@ class Reissuing:
         if not notice.reserved or (party.id == addressed_to and self.register.own_system(party, plan=plan)):
             return
         raise NotFound(
-            f"delivery {delivery_id}: the patient has reserved against passing on, so only {addressed_to} "
-            "may have it, at an endpoint of its own; telephone"
+            phrase(
+                "delivery {delivery}: the patient has reserved against passing on, so only {party} "
+                "may have it, at an endpoint of its own; telephone",
+                delivery=str(delivery_id),
+                party=addressed_to,
+            )
         )

@@ -22,6 +22,7 @@ from adapter.fhir.notices import subject_in
 from adapter.incoming import Incoming, Prepared
 from adapter.mappings.medcom import words
 from adapter.messaging.register import Party, Register, Side
+from adapter.phrases import phrase
 from adapter.store import cases as case_rows
 from adapter.store import messages, parties
 
@@ -121,8 +122,11 @@ class Relevance:
         assert party.roster is not None
         if roster is None or now - roster.as_of > party.roster.within:
             raise NotDecided(
-                f"whether {party.id} may be told of this patient cannot be said, for its roster is missing "
-                "or too old; see the alarm `roster`"
+                phrase(
+                    "whether {party} may be told of this patient cannot be said, for its roster is missing "
+                    "or too old; see the alarm `roster`",
+                    party=party.id,
+                )
             )
         return any(hashed(self.key, value) in roster.numbers for _, value in subject.identifiers)
 

@@ -18,6 +18,7 @@ from adapter.discharge.case import Case, Entry, Evidence, Step
 from adapter.discharge.notices import Notice, NoticeKind, Standing, Way
 from adapter.discharge.turns import HOSPITAL, ready_now
 from adapter.errors import NotFound
+from adapter.phrases import Code, Dated, phrase, verbatim
 from adapter.speaking import Speaking, Told, Unsaid, admission_in, form_number
 from adapter.store import cases as case_rows
 from adapter.store import deliveries, messages
@@ -135,7 +136,13 @@ class ReserveRoutine:
         if any(e.step is Step.CONFIRMED and e.party == receiver for e in entry.evidence):
             return Told(case_id=row["id"], message=0, again=True)
         self._cases.learn(tx, row["patient"], [(evidence, None)], now)
-        what = f"received, as {receiver} says by {spoken.way} at {spoken.at.isoformat()}: {spoken.reason}"
+        what = phrase(
+            "received, as {party} says {way} at {at}: {why}",
+            party=receiver,
+            way=_way(spoken),
+            at=Dated(spoken.at, spoken.at.isoformat()),
+            why=verbatim(spoken.reason),
+        )
         known = messages.known(tx, sender, message_id)
         subject = f"message {known['id']}" if known is not None else f"case {row['id']}"
         case_rows.note(tx, at=now, subject=subject, what=what, case_id=row["id"], by=by)
@@ -164,7 +171,8 @@ class ReserveRoutine:
             beside=False,
         )
         self._cases.learn(tx, row["patient"], [(told, None)], now)
-        what = f"what was recorded of {told.kind} is taken back"
+        kind = Code("notice", told.kind.value, told.kind.value)
+        what = phrase("what was recorded of {notice} is taken back", notice=kind)
         case_rows.note(tx, at=now, subject=f"case {row['id']}", what=what, case_id=row["id"], by=by)
         return Told(case_id=row["id"], message=0)
 
@@ -185,7 +193,7 @@ class ReserveRoutine:
         if any(v.part == HOSPITAL for v in voices):
             there.add(case.municipality)
         if {v.party for v in voices}.isdisjoint(parties) or not set(parties) <= there:
-            raise NotFound("there is no such case")
+            raise NotFound(phrase("there is no such case"))
 
     def _possible(self, case: Case, spoken: Spoken, now: datetime) -> None:
         if spoken.at > now:
@@ -221,10 +229,16 @@ class ReserveRoutine:
             raise Unsaid("too-early")
         terms = self._cases.agreement
         parties = (told.hospital, told.sender, *told.receivers)
-        does = "" if counts(terms, spoken.way, told.kind, parties, spoken.at) else ", which does not count"
-        what = (
-            f"recorded: {told.kind} by {spoken.way} from {told.sender} to {', '.join(told.receivers)} "
-            f"at {spoken.at.isoformat()}{does}: {spoken.reason}"
+        what = phrase(
+            "recorded: {notice} {way} from {sender} to {receivers} at {at}: {why}"
+            if counts(terms, spoken.way, told.kind, parties, spoken.at)
+            else "recorded: {notice} {way} from {sender} to {receivers} at {at}, which does not count: {why}",
+            notice=Code("notice", told.kind.value, told.kind.value),
+            way=_way(spoken),
+            sender=told.sender,
+            receivers=told.receivers,
+            at=Dated(spoken.at, spoken.at.isoformat()),
+            why=verbatim(spoken.reason),
         )
         case_rows.note(tx, at=now, subject=f"case {home}", what=what, case_id=home, by=by)
         inbox = self.speaking.inbox
@@ -241,6 +255,10 @@ class ReserveRoutine:
                 telephoning.keep_or_end(tx, one, now)
                 if not telephoning.due_still(tx, one):
                     telephoning.alarms.end(tx, "receipt-urgent", f"delivery {one['id']}", now)
+
+
+def _way(spoken: Spoken) -> Code:
+    return Code("way", spoken.way.value, f"by {spoken.way}")
 
 
 def allowed(case: Case, sender: str, kind: str, receiver: str) -> tuple[NoticeKind, ...]:

@@ -47,6 +47,7 @@ from adapter.fhir.wire import parse_again
 from adapter.mappings.known import named as dialect_named
 from adapter.messaging.envelope import PERSON_SYSTEMS, Address
 from adapter.messaging.register import Register
+from adapter.phrases import Phrase, phrase
 from adapter.reports import is_report, keep_reports, report_task
 from adapter.store import Store, messages, protections, resources, unlisted
 from adapter.store import cases as case_rows
@@ -404,7 +405,7 @@ class Shelves:
         row = messages.get(tx, message_row)
         told = self._told(tx, row) if row is not None else None
         if told is None:
-            raise NotFound("the message that it stands in is gone: retention has removed it")
+            raise _gone()
         return told.notice, told.bundle
 
     def names_in(self, tx: Connection, message_row: int) -> list[str]:
@@ -419,7 +420,7 @@ class Shelves:
         """
         found = self._bundle(tx, version["message_row"])
         if found is None:
-            raise NotFound("the message that it stands in is gone: retention has removed it")
+            raise _gone()
         entries = self._as_of_now(tx, found)["entry"]
         graph = {
             name: renamed(entries[place]["resource"], name, found.ways)
@@ -450,7 +451,7 @@ class Shelves:
         while self.shelve(tx, case_ids=ids):
             pass
 
-    def overtaken(self, tx: Connection, bundle: Bundle, patient: str, sender: str) -> str | None:
+    def overtaken(self, tx: Connection, bundle: Bundle, patient: str, sender: str) -> Phrase | None:
         """Why a plan that a message brings would undo somebody else's change; None where it would not.
 
         It would where the newest version is another party's, and the message does not say that it is made
@@ -468,9 +469,11 @@ class Shelves:
                 continue
             name = f"CarePlan/{row['fhir_id']}/_history/{newest['number']}"
             if extension(head, "based-on") != name:
-                return (
-                    f"{newest['by']} has changed the plan meanwhile: read {name}, put both together, and "
-                    "send that with the extension based-on"
+                return phrase(
+                    "{party} has changed the plan meanwhile: read {version}, put both together, and "
+                    "send that with the extension based-on",
+                    party=newest["by"],
+                    version=name,
                 )
         return None
 
@@ -890,3 +893,7 @@ def _parties(content: Resource, path: str) -> Iterator[str]:
 
 def _instant(at: datetime) -> str:
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _gone() -> NotFound:
+    return NotFound(phrase("the message that it stands in is gone: retention has removed it"))

@@ -28,6 +28,7 @@ from adapter.incoming import BOARD, Incoming
 from adapter.messaging.envelope import Address
 from adapter.messaging.people import KINDS, Role
 from adapter.messaging.register import Party, Register, Side
+from adapter.phrases import Code, Phrase, phrase
 from adapter.sight import Sight
 from adapter.store import cases as case_rows
 from adapter.store import messages
@@ -49,7 +50,7 @@ class Unsaid(AdapterError):
     no receiver), ahead and too-early (it cannot have been then), refused (the inbox says why in `reason`).
     """
 
-    def __init__(self, code: str, reason: str = "") -> None:
+    def __init__(self, code: str, reason: Phrase | None = None) -> None:
         super().__init__(reason or code)
         self.code = code
         self.reason = reason
@@ -144,7 +145,7 @@ class Speaking:
         """The case's row; NotFound where there is none, or not for this person."""
         row = case_rows.get(tx, case_id)
         if row is None or not self.sight.sees_case(tx, row):
-            raise NotFound("there is no such case")
+            raise NotFound(phrase("there is no such case"))
         return row
 
     def case(self, tx: Connection, case_id: int) -> tuple[Row, Case]:
@@ -157,7 +158,7 @@ class Speaking:
         """The voice of that party; NotFound where the person does not act for it in this case."""
         found = next((v for v in self.voices(case, now) if v.party == party), None)
         if found is None:
-            raise NotFound("there is no such case")
+            raise NotFound(phrase("there is no such case"))
         if found.silent:
             raise Unsaid("own-system")
         return found
@@ -212,10 +213,11 @@ class Speaking:
 
     def _kept(self, tx: Connection, row: Row, told: Notice, why: Unsaid, by: str, now: datetime) -> Told:
         """Who has signed for a notice is kept here, also where its sender reads no such message."""
-        if why.code != "refused":
+        if why.reason is None:
             raise why
         self.inbox.cases.learn(tx, row["patient"], [(told, None)], now)
-        what = f"{told.kind}, kept here alone: {why.reason}"
+        kind = Code("notice", told.kind.value, told.kind.value)
+        what = phrase("{notice}, kept here alone: {why}", notice=kind, why=why.reason)
         case_rows.note(tx, at=now, subject=f"case {row['id']}", what=what, case_id=row["id"], by=by)
         return Told(case_id=row["id"], message=0)
 
@@ -239,7 +241,7 @@ class Speaking:
         """
         known = self._register.party(party)
         if not self.sight.acts_for(party) or not self.sight.person.holds(Role.WARD):
-            raise NotFound("there is no such ward")
+            raise NotFound(phrase("there is no such ward"))
         if known is not None and not hosted_by_us(self._register, known):
             raise Unsaid("own-system")
         number = form_number(key)
@@ -451,8 +453,10 @@ class Speaking:
         incoming = Incoming(content=to_json(message), content_type=JSON, channel=BOARD)
         done: Acceptance = self.inbox.take(tx, self.inbox.read(incoming), now)
         if done.outcome != "accepted" or done.case_id is None or done.message_row is None:
-            raise Unsaid("refused", done.reason or done.outcome)
-        subject, what = f"message {done.message_row}", f"told on the board: {done.type}"
+            outcome = phrase("{outcome}", outcome=Code("outcome", done.outcome, done.outcome))
+            raise Unsaid("refused", done.reason or outcome)
+        subject, kind = f"message {done.message_row}", done.type or ""
+        what = phrase("told on the board: {notice}", notice=Code("notice", kind, kind))
         case_rows.note(tx, at=now, subject=subject, what=what, case_id=done.case_id, by=by)
         return Told(case_id=done.case_id, message=done.message_row)
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from adapter.alarming import Alarms
 from adapter.cases import Cases, late_from
-from adapter.discharge.notices import Standing, spoken
+from adapter.discharge.notices import Standing, word
 from adapter.messaging.awaiting import LOOK_AGAIN, NEGATIVE_AFTER
 from adapter.messaging.communication_party import read
 from adapter.messaging.delivery import DeliveryState
@@ -21,6 +21,7 @@ from adapter.messaging.envelope import HER
 from adapter.messaging.nearing import telephone_at
 from adapter.messaging.register import Register
 from adapter.parcels import NOTICES, NOWHERE
+from adapter.phrases import Dated, Phrase, phrase, plural, verbatim
 from adapter.store import deliveries, messages, urgent
 from adapter.store.statements import Row
 
@@ -110,34 +111,42 @@ class Telephoning:
         self.alarms.end(tx, URGENT, subject, now)
         return False
 
-    def tell(self, tx: Connection, row: Row, due_at: datetime, why: str, now: datetime) -> bool:
+    def tell(self, tx: Connection, row: Row, due_at: datetime, why: Phrase, now: datetime) -> bool:
         """The alarm, or its words brought up to date; False where it was on, or a person has closed it."""
         subject = f"delivery {row['id']}"
         if urgent.closed_by_hand(tx, URGENT, subject):
             return False
         new = not self.alarms.on(tx, URGENT, subject)
-        kind, receiver = spoken(row["kind"]), self.register.name(row["party"])
-        text = (
-            f"{receiver} does not have {kind}: {why}; it must be there by {self.by(due_at)}: "
-            f"telephone {receiver}{self.number(tx, row['party'])} about it (delivery {row['id']}), "
-            "and record the answer"
+        number = self.number(tx, row["party"])
+        text = phrase(
+            "{receiver} does not have {notice}: {why}; it must be there by {due}: telephone {receiver} "
+            "about it (delivery {delivery}), and record the answer"
+            if number is None
+            else "{receiver} does not have {notice}: {why}; it must be there by {due}: telephone {receiver} "
+            "({telephone}) about it (delivery {delivery}), and record the answer",
+            receiver=self.register.name(row["party"]),
+            notice=word("notice", row["kind"]),
+            why=why,
+            due=self.by(due_at),
+            delivery=str(row["id"]),
+            **({} if number is None else {"telephone": number}),
         )
         case_id = row["case_id"]
         self.alarms.start(tx, kind="delivery-urgent", subject=subject, text=text, now=now, case_id=case_id)
         return new
 
-    def by(self, due_at: datetime) -> str:
+    def by(self, due_at: datetime) -> Dated:
         """The deadline where the hospital is, with the zone."""
         zone = self.cases.agreement.zone
-        return f"{due_at.astimezone(zone):%Y-%m-%d %H:%M} ({zone.key})"
+        return Dated(due_at, f"{due_at.astimezone(zone):%Y-%m-%d %H:%M} ({zone.key})")
 
-    def number(self, tx: Connection, party_id: str) -> str:
-        """The receiver's number in brackets, where the region file or the address register has it."""
+    def number(self, tx: Connection, party_id: str) -> str | None:
+        """The receiver's number, where the region file or the address register has it."""
         party = self.register.party(party_id)
         if party is None:
-            return ""
+            return None
         if party.telephone is not None:
-            return f" ({party.telephone})"
+            return party.telephone
         own = (*party.identifiers, *(i for s in party.services for i in s.identifiers))
         for document in urgent.answers(tx, [value for system, value in own if system == HER]):
             try:
@@ -145,22 +154,27 @@ class Telephoning:
             except ValueError:
                 continue
             if found is not None:
-                return f" ({found})"
-        return ""
+                return found
+        return None
 
-    def _why(self, tx: Connection, row: Row) -> str:
+    def _why(self, tx: Connection, row: Row) -> Phrase:
         if row["state"] == DeliveryState.REFUSED.value:
-            return f"it was refused ({row['error']})"
+            return phrase("it was refused ({why})", why=row["error"] or "")
         if row["state"] == DeliveryState.GIVEN_UP.value:
-            return f"it was given up ({row['error']})"
+            return phrase("it was given up ({why})", why=row["error"] or "")
         if row["endpoint"] is None:
             return NOWHERE
         stopped = urgent.stopped(tx, row["endpoint"])
         if stopped is not None:
-            return f"the endpoint {row['endpoint']} is {stopped}"
+            return phrase(
+                "the endpoint {endpoint} is paused"
+                if stopped == "paused"
+                else "the endpoint {endpoint} is resting",
+                endpoint=row["endpoint"],
+            )
         if row["next_attempt_at"] is None and row["error"]:
-            return str(row["error"])
+            return verbatim(row["error"])
         if row["attempts"]:
-            times = "once" if row["attempts"] == 1 else f"{row['attempts']} times"
-            return f"it was tried {times} in vain"
-        return "it has not left yet, others go before it"
+            one, many = "it was tried once in vain", "it was tried {number} times in vain"
+            return plural(one, many, row["attempts"])
+        return phrase("it has not left yet, others go before it")
