@@ -44,8 +44,6 @@ def _place(value: Any) -> Value:
             return Lasting(value, _value(value, ENGLISH))
         case Days():
             return plural("{number} day", "{number} days", value.number)
-        case Decimal() | int():
-            return value
         case _:
             return _value(value, ENGLISH)
 
