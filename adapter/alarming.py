@@ -14,7 +14,7 @@ from adapter.errors import NotFound
 from adapter.messaging.register import Endpoint
 from adapter.messaging.retry import Decision, GiveUp, RetryAt
 from adapter.parcels import ALARM, WEBHOOK, Parcel, enqueue
-from adapter.phrases import Phrase
+from adapter.phrases import Code, Phrase, phrase
 from adapter.store import alarms as rows
 from adapter.store import cases as case_rows
 from adapter.store import deliveries
@@ -99,22 +99,29 @@ class Alarms:
         """A person has taken notice: it stays open, and stands in no banner any more."""
         row, who = _open_alarm(tx, alarm_id), by or SOMEBODY
         rows.seen(tx, alarm_id, who, now)
-        case_rows.note(tx, at=now, subject=row["subject"], what="alarm seen", case_id=row["case_id"], by=who)
+        what = phrase("alarm seen")
+        case_rows.note(tx, at=now, subject=row["subject"], what=what, case_id=row["case_id"], by=who)
 
     def close(self, tx: Connection, alarm_id: int, now: datetime, *, by: str, why: str) -> None:
         """A person tells what was done about something that nothing else ends, as a missed deadline."""
         row = _open_alarm(tx, alarm_id)
         if row["kind"] not in BY_HAND:
+            noun, _, name = row["subject"].partition(" ")
             raise NotFound(
-                f"alarm {alarm_id} ({row['kind']}) ends by itself when its cause is over; "
-                f"see {row['subject']}"
+                phrase(
+                    "alarm {alarm} ({kind}) ends by itself when its cause is over; see {noun} {name}",
+                    alarm=str(alarm_id),
+                    kind=Code("alarm", row["kind"], row["kind"]),
+                    noun=Code("subject", noun, noun),
+                    name=name,
+                )
             )
         rows.settled(tx, alarm_id, by, why)
         self.end(tx, row["kind"], row["subject"], now)
         subject = row["subject"]
         if row["kind"] == "deadline-missed":
             subject = self._noted(tx, int(subject.rsplit(" ", 1)[-1]), now) or subject
-        note = f"recorded by hand: {why}"
+        note = phrase("recorded by hand: {why}", why=why)
         case_rows.note(tx, at=now, subject=subject, what=note, case_id=row["case_id"], by=by)
 
     def _noted(self, tx: Connection, deadline_id: int, now: datetime) -> str | None:
@@ -176,7 +183,9 @@ def patient(decision: Decision, now: datetime) -> Decision:
 def _open_alarm(tx: Connection, alarm_id: int) -> Row:
     row = rows.get(tx, alarm_id)
     if row is None:
-        raise NotFound(f"there is no alarm {alarm_id}; `discharge-adapter alarms` lists them")
+        raise NotFound(
+            phrase("there is no alarm {alarm}; `discharge-adapter alarms` lists them", alarm=str(alarm_id))
+        )
     if row["until"] is not None:
-        raise NotFound(f"alarm {alarm_id} is over already")
+        raise NotFound(phrase("alarm {alarm} is over already", alarm=str(alarm_id)))
     return row

@@ -12,8 +12,9 @@ from datetime import datetime
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from adapter.errors import AdapterError, NotFound, StoreError
+from adapter.errors import AdapterError, Explained, NotFound, StoreError
 from adapter.inbox import Inbox
+from adapter.phrases import Code, Phrase, changed, phrase, technical
 from adapter.store import bulks as rows
 from adapter.store import deliveries
 from adapter.store.savepoint import savepoint
@@ -82,9 +83,10 @@ class Bulks:
     def _in(self, tx: Connection, number: int, *states: str) -> Row:
         row = rows.alone(tx, number)
         if row is None:
-            raise NotFound(f"there is no bulk action {number}")
+            raise NotFound(phrase("there is no bulk action {action}", action=str(number)))
         if row["state"] not in states:
-            raise NotFound(f"bulk action {number} is {row['state']} already")
+            state = Code("bulk-state", row["state"], row["state"])
+            raise NotFound(phrase("bulk action {action} is {state} already", action=str(number), state=state))
         return row
 
     def go_on(self, tx: Connection, number: int, now: datetime) -> int:
@@ -113,9 +115,9 @@ class Bulks:
         except (StoreError, SQLAlchemyError):
             raise
         except AdapterError as error:
-            return "cannot", str(error)[:_LONGEST]
+            return "cannot", _why(error)
         except Exception as error:  # noqa: BLE001  # one that fails keeps none of the others from being done
-            return "cannot", type(error).__name__
+            return "cannot", technical(type(error).__name__)
 
     def _act(self, row: Row) -> Callable[[Connection, int, datetime], str | None]:
         by, why = row["by"], row["why"]
@@ -134,3 +136,9 @@ class Bulks:
             return str(self.inbox.reissue(tx, one, now, to=row["to"], by=by, why=why))
 
         return {"resend": resend, "give-up": give_up, "take-up": take_up, "reissue": reissue}[row["what"]]
+
+
+def _why(error: AdapterError) -> Phrase:
+    """Why one could not be done; nothing in it is longer than a line of a table takes."""
+    said = error.said if isinstance(error, Explained) else technical(str(error))
+    return changed(said, lambda text: text[:_LONGEST])

@@ -15,6 +15,7 @@ from adapter.discharge.case import Evidence
 from adapter.errors import NotFound
 from adapter.messaging.delivery import DeliveryState
 from adapter.outbox import Outbox
+from adapter.phrases import phrase
 from adapter.store import cases as case_rows
 from adapter.store import chain, erased
 from adapter.store import ledger as booked
@@ -55,7 +56,9 @@ def preview(tx: Connection, case_id: int) -> Erasure:
     """What erasing that case would take. NotFound where there is none, or it cannot be erased now."""
     row = case_rows.get(tx, case_id)
     if row is None:
-        raise NotFound(f"there is no case {case_id}; `discharge-adapter cases` lists them")
+        raise NotFound(
+            phrase("there is no case {case}; `discharge-adapter cases` lists them", case=str(case_id))
+        )
     ids = sorted({row["id"], *case_rows.with_aliases(tx, row)})
     _not_booked(tx, row["id"], ids)
     told = _receipts(tx, row["patient"], ids)
@@ -84,13 +87,13 @@ def erase(tx: Connection, outbox: Outbox, case_id: int, now: datetime, *, by: st
     erased.overwriting(tx)
     going = preview(tx, case_id)
     for number in going.closes:
-        outbox.close(tx, number, erased.ERASED, now, by=by)
+        outbox.close(tx, number, erased.SAID, now, by=by)
     for kind, subject in erased.open_alarms(tx, going.ids, going.messages, going.deliveries):
         outbox.alarms.end(tx, kind, subject, now)
     for message_row in going.messages:
         chain.note(tx, chain.Kind.ERASED, message_row, at=now)
     erased.take(tx, going.patient, going.ids, going.messages, going.deliveries)
-    what = f"{erased.ERASED}, with {len(going.messages)} messages: {why}"
+    what = phrase("erased, with {messages} messages: {why}", messages=len(going.messages), why=why)
     case_rows.note(tx, at=now, subject=f"case {going.case_id}", what=what, case_id=None, by=by)
     outbox.cases.refold(tx, going.patient, now)
     return going
@@ -121,8 +124,12 @@ def _not_on_its_way(case_id: int, sent: Sequence[Row]) -> None:
     leased = [one["id"] for one in sent if one["state"] == DeliveryState.LEASED.value]
     if leased:
         raise NotFound(
-            f"case {case_id} cannot be erased now: delivery {leased[0]} is being sent at this moment; pause "
-            "its endpoint (`discharge-adapter endpoints pause NAME`) and try again in a minute"
+            phrase(
+                "case {case} cannot be erased now: delivery {delivery} is being sent at this moment; pause "
+                "its endpoint (`discharge-adapter endpoints pause NAME`) and try again in a minute",
+                case=str(case_id),
+                delivery=str(leased[0]),
+            )
         )
 
 
@@ -132,10 +139,15 @@ def _not_booked(tx: Connection, case_id: int, ids: Sequence[int]) -> None:
     reversed_ = {line.reverses for line in lines}
     standing = [one for one in lines if one.reverses is None and one.id not in reversed_]
     if standing:
-        months = ", ".join(sorted({f"{one.day:%Y-%m}" for one in standing}))
+        months = sorted({f"{one.day:%Y-%m}" for one in standing})
         charges = " ".join(str(one.id) for one in standing)
         raise NotFound(
-            f"case {case_id} cannot be erased yet: days of it are booked in {months}, which is closed. Waive "
-            f"them (`discharge-adapter payments waive {charges} --why TEXT`), close the month that runs when "
-            "it is over, which books the reversals, and erase it then"
+            phrase(
+                "case {case} cannot be erased yet: days of it are booked in {months}, which is closed. Waive "
+                "them (`discharge-adapter payments waive {charges} --why TEXT`), close the month that runs "
+                "when it is over, which books the reversals, and erase it then",
+                case=str(case_id),
+                months=months,
+                charges=charges,
+            )
         )

@@ -28,6 +28,7 @@ from adapter.discharge.ledger import (
 from adapter.discharge.notices import YEARS
 from adapter.errors import NotFound
 from adapter.owing import Owed, Owing
+from adapter.phrases import Code, phrase
 from adapter.store import cases as case_rows
 from adapter.store import ledger as rows
 from adapter.store import owed
@@ -65,13 +66,21 @@ class Ledger:
         """Book a month that is over. NotFound where it is closed already, or is not over yet."""
         rows.alone(tx)
         if month in rows.closed(tx):
-            raise NotFound(f"{month} is closed already; what has changed since is booked with a later month")
+            raise NotFound(
+                phrase(
+                    "{month} is closed already; what has changed since is booked with a later month",
+                    month=month,
+                )
+            )
         _, last = bounds(month)
         if now.astimezone(self.cases.agreement.zone).date() <= last:
-            raise NotFound(f"{month} is not over yet; close it when its last day has ended")
+            raise NotFound(
+                phrase("{month} is not over yet; close it when its last day has ended", month=month)
+            )
         made = self.statement(tx, month, now)
         rows.close(tx, month, made.lines, now, by)
-        case_rows.note(tx, at=now, subject=f"month {month}", what="closed", case_id=None, by=by)
+        what = phrase("closed")
+        case_rows.note(tx, at=now, subject=f"month {month}", what=what, case_id=None, by=by)
         return self.statement(tx, month, now)
 
     def settle(
@@ -82,14 +91,25 @@ class Ledger:
         found = rows.entry(tx, entry_id)
         if found is None or found.kind is not EntryKind.CHARGE:
             raise NotFound(
-                f"there is no booked charge {entry_id}; `discharge-adapter payments --month` lists them"
+                phrase(
+                    "there is no booked charge {charge}; `discharge-adapter payments --month` lists them",
+                    charge=str(entry_id),
+                )
             )
         if rows.is_reversed(tx, entry_id):
             raise NotFound(
-                f"charge {entry_id} has been reversed already: nothing stands that could be settled"
+                phrase(
+                    "charge {charge} has been reversed already: nothing stands that could be settled",
+                    charge=str(entry_id),
+                )
             )
         rows.settle(tx, entry_id, state)
-        what = f"charge {entry_id} {state.value}: {why}"
+        what = phrase(
+            "charge {charge} {state}: {why}",
+            charge=str(entry_id),
+            state=Code("entry-state", state.value, state.value),
+            why=why,
+        )
         case_rows.note(tx, at=now, subject=f"charge {entry_id}", what=what, case_id=found.case_id, by=by)
         return replace(found, state=state)
 

@@ -12,12 +12,12 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from adapter.alarming import IN_ITS_WORDS, Alarms, patient
+from adapter.alarming import Alarms, patient
 from adapter.awaiting import Awaited
 from adapter.cases import Cases
 from adapter.discharge.case import Evidence, Step
-from adapter.discharge.notices import Notice, NoticeKind, spoken
-from adapter.discharge.wording import said as in_words
+from adapter.discharge.notices import Notice, NoticeKind, word
+from adapter.discharge.wording import phrase_of
 from adapter.errors import NotFound
 from adapter.messaging.acknowledgement import Acknowledgement, Status
 from adapter.messaging.delivery import DeliveryState, Leased, Reply, Trigger
@@ -28,7 +28,7 @@ from adapter.messaging.register import Endpoint, Party, Register, Side
 from adapter.messaging.resting import Health
 from adapter.messaging.retry import Decision, GiveUp, RetryAt, Schedule, Sent, decide, delay
 from adapter.parcels import ALARM, MAIL, NOTICES, NOWHERE, SUBSCRIPTION
-from adapter.phrases import Phrase, phrase
+from adapter.phrases import Code, Phrase, lasting, phrase, verbatim
 from adapter.resting import Resting
 from adapter.sending_again import SendingAgain, contradicts, is_old, replaces, timely
 from adapter.store import cases as case_rows
@@ -49,7 +49,17 @@ _SETTLED: dict[str, Any] = {
 }
 """What a delivery forgets once its receiver, or a person, has spoken."""
 
-NOT_RECEIVED = "no receipt within 96 hours: not received"
+NOT_RECEIVED = phrase("no receipt within 96 hours: not received")
+
+_CONTRADICTED = {
+    Status.ACCEPTED: "{party} first said refused, now accepted; the first stands",
+    Status.REFUSED: "{party} first said accepted, now refused; the first stands",
+}
+_REPLACED = {
+    Status.ACCEPTED: "{party} first said refused, now accepted; the newer one holds",
+    Status.REFUSED: "{party} first said accepted, now refused; the newer one holds",
+}
+"""By what the later one of two receipts says."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,7 +190,7 @@ class Outbox:
             self.close(tx, leased.id, why, now, by=None)
         return False
 
-    def _withheld(self, tx: Connection, row: Row, now: datetime) -> str | None:
+    def _withheld(self, tx: Connection, row: Row, now: datetime) -> Phrase | None:
         """Why the plan that a delivery carries may not be shared; what is only relayed is its sender's."""
         told = messages.get(tx, row["message_row"]) if row["message_row"] is not None else None
         if row["kind"] != NoticeKind.CARE_PLAN.value or told is None or row["case_id"] is None:
@@ -189,13 +199,15 @@ class Outbox:
         if all(party is not None and party.side is Side.THEIRS for party in ends):
             return None
         why = self.cases.withheld(tx, row["case_id"], (told["sender"], told["message_id"]), now)
-        return f"{in_words(why)}; once there is consent again, resend it" if why is not None else None
+        if why is None:
+            return None
+        return phrase("{why}; once there is consent again, resend it", why=phrase_of(why))
 
     def check_consent(self, tx: Connection, delivery_id: int, now: datetime) -> None:
         """NotFound where a person would send a plan that may not be shared any more."""
         why = self._withheld(tx, _found(deliveries.get(tx, delivery_id), delivery_id), now)
         if why is not None:
-            raise NotFound(f"delivery {delivery_id}: {why}")
+            raise NotFound(phrase("delivery {delivery}: {why}", delivery=str(delivery_id), why=why))
 
     def claim_notifications(
         self, tx: Connection, busy: Collection[str], most: int, now: datetime
@@ -219,7 +231,8 @@ class Outbox:
         """One attempt, over the network; nothing of the store is held."""
         endpoint = leased.to or self.endpoint(leased.endpoint)
         if endpoint is None:
-            return Reply(error=f"the endpoint {leased.endpoint!r} is no longer configured", ours=True)
+            gone = phrase("the endpoint {endpoint} is no longer configured", endpoint=repr(leased.endpoint))
+            return Reply(error=gone, ours=True)
         outgoing = Outgoing(
             message_id=leased.message_id,
             content=leased.content,
@@ -329,7 +342,7 @@ class Outbox:
             tx,
             kind="plan-conflict",
             subject=subject,
-            text=reply.error or "changed at both ends",
+            text=reply.error or phrase("changed at both ends"),
             now=now,
             case_id=row["case_id"],
         )
@@ -425,7 +438,8 @@ class Outbox:
             row = _alone(tx, delivery_id)
             if row["state"] != DeliveryState.WAITING.value or row["trigger"] == Trigger.PERSON.value:
                 continue  # another process has just taken it up, or a person has sent it again
-            reason = f"still not reached after {self.schedule.give_up_after}: {error}"
+            span = lasting(self.schedule.give_up_after)
+            reason = phrase("still not reached after {span}: {fault}", span=span, fault=error)
             _given_up(tx, delivery_id, reason)
             self._undeliverable(tx, delivery_id, reason, now)
         return len(late)
@@ -446,7 +460,12 @@ class Outbox:
             tx,
             kind="refused" if row["state"] == DeliveryState.REFUSED.value else "given-up",
             subject=f"delivery {delivery_id}",
-            text=f"{spoken(row['kind'])} to {self.register.name(row['party'])} was not delivered: {reason}",
+            text=phrase(
+                "{notice} to {party} was not delivered: {why}",
+                notice=word("notice", row["kind"]),
+                party=self.register.name(row["party"]),
+                why=reason,
+            ),
             now=now,
             case_id=row["case_id"],
             post=row["kind"] != ALARM,
@@ -487,8 +506,7 @@ class Outbox:
                     tx,
                     kind="contradicting-receipt",
                     subject=f"delivery {delivery_id}",
-                    text=f"{self.register.name(row['party'])} first said {before}, now {said.status}; "
-                    "the first stands",
+                    text=phrase(_CONTRADICTED[said.status], party=self.register.name(row["party"])),
                     now=now,
                     case_id=row["case_id"],
                 )
@@ -496,7 +514,7 @@ class Outbox:
         if is_old(row, said, repeated=repeated):
             return Receipted(delivery=row, told=told, status=said.status, news=False)
         if before is not None:
-            self._told_otherwise(tx, row, before, said, now)
+            self._told_otherwise(tx, row, said, now)
         match said.status:
             case Status.ACCEPTED:
                 self._accepted(tx, row, told, said, now, source)
@@ -511,17 +529,14 @@ class Outbox:
                 self._unpark(tx, row, now)
         return Receipted(delivery=row, told=told, status=said.status, news=True)
 
-    def _told_otherwise(
-        self, tx: Connection, row: Row, before: Status, said: Acknowledgement, now: datetime
-    ) -> None:
+    def _told_otherwise(self, tx: Connection, row: Row, said: Acknowledgement, now: datetime) -> None:
         """The case's history tells that a newer receipt has taken the place of an older one."""
-        giver = self.register.name(row["party"])
-        what = f"{giver} first said {before}, now {said.status}; the newer one holds"
+        what = phrase(_REPLACED[said.status], party=self.register.name(row["party"]))
         case_rows.note(tx, at=now, subject=f"delivery {row['id']}", what=what, case_id=row["case_id"])
 
     def _not_now(self, tx: Connection, row: Row, said: Acknowledgement, now: datetime) -> None:
         """The receiver asks for it later: it waits as its next sending, or a person is told."""
-        reason = _words(said) or "the receiver asks us to try again later"
+        reason = _words(said) or phrase("the receiver asks us to try again later")
         if practice(row["dialect"]).renews and self.again.relayed(tx, row):
             due = now + self.again.within(row)
             deliveries.change(
@@ -532,7 +547,8 @@ class Outbox:
         if wait is None or now + wait > row["created_at"] + self.schedule.give_up_after:
             _given_up(tx, row["id"], reason)
             deliveries.change(tx, row["id"], receipt_at=said.at)
-            self._undeliverable(tx, row["id"], f"still asked to wait{IN_ITS_WORDS}{reason}", now)
+            why = phrase("still asked to wait; its own words: {words}", words=reason)
+            self._undeliverable(tx, row["id"], why, now)
             return
         values = self.again.renewed(tx, row, now)
         deliveries.change(
@@ -595,7 +611,7 @@ class Outbox:
     def _refused(
         self, tx: Connection, row: Row, told: Row | None, said: Acknowledgement, now: datetime, source: str
     ) -> None:
-        reason = _words(said) or "the receiver gave no reason"
+        reason = _words(said) or phrase("the receiver gave no reason")
         deliveries.change(
             tx,
             row["id"],
@@ -609,7 +625,8 @@ class Outbox:
             **_SETTLED,
         )
         self._awaited.over(tx, row, now)
-        self._undeliverable(tx, row["id"], f"it was refused{IN_ITS_WORDS}{reason}", now)
+        why = phrase("it was refused; its own words: {words}", words=reason)
+        self._undeliverable(tx, row["id"], why, now)
         newest = practice(row["dialect"]).newest_counts  # then its own time says whether it holds
         steps = {Step.REFUSED: self._within(tx, row, said, now) if newest else now}
         if not row["delivered_at"]:
@@ -714,12 +731,19 @@ class Outbox:
         self.not_cancelled(row)
         if row["endpoint"] is None or not self._reachable(tx, row["endpoint"]):
             raise NotFound(
-                f"delivery {delivery_id} has no endpoint; name one for {row['party']} in the region file"
+                phrase(
+                    "delivery {delivery} has no endpoint; name one for {party} in the region file",
+                    delivery=str(delivery_id),
+                    party=row["party"],
+                )
             )
         if messages.content(tx, row["payload"]) is None:
             raise NotFound(
-                f"the bytes of delivery {delivery_id} are gone: retention has removed them; "
-                "ask the sender to send it anew"
+                phrase(
+                    "the bytes of delivery {delivery} are gone: retention has removed them; "
+                    "ask the sender to send it anew",
+                    delivery=str(delivery_id),
+                )
             )
         self.check_consent(tx, delivery_id, now)
         deliveries.change(
@@ -736,7 +760,7 @@ class Outbox:
             tx,
             at=now,
             subject=f"delivery {delivery_id}",
-            what=because("resent by hand", why),
+            what=because(phrase("resent by hand"), why),
             case_id=row["case_id"],
             by=by,
         )
@@ -748,7 +772,10 @@ class Outbox:
         row = _alone(tx, delivery_id)
         if row["state"] != DeliveryState.WAITING.value or row["resume_state"] is None:
             raise NotFound(
-                f"delivery {delivery_id} does not wait to be sent by hand: it has left, or never was"
+                phrase(
+                    "delivery {delivery} does not wait to be sent by hand: it has left, or never was",
+                    delivery=str(delivery_id),
+                )
             )
         deliveries.change(
             tx,
@@ -761,7 +788,7 @@ class Outbox:
             **self.again.undone(tx, row),
         )
         messages.let_go(tx, row["payload"])  # the bytes that have never left
-        what = because("not resent after all", why)
+        what = because(phrase("not resent after all"), why)
         subject = f"delivery {delivery_id}"
         case_rows.note(tx, at=now, subject=subject, what=what, case_id=row["case_id"], by=by)
 
@@ -769,9 +796,13 @@ class Outbox:
         """NotFound for what is never sent, with what it is: nothing that people do by hand brings it back."""
         if row["state"] != DeliveryState.CANCELLED.value:
             return
+        cancelled = phrase(
+            "delivery {delivery} is cancelled for good: {why}", delivery=str(row["id"]), why=row["error"]
+        )
         by = row["superseded_by"]
-        see = f"; see delivery {by}" if by is not None else ""
-        raise NotFound(f"delivery {row['id']} is cancelled for good: {row['error']}{see}")
+        if by is None:
+            raise NotFound(cancelled)
+        raise NotFound(phrase("{what}; see delivery {delivery}", what=cancelled, delivery=str(by)))
 
     def _reachable(self, tx: Connection, name: str) -> bool:
         """Whether an endpoint is one of the region's, or of a subscription that may be told."""
@@ -804,11 +835,20 @@ class Outbox:
         row = _found(deliveries.get(tx, delivery_id), delivery_id)
         if row["state"] != DeliveryState.GIVEN_UP.value:
             raise NotFound(
-                f"delivery {delivery_id} is {row['state']}: only what was given up is taken up again"
+                phrase(
+                    "delivery {delivery} is {state}: only what was given up is taken up again",
+                    delivery=str(delivery_id),
+                    state=_state(row["state"]),
+                )
             )
         if deliveries.reissue_of(tx, row) is not None:
-            raise NotFound(f"delivery {delivery_id} has been reissued: its new one goes in its place")
-        self.once_more(tx, delivery_id, now, by=by, why=because("taken up again", why))
+            raise NotFound(
+                phrase(
+                    "delivery {delivery} has been reissued: its new one goes in its place",
+                    delivery=str(delivery_id),
+                )
+            )
+        self.once_more(tx, delivery_id, now, by=by, why=because(phrase("taken up again"), why))
 
     def give_up(
         self, tx: Connection, delivery_id: int, now: datetime, *, by: str | None, why: str | None = None
@@ -818,8 +858,14 @@ class Outbox:
         self.not_cancelled(row)
         settled = row["resume_state"] or row["state"]  # where it stands, also while a person sends it again
         if settled in (DeliveryState.ACKNOWLEDGED.value, DeliveryState.REFUSED.value):
-            raise NotFound(f"delivery {delivery_id} is {settled} already: there is nothing to give up")
-        self.close(tx, delivery_id, because("given up by hand", why), now, by=by)
+            raise NotFound(
+                phrase(
+                    "delivery {delivery} is {state} already: there is nothing to give up",
+                    delivery=str(delivery_id),
+                    state=_state(settled),
+                )
+            )
+        self.close(tx, delivery_id, because(phrase("given up by hand"), why), now, by=by)
         deliveries.park_behind(tx, row["message_id"], row["party"], delivery_id)
 
     def close(self, tx: Connection, delivery_id: int, why: Phrase, now: datetime, *, by: str | None) -> None:
@@ -851,7 +897,12 @@ def plan_at(plan: str, endpoint: str) -> str:
 
 def _found(row: Row | None, delivery_id: int) -> Row:
     if row is None:
-        raise NotFound(f"there is no delivery {delivery_id}; `discharge-adapter deliveries` lists them")
+        raise NotFound(
+            phrase(
+                "there is no delivery {delivery}; `discharge-adapter deliveries` lists them",
+                delivery=str(delivery_id),
+            )
+        )
     return row
 
 
@@ -878,10 +929,14 @@ def _behind_the_others(leased: Leased, decision: Decision, health: Health | None
     return replace(decision, at=max(filter(None, turns), default=decision.at))
 
 
+def _state(state: str) -> Code:
+    return Code("delivery", state, state)
+
+
 def _is_refused(row: Row) -> bool:
     return bool(row["state"] == DeliveryState.REFUSED.value)
 
 
-def _words(said: Acknowledgement) -> str:
+def _words(said: Acknowledgement) -> Phrase:
     """The reasons of a receipt, the giver's own text too (N-10), without what may be a person's number."""
-    return masked("; ".join(f"{issue.code} {issue.text}".strip() for issue in said.issues))
+    return verbatim(masked("; ".join(f"{issue.code} {issue.text}".strip() for issue in said.issues)))

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from adapter.discharge.notices import NoticeKind
 from adapter.messaging.delivery import DeliveryState
+from adapter.phrases import Phrase, phrase
 from adapter.store import deliveries, messages
 
 WEBHOOK = "alarm-webhook"
@@ -22,7 +23,7 @@ SUBSCRIPTION = "subscription"
 NOTICES = frozenset(kind.value for kind in NoticeKind)
 """The kinds of delivery that carry a notice."""
 
-NOWHERE = "no endpoint is configured for this party"
+NOWHERE = phrase("no endpoint is configured for this party")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +46,7 @@ class Parcel:
     look_at: datetime | None = None  # when the clock must look whether it has got there
     original: int | None = None
     sending: int = 1  # above 1 where the same has been sent before as a delivery of its own
-    cancelled: str | None = None  # why it is only written into the log, and never sent
+    cancelled: Phrase | None = None  # why it is only written into the log, and never sent
     thread: str | None = None  # the conversation of what is relayed unread, where no case is known
 
     @property
@@ -69,7 +70,7 @@ def enqueue(tx: Connection, parcel: Parcel, now: datetime) -> int:
     )
     waits = NOWHERE if parcel.endpoint is None else None
     if behind is not None:
-        waits = f"parked behind delivery {behind}, to which it refers"
+        waits = deliveries.parked_behind(behind)
     waits = parcel.cancelled or waits
     state = DeliveryState.WAITING if parcel.cancelled is None else DeliveryState.CANCELLED
     return deliveries.add(

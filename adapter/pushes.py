@@ -19,11 +19,13 @@ from adapter.fhir.bundles import Bundle, Resource
 from adapter.fhir.pushing import Placed, Plan, Watched, digest, targets
 from adapter.fhir.wire import to_json
 from adapter.outbox import Outbox, plan_at
+from adapter.phrases import Dated, Phrase, Value, phrase
 from adapter.plans import Plans
 from adapter.readers import organization
 from adapter.shelves import Shelves
 from adapter.store import Store, deliveries, messages, pushed, resources
 from adapter.store.statements import Row
+from adapter.transport.fhir_listing import parsed_instant
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +42,7 @@ class Pushes:
         with self.store.read() as tx:
             row = deliveries.get(tx, delivery_id)
             if row is None or row["message_row"] is None:
-                raise NotFound(f"delivery {delivery_id} carries no message")
+                raise NotFound(phrase("delivery {delivery} carries no message", delivery=str(delivery_id)))
             version = self._plan_in(tx, row["message_row"])
             name = f"CarePlan/{version['fhir_id']}"
             there = pushed.of_names(tx, row["endpoint"], [name])
@@ -68,7 +70,7 @@ class Pushes:
             version = resources.version(tx, row["version"]) if row is not None else None
             if row is not None and version is not None:
                 return {**version, "fhir_id": row["fhir_id"]}
-        raise NotFound("the message has no CarePlan that could be put on a server")
+        raise NotFound(phrase("the message has no CarePlan that could be put on a server"))
 
     def _graph(self, tx: Connection, version: Mapping[str, Any]) -> dict[str, Resource]:
         """Every part of the plan's message, and the Organizations that stand for its parties."""
@@ -119,7 +121,7 @@ class Pushes:
 
     def conflict(
         self, endpoint: str, plan: Plan, theirs: Mapping[str, str | None], when: str | None, delivery_id: int
-    ) -> str:
+    ) -> Phrase:
         """Note that it has changed at both ends; the sentence for people, without anything of the patient."""
         told = {
             "theirs": dict(theirs), "when": when, "delivery": delivery_id, "number": plan.number,
@@ -133,16 +135,26 @@ class Pushes:
 
         return self._sentence(self.store.write(note), plan, theirs, when)
 
-    def _sentence(self, number: int, plan: Plan, theirs: Mapping[str, str | None], when: str | None) -> str:
+    def _sentence(
+        self, number: int, plan: Plan, theirs: Mapping[str, str | None], when: str | None
+    ) -> Phrase:
         name = self.shelves.register.name
-        kinds = ", ".join(sorted({one.partition("/")[0] for one in theirs}))
-        gone = ", some of it deleted" if None in theirs.values() else ""
-        last = f", last at {when}" if when is not None else ""
-        return (
-            f"{name(plan.party)} has changed {plan.name} on its server ({kinds}{gone}{last}), and "
-            f"{name(plan.by)} has changed it here (version {plan.number}); nothing was overwritten. Compare "
-            "the two, agree by telephone, then `discharge-adapter plan-conflicts keep ours "
-            f"{number}` or `keep theirs {number}`"
+        what: Value = sorted({one.partition("/")[0] for one in theirs})
+        if None in theirs.values():
+            what = phrase("{kinds}, some of it deleted", kinds=what)
+        if when is not None:
+            at = parsed_instant(when)
+            what = phrase("{what}, last at {at}", what=what, at=Dated(at, when) if at is not None else when)
+        return phrase(
+            "{party} has changed {plan} on its server ({what}), and {by} has changed it here (version "
+            "{version}); nothing was overwritten. Compare the two, agree by telephone, then "
+            "`discharge-adapter plan-conflicts keep ours {conflict}` or `keep theirs {conflict}`",
+            party=name(plan.party),
+            plan=plan.name,
+            what=what,
+            by=name(plan.by),
+            version=str(plan.number),
+            conflict=str(number),
         )
 
 
@@ -175,7 +187,9 @@ def keep_ours(tx: Connection, outbox: Outbox, number: int, now: datetime, *, by:
     row, told = _in_conflict(tx, number)
     values = {"conflict": orjson.dumps(told | {"keep": "ours"}).decode()}
     pushed.put(tx, row["endpoint"], _name(row), values)
-    why = f"{_name(row)}: our version is kept and overwrites that of {row['party']}"
+    why = phrase(
+        "{plan}: our version is kept and overwrites that of {party}", plan=_name(row), party=row["party"]
+    )
     outbox.once_more(tx, told["delivery"], now, by=by, why=why)
 
 
@@ -186,9 +200,12 @@ def keep_theirs(tx: Connection, outbox: Outbox, number: int, now: datetime, *, b
     here = resources.named(tx, kind, fhir_id)
     newest = resources.version(tx, here["version"]) if here is not None else None
     if newest is None:
-        raise NotFound(f"{_name(row)} is not known here any more; there is nothing to decide")
+        raise NotFound(
+            phrase("{plan} is not known here any more; there is nothing to decide", plan=_name(row))
+        )
     pushed.put(tx, row["endpoint"], _name(row), {"conflict": None, "version": newest["number"]})
-    outbox.close(tx, told["delivery"], f"their version of {_name(row)} is kept", now, by=by)
+    why = phrase("their version of {plan} is kept", plan=_name(row))
+    outbox.close(tx, told["delivery"], why, now, by=by)
     outbox.alarms.end(tx, "plan-conflict", plan_at(_name(row), row["endpoint"]), now)
 
 
@@ -197,7 +214,10 @@ def _in_conflict(tx: Connection, number: int) -> tuple[Row, dict[str, Any]]:
     told = _conflict(row) if row is not None else None
     if row is None or told is None:
         raise NotFound(
-            f"there is no conflict {number}; `discharge-adapter plan-conflicts` lists those that wait"
+            phrase(
+                "there is no conflict {conflict}; `discharge-adapter plan-conflicts` lists those that wait",
+                conflict=str(number),
+            )
         )
     return row, told
 

@@ -16,8 +16,11 @@ from adapter.messaging.register import Endpoint, Register
 from adapter.messaging.resting import Health, Sign, after_failure, after_life, sign
 from adapter.messaging.retry import Schedule
 from adapter.parcels import WEBHOOK
+from adapter.phrases import Phrase, dated, phrase, plural
 from adapter.store import deliveries, endpoint_health
 from adapter.store import resting as queue
+
+_MOST_NAMED = 3  # parties of an endpoint, in its alarm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,17 +125,17 @@ class Resting:
 
     def late(
         self, tx: Connection, paused: Collection[str], now: datetime, most: int
-    ) -> list[tuple[int, str | None]]:
+    ) -> list[tuple[int, Phrase]]:
         """What has waited too long for endpoints that rest, each with their last fault.
 
         Only after a probe in vain: it may live again where nobody could try it for days, as we did not run.
         """
-        found: list[tuple[int, str | None]] = []
+        found: list[tuple[int, Phrase]] = []
         for name, health in endpoint_health.ailing(tx).items():
             tried = health.probe_at is not None and health.probe_at > now and not queue.on_the_way(tx, name)
             if health.resting_since is not None and tried and name not in paused and len(found) < most:
                 ids = queue.late(tx, name, now - self.schedule.give_up_after, most - len(found))
-                found += [(number, health.error) for number in ids]
+                found += [(number, _fault(health)) for number in ids]
         return found
 
     def _put(self, tx: Connection, name: str, health: Health | None, now: datetime) -> None:
@@ -146,28 +149,49 @@ class Resting:
     def _tell(self, tx: Connection, name: str, health: Health, now: datetime) -> None:
         """One alarm a rest. The webhook's own is not posted: to post it is what does not work."""
         assert health.resting_since is not None
-        since = f"{health.resting_since:%Y-%m-%d %H:%M} UTC"
         waiting = queue.waiting(tx, name) + queue.on_the_way(tx, name)
         self.alarms.start(
             tx,
             kind="endpoint-resting",
             subject=about(name),
-            text=f"{self._whose(name)} has not been reached {health.failures} times in a row and rests "
-            f"since {since}; {waiting} {'message waits' if waiting == 1 else 'messages wait'}, and will be "
-            f"sent when it answers again; the last fault: {health.error}. Ask whoever runs it; where "
-            "something is urgent, telephone the receiver",
+            text=plural(
+                "{endpoint} has not been reached {times} times in a row and rests since {since}; {number} "
+                "message waits, and will be sent when it answers again; the last fault: {fault}. Ask whoever "
+                "runs it; where something is urgent, telephone the receiver",
+                "{endpoint} has not been reached {times} times in a row and rests since {since}; {number} "
+                "messages wait, and will be sent when it answers again; the last fault: {fault}. Ask whoever "
+                "runs it; where something is urgent, telephone the receiver",
+                waiting,
+                endpoint=self._whose(name),
+                times=health.failures,
+                since=dated(health.resting_since, "%Y-%m-%d %H:%M UTC"),
+                fault=_fault(health),
+            ),
             now=now,
             post=name != WEBHOOK,
         )
 
-    def _whose(self, name: str) -> str:
+    def _whose(self, name: str) -> Phrase:
         places = ((party, self.register.endpoint_of(party)) for party in self.register.parties)
         names = [party.name for party, found in places if found is not None and found.name == name]
-        few = names[:3] + ([f"{len(names) - 3} others"] if len(names) > 3 else [])
-        return f"the endpoint {name} ({', '.join(few)})" if few else f"the endpoint {name}"
+        if not names:
+            return phrase("the endpoint {name}", name=name)
+        if len(names) <= _MOST_NAMED:
+            return phrase("the endpoint {name} ({parties})", name=name, parties=names)
+        more = len(names) - _MOST_NAMED
+        return phrase(
+            "the endpoint {name} ({parties}, {more} others)",
+            name=name,
+            parties=names[:_MOST_NAMED],
+            more=more,
+        )
 
     def _endpoint(self, name: str) -> Endpoint | None:
         return self.alarms.webhook if name == WEBHOOK else self.register.endpoint(name)
+
+
+def _fault(health: Health) -> Phrase:
+    return health.error or phrase("none was told")
 
 
 def about(name: str) -> str:

@@ -8,7 +8,7 @@ push over HTTP and must send again, one alarm asks of a person. It is done once,
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
-from functools import partial
+from functools import partial, reduce
 from typing import Protocol
 
 import structlog
@@ -21,6 +21,7 @@ from adapter.messaging.practices import Answer, practice
 from adapter.messaging.register import EDI
 from adapter.outbox import Outbox
 from adapter.parcels import ALARM, SUBSCRIPTION
+from adapter.phrases import Phrase, Value, dated, phrase
 from adapter.store import Store, alarms, deliveries, messages, restored, subscriptions
 from adapter.store.restored import Restored
 from adapter.store.statements import Row
@@ -58,7 +59,7 @@ class Done:
 
     of: datetime
     taken_again: dict[str, int] = field(default_factory=dict)  # files by mailbox
-    unread: tuple[str, ...] = ()  # mailboxes of which nothing can be taken again, with the reason
+    unread: tuple[Phrase, ...] = ()  # mailboxes of which nothing can be taken again, with the reason
     asked_again: int = 0  # deliveries that are sent again for their receipt
     going_out: int = 0  # deliveries that waited in the backup
 
@@ -100,7 +101,7 @@ class Restoring:
             try:
                 counts[folder.name] = folder.again(since)
             except MailboxError as error:
-                faults.append(str(error))
+                faults.append(error.said)
         return replace(done, taken_again={n: c for n, c in counts.items() if c}, unread=tuple(faults))
 
     def _ask_again(self) -> int:
@@ -183,30 +184,58 @@ class Receipts:
 
 def words(
     told: Restored, done: Done, *, message_servers: Sequence[str], partners: Sequence[str], zone: tzinfo
-) -> str:
+) -> Phrase:
     """What was done and what a person must ask of whom; names of the configuration, and of no person."""
-    of = f"{told.of.astimezone(zone):%Y-%m-%d %H:%M}"
-    files = ", ".join(f"{count} of {name}" for name, count in sorted(done.taken_again.items()))
+    of = dated(told.of.astimezone(zone))
+    files = [
+        phrase("{files} of {mailbox}", files=count, mailbox=name)
+        for name, count in sorted(done.taken_again.items())
+    ]
     said = [
-        f"the store was put back as it was at {of} ({zone}); what came, left or was recorded since is "
-        "missing until it comes again",
-        f"taken again: {files or 'no files'}; FHIR servers are read on from there",
-        f"{done.going_out} deliveries that waited then go out, some perhaps for the second time, under the "
-        f"same ids; {done.asked_again} are sent again for their receipt",
+        phrase(
+            "The store was put back as it was at {of} ({zone}); what came, left or was recorded since is "
+            "missing until it comes again",
+            of=of,
+            zone=str(zone),
+        ),
+        phrase(
+            "Taken again: {files}; FHIR servers are read on from there",
+            files=reduce(_comma, files) if files else phrase("no files"),
+        ),
+        phrase(
+            "{going_out} deliveries that waited then go out, some perhaps for the second time, under the "
+            "same ids; {asked_again} are sent again for their receipt",
+            going_out=done.going_out,
+            asked_again=done.asked_again,
+        ),
     ]
     if done.unread:
-        said.append(f"not taken again: {'; '.join(done.unread)}")
+        said.append(phrase("Not taken again: {faults}", faults=done.unread))
     if partners:
-        said.append(f"ask to send again what was sent over HTTP since {of}, receipts too: {_some(partners)}")
+        said.append(
+            phrase(
+                "Ask to send again what was sent over HTTP since {of}, receipts too: {partners}",
+                of=of,
+                partners=_some(partners),
+            )
+        )
     if message_servers:
         said.append(
-            f"of {_some(message_servers)} what was fetched since {of} is marked read, and not listed "
-            "again: ask its senders to send it again"
+            phrase(
+                "Of {servers} what was fetched since {of} is marked read, and not listed again: ask its "
+                "senders to send it again",
+                servers=_some(message_servers),
+                of=of,
+            )
         )
-    said.append("what people have recorded since then, they must record again; then close this")
-    return ". ".join(one[:1].upper() + one[1:] for one in said)
+    said.append(phrase("What people have recorded since then, they must record again; then close this"))
+    return reduce(lambda first, second: phrase("{first}. {second}", first=first, second=second), said)
 
 
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return ", ".join(sorted(names)[:_MOST_NAMED]) + more
+def _comma(first: Phrase, second: Phrase) -> Phrase:
+    return phrase("{first}, {second}", first=first, second=second)
+
+
+def _some(names: Sequence[str]) -> Value:
+    few, more = sorted(names)[:_MOST_NAMED], len(names) - _MOST_NAMED
+    return phrase("{names} and {more} more", names=few, more=more) if more > 0 else few

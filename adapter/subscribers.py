@@ -16,6 +16,7 @@ from adapter.fhir.bundles import Bundle, Resource
 from adapter.fhir.subscriptions import Event, notification, shown, status_parameters, unmasked, wish_in
 from adapter.messaging.register import Partner
 from adapter.messaging.subscribing import Content, Said, State, Wish, may_send_to
+from adapter.phrases import Phrase, phrase, technical
 from adapter.store import cases as case_rows
 from adapter.store import subscriptions as rows
 from adapter.store.statements import Row
@@ -41,7 +42,7 @@ class Subscribers:
         wish = self._fit(resource, partner)
         if len(self.listed(tx, partner)) >= MOST:
             raise Refused(
-                f"Subscription: there are {MOST} of yours already; delete what nobody needs",
+                technical(f"Subscription: there are {MOST} of yours already; delete what nobody needs"),
                 code="business-rule",
             )
         name = self.subscriptions.new_id()
@@ -57,7 +58,7 @@ class Subscribers:
             },
         )
         self.subscriptions.begin(tx, row, name, wish, now)
-        self._note(tx, name, "created", partner, now)
+        self._note(tx, name, phrase("created"), partner, now)
         return self.found(tx, name, partner)
 
     def change(
@@ -73,10 +74,13 @@ class Subscribers:
         """Ask anew, or no more (`off`). Whatever still waited is not sent: `$events` has it by number."""
         before = self.found(tx, name, partner)
         if resource.get("id") != name:
-            raise Refused("Subscription.id must be the id in the address", code="invariant")
+            raise Refused(technical("Subscription.id must be the id in the address"), code="invariant")
         if version is not None and version != str(before["version"]):
             raise Refused(
-                f"Subscription: it is of version {before['version']} by now; read it again, then change that",
+                technical(
+                    f"Subscription: it is of version {before['version']} by now; read it again, then change "
+                    "that"
+                ),
                 code="conflict",
             )
         resource = unmasked(resource, wish_of(before))
@@ -90,22 +94,23 @@ class Subscribers:
             updated_at=now,
         )
         self.subscriptions.begin(tx, before["id"], name, wish, now)
-        self._note(tx, name, "switched off" if wish.off else "asked for anew", partner, now)
+        what = phrase("switched off" if wish.off else "asked for anew")
+        self._note(tx, name, what, partner, now)
         return self.found(tx, name, partner)
 
     def remove(self, tx: Connection, name: str, partner: Partner | None, now: datetime) -> None:
         """Forget a subscription; nothing more is sent."""
         row = self.found(tx, name, partner)
-        rows.close_lane(tx, endpoint_name(name), "the subscriber has deleted its subscription")
+        rows.close_lane(tx, endpoint_name(name), phrase("the subscriber has deleted its subscription"))
         rows.remove(tx, row["id"])
         self.subscriptions.alarms.end(tx, "subscription", f"subscription {name}", now)
-        self._note(tx, name, "deleted", partner, now)
+        self._note(tx, name, phrase("deleted"), partner, now)
 
     def found(self, tx: Connection, name: str, partner: Partner | None) -> Row:
         """A subscription of that caller; NotFound also where it is somebody else's."""
         row = rows.get(tx, name) if _AN_ID.fullmatch(name) else None
         if row is None or not self._own(row, partner):
-            raise NotFound("Subscription: there is none of yours with that id")
+            raise NotFound(technical("Subscription: there is none of yours with that id"))
         return row
 
     def listed(self, tx: Connection, partner: Partner | None) -> list[Row]:
@@ -170,18 +175,20 @@ class Subscribers:
             if partner is not None:
                 whose = f"have it added to subscription_endpoints of the partner {partner.name}"
             raise Refused(
-                f"Subscription.channel.endpoint: the region does not allow that address; {whose}",
+                technical(f"Subscription.channel.endpoint: the region does not allow that address; {whose}"),
                 code="forbidden",
             )
         if wish.content is Content.FULL and not self.subscriptions.tells_whole(partner):
             raise Refused(
-                "Subscription.channel.payload.extension: full-resource is not allowed: to share a patient "
-                "is not to share the record; ask for id-only and read what you may, or have "
-                "subscription_content set for your partner",
+                technical(
+                    "Subscription.channel.payload.extension: full-resource is not allowed: to share a "
+                    "patient is not to share the record; ask for id-only and read what you may, or have "
+                    "subscription_content set for your partner"
+                ),
                 code="forbidden",
             )
         return wish
 
-    def _note(self, tx: Connection, name: str, what: str, partner: Partner | None, now: datetime) -> None:
+    def _note(self, tx: Connection, name: str, what: Phrase, partner: Partner | None, now: datetime) -> None:
         by = partner.name if partner is not None else None
         case_rows.note(tx, at=now, subject=f"subscription {name}", what=what, case_id=None, by=by)

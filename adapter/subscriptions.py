@@ -46,6 +46,7 @@ from adapter.messaging.subscribing import (
     next_look,
 )
 from adapter.parcels import SUBSCRIPTION, Parcel, enqueue
+from adapter.phrases import Phrase, phrase
 from adapter.store import cases as case_rows
 from adapter.store import subscriptions as rows
 from adapter.store.savepoint import savepoint
@@ -81,7 +82,8 @@ class Subscriptions:
 
     def begin(self, tx: Connection, row: int, name: str, wish: Wish, now: datetime) -> None:
         """Off, or a handshake: the first thing in an empty lane, so that nothing old is sent any more."""
-        rows.close_lane(tx, endpoint_name(name), "the subscriber has changed its subscription since")
+        why = phrase("the subscriber has changed its subscription since")
+        rows.close_lane(tx, endpoint_name(name), why)
         self.alarms.end(tx, "subscription", f"subscription {name}", now)
         state = State.OFF if wish.off else State.REQUESTED
         rows.change(
@@ -174,8 +176,11 @@ class Subscriptions:
                 tx,
                 kind="subscription",
                 subject=f"subscription {row['name']}",
-                text=f"an event could not be told ({type(fault).__name__}), which is our fault; report it, "
-                "and have the subscriber read anew what it follows",
+                text=phrase(
+                    "an event could not be told ({fault}), which is our fault; report it, and have the "
+                    "subscriber read anew what it follows",
+                    fault=type(fault).__name__,
+                ),
                 now=now,
             )
             return False
@@ -280,9 +285,9 @@ class Subscriptions:
     def astray(self, tx: Connection, name: str, now: datetime) -> None:
         """Something waits for an endpoint that is no longer allowed: it is not sent, and a person is told."""
         row = rows.get(tx, name.removeprefix(f"{SUBSCRIPTION}/"))
-        reason = "the region file no longer allows its address, or no longer has its partner"
+        reason = phrase("the region file no longer allows its address, or no longer has its partner")
         if row is None or State(row["status"]) not in SPEAKING:
-            rows.close_lane(tx, name, "its subscription is not told any more")
+            rows.close_lane(tx, name, phrase("its subscription is not told any more"))
         else:
             self._fail(tx, row, reason, now)
 
@@ -292,12 +297,15 @@ class Subscriptions:
             return decision
         row = rows.get(tx, leased.endpoint.removeprefix(f"{SUBSCRIPTION}/"))
         if row is None or _outdated(row, leased) or State(row["status"]) not in SPEAKING:
-            return GiveUp(reason="the subscription is not told any more, or asked for anew", permanent=False)
+            outdated = phrase("the subscription is not told any more, or asked for anew")
+            return GiveUp(reason=outdated, permanent=False)
         if row["handshake"] == leased.id:
-            return GiveUp(reason=f"the handshake failed: {decision.reason}", permanent=False)
+            failed = phrase("the handshake failed: {why}", why=decision.reason)
+            return GiveUp(reason=failed, permanent=False)
         failures = row["failures"] + 1
         if failures >= self.most_failures:
-            return GiveUp(reason=f"{failures} tries in a row failed: {decision.reason}", permanent=False)
+            in_vain = phrase("{tries} tries in a row failed: {why}", tries=failures, why=decision.reason)
+            return GiveUp(reason=in_vain, permanent=False)
         return decision
 
     def attempted(self, tx: Connection, leased: Leased, decision: Decision, now: datetime) -> None:
@@ -322,14 +330,15 @@ class Subscriptions:
         if state is State.REQUESTED and row["handshake"] == leased.id:
             state = State.ACTIVE
             values |= {"status": state.value, "version": row["version"] + 1, "updated_at": now}
-            case_rows.note(
-                tx, at=now, subject=f"subscription {row['name']}", what="active", case_id=None, by=None
-            )
+            subject, what = f"subscription {row['name']}", phrase("active")
+            case_rows.note(tx, at=now, subject=subject, what=what, case_id=None, by=None)
         rows.change(tx, row["id"], **values, next_at=next_look(state, wish_of(row), now))
 
-    def _fail(self, tx: Connection, row: Row, reason: str, now: datetime) -> None:
+    def _fail(self, tx: Connection, row: Row, reason: Phrase, now: datetime) -> None:
         """Into `error`, with an alarm; what waits is not sent, and is had by number."""
-        rows.close_lane(tx, endpoint_name(row["name"]), "its subscription is in error; $events has it")
+        rows.close_lane(
+            tx, endpoint_name(row["name"]), phrase("its subscription is in error; $events has it")
+        )
         rows.change(
             tx,
             row["id"],
@@ -340,12 +349,17 @@ class Subscriptions:
             updated_at=now,
             next_at=next_look(State.ERROR, wish_of(row), now),
         )
-        whose = row["partner"] or "a subscriber on this machine"
+        whose = row["partner"] or phrase("a subscriber on this machine")
         self.alarms.start(
             tx,
             kind="subscription",
             subject=f"subscription {row['name']}",
-            text=f"{whose} is not told of {row['topic']} any more: {reason}",
+            text=phrase(
+                "{subscriber} is not told of {topic} any more: {why}",
+                subscriber=whose,
+                topic=row["topic"],
+                why=reason,
+            ),
             now=now,
         )
 
@@ -370,7 +384,7 @@ class Subscriptions:
         rows.change(tx, row["id"], next_at=max(later, now + timedelta(seconds=1)) if later else None)
 
     def _end(self, tx: Connection, row: Row, now: datetime) -> None:
-        rows.close_lane(tx, endpoint_name(row["name"]), "its subscription has come to its end")
+        rows.close_lane(tx, endpoint_name(row["name"]), phrase("its subscription has come to its end"))
         rows.change(
             tx,
             row["id"],

@@ -18,6 +18,7 @@ from adapter.discharge.pathways import FOLLOW_UP
 from adapter.errors import ConfigurationError, NotFound
 from adapter.messaging.envelope import masked
 from adapter.messaging.register import ReceiptWhen, Side
+from adapter.phrases import technical
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -82,7 +83,7 @@ def _known_endpoint(built: "Stations", name: str) -> None:
     if built.outbox.endpoint(name) is None and not subscribed:
         there = (*built.register.endpoints, *built.outbox.alarms.endpoints)
         known = ", ".join(e.name for e in there) or "none is configured"
-        raise NotFound(f"there is no endpoint {name!r}; known: {known}")
+        raise NotFound(technical(f"there is no endpoint {name!r}; known: {known}"))
 
 
 def _each(built: "Stations", ids: Sequence[int], act: Callable[["Connection", int], T]) -> list[T]:
@@ -109,7 +110,7 @@ def reissue(
     with opened() as built:
         if to is not None and built.register.party(to) is None:
             known = ", ".join(p.id for p in built.register.parties) or "none, without a region file"
-            raise NotFound(f"--to {to}: there is no such party; known: {known}")
+            raise NotFound(technical(f"--to {to}: there is no such party; known: {known}"))
         if to is not None:
             _refuse_receiver(built, ids, to)
         new = _each(built, ids, partial(built.inbox.reissue, now=built.clock(), to=to, by=by))

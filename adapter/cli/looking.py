@@ -9,6 +9,7 @@ import typer
 
 from adapter.cli.frame import Id, Json, Limit, app, opened, print_json, put, say, show, table
 from adapter.errors import ConfigurationError, NotFound
+from adapter.phrases import technical
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -80,7 +81,7 @@ def case(case_id: Id, as_json: Json = False) -> None:
     with opened() as built, built.store.read() as connection:
         row = rows.get(connection, case_id)
         if row is None:
-            raise NotFound(f"there is no case {case_id}; `discharge-adapter cases` lists them")
+            raise NotFound(technical(f"there is no case {case_id}; `discharge-adapter cases` lists them"))
         document = _with_planning(built.inbox.cases, connection, row)
     if as_json:
         print_json(document)
@@ -199,7 +200,8 @@ def delivery(delivery_id: Id, as_json: Json = False) -> None:
     with opened() as built, built.store.read() as connection:
         row = rows.get(connection, delivery_id)
         if row is None:
-            raise NotFound(f"there is no delivery {delivery_id}; `discharge-adapter deliveries` lists them")
+            text = f"there is no delivery {delivery_id}; `discharge-adapter deliveries` lists them"
+            raise NotFound(technical(text))
         (document,) = shown.deliveries(connection, [row])
     if as_json:
         print_json(document)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from adapter.cli.frame import Json, opened, print_json, put
 from adapter.cli.looking import alarms_app
 from adapter.errors import ConfigurationError
+from adapter.phrases import phrase
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -67,7 +68,8 @@ def _tried(built: "Stations") -> list[dict[str, Any]]:
 
 
 def _given_up(built: "Stations", number: int, tx: "Connection") -> None:
-    built.outbox.close(tx, number, "a test, which is not tried again", built.clock(), by=None)
+    why = phrase("a test, which is not tried again")
+    built.outbox.close(tx, number, why, built.clock(), by=None)
 
 
 def _started(built: "Stations", tx: "Connection") -> list[int]:
@@ -77,7 +79,7 @@ def _started(built: "Stations", tx: "Connection") -> list[int]:
 
     now, alarms = built.clock(), built.outbox.alarms
     rows.end(tx, kind="test", subject=SUBJECT, now=now)  # one that was broken off
-    alarms.start(tx, kind="test", subject=SUBJECT, text="A test: nothing is wrong.", now=now)
+    alarms.start(tx, kind="test", subject=SUBJECT, text=phrase("A test: nothing is wrong."), now=now)
     number = rows.number(tx, "test", SUBJECT)
     assert number is not None
     posted = deliveries.sent_as(tx, f"alarm-{number}-started", None)

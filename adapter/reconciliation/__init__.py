@@ -8,6 +8,7 @@ own, and is asked again the next day.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from functools import reduce
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -16,6 +17,8 @@ from sqlalchemy import Connection
 
 from adapter.alarming import Alarms
 from adapter.errors import StoreError
+from adapter.messaging.delivery import Reply
+from adapter.phrases import Phrase, Value, phrase
 from adapter.store import Store, messages
 from adapter.store import alarms as alarm_rows
 
@@ -28,7 +31,11 @@ log = structlog.get_logger("reconciliation")
 
 
 class CannotCompare(Exception):
-    """The server cannot be asked now; its text is for people."""
+    """The server cannot be asked now; what is said is for people."""
+
+    def __init__(self, said: Phrase) -> None:
+        super().__init__(said)
+        self.said = said
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +43,7 @@ class Difference:
     """One way in which a server and we differ."""
 
     what: str  # a few words, the same each day
-    text: str  # for people: how much of it, and what can be done
+    text: Phrase  # for people: how much of it, and what can be done
 
 
 class Comparison(Protocol):
@@ -58,7 +65,7 @@ class Compared:
 
     peer: str
     differences: tuple[Difference, ...] = ()
-    fault: str | None = None  # why it could not be compared
+    fault: Phrase | None = None  # why it could not be compared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,11 +93,11 @@ class Reconciliation:
         try:
             found = Compared(peer=comparison.peer, differences=tuple(comparison()))
         except CannotCompare as problem:
-            found = Compared(peer=comparison.peer, fault=str(problem))
+            found = Compared(peer=comparison.peer, fault=problem.said)
         except StoreError:
             raise
         except Exception as fault:  # noqa: BLE001  # what one server answers must not keep us from the others
-            why = f"its answers cannot be understood ({type(fault).__name__})"
+            why = phrase("its answers cannot be understood ({fault})", fault=type(fault).__name__)
             found = Compared(peer=comparison.peer, fault=why)
         log.info("compared", peer=found.peer, differences=len(found.differences), fault=found.fault)
         self.store.write(lambda tx: self._tell(tx, found))
@@ -101,7 +108,10 @@ class Reconciliation:
         now, prefix = self.clock(), f"{found.peer}: "
         said = {prefix + one.what: one.text for one in found.differences}
         if found.fault is not None:
-            text = f"what we hold could not be compared with it: {found.fault}; it is tried again tomorrow"
+            text = phrase(
+                "what we hold could not be compared with it: {fault}; it is tried again tomorrow",
+                fault=found.fault,
+            )
             said = {prefix + NOT_COMPARED: text}
         for subject, text in said.items():
             self.alarms.start(tx, kind="reconciliation", subject=subject, text=text, now=now)
@@ -112,10 +122,22 @@ class Reconciliation:
                     self.alarms.end(tx, "reconciliation", row["subject"], now)
 
 
-def some(names: Sequence[object]) -> str:
+def some(names: Sequence[str]) -> Value:
     """The first few, and how many more."""
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return ", ".join(str(one) for one in names[:_MOST_NAMED]) + more
+    few, more = listed(names[:_MOST_NAMED]), len(names) - _MOST_NAMED
+    return phrase("{names} and {more} more", names=few, more=more) if more > 0 else few
+
+
+def listed(names: Sequence[str]) -> Value:
+    """With commas between them, also where they are phrases."""
+    if not any(isinstance(one, Phrase) for one in names):
+        return names
+    return reduce(lambda first, second: phrase("{first}, {second}", first=first, second=second), names)
+
+
+def fault_of(reply: Reply) -> Phrase:
+    """Why a server gave no answer that can be used."""
+    return reply.error or phrase("HTTP {status}", status=str(reply.status))
 
 
 # --- once a day -------------------------------------------------------------------------------------------

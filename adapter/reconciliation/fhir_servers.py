@@ -12,7 +12,8 @@ from sqlalchemy import Connection
 
 from adapter.errors import MailboxError
 from adapter.messaging.register import Endpoint
-from adapter.reconciliation import CannotCompare, Difference, some
+from adapter.phrases import Phrase, phrase
+from adapter.reconciliation import CannotCompare, Difference, fault_of, some
 from adapter.shelves import Shelves
 from adapter.store import Store, mailboxes, pushed, remembered, resources
 from adapter.store.resources import Eyes
@@ -84,14 +85,17 @@ class WithMailbox:
         try:
             mail = [one for one in box.poll(memory) if _changed_before(one, now - FRESH)]
         except MailboxError as error:
-            raise CannotCompare(str(error)) from None
+            raise CannotCompare(error.said) from None
         missing = [one.name for one in mail if not memory.seen(one.key)]  # it may have come meanwhile
         if not missing:
             return []
-        text = (
-            f"{len(missing)} resources of the last {LOOKED_BACK.days} days are listed there and were never "
-            f"taken: {some(missing)}; see the alarm `mailbox` of this server, and have its operator save "
-            "them anew, so that they are listed as changed"
+        text = phrase(
+            "{number} resources of the last {days} days are listed there and were never taken: {names}; see "
+            "the alarm `mailbox` of this server, and have its operator save them anew, so that they are "
+            "listed as changed",
+            number=len(missing),
+            days=LOOKED_BACK.days,
+            names=some(missing),
         )
         return [Difference(what="not taken", text=text)]
 
@@ -132,7 +136,7 @@ class WithPlans:
         server = Server(endpoint=self.endpoint, wire=Wire(), sleep=self.sleep, until=monotonic() + SECONDS)
         gone: list[str] = []
         other: list[str] = []
-        tasks: list[str] = []
+        tasks: list[Phrase] = []
         for row in self._plans():
             if row["conflict"] is not None or self._asked >= MOST_READ:
                 continue
@@ -166,7 +170,7 @@ class WithPlans:
                 return None
             self._failed += 1
             if self._failed == _AWAY or failure.reply.status in (401, 403, None):
-                raise CannotCompare(str(failure)) from None
+                raise CannotCompare(fault_of(failure.reply)) from None
             return None
         self._failed = 0
         return found
@@ -183,7 +187,7 @@ class WithPlans:
         changed = parsed_instant(meta.get("lastUpdated") if isinstance(meta, dict) else None)
         return changed is None or changed < self.clock() - FRESH
 
-    def _tasks(self, server: Server, plan: Row, gone: list[str]) -> Iterator[str]:
+    def _tasks(self, server: Server, plan: Row, gone: list[str]) -> Iterator[Phrase]:
         """Tasks of a plan that are open at one end and ended at the other."""
         with self.store.read() as tx:
             rows = pushed.of_plan(tx, self.endpoint.name, _name(plan))
@@ -195,7 +199,7 @@ class WithPlans:
                 continue
             said = str(there.content.get("status"))
             if (said in _ENDED) != (here in _ENDED):
-                yield f"{_name(row)} ({here} here, {said} there)"
+                yield phrase("{task} ({here} here, {there} there)", task=_name(row), here=here, there=said)
 
     def _status_here(self, tx: Connection, fhir_id: str) -> str | None:
         row = resources.named(tx, "Task", fhir_id)
@@ -205,35 +209,51 @@ class WithPlans:
         found: Any = self.shelves.content(tx, version, f"Task/{fhir_id}", Eyes(parties=None))
         return str(found["status"]) if found is not None else None
 
-    def _told(self, gone: list[str], other: list[str], tasks: list[str]) -> Iterator[Difference]:
+    def _told(self, gone: list[str], other: list[str], tasks: list[Phrase]) -> Iterator[Difference]:
         if gone:
             yield Difference(
                 what="gone there",
-                text=f"{len(gone)} resources that we have put there are gone: {some(gone)}; telephone its "
-                f"owner. To put them there anew{self._press(gone[0])}",
+                text=phrase(
+                    "{number} resources that we have put there are gone: {names}; telephone its owner. To "
+                    "put them there anew {press}",
+                    number=len(gone),
+                    names=some(gone),
+                    press=self._press(gone[0]),
+                ),
             )
         if other:
             yield Difference(
                 what="another version there",
-                text=f"{len(other)} plans have been another version there for over an hour than the one that "
-                f"we know: {some(other)}; see the alarm `mailbox` of this server: it is read by itself. To "
-                f"put ours{self._press(other[0])}",
+                text=phrase(
+                    "{number} plans have been another version there for over an hour than the one that we "
+                    "know: {names}; see the alarm `mailbox` of this server: it is read by itself. To put "
+                    "ours {press}",
+                    number=len(other),
+                    names=some(other),
+                    press=self._press(other[0]),
+                ),
             )
         if tasks:
             yield Difference(
                 what="Tasks differ",
-                text=f"{len(tasks)} Tasks are ended at one end only: {some(tasks)}; telephone its owner "
-                "which holds. What is saved there anew is read by itself",
+                text=phrase(
+                    "{number} Tasks are ended at one end only: {names}; telephone its owner which holds. "
+                    "What is saved there anew is read by itself",
+                    number=len(tasks),
+                    names=some(tasks),
+                ),
             )
 
-    def _press(self, name: str) -> str:
+    def _press(self, name: str) -> Phrase:
         """The command that sends the plan again; where it was changed there, a person decides then."""
         with self.store.read() as tx:
             row = next(iter(pushed.of_names(tx, self.endpoint.name, [name])), None)
             delivery = pushed.last_delivery(tx, self.endpoint.name, row["plan"]) if row is not None else None
         if delivery is None:
-            return " have its sender send the plan again"
-        return f" `discharge-adapter resend {delivery}`, then decide (`plan-conflicts`)"
+            return phrase("have its sender send the plan again")
+        return phrase(
+            "`discharge-adapter resend {delivery}`, then decide (`plan-conflicts`)", delivery=str(delivery)
+        )
 
 
 def _name(row: Row) -> str:

@@ -14,7 +14,8 @@ from zoneinfo import ZoneInfo
 from adapter.mappings.kith.message_server import Carried, guid, standing, statuses
 from adapter.messaging.delivery import DeliveryState
 from adapter.messaging.register import EDI, Register
-from adapter.reconciliation import CannotCompare, Difference, some
+from adapter.phrases import Phrase, phrase
+from adapter.reconciliation import CannotCompare, Difference, fault_of, some
 from adapter.store import Store, deliveries, messages, remembered
 from adapter.store.statements import Row
 from adapter.transport.edi import CAME, MESSAGES, WENT, Numbers, went_as
@@ -32,6 +33,22 @@ TOO_LONG = timedelta(days=1)
 LOOKED_BACK = timedelta(days=10)
 
 _AWAY = 3  # answers in a row that fail until the server counts as away
+
+_NAMELESS = "sent, and not known as what"
+_UNKNOWN = "not known there"
+_REJECTED = "rejected there"
+_UNCONFIRMED = "unconfirmed there for over a day"
+_SAID = {
+    _NAMELESS: "{number} deliveries that we hold as sent are sent, and not known as what: {deliveries}; "
+    "telephone the receivers, or `discharge-adapter resend {first}`, and the same for the others",
+    _UNKNOWN: "{number} deliveries that we hold as sent are not known there: {deliveries}; "
+    "`discharge-adapter resend {first}`, and the same for the others",
+    _REJECTED: "{number} deliveries that we hold as sent are rejected there: {deliveries}; "
+    "telephone the receivers, or `discharge-adapter resend {first}`, and the same for the others",
+    _UNCONFIRMED: "{number} deliveries that we hold as sent are unconfirmed there for over a day: "
+    "{deliveries}; telephone the receivers, or `discharge-adapter resend {first}`, and the same for the "
+    "others",
+}
 
 
 @dataclass(kw_only=True)
@@ -67,7 +84,7 @@ class WithMessageServer:
                 found.setdefault(what, []).append(row["id"])
         nameless = self._nameless()
         if nameless:
-            found["sent, and not known as what"] = nameless
+            found[_NAMELESS] = nameless
         return [Difference(what=what, text=_told(what, ids)) for what, ids in found.items()]
 
     def _awaited(self) -> list[tuple[Row, str]]:
@@ -87,16 +104,16 @@ class WithMessageServer:
         """What is odd about one of them there; None where nothing is, or it cannot be said."""
         reply = self.server.call("GET", f"{MESSAGES}/{number}/status", self.server.place())
         if reply.status == HTTPStatus.NOT_FOUND:
-            return "not known there"
+            return _UNKNOWN
         if not self._answered(reply):
             return None
         numbers = frozenset[int]().union(*self.numbers(row["party"]))
         mine = standing(statuses(parsed(reply)), numbers)
         if mine is not None and mine.receipt is None and mine.carried is Carried.REJECTED:
-            return "rejected there"
+            return _REJECTED
         old = row["sent_at"] is not None and self.clock() - row["sent_at"] > TOO_LONG
         waits = mine is not None and mine.receipt is None and mine.carried is Carried.UNCONFIRMED
-        return "unconfirmed there for over a day" if waits and old else None
+        return _UNCONFIRMED if waits and old else None
 
     def _nameless(self) -> list[int]:
         """Sent there, and no note of ours says under which id the server has it."""
@@ -119,18 +136,22 @@ class WithMessageServer:
         old = [id for id, made in unread.items() if made is not None and made < before]
         differences = []
         if old:
-            text = (
-                f"{len(old)} messages lie unread there that were written over a day ago, though the mail is "
+            text = phrase(
+                "{number} messages lie unread there that were written over a day ago, though the mail is "
                 "fetched; see the alarm `mailbox` of this server, or its log, and ask its operator about "
-                f"{some(old)}"
+                "{messages}",
+                number=len(old),
+                messages=some(old),
             )
             differences.append(Difference(what="mail lies unread", text=text))
         lost = self._never_taken(unread)
         if lost:
-            text = (
-                f"{len(lost)} messages are read there, which we had begun to fetch and never took: somebody "
+            text = phrase(
+                "{number} messages are read there, which we had begun to fetch and never took: somebody "
                 "else reads this mail, or a store was restored. Ask the operator who has read them, and have "
-                f"their senders send again: {some(lost)}"
+                "their senders send again: {messages}",
+                number=len(lost),
+                messages=some(lost),
             )
             differences.append(Difference(what="read, and never taken", text=text))
         return differences
@@ -173,7 +194,7 @@ class WithMessageServer:
             return True
         self._failed += 1
         if self._failed == _AWAY or reply.status in (401, None):
-            raise CannotCompare(reply.error or f"HTTP {reply.status}")
+            raise CannotCompare(fault_of(reply))
         return False
 
 
@@ -182,12 +203,9 @@ def _is_awaited(row: Row) -> bool:
     return bool(sent and row["expects_receipt"] and row["accepted_at"] is None)
 
 
-def _told(what: str, ids: Sequence[int]) -> str:
-    press = "telephone the receivers, or " if what != "not known there" else ""
-    return (
-        f"{len(ids)} deliveries that we hold as sent are {what}: {some(ids)}; "
-        f"{press}`discharge-adapter resend {ids[0]}`, and the same for the others"
-    )
+def _told(what: str, ids: Sequence[int]) -> Phrase:
+    named = some([str(one) for one in ids])
+    return phrase(_SAID[what], number=len(ids), deliveries=named, first=str(ids[0]))
 
 
 def _moment(text: Any, zone: ZoneInfo) -> datetime | None:

@@ -17,6 +17,7 @@ from adapter.config.roster import source
 from adapter.config.values import written
 from adapter.errors import AdapterError, ConfigurationError
 from adapter.messaging.register import Party, Register
+from adapter.phrases import English, Lasting, Phrase, dated, phrase
 from adapter.relevance import Roster
 from adapter.store import Store
 
@@ -48,7 +49,7 @@ class Rosters:
         }
         self._known: dict[str, Roster] = {}
         self._faults: dict[str, str] = {}
-        self._told: dict[str, str | None] = {}
+        self._told: dict[str, Phrase | None] = {}
         self._looked = False
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -72,30 +73,41 @@ class Rosters:
                 self._known[name] = found
         self._looked = True
 
-    def problems(self) -> dict[str, str]:
+    def problems(self) -> dict[str, Phrase]:
         """What is wanting, in a sentence, by party."""
         found = {name: self._problem(name, party) for name, party in self.parties.items()}
         return {name: text for name, text in found.items() if text is not None}
 
-    def _problem(self, name: str, party: Party) -> str | None:
+    def _problem(self, name: str, party: Party) -> Phrase | None:
         known, fault = self._known.get(name), self._faults.get(name)
         assert party.roster is not None
         if known is None:
-            why = f"{fault or 'it is being written'}; what hospitals tell it is not taken until it can"
-            return f"the roster of {name} cannot be used: {why}"
+            return phrase(
+                "the roster of {party} cannot be used: {fault}; what hospitals tell it is not taken until it "
+                "can",
+                party=name,
+                fault=English(fault) if fault else phrase("it is being written"),
+            )
         until = known.as_of + party.roster.within
-        since, ends = (f"{at.astimezone(self._zone):%Y-%m-%d %H:%M}" for at in (known.as_of, until))
+        since, ends = (dated(at.astimezone(self._zone)) for at in (known.as_of, until))
         old = self._clock() > until
         if old:
-            text = (
-                f"the roster of {name} is of {since}, more than {written(party.roster.within)} ago; bring it "
-                "up to date: what hospitals tell it is not taken until then"
+            text = phrase(
+                "the roster of {party} is of {since}, more than {span} ago; bring it up to date: what "
+                "hospitals tell it is not taken until then",
+                party=name,
+                since=since,
+                span=Lasting(party.roster.within, written(party.roster.within)),
             )
-            return f"{text} ({fault})" if fault is not None else text
+            return phrase("{what} ({fault})", what=text, fault=English(fault)) if fault is not None else text
         if fault is not None:
-            return (
-                f"the roster of {name} cannot be used: {fault}; the one of {since} holds until {ends}, then "
-                "what hospitals tell it is not taken"
+            return phrase(
+                "the roster of {party} cannot be used: {fault}; the one of {since} holds until {ends}, then "
+                "what hospitals tell it is not taken",
+                party=name,
+                fault=English(fault),
+                since=since,
+                ends=ends,
             )
         return None
 

@@ -24,9 +24,10 @@ from adapter.mappings.kith.message_server import (
     told,
 )
 from adapter.messaging.acknowledgement import Acknowledgement, Issue, Status
-from adapter.messaging.delivery import DeliveryState
+from adapter.messaging.delivery import DeliveryState, Reply
 from adapter.messaging.envelope import Address
 from adapter.messaging.register import Side
+from adapter.phrases import Phrase, phrase
 from adapter.store import Store, deliveries, messages, remembered
 from adapter.store.statements import Row
 from adapter.transport.edi import MESSAGES, WENT, Numbers
@@ -72,7 +73,7 @@ class Confirming:
     def __call__(self) -> int:
         """Ask about the next few; returns about how many. What cannot be asked raises an alarm."""
         posted, following = self._posted()
-        faults: list[str] = []
+        faults: list[Phrase] = []
         for key, number, row in posted:
             fault = self._ask(row, number)
             faults += [fault] if fault is not None else []
@@ -81,7 +82,7 @@ class Confirming:
                 break
         self._after = following
         if posted:
-            self._tell("; ".join(dict.fromkeys(faults)) or None)
+            self._tell(list(dict.fromkeys(faults)))
         return len(posted)
 
     def _posted(self) -> tuple[list[tuple[str, str, Row]], str]:
@@ -114,14 +115,18 @@ class Confirming:
 
     # --- one delivery ---
 
-    def _ask(self, row: Row, number: str) -> str | None:
+    def _ask(self, row: Row, number: str) -> Phrase | None:
         """Ask and record; a sentence where it cannot be asked."""
         place, path = self.server.place(), f"{MESSAGES}/{number}"
         reply = self.server.call("GET", f"{path}/status", place)
         if reply.status == HTTPStatus.NOT_FOUND and row["state"] == GIVEN_UP:
             return None  # it is not kept there for so long, and a person has been told already
         if not reply.taken or reply.error is not None:
-            return f"delivery {row['id']} cannot be asked about: {reply.error}"
+            return phrase(
+                "delivery {delivery} cannot be asked about: {fault}",
+                delivery=str(row["id"]),
+                fault=_fault(reply),
+            )
         found = self._mine(row, statuses(parsed(reply)))
         if found is not None and found.receipt is not None and self._document_may_come(row):
             found = replace(found, carried=Carried.ACKNOWLEDGED, receipt=None)  # it has been there
@@ -131,7 +136,11 @@ class Confirming:
         if found.receipt is not None:
             said = self.server.call("GET", f"{path}/apprec", place)
             if may_pass(said):
-                return f"the receipt for delivery {row['id']} cannot be read: {said.error}"
+                return phrase(
+                    "the receipt for delivery {delivery} cannot be read: {fault}",
+                    delivery=str(row["id"]),
+                    fault=_fault(said),
+                )
             issues = self._issues(row, told(parsed(said)))
         self.store.write(lambda tx: self._record(tx, row["id"], found, issues))
         return None
@@ -177,11 +186,18 @@ class Confirming:
         elif row["state"] == GIVEN_UP:
             return
         elif found.receipt is None and found.carried is Carried.REJECTED:
-            why = f"the message server could not deliver it to HER-id {found.her_id} (Rejected)"
+            why = phrase(
+                "the message server could not deliver it to HER-id {her_id} (Rejected)",
+                her_id=str(found.her_id),
+            )
             outbox.not_carried(tx, number, why, now)
         elif found.carried is Carried.UNCONFIRMED and now - _posted_at(tx, row) > LONGEST:
             hours = int(LONGEST.total_seconds() // 3600)
-            why = f"no transport receipt from HER-id {found.her_id} within {hours} h (Unconfirmed)"
+            why = phrase(
+                "no transport receipt from HER-id {her_id} within {hours} h (Unconfirmed)",
+                her_id=str(found.her_id),
+                hours=hours,
+            )
             outbox.not_carried(tx, number, why, now)
 
     def _relayed(self, tx: Connection, row: Row) -> bool:
@@ -191,19 +207,24 @@ class Confirming:
         ends = (register.party(first["sender"] or "") if first else None, register.party(row["party"]))
         return all(party is not None and party.side is Side.THEIRS for party in ends)
 
-    def _tell(self, fault: str | None) -> None:
+    def _tell(self, faults: list[Phrase]) -> None:
         """An alarm while the server cannot be asked; a commit only where something has changed."""
         subject = f"message server {self.server.name}"
         alarms = self.inbox.outbox.alarms
-        if fault is not None:
-            log.error("message server cannot be asked", server=self.server.name, error=fault)
-            text = f"what became of posted messages cannot be asked: {fault}"
+        if faults:
+            log.error("message server cannot be asked", server=self.server.name, error="; ".join(faults))
+            text = phrase("what became of posted messages cannot be asked: {faults}", faults=faults)
             self.store.write(
                 lambda tx: alarms.start(tx, kind="mailbox", subject=subject, text=text, now=self.clock())
             )
         elif self._alarmed:
             self.store.write(lambda tx: alarms.end(tx, "mailbox", subject, self.clock()))
-        self._alarmed = fault is not None
+        self._alarmed = bool(faults)
+
+
+def _fault(reply: Reply) -> Phrase:
+    """Why the server gave no answer that can be used."""
+    return reply.error or phrase("HTTP {status}", status=str(reply.status))
 
 
 def _awaited(row: Row) -> bool:

@@ -13,11 +13,12 @@ import structlog
 from sqlalchemy import Connection
 
 from adapter.cases import Cases, late_from
-from adapter.discharge.notices import spoken
+from adapter.discharge.notices import word
 from adapter.discharge.plan_tasks import KIND as PLAN_TASK
 from adapter.errors import NotOnDuty
 from adapter.messaging.register import Register, Side
 from adapter.outbox import Outbox
+from adapter.phrases import Phrase, Value, dated, phrase
 from adapter.store import Store
 from adapter.store import cases as rows
 from adapter.store.statements import Row
@@ -27,6 +28,11 @@ log = structlog.get_logger("deadlines")
 AT_ONCE = 8  # so few that a message which comes meanwhile does not wait long
 AT_MOST = 1000  # in one run; the rest comes with the next
 PUT_OFF = timedelta(hours=1)
+
+_IS_DUE = "{deadline} by {name} is due {due} ({zone}; {basis})"
+_IS_DUE_FOR = "{deadline} by {name} for {party} is due {due} ({zone}; {basis})"
+_WAS_DUE = "{deadline} by {name} was due {due} ({zone}; {basis})"
+_WAS_DUE_FOR = "{deadline} by {name} for {party} was due {due} ({zone}; {basis})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,20 +88,21 @@ class Deadlines:
                 self._act(tx, found[row["id"]], now)
 
     def _act(self, tx: Connection, found: Row, now: datetime) -> None:
-        what, due = self._what(tx, found), self._due(found)
-        subject = f"deadline {found['id']}"
+        subject, (values, for_whom) = f"deadline {found['id']}", self._said(tx, found)
         if found["state"] == "open":
-            self._remind(tx, found, subject, f"{what} is due {due}", now)
+            text = phrase(_IS_DUE_FOR if for_whom else _IS_DUE, **values)
+            self._remind(tx, found, subject, text, now)
         elif found["state"] == "missed" and found["fired_at"] is None and found["next_at"] is not None:
             if rows.change_deadline(tx, found["id"], "missed", fired_at=now, next_at=None):
                 self.outbox.alarms.end(tx, "deadline-near", subject, now)
-                self._tell(tx, found, "deadline-missed", subject, f"{what} was due {due}", "missed", now)
+                text = phrase(_WAS_DUE_FOR if for_whom else _WAS_DUE, **values)
+                self._tell(tx, found, "deadline-missed", subject, text, phrase("missed"), now)
         elif found["state"] in ("met", "met-late", "void"):
             for kind in ("deadline-near", "deadline-missed"):
                 self.outbox.alarms.end(tx, kind, subject, now)
             rows.change_deadline(tx, found["id"], found["state"], next_at=None)
 
-    def _remind(self, tx: Connection, row: Row, subject: str, text: str, now: datetime) -> None:
+    def _remind(self, tx: Connection, row: Row, subject: str, text: Phrase, now: datetime) -> None:
         self.outbox.alarms.end(tx, "deadline-missed", subject, now)
         near = row["remind_at"] is not None and row["remind_at"] <= now and row["reminded_at"] is None
         reminded_at = now if near else row["reminded_at"]
@@ -105,27 +112,33 @@ class Deadlines:
             again = now + PUT_OFF  # its time is up, and it waits for a person's word, which comes as a fact
         changed = rows.change_deadline(tx, row["id"], "open", reminded_at=reminded_at, next_at=again)
         if near and changed and self._ours(tx, row):
-            self._tell(tx, row, "deadline-near", subject, text, "reminded", now)
+            self._tell(tx, row, "deadline-near", subject, text, phrase("reminded"), now)
 
     def _tell(
-        self, tx: Connection, row: Row, kind: str, subject: str, text: str, what: str, now: datetime
+        self, tx: Connection, row: Row, kind: str, subject: str, text: Phrase, what: Phrase, now: datetime
     ) -> None:
         self.outbox.alarms.start(tx, kind=kind, subject=subject, text=text, now=now, case_id=row["case_id"])
         rows.note(tx, at=now, subject=f"{subject} {row['kind']}", what=what, case_id=row["case_id"])
 
-    def _what(self, tx: Connection, row: Row) -> str:
-        """What must be done, by whom and for whom, by the names that people know."""
-        acting = self._acting(tx, row)
-        name = self.register.name(acting) if acting else f"the {spoken(row['actor'])}"
-        for_whom = row["party"] if row["actor"] == "hospital" and row["party"] != acting else None
-        return f"{spoken(row['kind'])} by {name}" + (
-            f" for {self.register.name(for_whom)}" if for_whom else ""
-        )
+    def _said(self, tx: Connection, row: Row) -> tuple[dict[str, Value], bool]:
+        """What must be done, by whom, by when where the hospital is, and by which paragraph.
 
-    def _due(self, row: Row) -> str:
-        """By when where the hospital is, and by which paragraph."""
-        zone = self.cases.agreement.zone
-        return f"{row['due_at'].astimezone(zone):%Y-%m-%d %H:%M} ({zone.key}; {row['basis']})"
+        Parties by the names that people know. Also whether there is one for whom it must be done.
+        """
+        acting, zone = self._acting(tx, row), self.cases.agreement.zone
+        for_whom = row["party"] if row["actor"] == "hospital" and row["party"] != acting else None
+        values: dict[str, Value] = {
+            "deadline": word("deadline", row["kind"]),
+            "name": self.register.name(acting)
+            if acting
+            else phrase("the {actor}", actor=word("actor", row["actor"])),
+            "due": dated(row["due_at"].astimezone(zone)),
+            "zone": zone.key,
+            "basis": Phrase(row["basis"], {}),  # a key of the law's own catalogs
+        }
+        if for_whom:
+            values["party"] = self.register.name(for_whom)
+        return values, bool(for_whom)
 
     def _acting(self, tx: Connection, row: Row) -> str | None:
         """The party that must act, where it is known."""
@@ -147,8 +160,11 @@ class Deadlines:
             tx,
             kind="deadline-unknown",
             subject=f"deadline {row['id']}",
-            text=f"{spoken(row['kind'])} of case {row['case_id']} could not be computed; "
-            "tried again in an hour",
+            text=phrase(
+                "{deadline} of case {case} could not be computed; tried again in an hour",
+                deadline=word("deadline", row["kind"]),
+                case=str(row["case_id"]),
+            ),
             now=now,
             case_id=row["case_id"],
         )

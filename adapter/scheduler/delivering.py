@@ -22,6 +22,7 @@ from adapter.incoming import Incoming, Prepared
 from adapter.messaging.delivery import SPARE, Leased, Reply
 from adapter.outbox import Outbox
 from adapter.parcels import SUBSCRIPTION
+from adapter.phrases import phrase
 from adapter.scheduler.recording import Record, on_record
 from adapter.scheduler.troubles import Troubles
 from adapter.store import Store
@@ -259,7 +260,9 @@ class Deliverer:
             return self._outbox.send(item)
         except Exception as error:  # noqa: BLE001  # one message's fault must not hold up its neighbours
             log.error("could not send", endpoint=item.endpoint, delivery=item.id, error=_said(error))
-            return Reply(error=f"the adapter itself failed while sending ({type(error).__name__})", ours=True)
+            fault = type(error).__name__
+            said = phrase("the adapter itself failed while sending ({fault})", fault=fault)
+            return Reply(error=said, ours=True)
 
     def _margin(self, item: Leased) -> timedelta:
         """No sending starts that might outlast its lease."""

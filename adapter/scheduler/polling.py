@@ -12,6 +12,7 @@ from adapter.errors import AdapterError, MailboxError, NotDecided
 from adapter.inbox import Acceptance, Inbox
 from adapter.incoming import Incoming
 from adapter.messaging.register import Partner
+from adapter.phrases import Phrase, phrase
 from adapter.store import Store, mailboxes
 from adapter.transport import CURSOR, Mail, Mailbox
 
@@ -66,7 +67,7 @@ class Round:
         So is mail of which it cannot be said whether anybody may keep it; of that another alarm tells.
         """
         taken, undecided = 0, 0
-        faults: list[str] = []
+        faults: list[Phrase] = []
         try:
             for mail in self.mailbox.poll(Memory(store=self.store, name=self.name, clock=self.clock)):
                 try:
@@ -79,12 +80,12 @@ class Round:
                 except Exception as fault:  # noqa: BLE001  # one piece of mail must not hold up the others
                     faults.append(self._stumbled(fault, mail.name))
         except MailboxError as error:
-            faults.append(str(error))
+            faults.append(error.said)
         except AdapterError:
             raise
         except Exception as fault:  # noqa: BLE001  # whatever a mailbox holds, people must be told
             faults.append(self._stumbled(fault, None))
-        self._note("; ".join(faults[:_MOST_SAID]) or None)
+        self._note(phrase("{reasons}", reasons=faults[:_MOST_SAID]) if faults else None)
         return taken
 
     def _take(self, mail: Mail) -> None:
@@ -108,15 +109,25 @@ class Round:
         else:
             self.mailbox.done(mail)
 
-    def _stumbled(self, fault: Exception, name: str | None) -> str:
+    def _stumbled(self, fault: Exception, name: str | None) -> Phrase:
         """Logged by type and place, never by its text, which may hold content; the sentence for the alarm."""
         place = traceback.extract_tb(fault.__traceback__)[-1]
         kind, where = type(fault).__name__, f"{place.filename}:{place.lineno}"
         log.error("mailbox stumbled", mailbox=self.name, mail=name, error=kind, at=where)
-        what = f"over {name}" if name else "while it was read"
-        return f"mailbox {self.name}: we stumbled {what} ({kind}), which is our fault; report it"
+        if name:
+            return phrase(
+                "mailbox {mailbox}: we stumbled over {mail} ({fault}), which is our fault; report it",
+                mailbox=self.name,
+                mail=name,
+                fault=kind,
+            )
+        return phrase(
+            "mailbox {mailbox}: we stumbled while it was read ({fault}), which is our fault; report it",
+            mailbox=self.name,
+            fault=kind,
+        )
 
-    def _note(self, error: str | None) -> None:
+    def _note(self, error: Phrase | None) -> None:
         now, outbox, subject = self.clock(), self.inbox.outbox, f"mailbox {self.name}"
         with self.store.read() as connection:
             before = {row["name"]: row["error"] for row in mailboxes.listed(connection)}

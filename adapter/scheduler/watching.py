@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import structlog
@@ -18,6 +19,7 @@ from adapter.errors import AdapterError
 from adapter.messaging.resting import PROBES
 from adapter.outbox import Outbox
 from adapter.parcels import SUBSCRIPTION
+from adapter.phrases import Phrase, dated, phrase
 from adapter.store import Store, deliveries, watching
 from adapter.store import alarms as alarm_rows
 
@@ -59,7 +61,13 @@ class Disk:
         limit, subject = max(self.share * whole, self.least), f"disk of {self.folder} on {self.machine}"
         little = free < limit
         if little:
-            text = f"{_bytes(free)} of {_bytes(whole)} are free on the {subject}; make room there"
+            text = phrase(
+                "{free} of {whole} are free on the disk of {folder} on {machine}; make room there",
+                free=_bytes(free),
+                whole=_bytes(whole),
+                folder=str(self.folder),
+                machine=self.machine,
+            )
             self.store.write(
                 lambda tx: self.alarms.start(tx, kind="disk", subject=subject, text=text, now=self.clock())
             )
@@ -72,8 +80,10 @@ class Disk:
             return alarm_rows.is_open(tx, "disk", subject)
 
 
-def _bytes(number: int) -> str:
-    return f"{number / 1024**3:.1f} GiB" if number >= 1024**3 else f"{number / 1024**2:.0f} MiB"
+def _bytes(number: int) -> Phrase:
+    if number >= 1024**3:
+        return phrase("{size} GiB", size=Decimal(f"{number / 1024**3:.1f}"))
+    return phrase("{size} MiB", size=Decimal(f"{number / 1024**2:.0f}"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,8 +129,13 @@ class Backlog:
         for subject in over:
             alarms.end(tx, "backlog", subject, now)
         for name, since in late.items():
-            why = "it is paused; resume it" if name in paused else "see `discharge-adapter endpoints`"
-            text = f"a message for {name} has waited since {since.astimezone(zone):%Y-%m-%d %H:%M}: {why}"
+            text = phrase(
+                "a message for {endpoint} has waited since {since}: it is paused; resume it"
+                if name in paused
+                else "a message for {endpoint} has waited since {since}: see `discharge-adapter endpoints`",
+                endpoint=name,
+                since=dated(since.astimezone(zone)),
+            )
             alarms.start(tx, kind="backlog", subject=f"endpoint {name}", text=text, now=now)
 
 
@@ -188,10 +203,15 @@ class Clocks:
 
     def _tell_of(self, jump: float, before: datetime) -> None:
         zone = self._outbox.cases.agreement.zone
-        how = f"{abs(jump):.0f} s {'forward' if jump > 0 else 'back'}"
-        text = (
-            f"the clock of {self._machine} was set {how} at {before.astimezone(zone):%Y-%m-%d %H:%M}; look "
-            "at its time synchronisation, and at the deadlines of that time"
+        text = phrase(
+            "the clock of {machine} was set {seconds} s forward at {at}; look at its time synchronisation, "
+            "and at the deadlines of that time"
+            if jump > 0
+            else "the clock of {machine} was set {seconds} s back at {at}; look at its time synchronisation, "
+            "and at the deadlines of that time",
+            machine=self._machine,
+            seconds=round(abs(jump)),
+            at=dated(before.astimezone(zone)),
         )
         subject = f"clock of {self._machine}"
         self._store.write(
@@ -238,10 +258,14 @@ class Clocks:
         return ahead
 
     def _apart(self, ahead: float, subject: str) -> None:
-        which = "ahead of" if ahead > 0 else "behind"
-        text = (
-            f"the clock of {self._machine} is {abs(ahead):.0f} s {which} the database server's; look at the "
-            "time synchronisation of both"
+        text = phrase(
+            "the clock of {machine} is {seconds} s ahead of the database server's; look at the time "
+            "synchronisation of both"
+            if ahead > 0
+            else "the clock of {machine} is {seconds} s behind the database server's; look at the time "
+            "synchronisation of both",
+            machine=self._machine,
+            seconds=round(abs(ahead)),
         )
         self._store.write(
             lambda tx: self._outbox.alarms.start(

@@ -10,7 +10,6 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from adapter.phrases import Phrase
 from adapter.store.statements import Row, added, found
 from adapter.store.tables import bulk, bulk_item, delivery
 
@@ -71,10 +70,8 @@ def left(tx: Connection, number: int, limit: int) -> list[Row]:
     return found(tx, query.order_by(bulk_item.c.delivery).limit(limit))
 
 
-def done(
-    tx: Connection, number: int, delivery_id: int, outcome: str, told: Phrase | None, at: datetime
-) -> None:
-    """What came of one."""
+def done(tx: Connection, number: int, delivery_id: int, outcome: str, told: str | None, at: datetime) -> None:
+    """What came of one; `told` is a phrase where it could not be done."""
     item = (bulk_item.c.bulk == number, bulk_item.c.delivery == delivery_id)
     tx.execute(update(bulk_item).where(*item).values(outcome=outcome, told=told, at=at))
 

@@ -30,6 +30,7 @@ from sqlalchemy import (
 )
 
 from adapter.messaging.delivery import Leased, Trigger
+from adapter.phrases import Phrase, phrase
 from adapter.store import statements
 from adapter.store.statements import Row, added, found
 from adapter.store.tables import attempt, delivery, delivery_unindexed, endpoint_pause, message, payload
@@ -466,11 +467,16 @@ def park_behind(tx: Connection, message_id: str, party: str, behind: int) -> lis
         tx.execute(
             update(delivery)
             .where(delivery.c.id.in_(ids))
-            .values(next_attempt_at=None, error=f"parked behind delivery {behind}, to which it refers")
+            .values(next_attempt_at=None, error=parked_behind(behind))
         )
         for one in ids:
             statements.add_unless_there(tx, delivery_unindexed, {"id": one})
     return ids
+
+
+def parked_behind(delivery_id: int) -> Phrase:
+    """Why something waits that refers to what could not be delivered."""
+    return phrase("parked behind delivery {delivery}, to which it refers", delivery=str(delivery_id))
 
 
 def unpark(tx: Connection, message_id: str, party: str, now: datetime) -> None:

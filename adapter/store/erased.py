@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Table, delete, func, or_, select, update
 
+from adapter.phrases import phrase
 from adapter.store import chain, owed, searching
 from adapter.store.statements import Row, found, say
 from adapter.store.tables import (
@@ -32,6 +33,9 @@ from adapter.store.tables import (
 )
 
 ERASED = "erased"
+"""What stands in place of a code, a state or a name."""
+
+SAID = phrase("erased")
 """What stands in place of what was said."""
 
 T = TypeVar("T")
@@ -134,7 +138,7 @@ def _contents(tx: Connection, messages: Sequence[int], deliveries: Sequence[int]
             "likeness": None,
             "same_as": None,
             "code": ERASED,
-            "reason": ERASED,
+            "reason": SAID,
         }
         gone |= {"acknowledgement": None, "acknowledgement_type": None, "shelved": 1, "shelved_as": None}
         tx.execute(update(message).where(message.c.id.in_(some)).values(**gone))
@@ -144,7 +148,7 @@ def _contents(tx: Connection, messages: Sequence[int], deliveries: Sequence[int]
         digests |= set(tx.execute(select(delivery.c.payload).where(delivery.c.id.in_(some))).scalars())
         earlier = select(attempt.c.content_hash).where(attempt.c.delivery_id.in_(some))
         digests |= set(tx.execute(earlier.where(attempt.c.content_hash.is_not(None))).scalars())
-        tx.execute(update(delivery).where(delivery.c.id.in_(some)).values(case_id=None, error=ERASED))
+        tx.execute(update(delivery).where(delivery.c.id.in_(some)).values(case_id=None, error=SAID))
         tx.execute(update(attempt).where(attempt.c.delivery_id.in_(some)).values(error=None))
         tx.execute(update(bulk_item).where(bulk_item.c.delivery.in_(some)).values(told=None))
     searching.forget(tx, deliveries)
@@ -184,7 +188,7 @@ def _words(tx: Connection, ids: Sequence[int], messages: Sequence[int], deliveri
     for some in _pieces([*_subjects("message", messages), *_subjects("delivery", deliveries)]):
         tx.execute(delete(history).where(history.c.case_id.is_(None), history.c.subject.in_(some)))
     for condition in _alarms(ids, messages, deliveries):
-        tx.execute(update(alarm).where(condition).values(text=ERASED, why=None, case_id=None))
+        tx.execute(update(alarm).where(condition).values(text=SAID, why=None, case_id=None))
 
 
 def _shelves(tx: Connection, patient: str, ids: Sequence[int], messages: Sequence[int]) -> None:

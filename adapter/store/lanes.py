@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection, and_, exists, func, select, update
 
+from adapter.phrases import Phrase
 from adapter.store.statements import Row, found
 from adapter.store.tables import attempt, delivery, message
 
@@ -53,7 +54,7 @@ def waited_for(tx: Connection, message_id: str, party: str, but: Collection[int]
     return bool(tx.execute(query).scalar_one())
 
 
-def cancel(tx: Connection, ids: Collection[int], by: int, why: str) -> None:
+def cancel(tx: Connection, ids: Collection[int], by: int, why: Phrase) -> None:
     """They will never be sent: `by` is the delivery that goes, or that was cancelled, in their place."""
     tx.execute(
         update(delivery)

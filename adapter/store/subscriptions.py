@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, or_, select, text, update
 
+from adapter.phrases import Phrase
 from adapter.store import statements
 from adapter.store.statements import Row, add, added, found
 from adapter.store.tables import delivery, subscription, subscription_event
@@ -117,7 +118,7 @@ def due(tx: Connection, now: datetime) -> list[str]:
     return [one["endpoint"] for one in statements.rows(tx, _due, now=now) if one["endpoint"] is not None]
 
 
-def close_lane(tx: Connection, lane: str, why: str) -> int:
+def close_lane(tx: Connection, lane: str, why: Phrase) -> int:
     """Give up what waits in a subscription's lane; returns how many."""
     closed = tx.execute(
         update(delivery)
