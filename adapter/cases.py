@@ -456,7 +456,7 @@ class Cases:
             else:
                 values = {
                     "state": "void",
-                    "reason": "the facts no longer give this deadline",
+                    "reason": phrase("the facts no longer give this deadline"),
                     "next_at": None,
                 }
             if told and values["state"] not in ("open", "missed"):

@@ -49,7 +49,7 @@ from adapter.messaging.routing import NOT_RELEVANT, Route, only_relevant, refuse
 from adapter.originals import Originals
 from adapter.outbox import Outbox, Receipted, because
 from adapter.parcels import Parcel, enqueue
-from adapter.phrases import Code, Phrase, phrase
+from adapter.phrases import Code, Phrase, phrase, verbatim
 from adapter.reissuing import Reissuing
 from adapter.relay import pass_on, relays
 from adapter.relevance import Relevance, Rosters, nobody
@@ -413,7 +413,7 @@ class Inbox:
         try:
             self._judge.own_transmission(tx, envelope, sender)
             if (nobody := refused_by_all(ways)) is not None:
-                raise Refused(nobody.text, code=nobody.code)
+                raise Refused(verbatim(nobody.text), code=nobody.code)
         except Refused as problem:
             return self._hold(tx, prepared, sender, problem, now)
         reason = phrase(

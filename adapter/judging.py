@@ -26,7 +26,7 @@ from adapter.messaging.envelope import Address, Envelope
 from adapter.messaging.practices import practice
 from adapter.messaging.register import Party, Register
 from adapter.messaging.routing import Route, only_relevant, refused_by_all, routes
-from adapter.phrases import Code, Lasting, phrase
+from adapter.phrases import Code, Lasting, phrase, verbatim
 from adapter.store import cases as case_rows
 from adapter.store import messages, remembered
 from adapter.twins import said_as
@@ -158,7 +158,7 @@ class Judge:
         content, notice = prepared.incoming.content, prepared.notice
         nobody = refused_by_all(ways)
         if nobody is not None:
-            raise Refused(nobody.text, code=nobody.code)
+            raise Refused(verbatim(nobody.text), code=nobody.code)
         self._no_early_notice_to_acute_beds(notice, ways)
         self._may_close(tx, prepared, sender, ways, now)
         self._consented(tx, prepared, sender, ways, now)

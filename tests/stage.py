@@ -28,6 +28,7 @@ from adapter.messaging.delivery import Leased, Reply
 from adapter.messaging.envelope import Address
 from adapter.messaging.register import Endpoint, Register, Side
 from adapter.outbox import Outbox
+from adapter.phrases import verbatim
 from adapter.runtime import Stations, stations
 from adapter.store import tables
 from adapter.store.tables import metadata
@@ -100,6 +101,8 @@ def taken(status: int = 202) -> Callable[[Outgoing, Endpoint], Reply]:
 
 def failing(status: int | None = 503, **more: object) -> Callable[[Outgoing, Endpoint], Reply]:
     """A receiver that fails."""
+    if isinstance(more.get("error"), str):
+        more["error"] = verbatim(str(more["error"]))
     return lambda _message, _endpoint: Reply(status=status, ms=1.0, **more)  # type: ignore[arg-type]
 
 

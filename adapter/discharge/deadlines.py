@@ -24,7 +24,8 @@ from adapter.discharge.reading import Reading, Start, readings
 from adapter.discharge.readmission import watched_from
 from adapter.discharge.rules import ACTORS, Placement, Replaced
 from adapter.discharge.sentences import Say, Sentence, of_file
-from adapter.discharge.wording import said
+from adapter.discharge.wording import phrase_of
+from adapter.phrases import phrase
 
 REMIND_OF_TASK = timedelta(days=1)
 """How long before the time of a plan's task its party is reminded."""
@@ -69,8 +70,11 @@ class Deadline:
 
     @property
     def reason(self) -> str:
-        """The remarks in English."""
-        return "; ".join(said(remark) for remark in self.remarks)
+        """The remarks as one phrase; empty where there are none."""
+        told = [phrase_of(remark) for remark in self.remarks]
+        if len(told) > 1:
+            return phrase("{reasons}", reasons=told)
+        return told[0] if told else ""
 
 
 def deadlines(

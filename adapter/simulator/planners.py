@@ -19,6 +19,7 @@ from adapter.fhir.negotiating import NEGOTIATION_SYSTEM, OTHER_DAY
 from adapter.fhir.notices import message_bundle
 from adapter.messaging.acknowledgement import Status
 from adapter.messaging.envelope import Address
+from adapter.phrases import technical
 from adapter.simulator.clients import Answer, FhirClient
 from adapter.simulator.joint_plans import (
     ELSEWHERE,
@@ -131,7 +132,9 @@ class Actor:
         """`Type/id` as it is now."""
         found = self.client.read(name, known=self.desk.get(name))
         if found is None:
-            raise NotFound(f"{self.party} does not find {name.partition('/')[0]} at /fhir any more")
+            raise NotFound(
+                technical(f"{self.party} does not find {name.partition('/')[0]} at /fhir any more")
+            )
         self._put(found)
         return found
 
@@ -144,20 +147,20 @@ class Actor:
         for found in self.of("Task"):
             if (found.get("code") or {}).get("text") == what:
                 return self.newest(f"Task/{found['id']}")
-        raise NotFound(f"{self.party} has no such Task at /fhir")
+        raise NotFound(technical(f"{self.party} has no such Task at /fhir"))
 
     def question(self) -> Resource:
         """What the hospital asks it about a patient who is ready."""
         for found in self.of("Task"):
             if is_asked(found) and found["status"] == "requested":
                 return self.newest(f"Task/{found['id']}")
-        raise NotFound(f"{self.party} has been asked nothing at /fhir")
+        raise NotFound(technical(f"{self.party} has been asked nothing at /fhir"))
 
     def plan(self) -> Resource:
         """The joint plan, as it is now."""
         for found in self.of("CarePlan"):
             return self.newest(f"CarePlan/{found['id']}")
-        raise NotFound(f"{self.party} has no plan at /fhir")
+        raise NotFound(technical(f"{self.party} has no plan at /fhir"))
 
     def graph(self) -> Graph:
         """The plan with everything that it leads to, as it is now."""
@@ -345,7 +348,7 @@ class Scene:
 
     def _begin(self, step: Step, actor: Actor, deed: Begin, now: datetime) -> None:
         if actor.patient is None:
-            raise NotFound(f"{actor.party} does not find the patient at /fhir")
+            raise NotFound(technical(f"{actor.party} does not find the patient at /fhir"))
         draft = Draft(
             names=self.names,
             kind=self.tale.kind,

@@ -304,7 +304,7 @@ deadline = Table(
     Column("due_at", Instant, nullable=False),
     Column("state", Text, nullable=False),
     Column("basis", Text, nullable=False),
-    Column("reason", Text),
+    Column("reason", Said),
     Column("settled_at", Instant),
     Column("remind_at", Instant),
     Column("reminded_at", Instant),

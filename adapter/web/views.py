@@ -25,7 +25,7 @@ from adapter.ledger import Ledger, bounds, month_of
 from adapter.messaging.envelope import masked
 from adapter.messaging.people import Role
 from adapter.messaging.register import Register
-from adapter.phrases import technical
+from adapter.phrases import Phrase, technical
 from adapter.reports import waiting
 from adapter.store import alarms as alarm_rows
 from adapter.store import cases as case_rows
@@ -270,9 +270,10 @@ def case(look: Look) -> View:
 
 
 def _in_readers_language(look: Look, case_id: int, deadlines: list[dict[str, Any]]) -> None:
-    """The reasons of deadlines, which the store keeps in English, as the law's catalogs say them."""
+    """Reasons that were stored before they were kept as phrases, as the law's catalogs say them."""
     language = look.words.language
-    if language == "en" or not any(d["reason"] for d in deadlines):
+    older = any(d["reason"] and not isinstance(d["reason"], Phrase) for d in deadlines)
+    if language == "en" or not older:
         return
     told = look.inbox.cases.explained(look.tx, case_id, look.now, language)["deadlines"]
     said = {_which(d): "; ".join(why[language] for why in d["why"][1:]) for d in told}

@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 from adapter.discharge.law import CONFIDENCE
 from adapter.discharge.notices import spoken
 from adapter.discharge.pathways import FOLLOW_UP
+from adapter.phrases import Phrase
 from adapter.web.words import Told, Words, read
 
 Document = Mapping[str, Any]
@@ -169,10 +170,14 @@ class Wording(Words):
         return f"{self.code('subject', noun)} {name}".strip() if noun else "–"
 
     def reason(self, deadline: Document, *, sentence: bool = False) -> Markup:
-        """Why a deadline is void, late or counted from elsewhere; in English where nobody has said it."""
-        text = deadline.get("said") or self.law(deadline["reason"])
-        if text == deadline["reason"]:
-            return self.told(text, begin=sentence, stop=sentence)
+        """Why a deadline is void, late or counted from elsewhere.
+
+        `said`: of one that was stored before reasons were kept as phrases, what its case says today.
+        """
+        kept = deadline["reason"]
+        text = deadline.get("said") or self.law(kept)
+        if isinstance(kept, Phrase) or text == kept:
+            return self.told(kept, begin=sentence, stop=sentence)
         return escape(f"{self.sentence(text)}." if sentence else text)
 
     def confidence(self, label: str) -> str:

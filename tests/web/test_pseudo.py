@@ -88,7 +88,14 @@ def names(site: Site) -> set[str]:
     register = site.stage.built.register
     told = [text for p in register.parties for text in (p.name, p.id)]
     told += [text for e in register.endpoints for text in (e.name, e.address)]
-    told += [*words.LANGUAGES.values(), "Indre Sogn", "Europe/Oslo", "helse-foerde", "luster-drift"]
+    told += [
+        *words.LANGUAGES.values(),
+        "Indre Sogn",
+        "Strandby og omegn",
+        "Europe/Oslo",
+        "helse-foerde",
+        "luster-drift",
+    ]
     return {word for text in told for word in re.findall(r"[^\W\d_]+", text)}
 
 
