@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 from adapter.discharge.law import CONFIDENCE
 from adapter.discharge.notices import spoken
 from adapter.discharge.pathways import FOLLOW_UP
-from adapter.phrases import Phrase
+from adapter.phrases import Code, Phrase
 from adapter.web.words import Told, Words, read
 
 Document = Mapping[str, Any]
@@ -179,6 +179,10 @@ class Wording(Words):
         if isinstance(kept, Phrase) or text == kept:
             return self.told(kept, begin=sentence, stop=sentence)
         return escape(f"{self.sentence(text)}." if sentence else text)
+
+    def _word(self, code: Code) -> str:
+        """A region's own deadline has no word in the catalogs."""
+        return self.due(code.code) if code.family == "deadline" else Words._word(self, code)
 
     def confidence(self, label: str) -> str:
         """How well a rule is known."""

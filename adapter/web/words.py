@@ -332,7 +332,7 @@ class Words:
             case Phrase():
                 return self._phrase(value)
             case Code():
-                return escape(tongues.word_of(value, catalog(self.language)))
+                return escape(self._word(value))
             case Dated():
                 return escape(self.local(value.at))
             case Lasting():
@@ -346,8 +346,13 @@ class Words:
                 return escape(joiner(value)).join(parts)
             case Decimal():
                 return escape(self.exact(value))
-            case _:
+            case int() | float():
                 return escape(self.number(value))
+            case _:
+                return escape(str(value))
+
+    def _word(self, code: Code) -> str:
+        return tongues.word_of(code, catalog(self.language))
 
     @property
     def _locale(self) -> str:
