@@ -6,7 +6,7 @@ answer is never older than the question.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -18,6 +18,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from adapter.cases import Cases
 from adapter.discharge.average import Added, shares
@@ -26,6 +27,7 @@ from adapter.discharge.counting import first_second
 from adapter.discharge.ledger import Entry, entries
 from adapter.discharge.notices import local_date
 from adapter.discharge.payment import liabilities
+from adapter.errors import StoreError
 from adapter.store import cases as case_rows
 from adapter.store import ledger, owed
 
@@ -44,16 +46,29 @@ class Owed:
     shares: tuple[Added, ...]
 
 
+class Uncountable(Exception):
+    """The cases of a patient cannot be counted; its argument is the pseudonym, its cause the fault."""
+
+    @property
+    def patient(self) -> str:
+        """Whose cases they are."""
+        return str(self.args[0])
+
+
 @dataclass(frozen=True, kw_only=True)
 class Owing:
     """The counts of a region's cases."""
 
     cases: Cases
 
-    def reckon(self, tx: Connection, now: datetime) -> int:
-        """Count some cases anew of which nothing is kept that holds; 0 where there are none."""
+    def reckon(self, tx: Connection, now: datetime, without: Collection[str] = ()) -> int:
+        """Count some cases anew of which nothing is kept that holds; 0 where there are none.
+
+        Those of the patients `without` are left as they are. Raises Uncountable for one whose cases cannot be
+        counted, which is a fault of ours.
+        """
         by = terms_of(self.cases)
-        stale = owed.stale(tx, by, now, _LOOKED_AT)
+        stale = owed.stale(tx, by, now, _LOOKED_AT, without)
         if not stale:
             return 0
         owing = self._may_owe(tx, stale)
@@ -62,15 +77,25 @@ class Owing:
             case_rows.alone_with(tx, patient)
             theirs = {case_id for case_id in owing if stale[case_id] == patient}
             done += len(theirs)
-            for case_id, case in self.cases.folded(tx, patient):
-                if case_id in theirs:
-                    found = self.of(case_id, case, now)
-                    again = self._again(case_id, case, found, now)
-                    owed.keep(tx, case_id, found.days, found.shares, by=by, now=now, again=again)
-                    theirs.remove(case_id)
+            for case_id, (found, again) in self._counted(tx, patient, theirs, now).items():
+                owed.keep(tx, case_id, found.days, found.shares, by=by, now=now, again=again)
+                theirs.remove(case_id)
             # what no fact gives owes nothing; left as it was, it would stand before the others for ever
             owed.keep_nothing(tx, theirs, by=by, now=now)
         return done + self._keep_nothing(tx, {i: stale[i] for i in stale.keys() - owing}, by, now)
+
+    def _counted(
+        self, tx: Connection, patient: str, wanted: Collection[int], now: datetime
+    ) -> dict[int, tuple[Owed, datetime | None]]:
+        """What each of these cases of a patient comes to, and from when it is another count."""
+        try:
+            cases = {i: case for i, case in self.cases.folded(tx, patient) if i in wanted}
+            counts = {i: self.of(i, case, now) for i, case in cases.items()}
+            return {i: (found, self._again(i, cases[i], found, now)) for i, found in counts.items()}
+        except (DBAPIError, StoreError):
+            raise
+        except Exception as fault:
+            raise Uncountable(patient) from fault
 
     def _keep_nothing(self, tx: Connection, idle: Mapping[int, str], by: str, now: datetime) -> int:
         """Note of these cases that nothing is owed, as far as no other process tells of them just now."""
@@ -80,9 +105,9 @@ class Owing:
         owed.keep_nothing(tx, nothing, by=by, now=now)
         return len(nothing)
 
-    def behind(self, tx: Connection, now: datetime) -> bool:
-        """Whether there is anything to count."""
-        return bool(owed.stale(tx, terms_of(self.cases), now, 1))
+    def behind(self, tx: Connection, now: datetime, without: Collection[str] = ()) -> bool:
+        """Whether there is anything to count, beside the cases of the patients `without`."""
+        return bool(owed.stale(tx, terms_of(self.cases), now, 1, without))
 
     def unkept(self, tx: Connection, now: datetime) -> tuple[frozenset[int], dict[int, Owed]]:
         """The cases of which nothing is kept that holds at `now`; and, counted now, those that may owe."""

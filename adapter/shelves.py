@@ -17,14 +17,16 @@ from time import monotonic
 from typing import Any
 
 import orjson
+import structlog
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from adapter.cases import Cases, pseudonym
 from adapter.copies import derived_id
 from adapter.discharge.case import Evidence, Fact
 from adapter.discharge.notices import Notice, NoticeKind, Standing
 from adapter.discharge.reporting import asks
-from adapter.errors import NotFound
+from adapter.errors import NotFound, StoreError
 from adapter.fhir.allowing import allowed
 from adapter.fhir.alphabet import sort_key
 from adapter.fhir.asking import answered, asked, called_off, episode, taken_back
@@ -53,6 +55,8 @@ from adapter.store import Store, messages, protections, resources, unlisted
 from adapter.store import cases as case_rows
 from adapter.store.resources import Audience, Eyes
 from adapter.store.statements import Row
+
+log = structlog.get_logger("shelves")
 
 K = NoticeKind
 
@@ -295,13 +299,21 @@ class Shelves:
         """Of patients from before lists had their names some, by the newest message; returns how many."""
         waiting = unlisted.some(tx, limit)
         for version in waiting:
-            name = f"Patient/{version['fhir_id']}"
-            content = self._rendered(tx, version, name) if version["label"] is None else None
-            known = self.in_lists(content) if content is not None else {}
-            if version["label"] is not None:
-                known = {"sort_key": sort_key(version["label"], self.cases.agreement.country.language)}
-            unlisted.named(tx, version["id"], known)
+            unlisted.named(tx, version["id"], self._as_listed(tx, version))
         return len(waiting)
+
+    def _as_listed(self, tx: Connection, version: Row) -> dict[str, Any]:
+        """What lists say of a version of a Patient from before; nothing where its message cannot be read."""
+        if version["label"] is not None:
+            return {"sort_key": sort_key(version["label"], self.cases.agreement.country.language)}
+        try:
+            content = self._rendered(tx, version, f"Patient/{version['fhir_id']}")
+        except (DBAPIError, StoreError):
+            raise
+        except Exception as fault:  # noqa: BLE001  # one message that cannot be read must not stop the others
+            log.error("a patient's name cannot be read", version=version["id"], error=type(fault).__name__)
+            return {}
+        return self.in_lists(content) if content is not None else {}
 
     def _says_the_same(self, tx: Connection, before: Row, name: str, content: Resource) -> bool:
         if before["made"] == EPISODE:

@@ -8,7 +8,7 @@ Emergency access opens everything about one patient for a while, to be read and 
 not lift a protected identity: that is for named staff who care for patients (process 29).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -87,10 +87,6 @@ class Sight:
     def protected(self, tx: Connection, patient: str) -> bool:
         """Whether that patient's identity is protected."""
         return protections.is_protected(tx, patient)
-
-    def unlisted(self, tx: Connection, patients: Iterable[str]) -> frozenset[str]:
-        """Of these patients those who are in no list of the person's, not even without a name."""
-        return protections.among(tx, set(patients)) if self.faceless else frozenset()
 
     def acts_for(self, party: str | None) -> bool:
         """Whether the person may tell something in the name of that party."""

@@ -7,8 +7,11 @@ import pytest
 from sqlalchemy import Connection, insert, select, update
 
 from adapter.discharge.notices import NoticeKind
+from adapter.fhir.bundles import Resource
 from adapter.scheduler.naming import Naming
+from adapter.shelves import Shelves
 from adapter.store import unlisted
+from adapter.store.statements import Row
 from adapter.store.tables import patient_unlisted, resource, resource_version, shelf
 from tests.conftest import StandingClock
 from tests.stage import SYNNOVE, TORBJORN, Stage, stage
@@ -67,6 +70,23 @@ def test_a_name_that_lists_have_already_is_only_sorted_anew(play: Stage):
     play.write(lambda tx: tx.execute(update(resource_version).values(label="Fjellheim, Synnøve")))
     assert naming(play)() == 2
     assert patients(play) == [before[0]] * 2
+
+
+def test_a_message_that_cannot_be_read_stops_no_other(play: Stage, monkeypatch: pytest.MonkeyPatch):
+    play.write(grown_old)
+    read = type(play.built.shelves)._rendered
+    with play.built.store.read() as tx:
+        bad = unlisted.some(tx, 10)[0]["id"]
+
+    def rendered(self: Shelves, tx: Connection, version: Row, name: str) -> Resource | None:
+        if version["id"] == bad:
+            raise KeyError("a fault of ours")
+        return read(self, tx, version, name)
+
+    monkeypatch.setattr(Shelves, "_rendered", rendered)
+    assert naming(play)() == 2
+    assert patients(play).count((None, None)) == 1
+    assert naming(play)() == 0
 
 
 def test_whose_message_is_gone_stays_without_a_name_and_is_not_tried_again(play: Stage):

@@ -216,6 +216,40 @@ def test_a_case_of_which_no_fact_is_left_keeps_no_other_waiting(play: Stage, mon
     assert count(play) == 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Broken(Cases):
+    """Cannot fold one of the patients."""
+
+    cannot: list[str] = field(default_factory=list)
+
+    def folded(self, tx: Connection, patient: str) -> list[tuple[int, Case]]:
+        if patient in self.cannot:
+            raise KeyError("a fault of ours")
+        return super().folded(tx, patient)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_case_that_cannot_be_counted_stops_no_other_and_comes_again(
+    play: Stage, clock: StandingClock, monkeypatch: pytest.MonkeyPatch, which: int
+):
+    monkeypatch.setattr("adapter.owing.AT_ONCE", 1)
+    for kind in (K.ADMITTED, K.CARE_NEEDS, K.READY_FOR_DISCHARGE):
+        tell(play, kind, subject=TORBJORN, encounter="another")
+    rows = sorted(play.rows(tables.case), key=lambda row: row["patient"])
+    built, bad = play.built, rows[which]
+    broken = Broken(agreement=built.agreement, roles=built.cases.roles, cannot=[bad["patient"]])
+    job = Reckoning(store=built.store, owing=Owing(cases=broken), clock=clock)
+    assert job() == 1
+    assert job() == 0
+    (left,) = [row["id"] for row in play.rows(tables.case) if row["owed_by"] is None]
+    assert left == bad["id"]
+    broken.cannot.clear()  # as after an upgrade
+    assert job() == 0
+    clock.forward(hours=1)
+    assert job() == 1
+    assert all(row["owed_by"] is not None for row in play.rows(tables.case))
+
+
 @pytest.mark.parametrize("store_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True)
 def test_what_another_process_is_told_while_cases_are_looked_at_is_not_lost(
     play: Stage, monkeypatch: pytest.MonkeyPatch

@@ -7,10 +7,11 @@ transfer (`Notice.notification`) has handed the patient over when another one ad
 folds to the same cases.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, tzinfo
 from enum import StrEnum
+from types import MappingProxyType
 
 from adapter.discharge.conversation import Root, key, roots
 from adapter.discharge.matching import copies
@@ -640,20 +641,40 @@ OF_PRIMARY_CARE = frozenset(
 """What primary care tells as it leads the planning; the municipality stays who it was."""
 
 
-def _municipality(hospital: str | None, entries: list[Entry]) -> str | None:
+NO_MUNICIPALITY = frozenset(("hospital", "gp", "open-care"))
+"""Kinds of party that are told of stays, and to whom no patient comes home."""
+
+
+def with_municipality(case: Case, roles: Mapping[str, str]) -> Case:
+    """The same case; where whom it took for the municipality is known to be none, with the one that is."""
+    if case.municipality is None or roles.get(case.municipality) not in NO_MUNICIPALITY:
+        return case
+    counting = [e for e in case.entries if e.counts] or list(case.entries)
+    return replace(case, municipality=_municipality(case.hospital, counting, roles))
+
+
+def _municipality(
+    hospital: str | None, entries: list[Entry], roles: Mapping[str, str] = MappingProxyType({})
+) -> str | None:
     """The other side of the latest notice between the hospital and somebody else.
 
     Who places a patient, follows one up or only writes does not become responsible by it, unless nothing
-    else is known.
+    else is known; nor does whoever is known to be no municipality, ever.
     """
     of_the_stay = [e for e in entries if e.notice.kind not in TALK.union(BESIDE_THE_STAY, OF_PRIMARY_CARE)]
-    for e in reversed(of_the_stay or entries):
-        notice = e.notice
-        if hospital is None or hospital in notice.receivers:
-            return notice.sender
-        if notice.sender == hospital and notice.receivers:
-            return notice.receivers[0]
+    for some in (of_the_stay, entries):
+        for e in reversed(some):
+            for party in _others(hospital, e.notice):
+                if roles.get(party) not in NO_MUNICIPALITY:
+                    return party
     return None
+
+
+def _others(hospital: str | None, notice: Notice) -> Sequence[str]:
+    """Who stands on the other side of a notice from the hospital."""
+    if hospital is None or hospital in notice.receivers:
+        return (notice.sender,)
+    return notice.receivers if notice.sender == hospital else ()
 
 
 def _settle(cases: list[Case], homeless: list[_Thread], zone: tzinfo) -> list[Case]:

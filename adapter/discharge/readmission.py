@@ -15,7 +15,16 @@ from functools import lru_cache
 from adapter.discharge.agreement import Agreement
 from adapter.discharge.answering import with_answers
 from adapter.discharge.by_hand import weighed
-from adapter.discharge.case import BESIDE_THE_STAY, Again, Case, CaseState, Entry, Fact, fold
+from adapter.discharge.case import (
+    BESIDE_THE_STAY,
+    Again,
+    Case,
+    CaseState,
+    Entry,
+    Fact,
+    fold,
+    with_municipality,
+)
 from adapter.discharge.counting import first_second, iso, last_second
 from adapter.discharge.notices import NoticeKind, local_date
 from adapter.discharge.pathways import WATCH
@@ -56,7 +65,8 @@ def courses(
 ) -> tuple[Case, ...]:
     """The cases of one patient, each knowing what the others tell: a new admission, a death."""
     told = with_signatures(with_answers(weighed(facts, terms), roles))
-    return watched(fold(told, terms.zone), terms, roles)
+    folded = [with_municipality(case, roles or {}) for case in fold(told, terms.zone)]
+    return watched(folded, terms, roles)
 
 
 def watched(

@@ -56,8 +56,13 @@ def drop(tx: Connection, case_ids: Collection[int]) -> int:
     )
 
 
-def stale(tx: Connection, by: str, now: datetime, limit: int | None = None) -> dict[int, str]:
-    """The cases of which nothing is kept that holds at `now` under the terms `by`: id and patient."""
+def stale(
+    tx: Connection, by: str, now: datetime, limit: int | None = None, without: Collection[str] = ()
+) -> dict[int, str]:
+    """The cases of which nothing is kept that holds at `now` under the terms `by`: id and patient.
+
+    None of the patients `without`.
+    """
     ranges = (
         case.c.owed_by.is_(None),
         case.c.owed_by < by,
@@ -71,6 +76,8 @@ def stale(tx: Connection, by: str, now: datetime, limit: int | None = None) -> d
         if left is not None and left <= 0:
             break
         query = select(case.c.id, case.c.patient).where(_living, one).limit(left)
+        if without:
+            query = query.where(case.c.patient.not_in(sorted(without)))
         found |= {row[0]: row[1] for row in tx.execute(query)}
     return found
 

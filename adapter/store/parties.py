@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, exists, select, update
 
 from adapter.discharge.partaking import Part
-from adapter.store import statements
+from adapter.store import protections, statements
 from adapter.store.statements import Row, found
 from adapter.store.tables import case, case_party
 
@@ -103,13 +103,18 @@ def _changing() -> Any:
     return update(case_party).where(*its_own).values(columns)
 
 
-def current(tx: Connection, parties: Collection[str] | None, limit: int) -> list[Row]:
+def current(
+    tx: Connection, parties: Collection[str] | None, limit: int, *, protected: bool = True
+) -> list[Row]:
     """The cases in which one of `parties` takes part and whose patient has not gone home, the soonest first.
 
-    None is every party.
+    None is every party. Without `protected` nobody whose identity is protected is among them.
     """
     query = select(case).where(case.c.merged_into.is_(None), case.c.state.in_(_NOT_HOME))
     if parties is not None:
         theirs = select(case_party.c.case_id).where(case_party.c.party.in_(sorted(parties)))
         query = query.where(case.c.id.in_(theirs))
-    return found(tx, query.order_by(case.c.planned_discharge, case.c.id).limit(limit))
+    if not protected:
+        query = query.where(case.c.patient.not_in(protections.everybody()))
+    soonest = (case.c.planned_discharge.is_(None), case.c.planned_discharge, case.c.id)
+    return found(tx, query.order_by(*soonest).limit(limit))

@@ -619,13 +619,11 @@ class Listed:
 def downtime(look: Look) -> View:
     """`/downtime`: the reader's current stays, to be printed before it is needed."""
     look.inbox.shelves.catch_up(_WAIT)
-    rows = party_rows.current(look.tx, look.sight.parties, MOST_STAYS + 1)
+    sight, most = look.sight, MOST_STAYS + 1
+    rows = party_rows.current(look.tx, sight.parties, most, protected=not sight.faceless)
     patients = _patients(look, [row["patient"] for row in rows])
     listed = []
-    unlisted = look.sight.unlisted(look.tx, (row["patient"] for row in rows))
     for row in rows[:MOST_STAYS]:
-        if row["patient"] in unlisted:
-            continue
         known = seen(look.tx, row, look.sight, look.inbox.cases, look.now)
         if known is not None and known.current:
             listed.append(_downtime_row(look, row, known, patients.get(row["patient"])))

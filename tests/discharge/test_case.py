@@ -8,7 +8,16 @@ from zoneinfo import ZoneInfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapter.discharge.case import OF_PRIMARY_CARE, Case, CaseState, Evidence, Fact, Step, fold
+from adapter.discharge.case import (
+    OF_PRIMARY_CARE,
+    Case,
+    CaseState,
+    Evidence,
+    Fact,
+    Step,
+    fold,
+    with_municipality,
+)
 from adapter.discharge.notices import Notice, NoticeKind, Standing
 
 OSLO = ZoneInfo("Europe/Oslo")
@@ -52,6 +61,35 @@ def test_a_stay_goes_from_admitted_over_ready_to_discharged() -> None:
     case = only(admitted, ready, home)
     assert (case.state, case.discharged_at) == (CaseState.DISCHARGED, MONDAY + timedelta(days=4))
     assert (case.hospital, case.municipality) == ("laerdal-sjukehus", "sogndal")
+
+
+ROLES = {"sogndal": "municipality", "legane": "gp", "laerdal-sjukehus": "hospital", "forde": "hospital"}
+
+
+def municipality(*facts: Fact, roles: dict[str, str] = ROLES) -> str | None:
+    return with_municipality(only(*facts), roles).municipality
+
+
+def test_whoever_is_known_to_be_no_municipality_is_not_taken_for_one() -> None:
+    """A GP's office or another hospital is told of the stay too, before the municipality or alone."""
+    gp = {"receivers": ("legane",)}
+    admitted = told(K.ADMITTED, 1, **gp)
+    assert municipality(admitted) is None
+    assert municipality(admitted, roles={}) == "legane"
+    assert municipality(told(K.ADMITTED, 1, receivers=("legane", "sogndal"))) == "sogndal"
+    assert municipality(told(K.ADMITTED, 1), told(K.DISCHARGED, 2, days=1, receivers=("forde",))) == "sogndal"
+    back = {"sender": "sogndal", "receivers": ("laerdal-sjukehus",)}
+    assert municipality(admitted, told(K.NOTE, 2, days=1, **back)) == "sogndal"  # nothing else is known
+    assert municipality(told(K.ADMITTED, 1, receivers=("vik",)), told(K.DISCHARGED, 2, days=1, **gp)) == "vik"
+
+
+def test_the_municipality_is_the_same_in_whatever_order_it_was_told() -> None:
+    facts = [
+        told(K.ADMITTED, 1, receivers=("legane", "sogndal")),
+        told(K.READY_FOR_DISCHARGE, 2, days=1, receivers=("legane",)),
+        told(K.DISCHARGED, 3, days=2, receivers=("legane",)),
+    ]
+    assert {municipality(*some) for some in itertools.permutations(facts)} == {"sogndal"}
 
 
 def test_a_withdrawal_makes_the_patient_admitted_again() -> None:

@@ -455,6 +455,15 @@ def test_the_list_of_an_account_of_several_people_has_no_row_of_a_protected_pers
     assert "Protected identity" not in main(found) and "/stays/1" not in found.text
 
 
+def test_nobody_who_is_not_listed_takes_a_place_on_the_list(hidden, monkeypatch):
+    """Of a list that is full: who is protected, and comes first, leaves the place to who can be shown."""
+    tell(hidden.stage, hidden.stage.message(K.ADMITTED, subject=TORBJORN, encounter="LS-2"))
+    monkeypatch.setattr("adapter.web.stay.MOST_STAYS", 1)
+    several = care(Role.WARD, "laerdal-sjukehus", named=False)
+    assert "Vik-Hansen" in main(looked(hidden, several, "/downtime"))
+    assert "Vik-Hansen" not in main(looked(hidden, care(Role.WARD, "laerdal-sjukehus"), "/downtime"))
+
+
 # --- a hostile message, and a long one --------------------------------------------------------------------
 
 
