@@ -8,7 +8,6 @@ past (process: sharing a patient is not sharing the record).
 
 import hashlib
 import hmac
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, tzinfo
@@ -47,7 +46,7 @@ from adapter.fhir.protecting import as_protected, protects
 from adapter.fhir.serving import NOT_SERVED, led, references, renamed, same_content, tokens, values, versioned
 from adapter.fhir.wire import parse_again
 from adapter.mappings.known import named as dialect_named
-from adapter.messaging.envelope import PERSON_SYSTEMS, Address
+from adapter.messaging.envelope import PERSON_SYSTEMS, Address, is_uuid
 from adapter.messaging.register import Register
 from adapter.phrases import Phrase, phrase
 from adapter.reports import is_report, keep_reports, report_task
@@ -72,7 +71,6 @@ _REMEMBERED = 32  # messages, of some thousand objects each
 _OF_THE_STAY = ("Patient", "Encounter")
 _NOT_ASKED = ("draft", "cancelled", "entered-in-error")
 _OF_PEOPLE = ("Patient", "RelatedPerson", "Person")
-_is_uuid = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -602,11 +600,11 @@ class Shelves:
         An id of a sender's own making may hold anything, so only a UUID is kept as it is. What is made of it
         is of this patient only: a sender may number the parts of every plan from one.
         """
-        free = given.lower() if _is_uuid(given.lower()) else given
+        free = given.lower() if is_uuid(given.lower()) else given
         derived = derived_id(given, told.notice.sender, kind, told.patient)
         row = resources.named(tx, kind, free)
         if row is None:
-            return free if _is_uuid(free) else derived
+            return free if is_uuid(free) else derived
         return free if self._may_change(tx, told, row) else derived
 
     def _may_change(self, tx: Connection, told: _Told, row: Row) -> bool:

@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
 from html import escape
-from re import ASCII, IGNORECASE, compile
 from typing import Any
 from urllib.parse import quote
 
 from adapter.discharge import notices
 from adapter.errors import Refused
-from adapter.messaging.envelope import HER, LONGEST_ID, PERSON_SYSTEMS, Address
+from adapter.messaging.envelope import HER, LONGEST_ID, PERSON_SYSTEMS, Address, is_uuid
 from adapter.phrases import phrase
 
 Resource = dict[str, Any]
@@ -51,7 +50,6 @@ LPR3 = "https://www.esundhed.dk/Registre/Landspatientregisteret"
 NATIONAL_IDENTIFIERS = PERSON_SYSTEMS
 """Identifier systems of persons: their values never reach a log, a metric, a URL or an error message."""
 
-_UUID = compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", ASCII | IGNORECASE)
 
 EXTENSION_BASE = f"{CANONICAL}/StructureDefinition/"
 EXTENSIONS: dict[str, tuple[str, str]] = {
@@ -183,7 +181,7 @@ def coded(concepts: Any, system: str) -> str | None:
 
 def same_id(text: str) -> str:
     """A message id as an identity: a UUID in lower case (RFC 9562), any other as it is."""
-    return text.lower() if _UUID.fullmatch(text) else text
+    return text.lower() if is_uuid(text) else text
 
 
 def entry(resource: Resource) -> Resource:

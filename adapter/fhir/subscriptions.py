@@ -47,7 +47,6 @@ _BOM = b"\xef\xbb\xbf"
 _HEADER = re.compile(r"([A-Za-z][A-Za-z0-9-]{0,63}): ?([!-~](?:[ -~]{0,2000}[!-~])?)")
 _ID = re.compile(r"[A-Za-z0-9\-.*|:/_]{1,128}")
 _ELEMENT = re.compile(r"(?:Subscription|Parameters)[\w.\[\]()$]*")
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 
 
 def topic_url(topic: str) -> str:

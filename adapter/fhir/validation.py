@@ -7,7 +7,7 @@ that says where and what, never a value of the message.
 
 from collections.abc import Callable, Iterable
 from datetime import date, datetime
-from re import ASCII, IGNORECASE, compile
+from re import ASCII, compile
 from typing import Any
 
 from adapter.discharge.notices import Moment, NoticeKind, Standing
@@ -31,7 +31,7 @@ from adapter.fhir.bundles import (
 from adapter.fhir.codes import PARTICIPATION, REQUIRED, RESPONSE, SEVERITY
 from adapter.fhir.notices import event_kind, receivers_in, subject_in
 from adapter.fhir.parts import ENDED
-from adapter.messaging.envelope import LONGEST_ID
+from adapter.messaging.envelope import LONGEST_ID, is_uuid
 from adapter.phrases import phrase
 
 K = NoticeKind
@@ -50,7 +50,6 @@ MAY_LIE_AHEAD = frozenset(
 )
 """Kinds that tell of a day to come; all others tell of what has happened."""
 
-_UUID = compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", ASCII | IGNORECASE)
 _INSTANT = compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", ASCII)
 _RELATIVE = compile(r"[A-Z][A-Za-z]+/[\w\-.]{1,64}(/_history/[\w\-.]{1,64})?", ASCII)
 _RESTFUL = compile(r"https?://[^\s#]+/[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}", ASCII)
@@ -235,7 +234,7 @@ def _event_known(head: Resource) -> None:
 
 
 def _message_id_is_uuid(head: Resource) -> None:
-    if not isinstance(head.get("id"), str) or not _UUID.fullmatch(head["id"]):
+    if not isinstance(head.get("id"), str) or not is_uuid(head["id"]):
         raise Refused(phrase("MessageHeader.id is not a UUID"), code="required")
 
 

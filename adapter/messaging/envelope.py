@@ -30,6 +30,8 @@ PERSON_SYSTEMS = (
 The last two are Sweden's personnummer and samordningsnummer as OIDs.
 """
 
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+
 LONGEST_ID = 200
 """Characters of an identifier or a message id. None in use has half of it, and databases look them up."""
 
@@ -107,6 +109,11 @@ def _impersonal(system: str, value: str) -> str:
     if _LONG_OF_THEIR_OWN.fullmatch(f"{system}|{value}"):
         return value
     return (_LIKE_A_NUMBER if system else _NUMBER_IN_A_SYSTEM).sub(digits, value)
+
+
+def is_uuid(text: str) -> bool:
+    """Whether that is a UUID as text, in small letters or capitals (RFC 9562, 4)."""
+    return _UUID.fullmatch(text) is not None
 
 
 def masked(text: str) -> str:

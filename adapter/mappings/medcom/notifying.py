@@ -48,6 +48,7 @@ from adapter.mappings.medcom.header import (
 from adapter.mappings.medcom.history import Step, carried, last_told, provenance, steps
 from adapter.mappings.medcom.hospital_notification import is_dead, leave_period, told_in
 from adapter.mappings.medcom.words import Activity
+from adapter.messaging.envelope import is_uuid
 from adapter.phrases import Code, Phrase, phrase
 
 K = NoticeKind
@@ -59,7 +60,6 @@ TOLD = frozenset(
 
 _NAMESPACE = uuid.UUID("c1a5e0d2-6b7f-5d39-8f0a-7e2b9d4c3a16")
 _CPR = compile(r"\d{10}", ASCII)
-_UUID = compile(r"(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", ASCII)
 _ENDED = (K.DISCHARGED, K.DECEASED)
 _STANDS = ("in-progress", "onleave", "finished")
 
@@ -393,7 +393,7 @@ def _episodes(
     if known.get("episodeOfCare"):
         return list(known["episodeOfCare"])
     found = notice.episode
-    if found is None or not _UUID.fullmatch(found):
+    if found is None or not is_uuid(found):
         who = next((value for system, value in subject_in(bundle).identifiers if system == CPR), "")
         then = datetime.fromisoformat(start).astimezone(UTC).isoformat()
         found = str(uuid.uuid5(_NAMESPACE, "/".join((sor_of(addressing.sender), who, then))))

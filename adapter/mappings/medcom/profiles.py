@@ -34,6 +34,7 @@ from adapter.mappings.medcom.findings import (
     same_address,
     values,
 )
+from adapter.messaging.envelope import is_uuid
 from adapter.phrases import Phrase, phrase
 
 _TABLE: dict[str, Any] = tomllib.loads(
@@ -43,7 +44,6 @@ SYSTEM: dict[str, str] = _TABLE["system"]
 
 _REQUIRED = "MSG_RESOURCE_REQUIRED"
 _DENMARK = ZoneInfo("Europe/Copenhagen")
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 _CPR = re.compile(r"(0[1-9]|[12]\d|3[01]|6[1-9]|[78]\d|9[01])(0[1-9]|1[0-2])\d{6}", re.ASCII)
 """A day and a month first; of test persons the day is 60 more, and what tries a system out must be taken."""
 
@@ -296,7 +296,7 @@ def _lpr3(looked_at: Message) -> Iterator[Broken]:
             if not isinstance(found, dict) or found.get("system") != SYSTEM["lpr3"]:
                 continue
             text = str(found.get("value")).removeprefix("urn:uuid:")
-            if not _UUID.fullmatch(text) or uuid.UUID(text).version != 5:
+            if not is_uuid(text) or uuid.UUID(text).version != 5:
                 said = phrase("the episodeOfCare of the national patient register is not a UUID of version 5")
                 yield _error("uuidv5", said, f"{placed.path}.episodeOfCare", "MSG_ID_INVALID")
 
@@ -305,7 +305,7 @@ def _ids(looked_at: Message) -> Iterator[Broken]:
     """The Bundle and the MessageHeader have a UUID: some of the official examples have none (T6)."""
     for name, resource in (("Bundle.id", looked_at.bundle), ("MessageHeader.id", looked_at.head)):
         found = resource.get("id")
-        if isinstance(found, str) and not _UUID.fullmatch(found):
+        if isinstance(found, str) and not is_uuid(found):
             path = name if name == "Bundle.id" else "Bundle.entry[0].resource.id"
             yield _warning("medcom-uuidv4", phrase("{element} is not a UUID", element=name), path)
 

@@ -31,7 +31,7 @@ from adapter.errors import CannotWrite, Refused
 from adapter.fhir.bundles import Bundle, Resource, follow, header
 from adapter.mappings.medcom.findings import values
 from adapter.messaging.acknowledgement import Acknowledgement, Issue, Status
-from adapter.messaging.envelope import LONGEST_ID, Address, Envelope
+from adapter.messaging.envelope import LONGEST_ID, Address, Envelope, is_uuid
 from adapter.phrases import Phrase, phrase
 
 NAME = "medcom-vans"
@@ -42,7 +42,6 @@ RECEIPT = "vans-receipt"
 _GLN = "https://www.gs1.org/gln"
 _ROOT = re.compile(rb"<(?:[\w.-]+:)?VANSEnvelope[\s/>]")
 _NAMESPACE = re.compile(r"urn:oio:medcom:vans-envelope:[\w.]{1,20}", re.ASCII)
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 _LOOK = 65536
 _LONG_TEXTS = 5_000_000  # bytes: libxml2 lets a text be ten million letters long, and an attachment is longer
 _MOST_ELEMENTS = 100
@@ -402,7 +401,7 @@ def _gln(bundle: Bundle, reference: Resource | None, tag: str) -> str:
 
 
 def _as_uuid(message_id: str) -> str:
-    return message_id if _UUID.fullmatch(message_id) else str(uuid.uuid5(_OURS, message_id))
+    return message_id if is_uuid(message_id) else str(uuid.uuid5(_OURS, message_id))
 
 
 # --- parts ------------------------------------------------------------------------------------------------
