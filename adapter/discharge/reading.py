@@ -148,13 +148,14 @@ class Reading:
         return tuple(sorted(found)) or (None,)
 
     def _responsible(self, occasion: Occasion, role: str) -> str | None:
-        """The party of that role among the receivers: the case's own where it is one of them.
+        """The party of that role among the receivers: the case's own where it is one of them, or there are none.
 
         Who becomes responsible later takes over from there; the days before stay with the first.
         """
         candidates = self.candidates(occasion, role)
         own = self.case.municipality
-        if own is not None and (own in candidates or (not candidates and self._is(own, (role,)))):
+        told = any(e.notice.receivers for e in occasion.entries)
+        if own is not None and (own in candidates or (not told and self._is(own, (role,)))):
             return own
         return candidates[0] if candidates else None
 

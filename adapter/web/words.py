@@ -132,7 +132,9 @@ class Words:
                 said = Markup('<span lang="en" class="kept">{}</span>').format(text)
         if stop and not said.endswith((".", "!", "?")):
             said += "."
-        return said[:1].upper() + said[1:] if begin else said
+        if begin and not _begins_with_a_name(text):
+            said = said[:1].upper() + said[1:]
+        return said
 
     def count(self, one: str, many: str, number: int, **values: Any) -> str:
         """A sentence about a number: `count("{number} case", "{number} cases", 3)`."""
@@ -370,6 +372,14 @@ class Words:
 def as_said(text: str) -> Phrase:
     """A sentence that has been said in the reader's language already: it is a key of its own."""
     return Phrase(text, {})
+
+
+def _begins_with_a_name(text: str) -> bool:
+    """Whether a phrase begins with what stands in a place of it, and that is written as it is."""
+    if not isinstance(text, Phrase) or not text.key.startswith("{"):
+        return False
+    first = text.values.get(text.key[1:].partition("}")[0])
+    return isinstance(first, str) and not isinstance(first, Phrase | Code)
 
 
 @lru_cache

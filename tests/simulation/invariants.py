@@ -17,6 +17,7 @@ from adapter.discharge.deadlines import DeadlineState, deadlines
 from adapter.discharge.readmission import courses
 from adapter.messaging.delivery import Leased, Reply
 from adapter.parcels import NOTICES
+from adapter.phrases import unpacked
 from adapter.store import cases as case_rows
 from adapter.store import journal
 from adapter.store.cases import fact_of, row_of
@@ -37,7 +38,7 @@ SOUND = "the store's records agree"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TOLD_OF = ("given-up", "refused", "not-received", "plan-conflict")
-_BY_HAND = ("given up by hand", "reissued as%")
+_BY_HAND = ("given up by hand", "reissued as")
 
 
 def instant(stored: int) -> datetime:
@@ -285,9 +286,8 @@ def _told_of(watch: Watch, row: Any) -> bool:
     subject = f"delivery {row['id']}"
     kinds = ", ".join(f"'{kind}'" for kind in _TOLD_OF)
     alarms = f"SELECT count(*) FROM alarm WHERE subject = ? AND kind IN ({kinds})"
-    words = " OR ".join(f"what LIKE '{one}'" for one in _BY_HAND)
-    notes = f"SELECT count(*) FROM history WHERE subject = ? AND ({words})"
-    by_person = watch.disk.look(notes, subject)[0][0]
+    notes = watch.disk.look("SELECT what FROM history WHERE subject = ?", subject)
+    by_person = any(unpacked(note["what"]).startswith(_BY_HAND) for note in notes)
     parked = row["state"] == "waiting" and row["next_attempt_at"] is None and row["error"] is not None
     return parked or (
         row["state"] in ("given-up", "refused") and bool(watch.disk.look(alarms, subject)[0][0] or by_person)

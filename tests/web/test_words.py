@@ -205,6 +205,12 @@ def test_a_phrase_that_no_catalog_has_is_said_as_its_english():
     assert say("nb").told(phrase("write {day} like that"), begin=True) == "Write {day} like that"
 
 
+def test_a_sentence_begins_with_a_capital_but_where_it_begins_with_a_name():
+    fault = phrase("{name}: {why}", name="knee", why=phrase("lost"))
+    assert say().told(fault, begin=True, stop=True) == "knee: lost."
+    assert say().told(phrase("{what}: {why}", what=phrase("lost"), why="x"), begin=True) == "Lost: x"
+
+
 def test_what_the_store_keeps_in_english_is_marked_as_english_and_escaped():
     assert say("nb").told("HTTP <503>") == '<span lang="en" class="kept">HTTP &lt;503&gt;</span>'
     assert say("en").told("HTTP <503>") == "HTTP &lt;503&gt;"
