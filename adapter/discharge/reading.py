@@ -148,7 +148,7 @@ class Reading:
         return tuple(sorted(found)) or (None,)
 
     def _responsible(self, occasion: Occasion, role: str) -> str | None:
-        """The party of that role among the receivers: the case's own where it is one of them, or there are none.
+        """The party of that role among the receivers: the case's own if it is one of them, or there are none.
 
         Who becomes responsible later takes over from there; the days before stay with the first.
         """

@@ -219,9 +219,7 @@ def _party(bundle: Bundle, ref: Resource | None, role: str) -> Resource | None:
 def _too_long(role: str) -> Phrase:
     if role == "sender":
         return phrase("an identifier of the sender is longer than {number} characters", number=LONGEST_ID)
-    return phrase(
-        "an identifier of the {receiver} is longer than {number} characters", receiver=role, number=LONGEST_ID
-    )
+    return phrase("an identifier of a receiver is longer than {number} characters", number=LONGEST_ID)
 
 
 def _entry(party: Resource) -> Resource:

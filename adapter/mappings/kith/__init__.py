@@ -151,8 +151,11 @@ def _left(root: xml.Node) -> Iterator[Phrase]:
         where = _PAYLOAD.sub("", path)
         yield phrase("{element} has no place in FHIR; it stays in the original", element=where)
     if more:
-        told = "{number} more elements has no place in FHIR; it stays in the original"
-        yield plural(told, told, more)
+        yield plural(
+            "{number} more element has no place in FHIR; it stays in the original",
+            "{number} more elements have no place in FHIR; they stay in the original",
+            more,
+        )
 
 
 def _bundle(

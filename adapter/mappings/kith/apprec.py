@@ -150,8 +150,8 @@ def _left(root: Node) -> Iterator[Phrase]:
     for path in paths:
         yield phrase("{element} stays in the original only", element=path)
     if more:
-        told = "{number} more elements stays in the original only"
-        yield plural(told, told, more)
+        one = "{number} more element stays in the original only"
+        yield plural(one, "{number} more elements stay in the original only", more)
 
 
 def _acknowledgement(root: Node, ns: str, envelope: Envelope, original_id: str | None) -> Acknowledgement:
