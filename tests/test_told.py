@@ -36,7 +36,7 @@ def play(store_url: str, clock: StandingClock) -> Iterator[Stage]:
 REFUSED = {
     "nb": "Melding om innlagt pasient til {} ble ikke levert: den ble avvist; begrunnet slik:",
     "nn": "Melding om innlagd pasient til {} vart ikkje levert: ho vart avvist; grunngitt slik:",
-    "sv": "Inskrivningsmeddelande till {} levererades inte: den avvisades; med motiveringen:",
+    "sv": "Inskrivningsmeddelande till {} levererades inte: avvisades av mottagaren, med motiveringen:",
     "da": "Indlæggelsesadvis til {} blev ikke leveret: den blev afvist; begrundet således:",
     "en": "Admitted to {} was not delivered: it was refused; its own words:",
 }
