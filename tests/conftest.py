@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from adapter.store import writer
 from tests.compiled import shared
 from tests.databases import Databases, address, hasten
 
@@ -45,6 +46,7 @@ def pytest_configure() -> None:
     os.environ.setdefault(
         "no_proxy", "127.0.0.1,localhost"
     )  # `requests` looks through all variables otherwise
+    writer.APART = 0.0  # who tests one thing after the other waits for nobody's company
     shared()
 
 

@@ -133,7 +133,7 @@ def subscriber() -> Iterator[Subscriber]:
 
     server = _Quiet(("127.0.0.1", 0), Told)
     found.port = server.server_port
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield found
     finally:

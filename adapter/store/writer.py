@@ -29,6 +29,9 @@ T = TypeVar("T")
 Unit = Callable[[Connection], Any]
 _Item = tuple[Unit, "Future[Any]"]
 
+APART = 0.01
+"""Seconds between two commits: what comes meanwhile shares the next."""
+
 MOST_TOGETHER = 32
 """Units in one transaction: enough to spread the commit's cost, so few that nobody waits long."""
 
@@ -47,13 +50,13 @@ class Writer:
         self,
         engine: Engine,
         *,
-        interval: float = 0.01,
+        interval: float | None = None,
         turn: Path | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._engine = engine
         self._clock = clock
-        self._interval = interval  # seconds between two commits: what comes meanwhile shares the next
+        self._interval = APART if interval is None else interval  # seconds
         self._last = 0.0
         self._turn = turn.open("ab") if turn is not None else None
         # not a SimpleQueue: in Python 3.11 its get() with a timeout of a few microseconds may wait for ever

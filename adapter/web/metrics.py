@@ -125,7 +125,7 @@ class Door:
                 f"worker_port: cannot listen on 127.0.0.1:{port} ({fault.strerror}); choose another"
             ) from fault
         self.port = self._server.server_port
-        threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.1,), name="metrics", daemon=True).start()
 
     def close(self) -> None:
         """Listen no more."""
