@@ -3,7 +3,7 @@
 Mails about them are written by `telling`, from the same rows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -14,7 +14,7 @@ from adapter.errors import NotFound
 from adapter.messaging.register import Endpoint
 from adapter.messaging.retry import Decision, GiveUp, RetryAt
 from adapter.parcels import ALARM, WEBHOOK, Parcel, enqueue
-from adapter.phrases import Code, Phrase, phrase
+from adapter.phrases import VERBATIM, Code, English, Phrase, Value, phrase
 from adapter.store import alarms as rows
 from adapter.store import cases as case_rows
 from adapter.store import deliveries
@@ -42,6 +42,16 @@ BY_HAND = frozenset(
 
 IN_ITS_WORDS = "; its own words: "
 """After this an alarm repeats what a receiver has written in a receipt, which may name the patient."""
+
+_WITHOUT: Mapping[str, Phrase] = {
+    "it was refused; its own words: {words}": phrase("it was refused; its words stand with the delivery"),
+    "it was refused ({why})": phrase("it was refused; its words stand with the delivery"),
+    "it was given up ({why})": phrase("it was given up; its words stand with the delivery"),
+    "still asked to wait; its own words: {words}": phrase(
+        "still asked to wait; its words stand with the delivery"
+    ),
+}
+"""By a sentence with a receiver's words in it, what is said without them."""
 
 MAIL_PATIENCE = timedelta(minutes=10)
 """So soon is a mail tried again, however long its server has been away."""
@@ -165,8 +175,36 @@ class Alarms:
 
 def outward(text: str) -> str:
     """An alarm's text as mails and posts have it: others' own words are read where their reader signs in."""
-    said, words, _ = text.partition(IN_ITS_WORDS)
-    return f"{said}; its words stand with the delivery" if words else text
+    cut = _without_words(text) if isinstance(text, Phrase) else text
+    said, words, _ = cut.partition(IN_ITS_WORDS)
+    return f"{said}; its words stand with the delivery" if words else cut
+
+
+def _without_words(said: Phrase) -> Phrase:
+    """The same sentence, in which what a receiver has written is left out at whatever depth."""
+    without = _WITHOUT.get(said.key)
+    if without is not None and (IN_ITS_WORDS in said.key or _theirs(said.values["why"])):
+        return without
+    return Phrase(said.key, {name: _cut(value) for name, value in said.values.items()}, said.many)
+
+
+def _cut(value: Value) -> Value:
+    match value:
+        case Phrase():
+            return _without_words(value)
+        case str():
+            return value
+        case Sequence():
+            return tuple(_cut(one) for one in value)
+        case _:
+            return value
+
+
+def _theirs(why: Value) -> bool:
+    """Whether a reason is not a sentence of ours."""
+    if not isinstance(why, Phrase):
+        return True
+    return why.key == VERBATIM and not isinstance(why.values["words"], English)
 
 
 def patient(decision: Decision, now: datetime) -> Decision:

@@ -31,6 +31,7 @@ from adapter.messaging.letters import (
 )
 from adapter.messaging.register import Register
 from adapter.parcels import ALARM, MAIL, Parcel, enqueue
+from adapter.phrases import phrase
 from adapter.store import alarms as rows
 from adapter.store import telling
 from adapter.store.statements import Row
@@ -80,11 +81,12 @@ class Telling:
     escalate_after: Mapping[str, timedelta] = field(default_factory=lambda: ESCALATE_AFTER)
     digest_at: time | None = time(7)
     page: str | None = None
+    language: str = "en"  # of the mails
 
     @property
     def words(self) -> Words:
         """What the letters need."""
-        return Words(to_do=self.alarms.to_do, zone=self.zone, page=self.page)
+        return Words(to_do=self.alarms.to_do, zone=self.zone, page=self.page, language=self.language)
 
     # --- what has started ---
 
@@ -195,8 +197,9 @@ class Telling:
         """The figures of a digest, with the names of parties."""
         found = telling.counted(tx, now, A_DAY)
         named = Counter[tuple[str, str]]()
+        nobody = phrase("no receiver known")
         for party, kind, count in found.deadlines:
-            named[self.register.name(party) if party else "no receiver known", kind] += count
+            named[self.register.name(party) if party else nobody, kind] += count
         return replace(
             found, deadlines=[(name, kind, count) for (name, kind), count in sorted(named.items())]
         )

@@ -64,6 +64,7 @@ WRITERS: dict[str, str] = {
         "documents",
     ),
     "messaging/": "post",
+    **dict.fromkeys(("messaging/alarm_words", "messaging/letters", "telling", "tongues"), "letters"),
     "transport/": "post",
     **dict.fromkeys(
         (
@@ -82,7 +83,7 @@ The longest beginning counts; what none fits is `keeping`'s.
 
 _ELSEWHERE = ("plan_", "templates/plan", "pdf.py")  # a plan's pages have catalogs of their own
 _SAYING = {"of", "marked", "_", "phrase"}
-_TOLD = {"TO_DO", "CONFIDENCE", "_CUT"}  # names of sentences, or of mappings to them
+_TOLD = {"CONFIDENCE", "_CUT"}  # names of sentences, or of mappings to them
 _KEYED = {"_as_text", "_cut"}  # functions that are given sentences, to be said later
 Key = str | tuple[str, str]
 

@@ -46,7 +46,7 @@ def at(shell: Shell, server: PretendMailServer, more: str = "") -> Shell:
         (f"{WHOLE}port = 0", "must be more than 0"),
         (f"{WHOLE}trust = '/nowhere/ca.pem'", "[mail] trust: the file /nowhere/ca.pem cannot be read"),
         (f"{WHOLE}timeout = 58", "[mail]: timeout = 58: the setting lease"),
-        (f"{WHOLE}language = 'nn'", "language"),
+        (f"{WHOLE}language = 'fi'", "mail.language: Input should be 'nb', 'nn', 'sv', 'da' or 'en'"),
     ],
 )
 def test_half_a_configuration_is_told_by_check(shell: Shell, text: str, said: str):

@@ -36,12 +36,12 @@ from adapter.discharge.notices import NoticeKind
 from adapter.discharge.pathways import read_own
 from adapter.discharge.rulefile import Table
 from adapter.fhir.bundles import EXTENSIONS
+from adapter.messaging.alarm_words import TO_DO
 from adapter.messaging.delivery import DeliveryState
 from adapter.runtime import Adapter, stations
 from adapter.store import Store
 from adapter.telling import ESCALATE_AFTER
 from adapter.web.metrics import Metrics
-from adapter.web.wording import TO_DO
 from tests import warm
 
 ROOT = Path(__file__).parent.parent

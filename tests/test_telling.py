@@ -11,12 +11,15 @@ import pytest
 
 from adapter.alarming import STAFF
 from adapter.config import Settings
+from adapter.discharge.agreement import agreement
 from adapter.discharge.notices import NoticeKind
 from adapter.messaging.acknowledgement import Issue, Status
+from adapter.messaging.alarm_words import TO_DO
+from adapter.messaging.register import Register
 from adapter.parcels import MAIL, WEBHOOK
+from adapter.runtime.peers import alarms_of, telling_of
 from adapter.scheduler.mailing import Mailing
 from adapter.store import messages, tables
-from adapter.web.wording import TO_DO
 from tests.conftest import StandingClock
 from tests.mail_server import PretendMailServer
 from tests.stage import SYNNOVE, TORBJORN, Stage, failing, receipt, stage
@@ -40,6 +43,7 @@ def settings(server: PretendMailServer, **more: object) -> Settings:
         "to": [SOLVEIG],
         "escalate_to": [CHIEF],
         "timeout": 2,
+        "language": "en",
         **more.pop("mail", {}),  # type: ignore[dict-item]  # a table
     }
     return Settings(mail=mail, public_url="https://adapter.example", **more)  # type: ignore[arg-type]
@@ -75,6 +79,10 @@ def start(play: Stage, kind: str, subject: str, text: str = "x") -> None:
 
 def end(play: Stage, kind: str, subject: str) -> None:
     play.write(lambda tx: play.outbox.alarms.end(tx, kind, subject, play.clock()))
+
+
+def told_in(language: str) -> dict[str, object]:
+    return {"mail": {"language": language}}
 
 
 def posted(play: Stage, event: str) -> list[dict[str, object]]:
@@ -295,6 +303,34 @@ def test_a_receivers_own_words_stand_on_the_pages_and_in_no_mail_and_no_post(
             assert "Synnøve" not in text
 
 
+CUT = {
+    "en": "admitted to Sogndal kommune was not delivered: it was refused; its words stand with the delivery",
+    "nb": "melding om innlagt pasient til Sogndal kommune ble ikke levert: den ble avvist; begrunnelsen",
+    "nn": "melding om innlagd pasient til Sogndal kommune vart ikkje levert: ho vart avvist; grunngivinga",
+    "sv": "inskrivningsmeddelande till Sogndal kommune levererades inte: den avvisades; motiveringen",
+    "da": "indlæggelsesadvis til Sogndal kommune blev ikke leveret: den blev afvist; begrundelsen",
+}
+
+
+@pytest.mark.parametrize("language", CUT)
+def test_nor_in_a_mail_of_any_language(store_url: str, clock: StandingClock, language: str):
+    with play_with(store_url, clock, **with_webhook(**told_in(language))) as (play, server):
+        play.receive(play.message(NoticeKind.ADMITTED))
+        play.deliver()
+        (made,) = [m.content for _, m in play.post.sent]
+        named = (Issue(code="E35", text="Synnøve Sunde er ukjend hos oss"),)
+        play.receive(receipt(made, Status.REFUSED, at=clock(), issues=named))
+        for _ in range(3):
+            tick(play)
+            clock.forward(hours=5)
+        assert {mail.to[0] for mail in server.taken} == {SOLVEIG, CHIEF}
+        for mail in server.taken:
+            assert CUT[language] in mail.text or "delivery-urgent" in mail.text
+            assert "Synnøve" not in mail.text
+        (said,) = [one for one in posted(play, "started") if one["kind"] == "refused"]
+        assert str(said["text"]) == CUT["en"]  # what programs read stays as it was
+
+
 def with_webhook(**more: object) -> dict[str, object]:
     return {"alarm_webhook": "http://127.0.0.1:9/alarms", **more}
 
@@ -375,6 +411,47 @@ def test_a_flood_that_nobody_sees_is_one_mail_and_a_bounded_number_of_posts(
             "30 more alarms",
             "deadline-missed: 30",
         )
+
+
+# --- the language of the mails ---
+
+HEADLINES = {
+    "nb": ("Alarm: postkasse (mailbox), postkasse luster", "Hva som skal gjøres: Se på postkassens adresse"),
+    "nn": ("Alarm: postkasse (mailbox), postkasse luster", "Kva som skal gjerast: Sjå på adressa"),
+    "sv": ("Larm: brevlåda (mailbox), brevlåda luster", "Vad som ska göras: Kontrollera brevlådans adress"),
+    "da": ("Alarm: postkasse (mailbox), postkasse luster", "Hvad der skal gøres: Se på postkassens adresse"),
+    "en": ("Alarm: mailbox, mailbox luster", "What to do: Look at the mailbox's address"),
+}
+
+
+@pytest.mark.parametrize("language", HEADLINES)
+def test_mails_speak_the_language_of_the_settings(store_url: str, clock: StandingClock, language: str):
+    subject, to_do = HEADLINES[language]
+    with play_with(store_url, clock, **told_in(language)) as (play, server):
+        start(play, "mailbox", "mailbox luster", "mappa /inn er borte")
+        tick(play)
+        (mail,) = server.taken
+        assert mail.mail["Subject"] == f"[discharge-adapter] {subject}"
+        for words in (to_do, ": mappa /inn er borte\n", "2014-03-03 10:00", PAGE, "Europe/Oslo"):
+            assert words in mail.text
+
+
+def test_without_a_setting_mails_speak_the_language_of_the_country(store_url: str, clock: StandingClock):
+    with play_with(store_url, clock, mail={"language": None}) as (play, server):
+        start(play, "mailbox", "mailbox luster")
+        tick(play)
+        assert server.taken[0].mail["Subject"] == f"[discharge-adapter] {HEADLINES['nb'][0]}"
+
+
+@pytest.mark.parametrize(
+    ("country", "language"), [("norway", "nb"), ("sweden", "sv"), ("denmark", "da"), ("england-2014", "en")]
+)
+def test_each_country_has_its_language(country: str, language: str):
+    with PretendMailServer() as server:
+        made = settings(server, mail={"language": None})
+    assert telling_of(made, alarms_of(made), Register(), agreement(country)).language == language
+    chosen = made.model_copy(update={"mail": made.mail.model_copy(update={"language": "nn"})})
+    assert telling_of(chosen, alarms_of(chosen), Register(), agreement(country)).language == "nn"
 
 
 # --- the mail server is away ---

@@ -6,14 +6,15 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from adapter.alarming import outward
-from adapter.discharge.notices import NoticeKind
+from adapter.alarming import IN_ITS_WORDS, outward
+from adapter.discharge.notices import NoticeKind, word
 from adapter.messaging.acknowledgement import Issue, Status
 from adapter.messaging.register import Register
-from adapter.phrases import phrase
+from adapter.phrases import phrase, technical, verbatim
 from adapter.restoring import Done, words
 from adapter.store import tables
 from adapter.store.restored import Restored
+from adapter.tongues import said_in
 from adapter.web.words import LANGUAGES, Words
 from tests.conftest import StandingClock
 from tests.stage import Stage, failing, receipt, stage
@@ -66,6 +67,41 @@ def test_what_people_do_by_hand_is_told_with_their_reason(play: Stage, clock: St
     (note,) = play.rows(tables.history, subject=f"delivery {row['id']}")
     assert note["what"] == "taken up again: det hastar"
     assert told(note["what"], "nb") == "Tatt opp igjen: det hastar"
+
+
+LEFT = "its words stand with the delivery"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(
+    ("why", "left"),
+    [
+        (
+            phrase("it was refused; its own words: {words}", words=verbatim("Synnøve")),
+            f"it was refused; {LEFT}",
+        ),
+        (phrase("it was refused; its own words: {words}", words="Synnøve"), f"it was refused; {LEFT}"),
+        (phrase("it was refused ({why})", why=verbatim("Synnøve")), f"it was refused; {LEFT}"),
+        (phrase("it was given up ({why})", why="Synnøve"), f"it was given up; {LEFT}"),
+        (
+            phrase("still asked to wait; its own words: {words}", words=verbatim("Synnøve")),
+            f"still asked to wait; {LEFT}",
+        ),
+    ],
+)
+def test_a_receivers_words_are_left_out_of_what_goes_out_in_every_language(why, left, language: str):
+    text = phrase("{what}: {whys}", what=word("notice", "admitted"), whys=[why, phrase("missed")])
+    assert outward(text) == f"admitted: {left}; missed"
+    assert "Synnøve" not in said_in(language, outward(text))
+    assert outward("old text; its own words: Synnøve") == f"old text; {LEFT}"
+    assert outward(f"it was x{IN_ITS_WORDS}Synnøve") == f"it was x; {LEFT}"
+
+
+def test_what_we_say_ourselves_goes_out_as_it_is():
+    for why in (phrase("missed"), technical("HTTP 400")):
+        text = phrase("it was given up ({why})", why=why)
+        assert outward(text) == text
+    assert "Synnøve" not in outward(phrase("new sentence; its own words: {words}", words="Synnøve"))
 
 
 @pytest.mark.parametrize("language", [one for one in LANGUAGES if one != "en"])

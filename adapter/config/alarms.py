@@ -47,7 +47,7 @@ class MailSettings(Frozen):
     sender: MailAddress | None = None
     to: tuple[MailAddress, ...] = ()
     escalate_to: tuple[MailAddress, ...] = ()
-    language: Literal["en"] = "en"
+    language: Literal["nb", "nn", "sv", "da", "en"] | None = None  # the country's where it is not set
 
     @model_validator(mode="after")
     def _whole(self) -> "MailSettings":

@@ -1,11 +1,15 @@
 """What people are written about alarms: subject and text of a mail, from counts and lines without a person.
 
-Pure: what has happened, the words and the zone are arguments. English for now.
+Pure: what has happened, the language, the words and the zone are arguments.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
+
+from adapter.messaging.alarm_words import about
+from adapter.phrases import Code, Phrase, phrase, plural
+from adapter.tongues import said_in
 
 SHOWN = 20
 """Alarms that a mail tells of one by one; of more it gives the counts."""
@@ -52,49 +56,63 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Words:
-    """What the letters need besides: what to do about each kind, the zone, where the page is."""
+    """What the letters need besides: what to do about each kind, the zone, the page, the language."""
 
     to_do: Mapping[str, str]
     zone: tzinfo
     page: str | None = None  # of the alarms
+    language: str = "en"
 
     def at(self, moment: datetime) -> str:
         """A moment where the hospital is."""
         return f"{moment.astimezone(self.zone):%Y-%m-%d %H:%M}"
 
+    def say(self, text: str) -> str:
+        """A phrase in the language of the mails; other text as it is."""
+        if not isinstance(text, Phrase) or self.language == "en":
+            return str(text)
+        return said_in(self.language, text)
+
+    def kind(self, kind: str) -> str:
+        """A kind of alarm in words, with its code, by which a mail program may sort."""
+        said = self.say(phrase("{kind}", kind=Code("alarm", kind, kind)))
+        return kind if said == kind else f"{said} ({kind})"
+
 
 def about_alarms(on: Batch, over: Batch, words: Words) -> Letter:
     """What has started, and what was told of before and is over."""
     lines = [*_started(on, words), *_over(over, words), *_foot(words)]
-    if on.count:
-        return Letter(subject=_subject(_several(on)), text=_text(lines))
-    return Letter(subject=_subject(f"Over: {_several(over)}"), text=_text(lines))
+    said = _several(on, words) if on.count else phrase("Over: {alarms}", alarms=_several(over, words))
+    return Letter(subject=_subject(said, words), text=_text(lines))
 
 
 def about_unseen(on: Batch, words: Words) -> Letter:
     """What nobody has seen for too long, to those who are told then."""
-    head = ["Nobody has marked this seen in time, so you are told.", ""]
+    head = [words.say(phrase("Nobody has marked this seen in time, so you are told.")), ""]
     lines = [*head, *_started(on, words), *_foot(words)]
-    return Letter(subject=_subject(f"Not seen: {_several(on)}"), text=_text(lines))
+    said = phrase("Not seen: {alarms}", alarms=_several(on, words))
+    return Letter(subject=_subject(said, words), text=_text(lines))
 
 
 def about_a_test(told: Told, which: str, words: Words) -> Letter:
     """A mail that somebody has asked for, to see whether it comes."""
-    lines = [told.text, "", f"Your address stands in `{which}` of [mail].", *_foot(words)]
-    return Letter(subject=_subject("Test alarm: nothing is wrong"), text=_text(lines))
+    where = phrase("Your address stands in `{which}` of [mail].", which=which)
+    lines = [words.say(told.text), "", words.say(where), *_foot(words)]
+    subject = _subject(phrase("Test alarm: nothing is wrong"), words)
+    return Letter(subject=subject, text=_text(lines))
 
 
-def _several(batch: Batch) -> str:
+def _several(batch: Batch, words: Words) -> Phrase:
     if batch.count == 1:
         (one,) = batch.first
-        return f"Alarm: {one.kind}, {one.subject}"
+        return phrase("Alarm: {kind}, {subject}", kind=words.kind(one.kind), subject=about(one.subject))
     kinds = ", ".join(f"{kind} ({count})" for kind, count in batch.kinds.items())
-    return f"{batch.count} alarms: {kinds}"
+    return plural("{number} alarm: {kinds}", "{number} alarms: {kinds}", batch.count, kinds=kinds)
 
 
-def _subject(text: str) -> str:
+def _subject(said: Phrase, words: Words) -> str:
     """A subject is one line, and not too long."""
-    line = " ".join(f"{_NAME} {text}".split())
+    line = " ".join(f"{_NAME} {words.say(said)}".split())
     return line if len(line) <= _LONGEST_SUBJECT else f"{line[: _LONGEST_SUBJECT - 1]}…"
 
 
@@ -102,45 +120,63 @@ def _text(lines: Sequence[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _counts(batch: Batch) -> list[str]:
-    return [f"  {kind}: {count}" for kind, count in batch.kinds.items()] if batch.count > 1 else []
+def _counts(batch: Batch, words: Words) -> list[str]:
+    several = batch.count > 1
+    return [f"  {words.kind(kind)}: {count}" for kind, count in batch.kinds.items()] if several else []
 
 
-def _rest(batch: Batch) -> list[str]:
+def _rest(batch: Batch, words: Words) -> list[str]:
     more = batch.count - len(batch.first)
-    return [f"… and {more} more.", ""] if more else []
+    return [words.say(phrase("… and {number} more.", number=more)), ""] if more else []
 
 
 def _started(batch: Batch, words: Words) -> list[str]:
-    lines = [f"{batch.count} alarms:", *_counts(batch), ""] if batch.count > 1 else []
+    several = words.say(plural("{number} alarm:", "{number} alarms:", batch.count))
+    lines = [several, *_counts(batch, words), ""] if batch.count > 1 else []
     for one in batch.first:
-        lines += [f"{one.kind}: {one.text}", f"  about {one.subject}, since {words.at(one.since)}"]
+        since = phrase("about {subject}, since {time}", subject=about(one.subject), time=words.at(one.since))
+        lines += [f"{words.kind(one.kind)}: {words.say(one.text)}", f"  {words.say(since)}"]
         if one.times > 1 and one.last_mail is not None:
-            lines.append(f"  started {one.times} times since the mail of {words.at(one.last_mail)}")
+            lines.append(f"  {words.say(_again(one.times, words.at(one.last_mail)))}")
         to_do = words.to_do.get(one.kind)
-        lines += [f"  What to do: {to_do}"] if to_do else []
-        lines += [f"  Alarm {one.number}", ""]
-    return lines + _rest(batch)
+        lines += [f"  {words.say(phrase('What to do: {what}', what=to_do))}"] if to_do else []
+        lines += [f"  {words.say(phrase('Alarm {alarm}', alarm=str(one.number)))}", ""]
+    return lines + _rest(batch, words)
+
+
+def _again(times: int, mailed: str) -> Phrase:
+    return plural(
+        "started {number} time since the mail of {mailed}",
+        "started {number} times since the mail of {mailed}",
+        times,
+        mailed=mailed,
+    )
 
 
 def _over(batch: Batch, words: Words) -> list[str]:
     if not batch.count:
         return []
-    lines = ["Over since it was told of:", *_counts(batch)]
+    lines = [words.say(phrase("Over since it was told of:")), *_counts(batch, words)]
     for one in batch.first:
-        again = ", and on again" if one.on_again else ""
-        until = words.at(one.until) if one.until is not None else ""
-        lines.append(f"  {one.kind}, {one.subject}: {words.at(one.since)} to {until}{again}")
-    return [*lines, *_rest(batch), ""]
+        span = phrase(
+            "{since} to {until}, and on again" if one.on_again else "{since} to {until}",
+            since=words.at(one.since),
+            until=words.at(one.until) if one.until is not None else "",
+        )
+        lines.append(f"  {words.kind(one.kind)}, {words.say(about(one.subject))}: {words.say(span)}")
+    return [*lines, *_rest(batch, words), ""]
 
 
 def _foot(words: Words) -> list[str]:
     where = words.page or "`discharge-adapter alarms`"
-    return [
-        f"All alarms: {where}",
-        "Who deals with it marks it seen there, or with `discharge-adapter alarms seen ID --by NAME`.",
-        f"Times are those of {words.zone}.",
-    ]
+    lines = (
+        phrase("All alarms: {where}", where=where),
+        phrase(
+            "Who deals with it marks it seen there, or with `discharge-adapter alarms seen ID --by NAME`."
+        ),
+        phrase("Times are those of {zone}.", zone=str(words.zone)),
+    )
+    return [words.say(one) for one in lines]
 
 
 # --- the digest -------------------------------------------------------------------------------------------
@@ -167,44 +203,71 @@ def about_a_day(day: Day, of: date, now: datetime, words: Words) -> Letter:
     """The state of things once a day, so that silence is never taken for health."""
     alarms = sum(count for _, count, _ in day.alarms)
     due = sum(count for _, _, count in day.deadlines)
+    say = words.say
     lines = [
-        f"Alarms that are on: {alarms}",
-        *(f"  {kind}: {n}, the oldest for {_age(now - since)}" for kind, n, since in day.alarms),
-        "",
-        f"Deadlines due in the next 24 hours: {due}",
-        *(f"  {name}, {kind}: {n}" for name, kind, n in day.deadlines),
-        "",
-        "Messages in the last 24 hours:",
+        say(phrase("Alarms that are on: {number}", number=alarms)),
         *(
-            f"  {what}: {n}"
-            for what, n in (
-                ("sent", day.sent),
-                ("acknowledged", day.acknowledged),
-                ("refused", day.refused),
-                ("given up", day.given_up),
-            )
+            f"  {words.kind(kind)}: {say(_for_how_long(count, now - since))}"
+            for kind, count, since in day.alarms
         ),
-        f"Waiting now: {day.waiting}" + _oldest(day, now),
-        f"In quarantine: {day.quarantined}",
-        *_places("Endpoints that rest", day.resting, words),
-        *_places("Endpoints that somebody has paused", day.paused, words),
+        "",
+        say(phrase("Deadlines due in the next 24 hours: {number}", number=due)),
+        *(f"  {say(name or '')}, {_deadline(kind, words)}: {count}" for name, kind, count in day.deadlines),
+        "",
+        say(phrase("Messages in the last 24 hours:")),
+        f"  {say(phrase('sent: {number}', number=day.sent))}",
+        f"  {say(phrase('acknowledged: {number}', number=day.acknowledged))}",
+        f"  {say(phrase('refused: {number}', number=day.refused))}",
+        f"  {say(phrase('given up: {number}', number=day.given_up))}",
+        say(_waiting(day, now)),
+        say(phrase("In quarantine: {number}", number=day.quarantined)),
+        say(_resting(len(day.resting))),
+        *_places(day.resting, words),
+        say(_paused(len(day.paused))),
+        *_places(day.paused, words),
         "",
         *_foot(words),
     ]
-    return Letter(subject=_subject(f"{of}: alarms on: {alarms}, deadlines due: {due}"), text=_text(lines))
+    told = phrase("{day}: alarms on: {alarms}, deadlines due: {due}", day=str(of), alarms=alarms, due=due)
+    return Letter(subject=_subject(told, words), text=_text(lines))
 
 
-def _oldest(day: Day, now: datetime) -> str:
-    return f", the oldest for {_age(now - day.oldest_waiting)}" if day.oldest_waiting is not None else ""
+def _for_how_long(count: int, age: timedelta) -> Phrase:
+    return phrase("{number}, the oldest for {age}", number=count, age=_age(age))
 
 
-def _places(what: str, places: Sequence[tuple[str, datetime]], words: Words) -> list[str]:
-    lines = [f"  {name}, since {words.at(since)}" for name, since in places]
-    return [f"{what}: {len(places) or 'none'}", *lines]
+def _waiting(day: Day, now: datetime) -> Phrase:
+    if day.oldest_waiting is None:
+        return phrase("Waiting now: {number}", number=day.waiting)
+    age = _age(now - day.oldest_waiting)
+    return phrase("Waiting now: {number}, the oldest for {age}", number=day.waiting, age=age)
 
 
-def _age(length: object) -> str:
-    minutes = max(0, round(length.total_seconds() / 60))  # type: ignore[attr-defined]  # a timedelta
+def _deadline(kind: str, words: Words) -> str:
+    return words.say(phrase("{deadline}", deadline=Code("deadline", kind, kind)))
+
+
+def _resting(count: int) -> Phrase:
+    if not count:
+        return phrase("Endpoints that rest: none")
+    return phrase("Endpoints that rest: {number}", number=count)
+
+
+def _paused(count: int) -> Phrase:
+    if not count:
+        return phrase("Endpoints that somebody has paused: none")
+    return phrase("Endpoints that somebody has paused: {number}", number=count)
+
+
+def _places(places: Sequence[tuple[str, datetime]], words: Words) -> list[str]:
+    told = (phrase("{name}, since {time}", name=name, time=words.at(since)) for name, since in places)
+    return [f"  {words.say(one)}" for one in told]
+
+
+def _age(length: timedelta) -> Phrase:
+    minutes = max(0, round(length.total_seconds() / 60))
     if minutes < 120:
-        return f"{minutes} min"
-    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // 1440} days"
+        return phrase("{number} min", number=minutes)
+    if minutes < 48 * 60:
+        return phrase("{number} h", number=minutes // 60)
+    return plural("{number} day", "{number} days", minutes // 1440)

@@ -11,6 +11,7 @@ from adapter.config.soundness import contradictions, missing_folders, unreadable
 from adapter.discharge.agreement import Agreement, agreement
 from adapter.discharge.pathways import NOTHING
 from adapter.errors import ConfigurationError
+from adapter.messaging.alarm_words import TO_DO
 from adapter.messaging.register import Register
 from adapter.runtime.chance import now
 from adapter.runtime.rosters import roster_findings
@@ -102,8 +103,6 @@ def unknown_kinds(settings: Settings) -> list[str]:
     """A misspelt kind of alarm must not be ignored."""
     if not settings.alarms.escalate_after:
         return []
-    from adapter.web.wording import TO_DO
-
     return [
         f"settings: [alarms] escalate_after: no alarm is of the kind {kind!r}; docs/alarms.md lists them"
         for kind in settings.alarms.escalate_after

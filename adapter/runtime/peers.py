@@ -11,6 +11,7 @@ from adapter.alarming import Alarms
 from adapter.config import Settings
 from adapter.config.alarms import PORTS
 from adapter.discharge.agreement import Agreement
+from adapter.messaging.alarm_words import TO_DO
 from adapter.messaging.delivery import SPARE
 from adapter.messaging.envelope import HER
 from adapter.messaging.register import EDI, PLANS, Endpoint, Partner, Party, Register
@@ -225,12 +226,10 @@ def mail_server(settings: Settings) -> MailServer | None:
 
 
 def alarms_of(settings: Settings) -> Alarms:
-    """Where people are told of alarms; the words of the pages say what to do about them."""
+    """Where people are told of alarms, and of what to do about them."""
     webhook, mail = _webhook(settings), _mail(settings)
     if webhook is None and mail is None:
         return Alarms()
-    from adapter.web.wording import TO_DO
-
     return Alarms(webhook=webhook, mail=mail, to_do=TO_DO)
 
 
@@ -247,4 +246,5 @@ def telling_of(settings: Settings, alarms: Alarms, register: Register, law: Agre
         escalate_after={**ESCALATE_AFTER, **chosen.escalate_after},
         digest_at=chosen.digest_at if chosen.digest else None,
         page=f"{settings.public_url}/alarms" if settings.public_url is not None else None,
+        language=settings.mail.language or law.country.language,
     )

@@ -22,6 +22,7 @@ from adapter.fhir.bundles import NATIONAL_IDENTIFIERS, Subject
 from adapter.fhir.protecting import protects
 from adapter.incoming import Incoming
 from adapter.ledger import Ledger, bounds, month_of
+from adapter.messaging.alarm_words import TO_DO
 from adapter.messaging.envelope import masked
 from adapter.messaging.people import Role
 from adapter.messaging.register import Register
@@ -38,7 +39,7 @@ from adapter.web.overview import Unsettled, summary, tiles
 from adapter.web.pretty import Pretty, pretty
 from adapter.web.site import Action, Doing, Link, Look, Mistake, Page, View, number
 from adapter.web.timeline import timeline
-from adapter.web.wording import TO_DO, Wording, place
+from adapter.web.wording import Wording, place
 from adapter.web.words import as_said
 
 PAGE = 50

@@ -12,9 +12,9 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from adapter.discharge.law import CONFIDENCE
-from adapter.discharge.notices import spoken
-from adapter.discharge.pathways import FOLLOW_UP
-from adapter.phrases import Code, Phrase
+from adapter.discharge.notices import word
+from adapter.messaging.alarm_words import about
+from adapter.phrases import Phrase
 from adapter.web.words import Told, Words, read
 
 Document = Mapping[str, Any]
@@ -156,18 +156,17 @@ class Wording(Words):
 
     def due(self, kind: str) -> str:
         """What a deadline asks for; a follow-up of the region's own by the name that the region gives it."""
-        said = self.code("deadline", kind)
-        if kind.startswith(FOLLOW_UP) and said == spoken(kind):
-            return self.of("follow-up {name}", name=kind.removeprefix(FOLLOW_UP).replace("-", " "))
-        return said
+        return self._word(word("deadline", kind))
 
     def subject(self, subject: str | None) -> str:
         """What an alarm or a row of history is about: `delivery 17`, `deadline 3 early notice`."""
-        noun, _, name = (subject or "").partition(" ")
-        if noun == "deadline" and " " in name:
-            number, _, kind = name.partition(" ")
-            name = f"{number} {self.due(kind)}"
-        return f"{self.code('subject', noun)} {name}".strip() if noun else "–"
+        if not subject:
+            return "–"
+        noun, _, name = subject.partition(" ")
+        number, _, kind = name.partition(" ")
+        if noun == "deadline" and kind:
+            return f"{self.subject(f'deadline {number}')} {self.due(kind)}"
+        return self._phrase(about(subject)).unescape()
 
     def reason(self, deadline: Document, *, sentence: bool = False) -> Markup:
         """Why a deadline is void, late or counted from elsewhere.
@@ -179,10 +178,6 @@ class Wording(Words):
         if isinstance(kept, Phrase) or text == kept:
             return self.told(kept, begin=sentence, stop=sentence)
         return escape(f"{self.sentence(text)}." if sentence else text)
-
-    def _word(self, code: Code) -> str:
-        """A region's own deadline has no word in the catalogs."""
-        return self.due(code.code) if code.family == "deadline" else Words._word(self, code)
 
     def confidence(self, label: str) -> str:
         """How well a rule is known."""
@@ -237,35 +232,3 @@ def place(subject: str | None, case_id: int | None = None) -> str | None:
     if found is not None:
         return f"/{found[1].replace('delivery', 'deliverie')}s/{found[2]}"
     return f"/cases/{case_id}" if case_id is not None else None
-
-
-TO_DO = {
-    "quarantined": "Look at it in the quarantine, correct our own data, then release it.",
-    "refused": "The receiver will not have it. Read its reason, correct, and reissue it.",
-    "given-up": "Tell the receiver by telephone, set right what is wrong, then resend it.",
-    "receipt-missing": "Telephone the receiver; then resend it or give it up.",
-    "receipt-urgent": "Telephone the receiver now, while there is time; record its answer.",
-    "delivery-urgent": "Telephone the receiver now, while there is time; then record here what was said.",
-    "not-received": "It counts as not received. Telephone the receiver, then reissue it.",
-    "unknown-service": "Add the service to the region file, or tell the sender the right address.",
-    "unknown-original-of-correction": "Ask the sender which notice is meant; none is undone meanwhile.",
-    "contradicting-receipt": "Ask the receiver which of the two holds; the first stands here.",
-    "receipt-not-passed-back": "Tell the sender by telephone what the receiver has said, and record it here.",
-    "deadline-near": "Do what is due, or tell who must.",
-    "deadline-missed": "Do what was due, or say why not, and record it here.",
-    "deadline-unknown": "It is tried again in an hour; if it stays, look at the case and its notices.",
-    "plan-conflict": "Compare the two versions, agree by telephone, then keep one: plan-conflicts keep.",
-    "endpoint-resting": "Ask whoever runs it; where something is urgent, telephone. It is tried by itself.",
-    "mailbox": "Look at the mailbox's address and credentials; nothing is lost, it is read again.",
-    "reconciliation": "Do what it proposes; it ends with the next comparison that no longer finds it.",
-    "restored": "Ask those who are named to send again; then record here that they have.",
-    "subscription": "Tell the subscriber; it asks to be told again, and for the events that it missed.",
-    "identity-number": "Telephone the sender: whom is it about? A new message replaces one that was wrong.",
-    "disk": "Make room on that disk, or give the adapter a larger one, before it is full.",
-    "backlog": "See what the endpoint answers; telephone the receiver, or resume what is paused.",
-    "roster": "Bring the roster up to date, or correct it; hospitals keep what they tell until then.",
-    "clock": "Look at the time synchronisation; then at the deadlines of that time, and record it.",
-    "test": "Nothing: somebody tried whether alarms arrive.",
-    "not-synthetic": "Feed only synthetic patients for evaluation; delete this store when you are done.",
-}
-"""By kind of alarm: what a person does about it; each sentence is a key of the catalogs."""

@@ -16,7 +16,7 @@ SOLVEIG = "solveig@sogndal.example"
 def adapter(folder: Path, server: PretendMailServer | None) -> Adapter:
     mail = {} if server is None else {
         "server": "127.0.0.1", "port": server.port, "security": "none", "sender": "adapter@helse.example",
-        "to": [SOLVEIG],
+        "to": [SOLVEIG], "language": "en",
     }  # fmt: skip
     settings = Settings(store=f"sqlite:///{folder}/store.db", mail=mail)
     return Adapter(stations(settings, region=region()), role="worker")

@@ -1,6 +1,8 @@
 """The catalogs of the pages: nothing wanting, nothing left over, and the same places in every language."""
 
 import enum
+import inspect
+import re
 import tomllib
 
 import pytest
@@ -15,11 +17,13 @@ from adapter.discharge.plan_tasks import KIND as PLAN_TASK
 from adapter.discharge.planning import ConsentState, PlanningState, PlanState
 from adapter.discharge.readmission import WATCH, Verdict
 from adapter.discharge.rules import PlacementKind
+from adapter.messaging.alarm_words import TO_DO
 from adapter.messaging.delivery import DeliveryState, Trigger
 from adapter.messaging.people import Role
 from adapter.messaging.resting import Condition
 from adapter.parcels import ALARM, RECEIPT
-from adapter.web.wording import LEVELS, TO_DO
+from adapter.reconciliation import NOT_COMPARED, fhir_servers, message_servers
+from adapter.web.wording import LEVELS
 from adapter.web.words import LANGUAGES, PARTS
 from tests.catalogs import LOCALES, catalog, compiled, folder_of, hidden, places, sentences
 
@@ -126,6 +130,13 @@ def test_every_sentence_of_the_code_is_in_the_catalogs(part, language):
     assert wanting == {}
 
 
+@pytest.mark.parametrize("language", [language for language in LANGUAGES if language != "en"])
+def test_what_is_told_without_a_page_needs_no_catalog_of_the_pages(language):
+    known = {key for one in tongues.PARTS for key in entries(one, language)}
+    wanting = {part: SAID.get(part, {}).keys() - known for part in WRITTEN}
+    assert {part: keys for part, keys in wanting.items() if keys} == {}
+
+
 def test_every_phrase_is_made_of_a_sentence_that_stands_in_the_code():
     assert hidden() == []
 
@@ -143,6 +154,15 @@ def _of_a_family(key) -> bool:
 
 
 # --- the words of the field -------------------------------------------------------------------------------
+
+
+def differences():
+    """How a comparison with a server calls what it has found."""
+    found = {NOT_COMPARED, *message_servers._SAID}
+    for module in (message_servers, fhir_servers):
+        found |= set(re.findall(r'\bwhat="([^"]+)"', inspect.getsource(module)))
+    return found
+
 
 FAMILIES = {
     "state": CaseState,
@@ -171,6 +191,7 @@ FAMILIES = {
     "entry": EntryKind,
     "entry-state": EntryState,
     "alarm": TO_DO,
+    "difference": {re.sub(r"\W+", "-", one.lower()) for one in differences()},
     "event": ("notice", "deadline", "delivery", "note"),
     **LEVELS,
 }

@@ -60,6 +60,9 @@ def test_subjects_lead_to_their_pages():
         ("sv", "case 4", "vårdtillfälle 4"),
         ("da", "endpoint luster", "endepunkt luster"),
         ("nn", "message 17", "melding 17"),
+        ("nn", "message server nhn", "meldingstenaren nhn"),
+        ("nb", "clock of <a&amp;b>", "klokken på <a&amp;b>"),
+        ("sv", "deadline 3 follow-up-fall-clinic", "frist 3 uppföljning: fall clinic"),
         ("nb", None, "–"),
     ],
 )
