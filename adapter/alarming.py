@@ -181,7 +181,9 @@ def outward(text: str) -> str:
 
 
 def _without_words(said: Phrase) -> Phrase:
-    """The same sentence, in which what a receiver has written is left out at whatever depth."""
+    """The same sentence, in which what another has written is left out at whatever depth."""
+    if said.key == VERBATIM:
+        return said if isinstance(said.values["words"], English) else phrase("its words stand on the page")
     without = _WITHOUT.get(said.key)
     if without is not None and (IN_ITS_WORDS in said.key or _theirs(said.values["why"])):
         return without

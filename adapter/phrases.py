@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Self, Union
 
 Value = Union[str, int, float, Decimal, Sequence["Value"]]  # noqa: UP007  # names itself
@@ -19,7 +20,8 @@ a span (`lasting`); a `Code`; text that is `English`; another phrase; or several
 VERBATIM = "{words}"
 """The key of what is said as it is."""
 
-_MARK = '{"say":'
+_MARK = "\x1e"
+"""Before what is kept: no message and no receipt can hold this control character, nor any text of theirs."""
 
 
 class Code(str):
@@ -178,16 +180,20 @@ def joiner(several: Sequence[Value]) -> str:
 def packed(text: str) -> str:
     """As JSON, from which `unpacked` makes the same phrase; text that is no phrase as it is."""
     if isinstance(text, Phrase):
-        return json.dumps(_document(text), ensure_ascii=False, separators=(",", ":"))
+        return _MARK + json.dumps(_document(text), ensure_ascii=False, separators=(",", ":"))
     return packed(verbatim(text)) if text.startswith(_MARK) else text
 
 
+@lru_cache(maxsize=4096)
 def unpacked(text: str) -> str:
-    """And back."""
+    """And back, remembered, as a list has the same sentence on many lines; what looks like it and was made by nobody here stays the text that it is."""
     if not text.startswith(_MARK):
         return text
-    found: Phrase = _value(json.loads(text))
-    return found
+    try:
+        found: Any = _value(json.loads(text.removeprefix(_MARK)))
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return text
+    return found if isinstance(found, Phrase) else text
 
 
 def _document(value: Value) -> Any:
@@ -217,7 +223,7 @@ def _document(value: Value) -> Any:
 
 def _value(document: Any) -> Any:
     match document:
-        case {"say": key}:
+        case {"say": str(key)}:
             values = {name: _value(one) for name, one in document.get("with", {}).items()}
             return Phrase(key, values, document.get("many"))
         case {"code": [family, code, text]}:

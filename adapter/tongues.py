@@ -52,6 +52,8 @@ def _law(language: str) -> NullTranslations:
 
 def text_of(said: Phrase, words: NullTranslations) -> str:
     """The sentence with its places still to be filled."""
+    if not said.key:
+        return ""  # which is the key of a catalog's header
     number = said.values.get("number")
     if said.many is not None and isinstance(number, int):
         return words.ngettext(said.key, said.many, number)
@@ -79,7 +81,7 @@ def said_in(language: str, said: Phrase) -> str:
         return str(said)
     words = catalog(language)
     text = text_of(said, words)
-    text = _law(language).gettext(said.key) if text == said.key else text
+    text = _law(language).gettext(said.key) if text and text == said.key else text
     if not said.values:
         return text
     return text.format(**{name: _place(value, language, words) for name, value in said.values.items()})

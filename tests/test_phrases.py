@@ -71,11 +71,25 @@ def test_other_text_is_kept_as_it_is():
     assert (packed("held: no"), unpacked("held: no")) == ("held: no", "held: no")
 
 
-@pytest.mark.parametrize("forged", ['{"say":"{x.__class__}","with":{"x":1}}', '{"say":', '{"say":3}'])
+FORGED = ['{"say":"{x.__class__}","with":{"x":1}}', '{"say":', '{"say":3}', '{"say":"{a}"}', "[]", "3", ""]
+
+
+@pytest.mark.parametrize("forged", FORGED)
 def test_text_of_somebody_else_is_never_taken_for_a_phrase(forged):
-    back = unpacked(packed(forged))
-    assert back == forged
-    assert back.key == "{words}"
+    assert unpacked(forged) == forged  # as it may stand in a store of the version before
+    assert not isinstance(unpacked(forged), Phrase)
+    marked = packed(phrase("x"))[0] + forged
+    back = unpacked(packed(marked))
+    assert (back, back.key) == (marked, "{words}")
+
+
+BROKEN = ['{"say":', '{"say":"{a}","with":{"b":1}}', '{"say":3}', "[]", '{"say":"{0}","with":{"a":1}}']
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_what_cannot_be_read_stays_text(broken):
+    marked = packed(phrase("x"))[0] + broken
+    assert unpacked(marked) == marked
 
 
 def test_what_is_changed_is_changed_in_every_text_and_in_no_word_of_ours():

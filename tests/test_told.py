@@ -69,6 +69,17 @@ def test_what_people_do_by_hand_is_told_with_their_reason(play: Stage, clock: St
     assert told(note["what"], "nb") == "Tatt opp igjen: det hastar"
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_a_server_has_answered_in_words_leaves_by_no_mail(language: str):
+    answered = phrase("{what}: HTTP {status}: {why}", what="POST", status="400", why=verbatim("Synnøve <x>"))
+    several = phrase("{first}; {all}", first=answered, all=[verbatim("Fjellheim"), technical("no such code")])
+    left = outward(phrase("{what}: {why}", what=phrase("missed"), why=several))
+    assert left == (
+        "missed: POST: HTTP 400: its words stand on the page; its words stand on the page; no such code"
+    )
+    assert not {"Synnøve", "Fjellheim"} & set(said_in(language, verbatim(left)).split())
+
+
 LEFT = "its words stand with the delivery"
 
 

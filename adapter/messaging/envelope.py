@@ -10,8 +10,6 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from adapter.phrases import Phrase, changed
-
 HER = "urn:oid:2.16.578.1.12.4.1.2"
 """Identifier system of the Norwegian address register's HER-id."""
 
@@ -119,11 +117,6 @@ def is_uuid(text: str) -> bool:
 def masked(text: str) -> str:
     """`text` without what may be the number of a person."""
     return _LIKE_A_NUMBER.sub("*", text)
-
-
-def masked_in(said: Phrase) -> Phrase:
-    """The same of what stands in a sentence."""
-    return changed(said, masked)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -40,6 +40,7 @@ SECONDS = 120.0
 """For which it may go on."""
 
 _ENDED = ("completed", "rejected", "cancelled", "failed", "entered-in-error")
+_STATUSES = (*_ENDED, "draft", "requested", "received", "accepted", "ready", "in-progress", "on-hold")
 _AWAY = 3
 
 
@@ -199,7 +200,8 @@ class WithPlans:
                 continue
             said = str(there.content.get("status"))
             if (said in _ENDED) != (here in _ENDED):
-                yield phrase("{task} ({here} here, {there} there)", task=_name(row), here=here, there=said)
+                known = said if said in _STATUSES else phrase("another status")
+                yield phrase("{task} ({here} here, {there} there)", task=_name(row), here=here, there=known)
 
     def _status_here(self, tx: Connection, fhir_id: str) -> str | None:
         row = resources.named(tx, "Task", fhir_id)

@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from adapter import tongues
 from adapter.errors import NotFound, StoreError
 from adapter.fhir.bundles import Resource
 from adapter.fhir.differences import plan_differences
@@ -28,6 +29,7 @@ from adapter.fhir.plan import Plan
 from adapter.fhir.plan_reading import plan_in
 from adapter.messaging.people import CARE, Person, Role
 from adapter.messaging.register import Register
+from adapter.phrases import Phrase
 from adapter.sight import Sight, openable
 from adapter.store import Store, emergencies
 from adapter.web import looking
@@ -186,7 +188,7 @@ class PlanPages:
         try:
             response = make()
         except NotFound as error:
-            response = self._problem(asked, 404, "Not found", say(error.said))
+            response = self._problem(asked, 404, "Not found", _said(asked, error.said))
         except StoreError:
             response = self._problem(asked, 503, "The store does not answer", say("Try again soon."))
         except Exception as error:  # noqa: BLE001  # its text may hold a patient's data, and must not reach a log
@@ -257,6 +259,8 @@ class PlanPages:
         if newest.patient is not None:
             asked.seen.add(newest.patient)
         plan = plan_in(newest.resources, newest.plan)
+        if plan.person.protected and asked.who.faceless:
+            raise NotFound(as_said(_NO_PLAN))  # an account of several people is not told of the stay either
         if version is None:
             return newest, plan
         loaded = self.load(asked.id, version, asked.who)
@@ -265,9 +269,6 @@ class PlanPages:
         return loaded, plan_in(loaded.resources, loaded.plan, protected=plan.person.protected)
 
     def _named_only(self, asked: "_Asked") -> Response:
-        """An account of several people is not told that there is such a plan, as of the stay itself."""
-        if asked.who.faceless:
-            raise NotFound(as_said(_NO_PLAN))
         return self._problem(asked, 403, "Only for named staff", asked.words.of(_NAMED_ONLY))
 
     def _problem(self, asked: "_Asked", status: int, title: str, text: str) -> Response:
@@ -276,6 +277,12 @@ class PlanPages:
         )
         response.status_code = status
         return response
+
+
+def _said(asked: "_Asked", said: Phrase) -> str:
+    """A sentence of these pages, or one that stands in another catalog."""
+    mine = asked.words.of(str(said))
+    return tongues.said_in(asked.words.language, said) if mine == said else mine
 
 
 def _must_not_see(asked: "_Asked", plan: Plan) -> bool:

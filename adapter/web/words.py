@@ -325,8 +325,7 @@ class Words:
         text = translated(said.key, self.language) if text == said.key else text
         if not said.values:
             return escape(text)
-        places = {name: self._place(value) for name, value in said.values.items()}
-        return Markup(text).format(**places)  # noqa: S704  # catalogs are ours
+        return escape(text).format(**{name: self._place(value) for name, value in said.values.items()})
 
     def _place(self, value: Value) -> Markup:
         """What stands in a place of a phrase."""
@@ -336,7 +335,7 @@ class Words:
             case Code():
                 return escape(self._word(value))
             case Dated():
-                return escape(self.local(value.at))
+                return escape(self._dated(value))
             case Lasting():
                 return escape(self.span(value.span))
             case English() if self.language != "en":
@@ -355,6 +354,12 @@ class Words:
 
     def _word(self, code: Code) -> str:
         return tongues.word_of(code, catalog(self.language))
+
+    def _dated(self, value: Dated) -> str:
+        try:
+            return self.local(value.at)
+        except OverflowError:  # at the calendar's ends, as somebody may have typed it
+            return str(value)
 
     @property
     def _locale(self) -> str:

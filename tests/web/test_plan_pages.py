@@ -222,7 +222,19 @@ def test_a_plan_under_protected_identity_is_for_named_staff_only(site, signed, p
     assert "Märta" not in found.text
 
 
-@pytest.mark.parametrize("path", ["", ".pdf", "/changes", "?version=1", ".pdf?version=1"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        ".pdf",
+        "/changes",
+        "?version=1",
+        ".pdf?version=1",
+        "?version=99",
+        ".pdf?version=99",
+        "/changes?to=99",
+    ],
+)
 def test_to_an_account_of_several_people_there_is_no_such_plan(signed, path):
     several = signed.seen_by(GUARD)
     found, nowhere = several.get(f"/plans/secret{path}"), several.get(f"/plans/nothing{path}")

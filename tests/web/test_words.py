@@ -8,6 +8,7 @@ import pytest
 
 from adapter.messaging.register import Register
 from adapter.phrases import Code, English, dated, lasting, phrase, plural, technical, verbatim
+from adapter.tongues import said_in
 from adapter.web.words import LANGUAGES, Words, _holidays, language_of
 
 OSLO = ZoneInfo("Europe/Oslo")
@@ -219,3 +220,22 @@ def test_what_the_store_keeps_in_english_is_marked_as_english_and_escaped():
 def test_markup_in_a_sentence_is_kept_and_everything_else_escaped():
     said = say().marked("{number} in hospital", number="<b>")
     assert said == "&lt;b&gt; in hospital"
+
+
+# --- what somebody may have written -----------------------------------------------------------------------
+
+
+def test_nothing_in_a_sentence_becomes_markup():
+    said = phrase("as Goal/<id> of {type} & <b>", type="<i>")
+    assert say("nb").told(said) == "as Goal/&lt;id&gt; of &lt;i&gt; &amp; &lt;b&gt;"
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:00-14:00"])
+def test_an_instant_at_the_calendars_ends_is_said_as_it_was_written(at):
+    moment = datetime.fromisoformat(at)
+    assert str(moment.year) in say("nb").told(phrase("{at} lies ahead", at=dated(moment)))
+
+
+def test_an_empty_sentence_says_nothing():
+    assert say("nb").told(phrase("x{a}", a=phrase(""))) == "x"
+    assert said_in("nb", phrase("x{a}", a=phrase(""))) == "x"
