@@ -186,7 +186,10 @@ def packed(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def unpacked(text: str) -> str:
-    """And back, remembered, as a list has the same sentence on many lines; what looks like it and was made by nobody here stays the text that it is."""
+    """And back; what looks like it and was made by nobody here stays the text that it is.
+
+    It is remembered, as a list has the same sentence on many of its lines.
+    """
     if not text.startswith(_MARK):
         return text
     try:
