@@ -3,6 +3,7 @@
 Mails about them are written by `telling`, from the same rows.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -42,6 +43,10 @@ BY_HAND = frozenset(
 
 IN_ITS_WORDS = "; its own words: "
 """After this an alarm repeats what a receiver has written in a receipt, which may name the patient."""
+
+_LEFT = "its words stand with the delivery"
+_OF_BEFORE = re.compile(r"(it was (?:refused|given up)) \(.*\)(?=; |$)", re.DOTALL)
+"""A reason within an alarm that was stored before sentences were kept as phrases."""
 
 _WITHOUT: Mapping[str, Phrase] = {
     "it was refused; its own words: {words}": phrase("it was refused; its words stand with the delivery"),
@@ -175,9 +180,9 @@ class Alarms:
 
 def outward(text: str) -> str:
     """An alarm's text as mails and posts have it: others' own words are read where their reader signs in."""
-    cut = _without_words(text) if isinstance(text, Phrase) else text
+    cut = _without_words(text) if isinstance(text, Phrase) else _OF_BEFORE.sub(rf"\1; {_LEFT}", text)
     said, words, _ = cut.partition(IN_ITS_WORDS)
-    return f"{said}; its words stand with the delivery" if words else cut
+    return f"{said}; {_LEFT}" if words else cut
 
 
 def _without_words(said: Phrase) -> Phrase:

@@ -20,6 +20,7 @@ from adapter.discharge.deadlines import Deadline, deadlines
 from adapter.discharge.explaining import explained, following
 from adapter.discharge.notices import YEARS, Moment, Notice, NoticeKind, Standing, local_date
 from adapter.discharge.partaking import Part, part_of
+from adapter.discharge.payment import PAYMENT_START
 from adapter.discharge.planning import Planning, kind_for_consent, may_share_plan, planning
 from adapter.discharge.readmission import COUNTED, courses, links
 from adapter.discharge.rules import Placement
@@ -436,6 +437,7 @@ class Cases:
 
         One that somebody has been told of is never dropped: the clock looks once more, to end its alarm.
         """
+        owing = False  # a count by new terms may have looked at rows that the old ones made
         lawful = deadlines(case, self.agreement, now, self.roles, kinds)
         wanted = {(d.kind, d.party, d.about or d.since): d for d in lawful}
         for row in rows.deadlines(tx, case_id):
@@ -444,6 +446,7 @@ class Cases:
             found = wanted.pop((row["kind"], row["party"], row["about"] or row["since"]), None)
             told = row["reminded_at"] is not None or row["fired_at"] is not None
             if found is None and not told:
+                owing |= row["kind"] == PAYMENT_START
                 rows.drop_deadlines(tx, [row["id"]])
                 continue
             if found is not None:
@@ -462,10 +465,14 @@ class Cases:
                 told_at = row["reminded_at"] or row["fired_at"]  # that there is an alarm to end must be known
                 values |= {"fired_at": None, "noted_at": None, "reminded_at": told_at, "next_at": now}
             if any(row[name] != value for name, value in values.items()):
+                owing |= row["kind"] == PAYMENT_START and row["state"] != values["state"]
                 rows.change_deadline(tx, row["id"], row["state"], **values)
         if wanted:
             new = [{"case_id": case_id} | _deadline_row(d, None, None) for d in wanted.values()]
             rows.add_deadlines(tx, new)
+            owing |= any(d.kind == PAYMENT_START for d in wanted.values())
+        if owing:
+            owed.forget(tx, case_id)
 
 
 def _no_case(case_id: int) -> NotFound:

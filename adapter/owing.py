@@ -47,12 +47,12 @@ class Owed:
 
 
 class Uncountable(Exception):
-    """The cases of a patient cannot be counted; its argument is the pseudonym, its cause the fault."""
+    """Cases of a patient cannot be counted; its cause is the fault."""
 
-    @property
-    def patient(self) -> str:
-        """Whose cases they are."""
-        return str(self.args[0])
+    def __init__(self, patient: str, case_ids: Collection[int]) -> None:
+        super().__init__(f"cases that cannot be counted: {', '.join(map(str, sorted(case_ids)))}")
+        self.patient = patient  # a pseudonym
+        self.case_ids = sorted(case_ids)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +95,7 @@ class Owing:
         except (DBAPIError, StoreError):
             raise
         except Exception as fault:
-            raise Uncountable(patient) from fault
+            raise Uncountable(patient, wanted) from fault
 
     def _keep_nothing(self, tx: Connection, idle: Mapping[int, str], by: str, now: datetime) -> int:
         """Note of these cases that nothing is owed, as far as no other process tells of them just now."""
@@ -115,9 +115,8 @@ class Owing:
         owing = self._may_owe(tx, stale)
         made: dict[int, Owed] = {}
         for patient in sorted({stale[case_id] for case_id in owing}):
-            for case_id, case in self.cases.folded(tx, patient):
-                if case_id in owing:
-                    made[case_id] = self.of(case_id, case, now)
+            theirs = {case_id for case_id in owing if stale[case_id] == patient}
+            made |= {i: found for i, (found, _) in self._counted(tx, patient, theirs, now).items()}
         return frozenset(stale), made
 
     def of(self, case_id: int, case: Case, now: datetime) -> Owed:

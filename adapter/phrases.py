@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
+from string import Formatter
 from typing import Any, Self, Union
 
 Value = Union[str, int, float, Decimal, Sequence["Value"]]  # noqa: UP007  # names itself
@@ -75,6 +76,12 @@ class Lasting(str):
 
 class English(str):
     """Text of a library or a program, which is English in every language."""
+
+    __slots__ = ()
+
+
+class Kept(str):
+    """Text that was stored before sentences were kept as phrases: English, and it may hold others' words."""
 
     __slots__ = ()
 
@@ -151,6 +158,8 @@ def _changed(value: Value, change: Callable[[str], str]) -> Value:
             return value
         case English():
             return English(change(value))
+        case Kept():
+            return Kept(change(value))
         case str():
             return change(value)
         case Sequence():
@@ -186,17 +195,17 @@ def packed(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def unpacked(text: str) -> str:
-    """And back; what looks like it and was made by nobody here stays the text that it is.
+    """And back; all else is text of before, also what looks like it and was made by nobody here.
 
     It is remembered, as a list has the same sentence on many of its lines.
     """
     if not text.startswith(_MARK):
-        return text
+        return Kept(text)
     try:
         found: Any = _value(json.loads(text.removeprefix(_MARK)))
     except (ValueError, LookupError, TypeError, AttributeError):
-        return text
-    return found if isinstance(found, Phrase) else text
+        return Kept(text)
+    return found if isinstance(found, Phrase) else Kept(text)
 
 
 def _document(value: Value) -> Any:
@@ -214,6 +223,8 @@ def _document(value: Value) -> Any:
             return {"span": [value.span.total_seconds(), str(value)]}
         case English():
             return {"english": str(value)}
+        case Kept():
+            return {"kept": str(value)}
         case str():
             return str(value)
         case Decimal():
@@ -228,11 +239,15 @@ def _value(document: Any) -> Any:
     match document:
         case {"say": str(key)}:
             values = {name: _value(one) for name, one in document.get("with", {}).items()}
+            if not all(name is None or name in values for _, name, _, _ in Formatter().parse(key) if values):
+                raise ValueError("a place that is none of the values")
             return Phrase(key, values, document.get("many"))
         case {"code": [family, code, text]}:
             return Code(family, code, text)
         case {"english": text}:
             return English(text)
+        case {"kept": text}:
+            return Kept(text)
         case {"at": [at, text]}:
             return Dated(datetime.fromisoformat(at), text)
         case {"day": [day, text]}:

@@ -18,7 +18,7 @@ from adapter.discharge.case import Case, Entry, Evidence, Step
 from adapter.discharge.notices import Notice, NoticeKind, Standing, Way
 from adapter.discharge.turns import HOSPITAL, ready_now
 from adapter.errors import NotFound
-from adapter.phrases import Code, Dated, phrase, verbatim
+from adapter.phrases import Code, Dated, packed, phrase, verbatim
 from adapter.speaking import Speaking, Told, Unsaid, admission_in, form_number
 from adapter.store import cases as case_rows
 from adapter.store import deliveries, messages
@@ -130,7 +130,14 @@ class ReserveRoutine:
             sender=sender,
             party=receiver,
             at=spoken.at,
-            source=f"by {spoken.way}, recorded by {by}: {spoken.reason}",
+            source=packed(
+                phrase(
+                    "{way}, recorded by {by}: {reason}",
+                    way=Code("way", spoken.way, f"by {spoken.way}"),
+                    by=by,
+                    reason=spoken.reason,
+                )
+            ),
             way=spoken.way,
         )
         if any(e.step is Step.CONFIRMED and e.party == receiver for e in entry.evidence):

@@ -19,6 +19,9 @@ LANGUAGES = ("nb", "nn", "sv", "da", "en")
 PARTS = ("field", "keeping", "taking", "post", "lingua", "logistics", "documents", "letters")
 """The folders under `locales/`; no key stands in two of them with different meanings."""
 
+_LONG = timedelta(days=10)
+"""From here on nobody sees how many days so many hours are; a law's 72 hours stay hours."""
+
 _OWN = "follow-up-"
 """How the kind of a follow-up begins, whether a country's or a region's own."""
 
@@ -101,7 +104,7 @@ def _place(value: Value, language: str, words: NullTranslations) -> str:
         case Code():
             return word_of(value, words)
         case Lasting():
-            return " ".join(said_in(language, one) for one in _spans(value.span))
+            return " ".join(said_in(language, one) for one in spans(value.span))
         case str():
             return str(value)
         case Sequence():
@@ -110,11 +113,11 @@ def _place(value: Value, language: str, words: NullTranslations) -> str:
             return str(value)
 
 
-def _spans(length: timedelta) -> list[Phrase]:
-    """The days, hours, minutes and seconds that there are of it."""
+def spans(length: timedelta) -> list[Phrase]:
+    """The hours, minutes and seconds that there are of it; days only of what is long (discharge.wording)."""
     minutes, seconds = divmod(max(int(length.total_seconds()), 0), 60)
     hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
+    days, hours = divmod(hours, 24) if length >= _LONG else (0, hours)
     told = [plural("{number} day", "{number} days", days)] if days else []
     told += [phrase("{number} h", number=hours)] if hours else []
     told += [phrase("{number} min", number=minutes)] if minutes else []

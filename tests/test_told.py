@@ -105,6 +105,8 @@ def test_a_receivers_words_are_left_out_of_what_goes_out_in_every_language(why, 
     assert outward(text) == f"admitted: {left}; missed"
     assert "Synnøve" not in said_in(language, outward(text))
     assert outward("old text; its own words: Synnøve") == f"old text; {LEFT}"
+    before = "Sogndal does not have it: it was refused (E35 Synnøve (født 1931) er ukjend); it must be there"
+    assert outward(before) == f"Sogndal does not have it: it was refused; {LEFT}; it must be there"
     assert outward(f"it was x{IN_ITS_WORDS}Synnøve") == f"it was x; {LEFT}"
 
 

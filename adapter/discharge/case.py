@@ -641,7 +641,7 @@ OF_PRIMARY_CARE = frozenset(
 """What primary care tells as it leads the planning; the municipality stays who it was."""
 
 
-NO_MUNICIPALITY = frozenset(("hospital", "gp", "open-care"))
+NO_MUNICIPALITY = frozenset(("hospital", "gp", "open-care", "municipal-acute-bed"))
 """Kinds of party that are told of stays, and to whom no patient comes home."""
 
 
@@ -661,12 +661,12 @@ def _municipality(
     Who places a patient, follows one up or only writes does not become responsible by it, unless nothing
     else is known; nor does whoever is known to be no municipality, ever.
     """
-    of_the_stay = [e for e in entries if e.notice.kind not in TALK.union(BESIDE_THE_STAY, OF_PRIMARY_CARE)]
-    for some in (of_the_stay, entries):
-        for e in reversed(some):
-            for party in _others(hospital, e.notice):
-                if roles.get(party) not in NO_MUNICIPALITY:
-                    return party
+    no_sign = TALK.union(BESIDE_THE_STAY, OF_PRIMARY_CARE, (NoticeKind.MISROUTED,))
+    of_the_stay = [e for e in entries if e.notice.kind not in no_sign]
+    for e in reversed(of_the_stay or entries):
+        for party in _others(hospital, e.notice):
+            if roles.get(party) not in NO_MUNICIPALITY:
+                return party
     return None
 
 

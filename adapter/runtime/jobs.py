@@ -107,6 +107,7 @@ class Jobs:
         from adapter.scheduler.naming import Naming
         from adapter.scheduler.older import Older
         from adapter.scheduler.reckoning import Reckoning
+        from adapter.scheduler.rehoming import Rehoming
         from adapter.scheduler.shelving import Shelving
         from adapter.scheduler.subscriptions import Heartbeats
 
@@ -162,6 +163,7 @@ class Jobs:
             "prune": (timedelta(hours=1), house.prune),
             "journal": (timedelta(hours=1), DailyHead(store, built.clock)),
             "older": (timedelta(minutes=10), Older(store=store)),
+            "homes": (timedelta(minutes=1), Rehoming(store=store, cases=built.cases, clock=built.clock)),
             "reconcile": (
                 timedelta(minutes=1),
                 Daily(

@@ -39,7 +39,8 @@ class Reckoning:
                 done += self.store.write(lambda tx: self.owing.reckon(tx, self.clock(), self._without()))
             except Uncountable as fault:  # one bad case must not stop the others
                 self.put_off[fault.patient] = self.clock() + PUT_OFF
-                log.error("a patient's cases cannot be counted", error=type(fault.__cause__).__name__)
+                error = type(fault.__cause__).__name__
+                log.error("cases cannot be counted", cases=fault.case_ids, error=error)
         return done
 
     def _waits(self) -> bool:

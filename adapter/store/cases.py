@@ -373,6 +373,18 @@ def _changing(names: tuple[str, ...]) -> Update:
     return statements.setting(deadline, names).where(deadline.c.state == bindparam("was"))
 
 
+def at_home_with(tx: Connection, parties: Sequence[str], *, after: str, limit: int) -> list[str]:
+    """Patients, by their pseudonyms behind `after`, who have a case that comes home to one of these."""
+    query = (
+        select(case.c.patient)
+        .distinct()
+        .where(case.c.merged_into.is_(None), case.c.municipality.in_(parties), case.c.patient > after)
+        .order_by(case.c.patient)
+        .limit(limit)
+    )
+    return list(tx.execute(query).scalars())
+
+
 def deadline_row(tx: Connection, deadline_id: int) -> Row | None:
     """One deadline."""
     return next(iter(found(tx, select(deadline).where(deadline.c.id == deadline_id))), None)

@@ -16,6 +16,7 @@ from adapter.discharge.case import Entry, Fact, fold
 from adapter.discharge.changes import changes
 from adapter.discharge.notices import Meeting, Notice, NoticeKind, Plan
 from adapter.messaging.resting import Condition, Health
+from adapter.phrases import unpacked
 from adapter.store import cases as case_rows
 from adapter.store import deliveries as delivery_rows
 from adapter.store import messages as message_rows
@@ -89,7 +90,12 @@ def _notices(tx: Connection, row: Row, facts: Sequence[Fact]) -> list[Document]:
         if not isinstance(fact, Notice):
             known = evidence.setdefault((fact.sender, fact.message_id), [])
             known.append(
-                {"step": fact.step.value, "party": fact.party, "at": when(fact.at), "source": fact.source}
+                {
+                    "step": fact.step.value,
+                    "party": fact.party,
+                    "at": when(fact.at),
+                    "source": unpacked(fact.source),
+                }
             )
     rows = {m["message_id"]: m["id"] for m in message_rows.of_case(tx, row["id"])}
     stands = {

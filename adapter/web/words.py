@@ -25,7 +25,7 @@ from adapter.alarming import STAFF
 from adapter.discharge.notices import spoken
 from adapter.discharge.wording import translated
 from adapter.messaging.register import Register
-from adapter.phrases import VERBATIM, Code, Dated, English, Lasting, Phrase, Value, joiner
+from adapter.phrases import VERBATIM, Code, Dated, English, Kept, Lasting, Phrase, Value, joiner
 
 LANGUAGES = {
     "nb": "Norsk bokmål",
@@ -337,8 +337,8 @@ class Words:
             case Dated():
                 return escape(self._dated(value))
             case Lasting():
-                return escape(self.span(value.span))
-            case English() if self.language != "en":
+                return Markup(" ").join(self._phrase(one) for one in tongues.spans(value.span))
+            case English() | Kept() if self.language != "en":
                 return Markup('<span lang="en">{}</span>').format(value)
             case str():
                 return escape(value)

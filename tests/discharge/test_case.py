@@ -79,7 +79,8 @@ def test_whoever_is_known_to_be_no_municipality_is_not_taken_for_one() -> None:
     assert municipality(told(K.ADMITTED, 1, receivers=("legane", "sogndal"))) == "sogndal"
     assert municipality(told(K.ADMITTED, 1), told(K.DISCHARGED, 2, days=1, receivers=("forde",))) == "sogndal"
     back = {"sender": "sogndal", "receivers": ("laerdal-sjukehus",)}
-    assert municipality(admitted, told(K.NOTE, 2, days=1, **back)) == "sogndal"  # nothing else is known
+    for kind in (K.NOTE, K.PLACED, K.FOLLOWED_UP, K.MISROUTED):  # nor does who only says so become it
+        assert municipality(admitted, told(kind, 2, days=1, **back)) is None
     assert municipality(told(K.ADMITTED, 1, receivers=("vik",)), told(K.DISCHARGED, 2, days=1, **gp)) == "vik"
 
 

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from adapter.messaging.register import Register
-from adapter.phrases import Code, English, dated, lasting, phrase, plural, technical, verbatim
+from adapter.phrases import Code, English, dated, lasting, phrase, plural, technical, unpacked, verbatim
 from adapter.tongues import said_in
 from adapter.web.words import LANGUAGES, Words, _holidays, language_of
 
@@ -188,6 +188,18 @@ def test_times_spans_numbers_and_codes_in_a_phrase_are_as_people_write_them():
         == "3. mars, 10:00 5. mars 3 t 20 min 12\xa0345 melding om utskrivningsklar pasient a, b"
     )
     assert say("en").told(told).startswith("3 Mar, 10:00 5 Mar 3 h 20 min 12,345 ready")
+
+
+@pytest.mark.parametrize(
+    ("hours", "told"), [(72, "72 h"), (100, "100 h"), (50.5, "50 h 30 min"), (240, "10 days"), (0, "0 s")]
+)
+def test_a_span_in_a_sentence_is_exact_and_a_laws_hours_stay_hours(hours, told):
+    assert say().told(phrase("{span}", span=lasting(timedelta(hours=hours)))) == told
+
+
+def test_text_of_before_in_a_new_sentence_is_marked_as_english():
+    told = say("nb").told(phrase("waived: {why}", why=unpacked("charged day 1 <b>")))
+    assert told == 'frafalt: <span lang="en">charged day 1 &lt;b&gt;</span>'
 
 
 def test_a_number_decides_between_one_and_many_in_a_phrase_too():
