@@ -12,12 +12,12 @@ from adapter.discharge.agreement import Accord
 from adapter.discharge.notices import AnswerValue, NoticeKind, Way
 from adapter.errors import NotFound
 from adapter.messaging.people import Person
-from adapter.phrases import unpacked, verbatim
+from adapter.phrases import unpacked
 from adapter.reserve_routine import ReserveRoutine, Spoken
 from adapter.sight import Sight
 from adapter.speaking import Speaking, Told, Unsaid
 from adapter.store import tables
-from adapter.tongues import said_in
+from adapter.web.words import Words
 from tests.conftest import OSLO
 from tests.stage import Stage, failing, region, stage
 from tests.test_speaking import accepted, deadline, ready
@@ -214,9 +214,8 @@ def test_a_receipt_by_telephone_is_kept_with_its_source(play, clock):
     (fact,) = play.rows(tables.fact, kind="confirmed")
     source = unpacked(json.loads(fact["body"])["from"])
     assert source == "by telephone, recorded by Solveig Ness: Marta has it on her desk"
-    assert (
-        said_in("nb", verbatim(source)) == "på telefon, registrert av Solveig Ness: Marta has it on her desk"
-    )
+    said = Words(language="nb", zone=OSLO, now=clock(), register=play.built.register).told(source)
+    assert said == "på telefon, registrert av Solveig Ness: Marta has it on her desk"
     assert play.rows(tables.deadline, kind="answer") == []  # in Norway only the application's receipt counts
     with pytest.raises(Unsaid):
         confirm(message_id="another")
