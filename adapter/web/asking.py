@@ -93,7 +93,7 @@ class Asking:
             else:
                 asked = self._word(asked, piece[0].replace('"', " "), mistakes)
         if len(asked.wanted.terms) > MOST:
-            mistakes.append(say.of("That are too many words: use at most {number}.", number=MOST))
+            mistakes.append(say.of("These are too many words: use at most {number}.", number=MOST))
         if typed.strip() and asked == Asked() and not mistakes:
             mistakes.append(say.of("There is no word in it to look for."))
         return replace(asked, mistakes=tuple(mistakes))

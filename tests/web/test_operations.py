@@ -112,7 +112,7 @@ def test_what_was_asked_for_is_marked_where_it_stands(searched):
         ("endpoint:nowhere", "There is nothing of that name"),
         ("!?", "There is no word in it"),
         ("x" * 201, "That is too long"),
-        (" ".join(f"w{n}" for n in range(13)), "That are too many words"),
+        (" ".join(f"w{n}" for n in range(13)), "These are too many words"),
     ],
 )
 def test_what_cannot_be_understood_is_told_and_nothing_is_guessed(searched, typed, told):
