@@ -27,7 +27,8 @@ from adapter.discharge.counting import first_second
 from adapter.discharge.ledger import Entry, entries
 from adapter.discharge.notices import local_date
 from adapter.discharge.payment import liabilities
-from adapter.errors import StoreError
+from adapter.errors import Explained, StoreError
+from adapter.phrases import phrase
 from adapter.store import cases as case_rows
 from adapter.store import ledger, owed
 
@@ -46,11 +47,17 @@ class Owed:
     shares: tuple[Added, ...]
 
 
-class Uncountable(Exception):
+class Uncountable(Explained):
     """Cases of a patient cannot be counted; its cause is the fault."""
 
     def __init__(self, patient: str, case_ids: Collection[int]) -> None:
-        super().__init__(f"cases that cannot be counted: {', '.join(map(str, sorted(case_ids)))}")
+        super().__init__(
+            phrase(
+                "the days of these cases cannot be counted, by a fault of the adapter: {cases}; "
+                "please report it",
+                cases=[str(one) for one in sorted(case_ids)],
+            )
+        )
         self.patient = patient  # a pseudonym
         self.case_ids = sorted(case_ids)
 

@@ -28,6 +28,7 @@ from adapter.errors import NotFound, StoreError
 from adapter.inbox import Inbox
 from adapter.messaging.people import CARE, Person, Role
 from adapter.messaging.register import Register
+from adapter.owing import Uncountable
 from adapter.phrases import Phrase
 from adapter.sight import Sight, openable
 from adapter.store import Store, emergencies, resources
@@ -313,6 +314,9 @@ class Pages:
             response = self.problem(request, 404, "Not found", error.said)
         except StoreError:
             response = self.problem(request, 503, "The store does not answer", "Try again soon.")
+        except Uncountable as error:
+            log.error("cases cannot be counted", page=_pattern(request), cases=error.case_ids)
+            response = self.problem(request, 500, "This page failed", error.said)
         except Exception as error:  # noqa: BLE001  # its text may hold a patient's data, and must not reach a log
             log.error("a page failed", page=_pattern(request), error=type(error).__name__)
             text = (

@@ -10,7 +10,7 @@ import pytest
 from lxml import html
 from sqlalchemy import text
 
-from adapter.cases import pseudonym
+from adapter.cases import Cases, pseudonym
 from adapter.config import load_region
 from adapter.discharge.ledger import EntryState
 from adapter.discharge.notices import NoticeKind, Standing
@@ -509,6 +509,25 @@ def test_a_closed_month_has_the_numbers_by_which_a_charge_is_disputed_and_what_i
             r for r in page(found.get("/payments?month=2014-04")).xpath("//tbody/tr") if "-4,255" in words(r)
         ]
         assert "Reversal of no. 2" in words(row)
+
+
+def test_of_a_case_that_cannot_be_counted_the_page_of_payments_says_which_it_is(tmp_path, monkeypatch, capfd):
+    """A statement without it would be wrong, and nobody would see it."""
+
+    def folded(*_: object) -> None:
+        raise KeyError("Fjellheim")
+
+    clock = StandingClock(datetime(2014, 3, 3, 10, 0, tzinfo=OSLO))
+    with site(tmp_path, clock) as found:
+        found.stage.post.answer = receipting
+        for kind in (NoticeKind.ADMITTED, NoticeKind.CARE_NEEDS, NoticeKind.READY_FOR_DISCHARGE):
+            found.stage.receive(found.stage.message(kind))
+            found.stage.deliver()
+        monkeypatch.setattr(Cases, "folded", folded)
+        answer = found.get("/payments?month=2014-03", headers={"Accept-Language": "nb"})
+        assert answer.status_code == 500
+        assert "kan ikke telles, på grunn av en feil i adapteren: 1" in words(page(answer))
+        assert "Fjellheim" not in answer.text + "".join(capfd.readouterr())
 
 
 def test_payments_say_what_the_mean_of_a_month_comes_to(tmp_path):
