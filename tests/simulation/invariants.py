@@ -259,7 +259,7 @@ def _kept(watch: Watch, told: Told, systems: dict[str, System]) -> None:
         taken[0]["id"],
         told.message_id,
     )
-    unjudged = (taken[0]["reason"] or "").startswith("passed on as it came")  # between two of theirs
+    unjudged = unpacked(taken[0]["reason"] or "").startswith("passed on as it came")  # between two of theirs
     if facts[0][0] != 1 and not unjudged:
         watch.say(ONCE, f"{what} gave {facts[0][0]} facts")
     system = systems.get(told.receiver)
