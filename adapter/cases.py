@@ -264,7 +264,7 @@ class Cases:
                 if known
                 else phrase("{name}: there is no such follow-up; known: none", name=what)
             )
-        ahead = phrase("{at} lies ahead; record a follow-up when it has been done", at=_written(at))
+        ahead = phrase("{at} lies ahead; record a follow-up when it has been done", at=written(at))
         row = self._open_to_hand(tx, case_id, at, now, ahead)
         told = self._by_hand(row, NoticeKind.FOLLOWED_UP, at, new_id)
         said = (
@@ -272,7 +272,7 @@ class Cases:
             if what is None
             else phrase("followed up ({what}), recorded by hand", what=Code("follow-up", what, what))
         )
-        self._record(tx, row, [replace(told, fulfils=what)], said, now, by)
+        self.record(tx, row, [replace(told, fulfils=what)], said, now, by)
 
     def place(
         self,
@@ -286,7 +286,7 @@ class Cases:
         by: str | None,
     ) -> None:
         """A person places the case on a pathway or in a group; NotFound where that cannot be."""
-        ahead = phrase("{at} lies ahead; record a placement when it has been made", at=_written(at))
+        ahead = phrase("{at} lies ahead; record a placement when it has been made", at=written(at))
         row = self._open_to_hand(tx, case_id, at, now, ahead)
         day = local_date(at, self.agreement.zone)
         if not any(one.name == name and one.holds(day) for one in self.agreement.placements):
@@ -302,7 +302,7 @@ class Cases:
             )
         told = self._by_hand(row, NoticeKind.PLACED, at, new_id)
         told = replace(told, placement=name, encounter=case.encounter)
-        self._record(tx, row, [told], phrase("placed on {name}, by hand", name=name), now, by)
+        self.record(tx, row, [told], phrase("placed on {name}, by hand", name=name), now, by)
 
     def take_off(
         self,
@@ -330,7 +330,7 @@ class Cases:
             )
             for placed in standing
         ]
-        self._record(tx, row, told, phrase("taken off {name}, by hand", name=name), now, by)
+        self.record(tx, row, told, phrase("taken off {name}, by hand", name=name), now, by)
 
     def _open_to_hand(
         self, tx: Connection, case_id: int, at: datetime, now: datetime, ahead: Phrase | None
@@ -341,15 +341,7 @@ class Cases:
             raise _no_case(case_id)
         if at > now and ahead is not None:
             raise NotFound(ahead)
-        if at.year not in YEARS:
-            raise NotFound(
-                phrase(
-                    "{at} is not in {first} to {last}; write when it was",
-                    at=_written(at),
-                    first=str(YEARS[0]),
-                    last=str(YEARS[-1]),
-                )
-            )
+        of_our_time(at)
         return row
 
     def _by_hand(self, row: Row, kind: NoticeKind, at: datetime, new_id: str) -> Notice:
@@ -362,17 +354,20 @@ class Cases:
             hospital=row["hospital"],
         )
 
-    def _record(
+    def record(
         self, tx: Connection, row: Row, told: Sequence[Notice], what: Phrase, now: datetime, by: str | None
     ) -> None:
-        """What a person tells becomes facts of that case, with a line in its history."""
+        """What a person tells becomes facts of that case, with a line in its history.
+
+        NotFound where the patient was in another case then.
+        """
         home = self.learn(tx, row["patient"], [(notice, None) for notice in told], now)
         for notice in told:
             if home[notice.sender, notice.message_id] != row["id"]:
                 raise NotFound(
                     phrase(
                         "at {at} the patient was in another case; write when it was, with --at",
-                        at=_written(notice.occurred),
+                        at=written(notice.occurred),
                     )
                 )
         rows.note(tx, at=now, subject=f"case {row['id']}", what=what, case_id=row["id"], by=by)
@@ -515,8 +510,22 @@ def _not_on(case_id: int, name: str, placements: Sequence[str]) -> Phrase:
     )
 
 
-def _written(at: Moment) -> Dated:
+def written(at: Moment) -> Dated:
+    """A moment in a sentence, in English as somebody has typed it."""
     return Dated(at, at.isoformat())
+
+
+def of_our_time(at: datetime) -> None:
+    """NotFound for a year that nobody means."""
+    if at.year not in YEARS:
+        raise NotFound(
+            phrase(
+                "{at} is not in {first} to {last}; write when it was",
+                at=written(at),
+                first=str(YEARS[0]),
+                last=str(YEARS[-1]),
+            )
+        )
 
 
 def late_from(due_at: datetime) -> datetime:

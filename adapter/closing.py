@@ -11,12 +11,12 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from adapter.cases import Cases
+from adapter.cases import Cases, of_our_time, written
 from adapter.discharge.case import Case, CaseState
-from adapter.discharge.notices import YEARS, Moment, Notice, NoticeKind, Standing
+from adapter.discharge.notices import Notice, NoticeKind, Standing
 from adapter.discharge.reporting import ReportState, ReportTask, report_tasks
 from adapter.errors import NotFound
-from adapter.phrases import Code, Dated, Phrase, phrase, verbatim
+from adapter.phrases import Code, Phrase, phrase, verbatim
 from adapter.reports import keep_reports
 from adapter.shelves import Shelves
 from adapter.store import cases as rows
@@ -111,7 +111,7 @@ def report_sent(
     task = waiting[0]
     if at < task.asked_by.sent_at:
         raise NotFound(
-            phrase("{at} is before the admission asked for it; write when it was sent", at=_written(at))
+            phrase("{at} is before the admission asked for it; write when it was sent", at=written(at))
         )
     told = replace(
         _said(row, case, NoticeKind.REPORT_OF_ADMISSION, at, now, new_id=new_id, by=by, party=task.party),
@@ -138,22 +138,10 @@ def _state(case: Case) -> Code:
     return Code("state", case.state.value, case.state.value)
 
 
-def _written(at: Moment) -> Dated:
-    return Dated(at, at.isoformat())
-
-
 def _was(at: datetime, now: datetime) -> None:
     if at > now:
-        raise NotFound(phrase("{at} lies ahead; record it when it has happened", at=_written(at)))
-    if at.year not in YEARS:
-        raise NotFound(
-            phrase(
-                "{at} is not in {first} to {last}; write when it was",
-                at=_written(at),
-                first=str(YEARS[0]),
-                last=str(YEARS[-1]),
-            )
-        )
+        raise NotFound(phrase("{at} lies ahead; record it when it has happened", at=written(at)))
+    of_our_time(at)
 
 
 def _said(
@@ -185,13 +173,5 @@ def _said(
 def _learn(
     tx: Connection, shelves: Shelves, row: Row, told: Notice, what: Phrase, now: datetime, by: str | None
 ) -> None:
-    home = shelves.cases.learn(tx, row["patient"], [(told, None)], now)
-    if home[told.sender, told.message_id] != row["id"]:
-        raise NotFound(
-            phrase(
-                "at {at} the patient was in another case; write when it was, with --at",
-                at=_written(told.occurred),
-            )
-        )
-    rows.note(tx, at=now, subject=f"case {row['id']}", what=what, case_id=row["id"], by=by)
+    shelves.cases.record(tx, row, [told], what, now, by)
     keep_reports(tx, shelves, row["patient"], now)

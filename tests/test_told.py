@@ -10,7 +10,7 @@ from adapter.alarming import IN_ITS_WORDS, outward
 from adapter.discharge.notices import NoticeKind, word
 from adapter.messaging.acknowledgement import Issue, Status
 from adapter.messaging.register import Register
-from adapter.phrases import phrase, technical, verbatim
+from adapter.phrases import phrase, technical, unpacked, verbatim
 from adapter.restoring import Done, words
 from adapter.store import tables
 from adapter.store.restored import Restored
@@ -78,6 +78,12 @@ def test_what_a_server_has_answered_in_words_leaves_by_no_mail(language: str):
         "missed: POST: HTTP 400: its words stand on the page; its words stand on the page; no such code"
     )
     assert not {"Synnøve", "Fjellheim"} & set(said_in(language, verbatim(left)).split())
+
+
+def test_a_fault_that_was_stored_before_leaves_by_no_mail_within_a_new_sentence():
+    before = unpacked("HTTP 400: Synnøve er ukjend")
+    text = phrase("{notice} was not delivered: {why}", notice="admitted", why=before)
+    assert outward(text) == "admitted was not delivered: its words stand on the page"
 
 
 LEFT = "its words stand with the delivery"

@@ -14,6 +14,7 @@ from typing import Any
 from adapter.errors import NotFound
 from adapter.messaging.envelope import masked
 from adapter.messaging.people import CARE, Role
+from adapter.phrases import phrase
 from adapter.sight import Sight
 from adapter.store import cases as case_rows
 from adapter.store import emergencies, resources
@@ -217,7 +218,7 @@ def _open(doing: Doing) -> str:
 def _end(doing: Doing) -> str:
     row = emergencies.get(doing.tx, doing.row())
     if row is None or row["person"] != doing.person.id:
-        raise NotFound(as_said(doing.words.of("There is no such emergency access.")))
+        raise NotFound(phrase("There is no such emergency access."))
     emergencies.end(doing.tx, row["id"], doing.now)
     return "/emergency"
 
@@ -245,7 +246,7 @@ def _verdict(row: Row) -> tuple[str, str] | None:
 def _review(doing: Doing) -> str:
     row = emergencies.get(doing.tx, doing.row())
     if row is None:
-        raise NotFound(as_said(doing.words.of("There is no such emergency access.")))
+        raise NotFound(phrase("There is no such emergency access."))
     code, text = doing.text("verdict"), " ".join(doing.text("words").split())[:_LONGEST_REASON]
     if row["person"] == doing.person.id:
         raise Mistake({"": doing.words.of("Somebody else must review your own emergency access.")})

@@ -347,7 +347,7 @@ def _task(doing: Doing) -> str:
     before = next((r for r in of_case if (r["resourceType"], r["id"]) == ("Task", task_id)), None)
     owner = (before or {}).get("owner") or {}
     if before is None or owner.get("reference") not in {f"Organization/{p}" for p in voice.mine}:
-        raise no_stay(doing.words)
+        raise no_stay()
     status = doing.text("say")
     if before["status"] == status and before["meta"]["versionId"] != version:
         return f"/stays/{row['id']}"  # it was pressed twice

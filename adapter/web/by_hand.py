@@ -21,7 +21,6 @@ from adapter.store import messages as message_rows
 from adapter.store.statements import Row
 from adapter.web.operations import OPERATORS, WATCHERS, delivery, receivers
 from adapter.web.site import Action, Doing, Link, Look, Mistake, Page, View, number
-from adapter.web.words import as_said
 
 LONGEST_REASON = 300
 """Characters of a reason."""
@@ -56,9 +55,7 @@ def _delivery(doing: Doing) -> Row:
     wanted = number(doing.path["id"])
     row = delivery_rows.get(doing.tx, wanted) if wanted is not None else None
     if row is None:
-        raise NotFound(
-            as_said(doing.words.of("There is no such delivery. The delivery log shows those that there are."))
-        )
+        raise NotFound(phrase("There is no such delivery. The delivery log shows those that there are."))
     row = delivery_rows.alone(doing.tx, row)
     if doing.text("stands") != stands(row):
         text = "It has changed meanwhile, and nothing was done. It stands now as: {state}."
@@ -116,7 +113,7 @@ def releasing(look: Look) -> View:
     wanted = look.row("message")
     row = message_rows.get(look.tx, wanted)
     if row is None:
-        raise NotFound(as_said(look.words.of("There is no such message.")))
+        raise NotFound(phrase("There is no such message."))
     check: Any = None
     hindered: Phrase | None = None
     try:
@@ -154,11 +151,7 @@ def endpoint(look: Look) -> View:
     name = look.path["name"]
     known = look.inbox.outbox.endpoint(name)
     if known is None:
-        raise NotFound(
-            as_said(
-                look.words.of("There is no such endpoint. The list of endpoints shows those that there are.")
-            )
-        )
+        raise NotFound(phrase("There is no such endpoint. The list of endpoints shows those that there are."))
     ailing = endpoint_health.ailing(look.tx).get(name)
     paused = delivery_rows.pauses(look.tx).get(name)
     values = {
@@ -194,11 +187,7 @@ def _resume(doing: Doing) -> str:
 def _endpoint(doing: Doing) -> str:
     name = doing.path["name"]
     if doing.inbox.outbox.endpoint(name) is None:
-        raise NotFound(
-            as_said(
-                doing.words.of("There is no such endpoint. The list of endpoints shows those that there are.")
-            )
-        )
+        raise NotFound(phrase("There is no such endpoint. The list of endpoints shows those that there are."))
     return name
 
 

@@ -57,7 +57,7 @@ def _of_the_party(act: _Act) -> Callable[[Doing], str]:
     def done(doing: Doing) -> str:
         row, case, voice = _voice(doing)
         if act is not _report_sent and not answers_for_the_stay(case, voice):
-            raise no_stay(doing.words)
+            raise no_stay()
         _once(doing, row, act, voice.party)
         return f"/stays/{row['id']}"
 
@@ -73,7 +73,7 @@ def _voice(doing: Doing) -> tuple[Row, Case, Voice]:
     row, known = speaking.case(doing.tx, doing.row())
     found = [v for v in speaking.voices(known, doing.now) if v.party == doing.text("party")]
     if not found or found[0].part != MUNICIPALITY:
-        raise no_stay(doing.words)
+        raise no_stay()
     return row, known, found[0]
 
 

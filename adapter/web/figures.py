@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 from adapter.discharge.notices import spoken
 from adapter.errors import NotFound
 from adapter.messaging.people import Role
+from adapter.phrases import phrase
 from adapter.store import deliveries as delivery_rows
 from adapter.store import endpoint_health
 from adapter.store import figures as counted
@@ -574,7 +575,7 @@ def table(look: Look) -> View:
     figure, period = _asked(look)
     separator = look.query.get("separator") or ","
     if separator not in (",", ";"):
-        raise NotFound(as_said(look.words.of("In the address the separator is , or ;.")))
+        raise NotFound(phrase("In the address the separator is , or ;."))
     written = StringIO()
     writer = csv.writer(written, delimiter=separator, lineterminator="\r\n")
     writer.writerow(figure.head)
@@ -585,7 +586,7 @@ def table(look: Look) -> View:
 def _asked(look: Look) -> tuple[Figure, Period]:
     make = FIGURES.get(look.path["name"])
     if make is None:
-        raise NotFound(as_said(look.words.of("There is no such figure.")))
+        raise NotFound(phrase("There is no such figure."))
     period, notes = period_of(look.query, look.now, look.words)
     if notes:
         raise NotFound(as_said(notes[0]))

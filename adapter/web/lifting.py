@@ -13,7 +13,6 @@ from adapter.web.by_hand import reason
 from adapter.web.operations import WATCHERS
 from adapter.web.site import Action, Doing, Link, Mistake, Page
 from adapter.web.views import case
-from adapter.web.words import as_said
 
 
 def _lift(doing: Doing) -> str:
@@ -33,7 +32,7 @@ def _protect(doing: Doing) -> str:
 def _case(doing: Doing) -> Row:
     row = case_rows.get(doing.tx, doing.row())
     if row is None:
-        raise NotFound(as_said(doing.words.of("There is nothing with that number.")))
+        raise NotFound(phrase("There is nothing with that number."))
     if not doing.person.named:
         text = "Sign in with an account of your own: who does this stands in the history."
         raise Mistake({"": doing.words.of(text)})

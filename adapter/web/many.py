@@ -15,7 +15,6 @@ from adapter.store import searching
 from adapter.web.by_hand import reason, refused
 from adapter.web.operations import FILTERS, OPERATORS, WATCHERS, choices, filter_of, receivers
 from adapter.web.site import Action, Doing, Link, Look, Mistake, Page, View, number
-from adapter.web.words import as_said
 
 FIRST = 20
 """Rows of a preview, and of a result."""
@@ -86,7 +85,7 @@ def one(look: Look) -> View:
     wanted = number(look.path["id"])
     row = rows.get(look.tx, wanted) if wanted is not None else None
     if wanted is None or row is None:
-        raise NotFound(as_said(look.words.of("There is no such action.")))
+        raise NotFound(phrase("There is no such action."))
     after = number(look.query.get("after") or None) or 0
     outcome = look.query.get("outcome") or None
     some = rows.items(look.tx, wanted, limit=FIRST + 1, after=after, outcome=outcome)

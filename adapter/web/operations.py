@@ -19,6 +19,7 @@ from adapter.mappings.known import named
 from adapter.messaging.people import Person, Role
 from adapter.messaging.register import ReceiptWhen, Register, Side
 from adapter.parcels import NOTICES
+from adapter.phrases import phrase
 from adapter.store import cases as case_rows
 from adapter.store import deliveries as delivery_rows
 from adapter.store import messages as message_rows
@@ -31,7 +32,6 @@ from adapter.web.comparing import compared
 from adapter.web.pretty import pretty
 from adapter.web.site import Action, Doing, Link, Look, Page, View, number
 from adapter.web.views import NO_PSEUDONYM, is_withheld, pseudonym_in, receipts_of, withheld
-from adapter.web.words import as_said
 
 PAGE = 50
 """Rows of one page of the log."""
@@ -235,9 +235,7 @@ def delivery(look: Look) -> View:
     tx, say = look.tx, look.words
     row = delivery_rows.get(tx, look.row("delivery"))
     if row is None:
-        raise NotFound(
-            as_said(say.of("There is no such delivery. The delivery log shows those that there are."))
-        )
+        raise NotFound(phrase("There is no such delivery. The delivery log shows those that there are."))
     told = message_rows.get(tx, row["message_row"]) if row["message_row"] is not None else None
     as_sent = message_rows.content(tx, row["payload"])
     unaltered = told is not None and told["payload"] == row["payload"]

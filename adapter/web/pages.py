@@ -29,7 +29,7 @@ from adapter.inbox import Inbox
 from adapter.messaging.people import CARE, Person, Role
 from adapter.messaging.register import Register
 from adapter.owing import Uncountable
-from adapter.phrases import Phrase
+from adapter.phrases import Phrase, phrase
 from adapter.sight import Sight, openable
 from adapter.store import Store, emergencies, resources
 from adapter.store import alarms as alarm_rows
@@ -66,7 +66,7 @@ from adapter.web.site import (
     read_form,
 )
 from adapter.web.wording import Wording
-from adapter.web.words import LANGUAGES, as_said, language_of
+from adapter.web.words import LANGUAGES, language_of
 
 log = structlog.get_logger("pages")
 
@@ -173,7 +173,7 @@ class Pages:
 
     async def _elsewhere(self, request: Request) -> Response:
         def missing() -> Response:
-            raise NotFound(as_said(self.words(request).of("There is no page at this address.")))
+            raise NotFound(phrase("There is no page at this address."))
 
         return await self._signed_in(request, missing)
 

@@ -29,7 +29,7 @@ from adapter.fhir.plan import Plan
 from adapter.fhir.plan_reading import plan_in
 from adapter.messaging.people import CARE, Person, Role
 from adapter.messaging.register import Register
-from adapter.phrases import Phrase
+from adapter.phrases import Phrase, phrase
 from adapter.sight import Sight, openable
 from adapter.store import Store, emergencies
 from adapter.web import looking
@@ -38,7 +38,7 @@ from adapter.web.pages import HEADERS, SECURE, STYLE
 from adapter.web.plan_layout import changes_sections, sheet
 from adapter.web.plan_words import PlanWords
 from adapter.web.sign_in import SIGN_IN, way
-from adapter.web.words import LANGUAGES, as_said, language_of
+from adapter.web.words import LANGUAGES, language_of
 
 log = structlog.get_logger("plans")
 
@@ -170,7 +170,7 @@ class PlanPages:
     ) -> Response:
         """The page, when the look at the patient is written down."""
         if not person.holds(*CARE, Role.OPERATIONS):
-            raise NotFound(as_said(_NO_PLAN))
+            raise NotFound(phrase(_NO_PLAN))
         with self.store.read() as tx:
             rows = emergencies.open_of(tx, person.id, asked.now)
             opened = openable(tx, person, {row["patient"]: row["why"] for row in rows})
@@ -255,17 +255,17 @@ class PlanPages:
         """The version; an earlier one is as protected as the newest, whatever it said then."""
         newest = self.load(asked.id, None, asked.who) if len(asked.id) <= _LONGEST_ID else None
         if newest is None:
-            raise NotFound(as_said(_NO_PLAN))
+            raise NotFound(phrase(_NO_PLAN))
         if newest.patient is not None:
             asked.seen.add(newest.patient)
         plan = plan_in(newest.resources, newest.plan)
         if plan.person.protected and asked.who.faceless:
-            raise NotFound(as_said(_NO_PLAN))  # an account of several people is not told of the stay either
+            raise NotFound(phrase(_NO_PLAN))  # an account of several people is not told of the stay either
         if version is None:
             return newest, plan
         loaded = self.load(asked.id, version, asked.who)
         if loaded is None:
-            raise NotFound(as_said(_NO_VERSION))
+            raise NotFound(phrase(_NO_VERSION))
         return loaded, plan_in(loaded.resources, loaded.plan, protected=plan.person.protected)
 
     def _named_only(self, asked: "_Asked") -> Response:
@@ -317,7 +317,7 @@ class _Asked:
         if text is None:
             return None
         if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0):
-            raise NotFound(as_said(_NO_VERSION))
+            raise NotFound(phrase(_NO_VERSION))
         return int(text)
 
     def languages(self) -> list[tuple[str, str, str]]:

@@ -17,9 +17,10 @@ from adapter.errors import AdapterError, NotFound
 from adapter.inbox import Inbox
 from adapter.messaging.people import Person, Role
 from adapter.messaging.register import Register
+from adapter.phrases import phrase
 from adapter.sight import Sight
 from adapter.web.wording import Wording
-from adapter.web.words import Words, as_said
+from adapter.web.words import Words
 
 EVERYBODY = frozenset(Role)
 """All who have signed in."""
@@ -67,9 +68,9 @@ class Mistake(AdapterError):
         self.fields = dict(fields)
 
 
-def no_stay(words: Words) -> NotFound:
+def no_stay() -> NotFound:
     """Of a stay that is not there, or that somebody is not to know of."""
-    return NotFound(as_said(words.of("There is no such stay. Your list shows those that there are.")))
+    return NotFound(phrase("There is no such stay. Your list shows those that there are."))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,7 +116,7 @@ class Look:
         """The row number in the path; NotFound where it cannot be one."""
         found = number(self.path["id"])
         if found is None:
-            raise NotFound(as_said(self.words.of(_NUMBERED[what])))
+            raise NotFound(phrase(_NUMBERED[what]))
         return found
 
 
@@ -143,7 +144,7 @@ class Doing:
         """The row number in the path; NotFound where it cannot be one."""
         found = number(self.path["id"])
         if found is None:
-            raise NotFound(as_said(self.words.of("There is nothing with that number.")))
+            raise NotFound(phrase("There is nothing with that number."))
         return found
 
     @property

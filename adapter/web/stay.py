@@ -35,6 +35,7 @@ from adapter.fhir.plan_graph import (
 )
 from adapter.fhir.plan_reading import plan_in
 from adapter.messaging.people import CARE
+from adapter.phrases import phrase
 from adapter.readers import Reader, organization
 from adapter.shelves import Shelves
 from adapter.store import cases as case_rows
@@ -52,7 +53,7 @@ from adapter.web.stay_contents import SECTIONS, Contents, Line, Told, attachment
 from adapter.web.stay_seen import Due, Receipt, Seen, seen
 from adapter.web.stay_threads import by_thread, place_of, quoted
 from adapter.web.stay_timeline import MOST, answer, timeline
-from adapter.web.words import Words, as_said
+from adapter.web.words import Words
 
 K = NoticeKind
 
@@ -248,11 +249,11 @@ def stay_of(look: Look) -> tuple[Stay, int]:
     look.inbox.shelves.catch_up(_WAIT)
     row = case_rows.get(look.tx, wanted) if wanted is not None else None
     if row is None or wanted is None or not look.sight.sees_case(look.tx, row):
-        raise no_stay(look.words)
+        raise no_stay()
     look = replace(look, sight=look.sight.over(row["patient"]))
     known = seen(look.tx, row, look.sight, look.inbox.cases, look.now)
     if known is None:
-        raise no_stay(look.words)
+        raise no_stay()
     protected = look.sight.protected(look.tx, row["patient"])
     eyes = look.sight.eyes
     reader = Reader(shelves=look.inbox.shelves, eyes=eyes, partner=None)
@@ -524,9 +525,7 @@ def document(look: Look) -> View:
         None,
     )
     if one is None:
-        raise NotFound(
-            as_said(look.words.of("There is no such document. The stay shows those that there are."))
-        )
+        raise NotFound(phrase("There is no such document. The stay shows those that there are."))
     it, contents = one.content, found.contents
     title = contents.clean(it.get("title")) or said(contents.graph.concept(it.get("type")))
     values = {
@@ -573,9 +572,7 @@ def attachment(look: Look) -> View:
     listed = next((attachments(t.content) for t in found.contents.tellings if own_key(t.content) == key), [])
     content = _bytes(listed[place]) if place is not None and place < len(listed) else None
     if content is None or place is None:
-        raise NotFound(
-            as_said(look.words.of("There is no such document. The stay shows those that there are."))
-        )
+        raise NotFound(phrase("There is no such document. The stay shows those that there are."))
     kind = text_of(listed[place].get("contentType")).partition(";")[0].strip().lower()
     title = found.contents.clean(listed[place].get("title"), 80) or look.words.of("Attachment")
     ending = _ENDINGS.get(kind, "")

@@ -26,7 +26,7 @@ from adapter.messaging.alarm_words import TO_DO
 from adapter.messaging.envelope import masked
 from adapter.messaging.people import Role
 from adapter.messaging.register import Register
-from adapter.phrases import Phrase, technical
+from adapter.phrases import Phrase, phrase, technical
 from adapter.reports import waiting
 from adapter.store import alarms as alarm_rows
 from adapter.store import cases as case_rows
@@ -40,7 +40,6 @@ from adapter.web.pretty import Pretty, pretty
 from adapter.web.site import Action, Doing, Link, Look, Mistake, Page, View, number
 from adapter.web.timeline import timeline
 from adapter.web.wording import Wording, place
-from adapter.web.words import as_said
 
 PAGE = 50
 """Rows of one page of a list."""
@@ -236,7 +235,7 @@ def case(look: Look) -> View:
     wanted = look.row("case")
     row = case_rows.get(look.tx, wanted)
     if row is None:
-        raise NotFound(as_said(look.words.of(_NO_CASE)))
+        raise NotFound(phrase(_NO_CASE))
     elsewhere = f"/cases/{row['id']}" if row["id"] != wanted else None
     known = shown.case(look.tx, row, look.inbox.cases.roles)
     _in_readers_language(look, row["id"], known["deadlines"])
@@ -303,7 +302,7 @@ def why(look: Look) -> View:
     """`/cases/{id}/why`: each deadline and charged day in words, in the languages of reader and country."""
     row = case_rows.get(look.tx, look.row("case"))
     if row is None:
-        raise NotFound(as_said(look.words.of(_NO_CASE)))
+        raise NotFound(phrase(_NO_CASE))
     told = look.inbox.cases.explained(look.tx, row["id"], look.now, look.words.language)
     agreement = look.words.heading("country", told["agreement"])
     values = {"case": row, "told": told, "agreement": agreement}
@@ -316,7 +315,7 @@ def payments(look: Look) -> View:
     try:
         bounds(month)
     except ValueError:
-        raise NotFound(as_said(look.words.of("A month is written as 2024-03."))) from None
+        raise NotFound(phrase("A month is written as 2024-03.")) from None
     statement = Ledger(cases=look.inbox.cases).statement(look.tx, month, look.now)
     values = {
         "statement": statement,
@@ -339,7 +338,7 @@ def message(look: Look) -> View:
     row = message_rows.get(look.tx, wanted)
     if found is None or row is None:
         text = "There is no such message. The quarantine and the cases lead to those that there are."
-        raise NotFound(as_said(look.words.of(text)))
+        raise NotFound(phrase(text))
     hidden = withheld(look) if is_withheld(look, row) else None
     told = _body(look.tx, row["acknowledgement"])
     values = {
@@ -428,7 +427,7 @@ def case_id_in(doing: Doing) -> int:
     wanted = number(doing.path["id"])
     row = case_rows.get(doing.tx, wanted) if wanted is not None else None
     if row is None:
-        raise NotFound(as_said(doing.words.of(_NO_CASE)))
+        raise NotFound(phrase(_NO_CASE))
     return int(row["id"])
 
 
@@ -487,7 +486,7 @@ def _no_alarm(doing: Doing) -> Iterator[None]:
         yield
     except NotFound as error:
         text = "There is no open alarm with this number that a person can see to."
-        raise NotFound(as_said(doing.words.of(text))) from error
+        raise NotFound(phrase(text)) from error
 
 
 WATCHERS = frozenset({Role.OPERATIONS, Role.AUDITOR})
