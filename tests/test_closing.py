@@ -135,6 +135,8 @@ def test_what_is_over_or_was_not_closed_by_hand_says_so(play: Stage, clock: Stan
         open_again(play)
     with pytest.raises(NotFound, match="lies ahead"):
         shut(play, clock() + timedelta(seconds=1))
+    with pytest.raises(NotFound, match="is not in 1950 to"):
+        shut(play, NOON.replace(year=1949))
     with pytest.raises(NotFound, match="in another case"):
         shut(play, NOON - timedelta(days=1))
     assert states(play) == ["admitted"]  # nothing was kept of it
